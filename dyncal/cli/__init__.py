@@ -1,0 +1,1 @@
+"""The `dyncal` command. Nobody imports this package."""

@@ -1,0 +1,1 @@
+"""The wire: versioned messages, their topics and their codec."""

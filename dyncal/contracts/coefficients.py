@@ -1,0 +1,238 @@
+"""Coefficient sets on the wire: canonical JSON in a signed envelope, and the edge's report.
+
+The signature is over the very bytes in `set`, so that nobody needs to agree on a canonical form to verify it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from dyncal.contracts import codec
+from dyncal.domain.coefficients import (
+    CoefficientSet,
+    CorrectionFilter,
+    Outcome,
+    Parameters,
+    Provenance,
+    Report,
+)
+from dyncal.domain.errors import InvalidData, MalformedMessage
+from dyncal.domain.sensors import ModelKind, sensor_id
+from dyncal.domain.time import DurationNs, InstantNs
+from dyncal.ports.signing import Signer
+
+VERSION: Final = 1
+
+
+class ParametersMessage(msgspec.Struct, frozen=True):
+    """Physical parameters, in the units of their names, with covariance (row by row)."""
+
+    model: ModelKind
+    names: list[str]
+    values: list[float]
+    cov: list[list[float]]
+
+
+class FilterMessage(msgspec.Struct, frozen=True):
+    """The filter, as `dyncal.domain.coefficients.CorrectionFilter`."""
+
+    dt_ns: int
+    fir: list[float]
+    sos: list[list[float]]
+    delay: int
+    sensitivities: list[list[float]]
+    u_noise: float
+    u_model: float
+    band_hz: float
+    latency_s: float
+    noise_gain: float
+
+
+class ProvenanceMessage(msgspec.Struct, frozen=True):
+    """Where the set came from."""
+
+    calibration_id: str
+    reference: str
+    fitted_at_ns: int
+    window_from_ns: int
+    window_to_ns: int
+    n_samples: int
+
+
+class SetMessage(msgspec.Struct, frozen=True):
+    """A coefficient set."""
+
+    v: int
+    id: str
+    sensor: str
+    sequence: int
+    parent: str | None
+    parameters: ParametersMessage
+    filter: FilterMessage
+    gain_limits: tuple[float, float]
+    valid_from_ns: int
+    provenance: ProvenanceMessage
+    residual_limit: float = 0.0
+    note: str = ""
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """A set as canonical JSON text, its SHA-256 (hex), and an Ed25519 signature (base64) by `key_id` over that text."""
+
+    v: int
+    set: str
+    sha256: str
+    key_id: str
+    signature: str
+
+
+class ReportMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the edge did with a set, retained."""
+
+    v: int
+    sensor: str
+    set_id: str
+    sequence: int
+    outcome: Outcome
+    at_ns: int
+    reason: str = ""
+
+
+def canonical(coefficients: CoefficientSet) -> bytes:
+    """Return the canonical JSON of a set: the bytes that are hashed and signed."""
+    p, f, o = coefficients.parameters, coefficients.filter, coefficients.provenance
+    return codec.to_json(
+        SetMessage(
+            v=VERSION,
+            id=coefficients.id,
+            sensor=coefficients.sensor,
+            sequence=coefficients.sequence,
+            parent=coefficients.parent,
+            parameters=ParametersMessage(p.model, list(p.names), p.values.tolist(), p.cov.tolist()),
+            filter=FilterMessage(
+                dt_ns=f.dt_ns,
+                fir=f.fir.tolist(),
+                sos=f.sos.tolist(),
+                delay=f.delay,
+                sensitivities=f.sensitivities.tolist(),
+                u_noise=f.u_noise,
+                u_model=f.u_model,
+                band_hz=f.band_hz,
+                latency_s=f.latency_ns / 1e9,
+                noise_gain=f.noise_gain,
+            ),
+            gain_limits=coefficients.gain_limits,
+            valid_from_ns=coefficients.valid_from_ns,
+            provenance=ProvenanceMessage(
+                o.calibration_id, o.reference, o.fitted_at_ns, o.window_from_ns, o.window_to_ns, o.n_samples
+            ),
+            residual_limit=coefficients.residual_limit,
+            note=coefficients.note,
+        )
+    )
+
+
+def seal(coefficients: CoefficientSet, signer: Signer) -> bytes:
+    """Return the signed envelope of a set as JSON."""
+    text = canonical(coefficients)
+    return codec.to_json(
+        Envelope(
+            v=VERSION,
+            set=text.decode(),
+            sha256=hashlib.sha256(text).hexdigest(),
+            key_id=signer.key_id,
+            signature=base64.b64encode(signer.sign(text)).decode(),
+        )
+    )
+
+
+def read_envelope(payload: bytes) -> Envelope:
+    """Return the envelope of a JSON payload; the signature is not checked here. Raises `MalformedMessage`."""
+    envelope = codec.from_json(payload, Envelope)
+    if envelope.v != VERSION:
+        raise MalformedMessage(f"envelope of version {envelope.v}; this program reads {VERSION}")
+    return envelope
+
+
+def signature_bytes(envelope: Envelope) -> bytes:
+    """Return the raw signature of an envelope. Raises `MalformedMessage` if it is no base64."""
+    try:
+        return base64.b64decode(envelope.signature, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise MalformedMessage("the signature is not base64") from error
+
+
+def open_set(text: str | bytes) -> CoefficientSet:
+    """Return the set of a canonical JSON text.
+
+    Raises
+    ------
+    MalformedMessage
+        If it is unreadable, of another version, or contradicts itself.
+    """
+    m = codec.from_json(text, SetMessage)
+    if m.v != VERSION:
+        raise MalformedMessage(f"set of version {m.v}; this program reads {VERSION}")
+    try:
+        return CoefficientSet(
+            id=m.id,
+            sensor=sensor_id(m.sensor),
+            sequence=m.sequence,
+            parent=m.parent,
+            parameters=Parameters(
+                m.parameters.model,
+                tuple(m.parameters.names),
+                np.array(m.parameters.values, np.float64),
+                np.array(m.parameters.cov, np.float64).reshape(len(m.parameters.names), -1),
+            ),
+            filter=CorrectionFilter(
+                dt_ns=DurationNs(m.filter.dt_ns),
+                fir=np.array(m.filter.fir, np.float64),
+                sos=np.array(m.filter.sos, np.float64).reshape(len(m.filter.sos), 6),
+                delay=m.filter.delay,
+                sensitivities=np.array(m.filter.sensitivities, np.float64).reshape(len(m.filter.sensitivities), 5),
+                u_noise=m.filter.u_noise,
+                u_model=m.filter.u_model,
+                band_hz=m.filter.band_hz,
+            ),
+            gain_limits=m.gain_limits,
+            valid_from_ns=InstantNs(m.valid_from_ns),
+            provenance=Provenance(
+                m.provenance.calibration_id,
+                sensor_id(m.provenance.reference),
+                InstantNs(m.provenance.fitted_at_ns),
+                InstantNs(m.provenance.window_from_ns),
+                InstantNs(m.provenance.window_to_ns),
+                m.provenance.n_samples,
+            ),
+            residual_limit=m.residual_limit,
+            note=m.note,
+        )
+    except (InvalidData, ValueError) as error:
+        raise MalformedMessage(f"coefficient set: {error}") from error
+
+
+def encode_report(report: Report) -> bytes:
+    """Return the JSON of a report."""
+    return codec.to_json(
+        ReportMessage(
+            VERSION, report.sensor, report.set_id, report.sequence, report.outcome, report.at_ns, report.reason
+        )
+    )
+
+
+def decode_report(payload: bytes) -> Report:
+    """Return the report of a JSON payload. Raises `MalformedMessage`."""
+    m = codec.from_json(payload, ReportMessage)
+    if m.v != VERSION:
+        raise MalformedMessage(f"report of version {m.v}; this program reads {VERSION}")
+    try:
+        return Report(sensor_id(m.sensor), m.set_id, m.sequence, m.outcome, InstantNs(m.at_ns), m.reason)
+    except InvalidData as error:
+        raise MalformedMessage(str(error)) from error

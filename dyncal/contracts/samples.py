@@ -1,0 +1,193 @@
+"""Records on the wire: MessagePack, arrays packed little-endian."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from dyncal.contracts import codec
+from dyncal.domain.errors import InvalidData, MalformedMessage
+from dyncal.domain.samples import (
+    MAX_BLOCK_SAMPLES,
+    CorrectedSpan,
+    Gap,
+    GapCause,
+    GapRecord,
+    Record,
+    SampleBlock,
+)
+from dyncal.domain.sensors import edge_id, sensor_id
+from dyncal.domain.time import DurationNs, ExplicitAxis, InstantNs, TimeAxis, UniformAxis
+
+VERSION: Final = 1
+
+
+class AxisMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Either `t0_ns`, `dt_ns` and `n`, or `t_ns`: int64 little-endian, one for each sample."""
+
+    t0_ns: int | None = None
+    dt_ns: int | None = None
+    n: int | None = None
+    t_ns: bytes | None = None
+
+
+class CorrectedMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A corrected span: `value` and `u` are float64 little-endian."""
+
+    axis: AxisMessage
+    value: bytes
+    u: bytes
+    set: str
+
+
+class BlockMessage(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="block"):
+    """A block of samples: `raw` is float64 little-endian, `quality` runs of (OPC UA status code, count)."""
+
+    v: int
+    sensor: str
+    edge: str
+    epoch: int
+    sequence: int
+    axis: AxisMessage
+    raw: bytes
+    quality: list[tuple[int, int]]
+    arrival_ns: int
+    u_t_ns: int = 0
+    server_ns: int | None = None
+    corrected: CorrectedMessage | None = None
+    replayed: bool = False
+
+
+class GapMessage(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="gap"):
+    """A gap that takes the sequence numbers `sequence` to `last_sequence`."""
+
+    v: int
+    sensor: str
+    edge: str
+    epoch: int
+    sequence: int
+    last_sequence: int
+    after_ns: int
+    before_ns: int
+    cause: GapCause
+    n_lost: int | None = None
+    replayed: bool = False
+
+
+RecordMessage = BlockMessage | GapMessage
+
+
+def encode(record: Record) -> bytes:
+    """Return the MessagePack form of a block or gap."""
+    if isinstance(record, GapRecord):
+        return codec.pack(
+            GapMessage(
+                v=VERSION,
+                sensor=record.sensor,
+                edge=record.edge,
+                epoch=record.epoch,
+                sequence=record.sequence,
+                last_sequence=record.last_sequence,
+                after_ns=record.gap.after_ns,
+                before_ns=record.gap.before_ns,
+                cause=record.gap.cause,
+                n_lost=record.gap.n_lost,
+                replayed=record.replayed,
+            )
+        )
+    span = record.corrected
+    return codec.pack(
+        BlockMessage(
+            v=VERSION,
+            sensor=record.sensor,
+            edge=record.edge,
+            epoch=record.epoch,
+            sequence=record.sequence,
+            axis=_axis_message(record.axis),
+            raw=codec.array_to_bytes(record.raw, "<f8"),
+            quality=list(record.quality),
+            arrival_ns=record.arrival_ns,
+            u_t_ns=record.u_t_ns,
+            server_ns=record.server_ns,
+            corrected=None
+            if span is None
+            else CorrectedMessage(
+                _axis_message(span.axis),
+                codec.array_to_bytes(span.value, "<f8"),
+                codec.array_to_bytes(span.u, "<f8"),
+                span.set_id,
+            ),
+            replayed=record.replayed,
+        )
+    )
+
+
+def decode(payload: bytes) -> Record:
+    """Return the block or gap of a MessagePack payload.
+
+    Raises
+    ------
+    MalformedMessage
+        If it is unreadable, of another version, or its content contradicts itself.
+    """
+    message: RecordMessage = codec.unpack(payload, RecordMessage)  # type: ignore[arg-type]  # a union, tagged
+    if message.v != VERSION:
+        raise MalformedMessage(f"record of version {message.v}; this program reads {VERSION}")
+    try:
+        return _gap(message) if isinstance(message, GapMessage) else _block(message)
+    except (InvalidData, OverflowError) as error:
+        raise MalformedMessage(str(error)) from error
+
+
+def _gap(message: GapMessage) -> GapRecord:
+    return GapRecord(
+        sensor=sensor_id(message.sensor),
+        edge=edge_id(message.edge),
+        epoch=message.epoch,
+        sequence=message.sequence,
+        last_sequence=message.last_sequence,
+        gap=Gap(InstantNs(message.after_ns), InstantNs(message.before_ns), message.cause, message.n_lost),
+        replayed=message.replayed,
+    )
+
+
+def _block(message: BlockMessage) -> SampleBlock:
+    span = message.corrected
+    return SampleBlock(
+        sensor=sensor_id(message.sensor),
+        edge=edge_id(message.edge),
+        epoch=message.epoch,
+        sequence=message.sequence,
+        axis=_axis(message.axis),
+        raw=codec.array_from_bytes(message.raw, "<f8", "raw"),
+        quality=tuple(message.quality),
+        arrival_ns=InstantNs(message.arrival_ns),
+        u_t_ns=DurationNs(message.u_t_ns),
+        server_ns=None if message.server_ns is None else InstantNs(message.server_ns),
+        corrected=None
+        if span is None
+        else CorrectedSpan(
+            _axis(span.axis),
+            codec.array_from_bytes(span.value, "<f8", "corrected value"),
+            codec.array_from_bytes(span.u, "<f8", "corrected u"),
+            span.set,
+        ),
+        replayed=message.replayed,
+    )
+
+
+def _axis_message(axis: TimeAxis) -> AxisMessage:
+    if isinstance(axis, UniformAxis):
+        return AxisMessage(axis.t0_ns, axis.dt_ns, axis.n)
+    return AxisMessage(t_ns=codec.array_to_bytes(axis.t_ns, "<i8"))
+
+
+def _axis(message: AxisMessage) -> TimeAxis:
+    if message.t_ns is not None:
+        return ExplicitAxis(codec.array_from_bytes(message.t_ns, "<i8", "t_ns"))
+    if message.t0_ns is None or message.dt_ns is None or message.n is None:
+        raise MalformedMessage("an axis needs t_ns, or t0_ns with dt_ns and n")
+    if message.n > MAX_BLOCK_SAMPLES:
+        raise MalformedMessage(f"an axis of {message.n} instants is longer than a block may be ({MAX_BLOCK_SAMPLES})")
+    return UniformAxis(InstantNs(message.t0_ns), DurationNs(message.dt_ns), message.n)

@@ -1,0 +1,95 @@
+"""MQTT topics, built and parsed in this one place."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from dyncal.domain.errors import InvalidData, MalformedMessage
+from dyncal.domain.sensors import EdgeId, SensorId, SiteId, edge_id, sensor_id, site_id
+
+ROOT: Final = "dyncal/v1"
+
+
+class EdgeAddress(NamedTuple):
+    """An edge within its site."""
+
+    site: SiteId
+    edge: EdgeId
+
+    @property
+    def prefix(self) -> str:
+        """The topic levels above everything of this edge."""
+        return f"{ROOT}/{self.site}/{self.edge}"
+
+    @property
+    def status(self) -> str:
+        """Birth and will, retained."""
+        return f"{self.prefix}/status"
+
+    @property
+    def events(self) -> str:
+        """Overflows, revised sampling, quarantined inputs."""
+        return f"{self.prefix}/events"
+
+    @property
+    def committed(self) -> str:
+        """Watermark of what the store has, retained."""
+        return f"{self.prefix}/committed"
+
+    def samples(self, sensor: SensorId) -> str:
+        """Records of one sensor."""
+        return f"{self.prefix}/samples/{sensor}"
+
+    def desired(self, sensor: SensorId) -> str:
+        """The signed set that the sensor should run, retained."""
+        return f"{self.prefix}/coefficients/{sensor}/desired"
+
+    def reported(self, sensor: SensorId) -> str:
+        """What the edge did with it, retained."""
+        return f"{self.prefix}/coefficients/{sensor}/reported"
+
+
+def alarm(site: SiteId, sensor: SensorId, alarm_kind: str) -> str:
+    """Return the topic of one alarm's state for third parties, retained."""
+    return f"{ROOT}/{site}/alarms/{sensor}/{alarm_kind}"
+
+
+ALL_SAMPLES: Final = f"{ROOT}/+/+/samples/+"
+ALL_STATUS: Final = f"{ROOT}/+/+/status"
+ALL_EVENTS: Final = f"{ROOT}/+/+/events"
+ALL_COMMITTED: Final = f"{ROOT}/+/+/committed"
+ALL_REPORTED: Final = f"{ROOT}/+/+/coefficients/+/reported"
+ALL_ALARMS: Final = f"{ROOT}/+/alarms/+/+"
+
+
+class EdgeTopic(NamedTuple):
+    """A parsed topic below an edge: its kind (``samples``, ``status``, …) and, where there is one, its sensor."""
+
+    address: EdgeAddress
+    kind: str
+    sensor: SensorId | None
+
+
+def parse(topic: str) -> EdgeTopic:
+    """Return the parts of a topic below an edge.
+
+    Raises
+    ------
+    MalformedMessage
+        If the topic is none of this protocol's or a name in it may not be one.
+    """
+    parts = topic.split("/")
+    if parts[:2] != ROOT.split("/"):
+        raise MalformedMessage(f"{topic[:200]!r} is not a topic of {ROOT}")
+    try:
+        match parts[2:]:
+            case [site, edge, ("status" | "events" | "committed") as kind]:
+                return EdgeTopic(EdgeAddress(site_id(site), edge_id(edge)), kind, None)
+            case [site, edge, "samples", sensor]:
+                return EdgeTopic(EdgeAddress(site_id(site), edge_id(edge)), "samples", sensor_id(sensor))
+            case [site, edge, "coefficients", sensor, ("desired" | "reported") as kind]:
+                return EdgeTopic(EdgeAddress(site_id(site), edge_id(edge)), kind, sensor_id(sensor))
+            case _:
+                raise MalformedMessage(f"{topic[:200]!r} is not a topic of this protocol")
+    except InvalidData as error:
+        raise MalformedMessage(str(error)) from error

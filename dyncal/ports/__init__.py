@@ -1,0 +1,1 @@
+"""Roles that technologies play. A port names the role; `dyncal.adapters` holds who plays it."""

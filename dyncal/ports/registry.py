@@ -1,0 +1,174 @@
+"""The registry: everything that is not a time series, with an audit trail of who did what and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dyncal.domain.alarms import Alarm
+from dyncal.domain.calibration import Calibration
+from dyncal.domain.coefficients import CoefficientSet, SetState
+from dyncal.domain.sensors import Pairing, Sensor, SensorId
+from dyncal.domain.time import InstantNs
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Who changes something, when, and why. Every change writes it to the audit trail, in its own transaction."""
+
+    actor: str
+    at_ns: InstantNs
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetRecord:
+    """A set with its signed envelope (the exact bytes that edges get) and where it stands."""
+
+    coefficients: CoefficientSet
+    envelope: bytes
+    state: SetState
+    reason: str
+    changed_ns: InstantNs
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of the audit trail; `digest` chains over the line before."""
+
+    number: int
+    at_ns: InstantNs
+    actor: str
+    action: str
+    subject: str
+    reason: str
+    digest: str
+
+
+class SensorRegistry(Protocol):
+    """Sensors and pairings; written by the API service."""
+
+    def put_sensors(self, sensors: Sequence[Sensor], pairings: Sequence[Pairing], act: Act) -> bool:
+        """Add or replace in one transaction; return whether anything changed (if not, nothing is audited)."""
+        ...
+
+    def remove_pairing(self, sensor: SensorId, act: Act) -> None:
+        """Remove the pairing of a sensor. Raises `NotFound`."""
+        ...
+
+    def sensors(self) -> list[Sensor]:
+        """Return all sensors in order of id."""
+        ...
+
+    def sensor(self, sensor: SensorId) -> Sensor:
+        """Return one sensor. Raises `NotFound`."""
+        ...
+
+    def pairings(self) -> list[Pairing]:
+        """Return all pairings in order of sensor."""
+        ...
+
+    def revision(self) -> int:
+        """Return a number that grows with every change of sensors or pairings."""
+        ...
+
+
+class CalibrationRegistry(Protocol):
+    """Calibrations and coefficient sets; written by the calibration service."""
+
+    def add_calibration(self, calibration: Calibration, act: Act) -> None:
+        """Add one. Raises `Conflict` if its id is taken by another."""
+        ...
+
+    def calibrations(
+        self, sensor: SensorId | None = None, *, before: InstantNs | None = None, limit: int = 100
+    ) -> list[Calibration]:
+        """Return calibrations with fitted_at_ns < before, newest first."""
+        ...
+
+    def calibration(self, calibration_id: str) -> Calibration:
+        """Return one. Raises `NotFound`."""
+        ...
+
+    def add_set(self, coefficients: CoefficientSet, envelope: bytes, state: SetState, act: Act) -> None:
+        """Add a set. Raises `Conflict` if its id, or its sequence for that sensor, is taken."""
+        ...
+
+    def set_state(self, set_id: str, state: SetState, act: Act) -> None:
+        """Move a set to `state`; making one active supersedes the one that was. Raises `NotFound`."""
+        ...
+
+    def coefficient_set(self, set_id: str) -> SetRecord:
+        """Return one. Raises `NotFound`."""
+        ...
+
+    def sets(
+        self, sensor: SensorId | None = None, *, state: SetState | None = None, limit: int = 100
+    ) -> list[SetRecord]:
+        """Return sets, newest sequence first within a sensor, sensors in order."""
+        ...
+
+    def desired_set(self, sensor: SensorId) -> SetRecord | None:
+        """Return the newest set that is published or active: what the edge should run."""
+        ...
+
+    def last_sequence(self, sensor: SensorId) -> int:
+        """Return the largest sequence that any set of this sensor has had, or 0."""
+        ...
+
+    def sets_revision(self) -> int:
+        """Return a number that grows with every change of sets."""
+        ...
+
+
+class AlarmRegistry(Protocol):
+    """Alarms as they stand, and their history; written by the calibration service."""
+
+    def put_alarm(self, alarm: Alarm, act: Act) -> None:
+        """Add or replace an alarm by its id, and keep the change in its history."""
+        ...
+
+    def alarms(self, *, active_only: bool = False, limit: int = 1000) -> list[Alarm]:
+        """Return alarms, last changed first."""
+        ...
+
+    def alarm_history(self, sensor: SensorId | None = None, *, limit: int = 1000) -> list[Alarm]:
+        """Return changes of alarms, newest first."""
+        ...
+
+
+class SnapshotRegistry(Protocol):
+    """State that a service writes for itself, to go on where it was."""
+
+    def save_snapshot(self, key: str, content: bytes, at_ns: InstantNs) -> None:
+        """Replace the snapshot of that name; not audited."""
+        ...
+
+    def load_snapshot(self, key: str) -> bytes | None:
+        """Return it, or None."""
+        ...
+
+
+class AuditTrail(Protocol):
+    """The hash-chained record of every change."""
+
+    def audit(self, *, after: int = 0, limit: int = 1000) -> list[AuditEntry]:
+        """Return entries with number > after, oldest first."""
+        ...
+
+    def verify_audit(self) -> int | None:
+        """Return the number of the first entry that does not fit the chain, or None when all do."""
+        ...
+
+
+class Registry(SensorRegistry, CalibrationRegistry, AlarmRegistry, SnapshotRegistry, AuditTrail, Protocol):
+    """All roles of the registry. Methods block and are safe to call from several threads and processes."""
+
+    def check(self) -> str:
+        """Return a line that names the database and its version. Raises `StoreUnavailable`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections; idempotent."""
+        ...

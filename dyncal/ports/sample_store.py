@@ -1,0 +1,72 @@
+"""The time-series store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dyncal.domain.samples import Gap, Record, SampleSeries
+from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import InstantNs
+
+
+@dataclass(frozen=True, slots=True)
+class WriteReport:
+    """What a write did: rows of raw samples and of corrected values, and gaps, now durable."""
+
+    n_raw: int
+    n_corrected: int
+    n_gaps: int
+
+
+class SampleStore(Protocol):
+    """Keeps records. (sensor, instant) is the identity of a row: writing again replaces, never doubles.
+
+    Raw and corrected values of one instant may come in different records and are merged on reading. Methods block and
+    are safe to call from several threads.
+    """
+
+    def write(self, records: Sequence[Record]) -> WriteReport:
+        """Write, and return when it is durable: all of it, or an error and possibly part of it (writing is idempotent).
+
+        Raises
+        ------
+        StoreUnavailable
+            Nobody answers, or the store asks to be left alone (`retry_after_s`): try the same again.
+        StoreUnauthorized
+            Credentials are refused.
+        PoisonedWrite
+            `indices` of the records can never be written; all others are durable.
+        """
+        ...
+
+    def read(
+        self, sensor: SensorId, start: InstantNs, end: InstantNs, *, max_points: int | None = None
+    ) -> SampleSeries:
+        """Return the rows with start <= t < end.
+
+        With `max_points`, at most about that many rows: the interval is cut into equal buckets and of each the rows
+        with the smallest and the largest raw and corrected value are kept, whole and in order: no extreme is lost.
+        """
+        ...
+
+    def latest(self, sensor: SensorId) -> SampleSeries:
+        """Return the newest row that has a raw value, and the newest that has a corrected one: at most two rows."""
+        ...
+
+    def gaps(self, sensor: SensorId, start: InstantNs, end: InstantNs) -> list[Gap]:
+        """Return the gaps that touch start <= t < end, oldest first."""
+        ...
+
+    def sensors(self) -> list[SensorId]:
+        """Return the sensors that have rows, in order of name."""
+        ...
+
+    def check(self) -> str:
+        """Return a line that names the store and its version. Raises as `write` does."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections; idempotent."""
+        ...

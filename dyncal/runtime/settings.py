@@ -1,0 +1,248 @@
+"""Settings: one TOML file for all programs, the environment above it, and errors that say where and what.
+
+The file has sections that several programs share (``[broker]``, ``[store]``, …) and one for each program (``[edge]``,
+``[ingest]``, …). A program reads its own and the shared ones; a section that no program knows is an error. A key can
+be given in the environment instead: ``DYNCAL_BROKER__PORT=8883`` is ``port`` in ``[broker]``.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from dyncal.domain.errors import InvalidData, InvalidSetting
+from dyncal.domain.sensors import check_name
+
+SECTIONS: Final = frozenset(
+    {"site", "data_dir", "log", "broker", "store", "registry", "signing", "edge", "ingest", "calibrate", "api"}
+)
+
+S = TypeVar("S", bound="ProgramSettings")
+
+
+def _name(text: str) -> str:
+    try:
+        return check_name("this", text)
+    except InvalidData as error:
+        raise ValueError(str(error)) from error
+
+
+Name = Annotated[str, AfterValidator(_name)]
+"""A site, edge or sensor name."""
+
+
+class Section(BaseModel):
+    """A section of the file: frozen, and without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class LogSettings(Section):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is written."""
+
+    format: Literal["console", "json"] = "console"
+    """`console` for people, `json` for collectors: one object a line."""
+
+
+class BrokerSettings(Section):
+    """The MQTT broker."""
+
+    host: str = "127.0.0.1"
+    """Host name or address."""
+
+    port: int = Field(1883, ge=1, le=65535)
+    """TCP port; 8883 is usual with TLS."""
+
+    username: str | None = None
+    """User name, where the broker asks for one."""
+
+    password: SecretStr | None = None
+    """Password; better given by `password_file` or DYNCAL_BROKER__PASSWORD."""
+
+    password_file: Path | None = None
+    """File that holds the password, and nothing else."""
+
+    ca_file: Path | None = None
+    """PEM file of the authorities that may have signed the broker's certificate; turns TLS on."""
+
+    cert_file: Path | None = None
+    """PEM file of our own certificate, for mutual TLS."""
+
+    key_file: Path | None = None
+    """PEM file of our own private key."""
+
+    keepalive_s: int = Field(15, ge=5, le=600)
+    """Interval after which a silent connection counts as dead [s]."""
+
+    def resolved_password(self) -> str | None:
+        """Return the password from the file or the setting. Raises `InvalidSetting` if the file cannot be read."""
+        return read_secret(self.password_file, self.password, "broker.password_file")
+
+
+class StoreSettings(Section):
+    """The time-series store."""
+
+    kind: Literal["sqlite", "influx"] = "sqlite"
+    """`sqlite`: embedded, below `data_dir`. `influx`: InfluxDB 1.x or 2.x."""
+
+    path: Path | None = None
+    """File of the embedded store; default `samples.sqlite` below `data_dir`."""
+
+    url: str = "http://127.0.0.1:8086"
+    """Base address of InfluxDB."""
+
+    dialect: Literal["auto", "v1", "v2"] = "auto"
+    """Interface of InfluxDB; `auto` asks the server."""
+
+    database: str = "dyncal"
+    """Database (1.x) or bucket (2.x)."""
+
+    org: str = ""
+    """Organisation (2.x)."""
+
+    username: str | None = None
+    """User (1.x)."""
+
+    password: SecretStr | None = None
+    """Password (1.x)."""
+
+    token: SecretStr | None = None
+    """Token (2.x); better given by `token_file` or DYNCAL_STORE__TOKEN."""
+
+    token_file: Path | None = None
+    """File that holds the token, and nothing else."""
+
+    timeout_s: float = Field(10.0, gt=0, le=300)
+    """Longest wait for an answer [s]."""
+
+    def resolved_token(self) -> str | None:
+        """Return the token from the file or the setting. Raises `InvalidSetting` if the file cannot be read."""
+        return read_secret(self.token_file, self.token, "store.token_file")
+
+
+class RegistrySettings(Section):
+    """The registry's database."""
+
+    url: str | None = None
+    """SQLAlchemy URL, such as `postgresql+psycopg://user@host/dyncal`; default `registry.sqlite` below `data_dir`."""
+
+
+class SigningSettings(Section):
+    """Keys of coefficient sets (Ed25519)."""
+
+    key_file: Path | None = None
+    """Private key (PEM) with which `calibrate` signs; default `keys/signing.pem` below `data_dir`; made if absent."""
+
+    trusted_dir: Path | None = None
+    """Directory of the public keys (`<key id>.pem`) that edges accept; default `keys/trusted` below `data_dir`."""
+
+
+class ProgramSettings(BaseSettings):
+    """What every program has. Each program adds its own section."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DYNCAL_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    site: Name = "plant"
+    """Name of the site; a level of every topic."""
+
+    data_dir: Path = Path("var")
+    """Directory of everything that is kept: stores, spool, keys."""
+
+    log: LogSettings = LogSettings()
+    broker: BrokerSettings = BrokerSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment first, then the file (which `load` hands over as arguments)."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return (env_settings, init_settings)
+
+
+def load(kind: type[S], file: Path | None = None) -> S:
+    """Return the settings of one program from `file` and the environment.
+
+    Raises
+    ------
+    InvalidSetting
+        With file, key, value and what was expected, one line for each fault.
+    """
+    content = _read(file) if file is not None else {}
+    unknown = sorted(set(content) - SECTIONS)
+    if unknown:
+        raise InvalidSetting(
+            f"{file}: unknown section or key {', '.join(map(repr, unknown))}; known are {', '.join(sorted(SECTIONS))}"
+        )
+    try:
+        return kind(**{key: value for key, value in content.items() if key in kind.model_fields})
+    except ValidationError as error:
+        raise InvalidSetting(describe(error, file)) from error
+    except ValueError as error:  # pydantic-settings: a nested variable in the environment that cannot be read
+        raise InvalidSetting(f"environment: {error}") from error
+
+
+def read_secret(file: Path | None, value: SecretStr | None, key: str) -> str | None:
+    """Return the secret in `file`, or `value`. Raises `InvalidSetting` if the file cannot be read."""
+    if file is None:
+        return None if value is None else value.get_secret_value()
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSetting(f"{key} = {str(file)!r}: cannot read it: {error}") from error
+
+
+def describe(error: ValidationError, file: Path | None) -> str:
+    """Return one line for each fault of `error`: where, key, value, what was expected."""
+    lines = []
+    for fault in error.errors(include_url=False):
+        key = ".".join(str(part) for part in fault["loc"])
+        variable = _variable(fault["loc"])
+        where = f"environment variable {variable}" if variable else (str(file) if file is not None else "settings")
+        given = "" if fault["type"] == "missing" or _secret(key) else f" = {_shown(fault['input'])}"
+        lines.append(f"{where}: {key}{given}: {fault['msg']}")
+    return "\n".join(lines)
+
+
+def _variable(loc: tuple[int | str, ...]) -> str | None:
+    name = "DYNCAL_" + "__".join(str(part).upper() for part in loc)
+    return next((variable for variable in os.environ if variable.upper() == name), None)
+
+
+def _secret(key: str) -> bool:
+    return any(word in key.lower() for word in ("password", "token", "secret"))
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            return tomllib.load(stream)
+    except OSError as error:
+        raise InvalidSetting(f"{file}: cannot read it: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSetting(f"{file}: not TOML: {error}") from error
