@@ -1,0 +1,198 @@
+"""What a coefficient set must satisfy before a stream is corrected with it.
+
+The edge asks this of every set, whoever signed it: a signature says who made a set, not that it is harmless. Only numpy
+is used, so that the check runs where scipy does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from dyncal.domain.coefficients import CoefficientSet
+from dyncal.domain.errors import RejectedSet
+from dyncal.domain.samples import FloatArray
+
+# Covariances come through decimal text and a designer's arithmetic: what rounding can do is no reason to refuse.
+_ASYMMETRY: Final = 1e-9
+_NEGATIVE_EIGENVALUE: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyLimits:
+    """What an edge tolerates of a set.
+
+    Attributes
+    ----------
+    max_pole_radius : float
+        Poles of the recursive sections and of the sensitivity biquads must lie inside this radius, below 1.
+    max_noise_gain : float
+        Largest standard deviation of white noise out over in, recursive sections included.
+    max_delay : int
+        Longest latency [samples].
+    max_taps, max_sections : int
+        Most FIR taps and recursive sections, which bounds memory and time.
+    max_interval_mismatch : float
+        Largest relative difference between the set's sampling interval and the stream's.
+    """
+
+    max_pole_radius: float = 0.99999
+    max_noise_gain: float = 1000.0
+    max_delay: int = 4096
+    max_taps: int = 4096
+    max_sections: int = 16
+    max_interval_mismatch: float = 1e-3
+
+
+def check(coefficients: CoefficientSet, limits: SafetyLimits | None = None, *, dt_ns: int | None = None) -> None:
+    """Raise `RejectedSet` unless a set may be applied.
+
+    Parameters
+    ----------
+    coefficients : CoefficientSet
+    limits : SafetyLimits, optional
+        The edge's own limits; the defaults are used where there are none.
+    dt_ns : int, optional
+        Nominal sampling interval of the stream [ns]; not compared where it is not given.
+
+    Raises
+    ------
+    RejectedSet
+        With `reason` one of ``not_finite``, ``covariance``, ``uncertainty``, ``size``, ``latency``, ``interval``,
+        ``pole_radius``, ``dc_gain``, ``noise_gain``; the first that applies, in this order.
+    """
+    limits = limits or SafetyLimits()
+    _check_finite(coefficients)
+    _check_covariance(coefficients.parameters.cov)
+    _check_uncertainty(coefficients)
+    _check_size(coefficients, limits)
+    _check_interval(coefficients, limits, dt_ns)
+    _check_poles(coefficients, limits)
+    _check_gains(coefficients, limits)
+
+
+def _check_finite(coefficients: CoefficientSet) -> None:
+    f, p = coefficients.filter, coefficients.parameters
+    arrays = {
+        "fir": f.fir,
+        "sos": f.sos,
+        "sensitivities": f.sensitivities,
+        "values": p.values,
+        "cov": p.cov,
+        "u_noise": np.asarray(f.u_noise),
+        "u_model": np.asarray(f.u_model),
+        "band_hz": np.asarray(f.band_hz),
+        "gain_limits": np.asarray(coefficients.gain_limits),
+        "residual_limit": np.asarray(coefficients.residual_limit),
+    }
+    for name, array in arrays.items():
+        if not bool(np.all(np.isfinite(array))):
+            raise RejectedSet("not_finite", f"{name} holds NaN or infinity")
+
+
+def _check_covariance(cov: FloatArray) -> None:
+    if cov.size == 0:
+        return
+    diagonal = np.diag(cov)
+    if bool(np.any(diagonal < 0)):
+        raise RejectedSet("covariance", f"a variance is negative: {diagonal.min():g}")
+    # Judged as a correlation matrix, so that parameters of very different size count alike; a parameter that is known
+    # exactly (variance 0) must then have no covariance with any other.
+    scale = np.sqrt(diagonal)
+    outer = np.outer(scale, scale)
+    if bool(np.any(cov[outer == 0] != 0)):
+        raise RejectedSet("covariance", "a parameter without variance has a covariance")
+    correlation = np.divide(cov, outer, out=np.zeros_like(cov), where=outer > 0)
+    if not bool(np.all(np.abs(correlation - correlation.T) <= _ASYMMETRY)):
+        raise RejectedSet("covariance", "the covariance is not symmetric")
+    smallest = float(np.linalg.eigvalsh((correlation + correlation.T) / 2)[0])
+    if not smallest >= -_NEGATIVE_EIGENVALUE:
+        raise RejectedSet("covariance", f"the covariance is indefinite: smallest eigenvalue {smallest:g} (scaled)")
+
+
+def _check_uncertainty(coefficients: CoefficientSet) -> None:
+    f = coefficients.filter
+    for name, value in (
+        ("u_noise", f.u_noise),
+        ("u_model", f.u_model),
+        ("residual_limit", coefficients.residual_limit),
+    ):
+        if value < 0:
+            raise RejectedSet("uncertainty", f"{name} is negative: {value:g}")
+
+
+def _check_size(coefficients: CoefficientSet, limits: SafetyLimits) -> None:
+    f = coefficients.filter
+    if f.fir.size > limits.max_taps:
+        raise RejectedSet("size", f"{f.fir.size} taps, at most {limits.max_taps} are allowed")
+    if f.sos.shape[0] > limits.max_sections:
+        raise RejectedSet("size", f"{f.sos.shape[0]} recursive sections, at most {limits.max_sections} are allowed")
+    if f.delay > limits.max_delay:
+        raise RejectedSet("latency", f"{f.delay} samples of latency, at most {limits.max_delay} are allowed")
+
+
+def _check_interval(coefficients: CoefficientSet, limits: SafetyLimits, dt_ns: int | None) -> None:
+    designed = coefficients.filter.dt_ns
+    if dt_ns is not None and abs(designed - dt_ns) > limits.max_interval_mismatch * dt_ns:
+        raise RejectedSet("interval", f"designed for samples every {designed} ns, the stream has {dt_ns} ns")
+
+
+def _check_poles(coefficients: CoefficientSet, limits: SafetyLimits) -> None:
+    f = coefficients.filter
+    for row in f.sos:
+        if row[3] != 1.0:
+            raise RejectedSet("pole_radius", f"a section is not normalised: a0 = {row[3]:g}")
+    for name, radius in (
+        ("recursive sections", pole_radius(f.sos[:, 4:6])),
+        ("sensitivity biquads", pole_radius(f.sensitivities[:, 3:5])),
+    ):
+        if not radius < limits.max_pole_radius:
+            raise RejectedSet("pole_radius", f"{name} have a pole at radius {radius:.9g}")
+
+
+def _check_gains(coefficients: CoefficientSet, limits: SafetyLimits) -> None:
+    f = coefficients.filter
+    low, high = coefficients.gain_limits
+    dc = dc_gain(f.fir, f.sos)
+    if not low <= high:
+        raise RejectedSet("dc_gain", f"the limits are out of order: {low:g} to {high:g}")
+    if not low <= dc <= high:
+        raise RejectedSet("dc_gain", f"the gain at DC is {dc:g}, the set allows {low:g} to {high:g}")
+    gain = noise_gain(f.fir, f.sos)
+    if not gain <= limits.max_noise_gain:
+        raise RejectedSet(
+            "noise_gain", f"white noise would grow by {gain:g}, at most {limits.max_noise_gain:g} allowed"
+        )
+
+
+def pole_radius(denominators: FloatArray) -> float:
+    """Return the largest modulus among the roots of z² + a1 z + a2, rows (a1, a2) of shape (n, 2); 0 where n = 0."""
+    if denominators.shape[0] == 0:
+        return 0.0
+    a1, a2 = denominators[:, 0], denominators[:, 1]
+    root = np.sqrt((a1 * a1 - 4 * a2).astype(np.complex128))
+    return float(np.maximum(np.abs(-a1 + root), np.abs(-a1 - root)).max() / 2)
+
+
+def dc_gain(fir: FloatArray, sos: FloatArray) -> float:
+    """Return the gain at DC of `fir` followed by `sos`, the poles inside the unit circle."""
+    gain = float(np.sum(fir))
+    for b0, b1, b2, _, a1, a2 in sos:
+        gain *= float((b0 + b1 + b2) / (1 + a1 + a2))
+    return gain
+
+
+def noise_gain(fir: FloatArray, sos: FloatArray, *, points: int = 1 << 14) -> float:
+    """Return √((1/π)∫|G|²dω) of `fir` followed by `sos`: white noise out over white noise in.
+
+    Without recursive sections this is √Σg² exactly (Parseval); with them the integral is taken on `points` frequencies.
+    """
+    if sos.shape[0] == 0:
+        return float(np.sqrt(np.sum(fir**2)))
+    z = np.exp(-1j * np.pi * (np.arange(points) + 0.5) / points)
+    response = np.polynomial.polynomial.polyval(z, fir).astype(np.complex128)
+    for b0, b1, b2, _, a1, a2 in sos:
+        response *= (b0 + b1 * z + b2 * z * z) / (1 + a1 * z + a2 * z * z)
+    return float(np.sqrt(np.mean(np.abs(response) ** 2)))
