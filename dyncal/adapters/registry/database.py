@@ -1,0 +1,114 @@
+"""The database below the registry: opening, the schema's version, transactions, and errors in our own terms."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from dyncal.adapters.registry import audit, schema
+from dyncal.domain.errors import Conflict, InvalidSetting, StoreRefused, StoreUnavailable
+
+_BUSY_MS: Final = 10_000
+_WRITE: Final = "dyncal_write"
+
+
+class Database:
+    """One engine; hands out transactions to read and to write in. Safe to use from several threads and processes."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._engine = sa.create_engine(url, connect_args=_connect_args(url), pool_pre_ping=True)
+        except (exc.ArgumentError, exc.NoSuchModuleError, ImportError) as error:
+            raise InvalidSetting(f"registry.url: not a database that can be used: {error}") from error
+        self._shown = self._engine.url.render_as_string(hide_password=True)
+        self._closed = False
+        if self._engine.dialect.name == "sqlite":
+            _teach_sqlite(self._engine)
+        self._writer = self._engine.execution_options(**{_WRITE: True})
+
+    def prepare(self) -> None:
+        """Make the tables in an empty database, or check the version of those that are there.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the database cannot be opened.
+        StoreRefused
+            If its tables are of another version.
+        """
+        with self.write() as connection:
+            if not sa.inspect(connection).has_table(schema.schema_version.name):
+                schema.metadata.create_all(connection)
+                connection.execute(sa.insert(schema.schema_version).values(version=schema.VERSION))
+                connection.execute(sa.insert(schema.counters), [{"name": n, "value": 0} for n in ("sensors", "sets")])
+                audit.begin(connection)
+            found = connection.execute(sa.select(schema.schema_version.c.version)).scalars().all()
+        if found != [schema.VERSION]:
+            raise StoreRefused(
+                f"registry {self._shown} has tables of version {found}; this program works with {schema.VERSION}: "
+                + (
+                    "use a newer dyncal"
+                    if found and max(found) > schema.VERSION
+                    else "migrate it or use an older dyncal"
+                )
+            )
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Give a connection in a transaction that sees one state of the database."""
+        with self._ours(), self._engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """Give a connection in a transaction that is committed at the end, or undone by an exception."""
+        with self._ours(), self._writer.begin() as connection:
+            yield connection
+
+    def describe(self) -> str:
+        """Return a line that names the database and its version. Raises `StoreUnavailable`."""
+        with self.read() as connection:
+            number = connection.execute(sa.select(schema.schema_version.c.version)).scalar()
+            product = connection.dialect.server_version_info or ()
+        version = ".".join(map(str, product))
+        return f"{self._engine.dialect.name} {version} at {self._shown}, schema {number}"
+
+    def close(self) -> None:
+        """Close all connections; idempotent."""
+        self._closed = True
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def _ours(self) -> Iterator[None]:
+        if self._closed:
+            raise StoreUnavailable("the registry is closed")
+        try:
+            yield
+        except exc.IntegrityError as error:
+            raise Conflict(f"registry: {error.orig}") from error
+        except (exc.DBAPIError, exc.TimeoutError) as error:
+            raise StoreUnavailable(f"registry {self._shown}: {getattr(error, 'orig', error)}") from error
+
+
+def _connect_args(url: str) -> dict[str, Any]:
+    return {"timeout": _BUSY_MS / 1000} if url.startswith("sqlite") else {}
+
+
+def _teach_sqlite(engine: sa.Engine) -> None:
+    """Let SQLite lock at the begin of a writing transaction, so that two writers wait instead of colliding."""
+
+    @event.listens_for(engine, "connect")
+    def connect(dbapi: Any, record: object) -> None:
+        del record
+        dbapi.isolation_level = None  # transactions are begun below, not by the driver
+        for pragma in (f"busy_timeout={_BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            dbapi.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        write = connection.get_execution_options().get(_WRITE, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

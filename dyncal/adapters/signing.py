@@ -1,0 +1,197 @@
+"""Ed25519 signing of coefficient sets: a private key in a file of its own, public keys in a directory of the trusted.
+
+The name of a key follows from its public part, so that nobody can offer another key under a trusted name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import threading
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from dyncal.domain.errors import InvalidSetting
+from dyncal.runtime.logging import logger
+from dyncal.runtime.settings import SigningSettings
+
+_MAX_KEY_BYTES: Final = 16_384
+_TOO_OPEN: Final = 0o037  # readable by the group is what container platforms do to a mounted secret; more is not needed
+
+_log = logger("signing")
+
+
+def key_id_of(public: Ed25519PublicKey) -> str:
+    """Return the name of a key: ``ed25519-`` and the first 16 hexadecimal digits of the SHA-256 of its public part."""
+    raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return f"ed25519-{hashlib.sha256(raw).hexdigest()[:16]}"
+
+
+class Ed25519Signer:
+    """Signs with one private key (`dyncal.ports.signing.Signer`)."""
+
+    def __init__(self, private: Ed25519PrivateKey) -> None:
+        self._private = private
+        self._key_id = key_id_of(private.public_key())
+
+    @property
+    def key_id(self) -> str:
+        """Name of the key."""
+        return self._key_id
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the 64 bytes of the signature over `message`."""
+        return self._private.sign(message)
+
+
+class TrustedKeys:
+    """Verifies by the public keys of a directory (`dyncal.ports.signing.Verifier`); thread-safe.
+
+    The directory is read again whenever a file in it is new, changed or gone: trusting and distrusting a key needs no
+    restart. Files that hold no Ed25519 public key are logged and ignored.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._seen: tuple[tuple[str, int, int, int], ...] | None = None
+        self._keys: dict[str, Ed25519PublicKey] = {}
+
+    def verify(self, key_id: str, message: bytes, signature: bytes) -> bool:
+        """Tell whether `signature` is that of a trusted `key_id` over `message`; never raises."""
+        try:
+            key = self._current().get(key_id)
+            if key is None:
+                return False
+            key.verify(signature, message)
+        except InvalidSignature:
+            return False
+        except Exception:  # noqa: BLE001 - whatever a stranger's bytes or a broken disk cause, they are not trusted
+            _log.warning("verify_failed", key_id=str(key_id)[:80])
+            return False
+        return True
+
+    def key_ids(self) -> list[str]:
+        """Return the names of the keys that are trusted now."""
+        return sorted(self._current())
+
+    def _current(self) -> dict[str, Ed25519PublicKey]:
+        with self._lock:
+            seen = self._listing()
+            if seen != self._seen:
+                self._keys = self._read(seen)
+                self._seen = seen
+            return self._keys
+
+    def _listing(self) -> tuple[tuple[str, int, int, int], ...]:
+        try:
+            with os.scandir(self._directory) as entries:
+                found = [(e.name, e.stat()) for e in entries if e.name.endswith(".pem")]
+        except OSError:
+            return ()
+        return tuple(sorted((name, s.st_mtime_ns, s.st_size, s.st_ino) for name, s in found))
+
+    def _read(self, listing: tuple[tuple[str, int, int, int], ...]) -> dict[str, Ed25519PublicKey]:
+        keys: dict[str, Ed25519PublicKey] = {}
+        for name, *_ in listing:
+            key = _read_public(self._directory / name)
+            if key is not None:
+                keys[key_id_of(key)] = key
+        return keys
+
+
+def open_signer(settings: SigningSettings, data_dir: Path) -> Ed25519Signer:
+    """Return the signer of the private key file; make the key pair at first start.
+
+    The public part is put into the trusted directory as ``<key id>.pem`` where it is not there.
+
+    Raises
+    ------
+    InvalidSetting
+        If the key file is unreadable, no Ed25519 key, or open to others.
+    """
+    path = settings.key_file or data_dir / "keys" / "signing.pem"
+    try:
+        if not path.exists():
+            _make_private(path)
+        signer_key = _read_private(path)
+        _trust(signer_key.public_key(), _trusted_dir(settings, data_dir))
+    except OSError as error:
+        raise InvalidSetting(f"signing.key_file = {str(path)!r}: {error.strerror}: {error.filename}") from error
+    return Ed25519Signer(signer_key)
+
+
+def open_verifier(settings: SigningSettings, data_dir: Path) -> TrustedKeys:
+    """Return the verifier of the trusted directory; it may be empty or absent still: then nothing is trusted."""
+    return TrustedKeys(_trusted_dir(settings, data_dir))
+
+
+def _trusted_dir(settings: SigningSettings, data_dir: Path) -> Path:
+    return settings.trusted_dir or data_dir / "keys" / "trusted"
+
+
+def _make_private(path: Path) -> None:
+    content = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _write_once(path, content, 0o600)
+
+
+def _trust(public: Ed25519PublicKey, directory: Path) -> None:
+    path = directory / f"{key_id_of(public)}.pem"
+    if path.exists():
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    content = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    _write_once(path, content, 0o644)
+
+
+def _write_once(path: Path, content: bytes, mode: int) -> None:
+    """Write a file that appears whole or not at all; where another process was first, its file stays."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return
+    finally:
+        temporary.unlink()
+
+
+def _read_private(path: Path) -> Ed25519PrivateKey:
+    mode = path.stat().st_mode & 0o777
+    if mode & _TOO_OPEN:
+        raise InvalidSetting(
+            f"signing.key_file = {str(path)!r}: mode {mode:o} lets others at the private key; run: chmod 600 {path}"
+        )
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise InvalidSetting(f"signing.key_file = {str(path)!r}: no unencrypted PEM private key: {error}") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise InvalidSetting(f"signing.key_file = {str(path)!r}: expected an Ed25519 key, not {type(key).__name__}")
+    return key
+
+
+def _read_public(path: Path) -> Ed25519PublicKey | None:
+    try:
+        with path.open("rb") as stream:
+            key = serialization.load_pem_public_key(stream.read(_MAX_KEY_BYTES))
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        _log.warning("trusted_key_unreadable", file=str(path), error=str(error))
+        return None
+    if not isinstance(key, Ed25519PublicKey):
+        _log.warning("trusted_key_of_other_kind", file=str(path), kind=type(key).__name__)
+        return None
+    return key

@@ -1,0 +1,310 @@
+"""What every registry must do: a pytest suite for authors of adapters.
+
+Derive from `RegistryContract`, and give a fixture ``open_it``: a function that opens the *same*, at first empty registry
+each time it is called, and whose registries are closed at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import numpy as np
+import pytest
+
+from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
+from dyncal.domain.calibration import Calibration, Conformity, Deviation, Verdict
+from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter, Parameters, Provenance, SetState
+from dyncal.domain.errors import Conflict, NotFound, StoreUnavailable
+from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, Sensor, SensorId, SiteId
+from dyncal.domain.time import DurationNs, InstantNs
+from dyncal.ports.registry import Act, Registry
+
+OpenRegistry = Callable[[], Registry]
+
+T0: Final = 1_700_000_000_000_000_001
+S1: Final = SensorId("tc-1")
+S2: Final = SensorId("tc-2")
+
+
+def act(k: int = 0, reason: str = "test") -> Act:
+    """Return an act at second `k`."""
+    return Act("tester", InstantNs(T0 + k * 1_000_000_000), reason)
+
+
+def make_sensor(name: SensorId = S1, *, unit: str = "Cel") -> Sensor:
+    """Return a sensor at 10 Hz."""
+    return Sensor(name, SiteId("plant"), EdgeId("edge-1"), unit, DurationNs(100_000_000), "Łódź kiln")
+
+
+def make_pairing(sensor: SensorId = S1, reference: SensorId = S2) -> Pairing:
+    """Return a pairing with a value in every field."""
+    return Pairing(
+        sensor,
+        reference,
+        ModelKind.FIRST_ORDER,
+        0.1,
+        1e-3,
+        1 / 3,
+        band_hz=2.5,
+        max_latency_s=None,
+        tolerance={"tau_s": 0.1},
+    )
+
+
+def make_parameters() -> Parameters:
+    """Return a parameter vector whose numbers have no short decimal form."""
+    return Parameters(
+        ModelKind.FIRST_ORDER,
+        ("gain", "tau_s"),
+        np.array([1 / 3, np.pi]),
+        np.array([[1e-7 / 3, -1e-9], [-1e-9, 2e-300]]),
+    )
+
+
+def make_calibration(name: str = "cal-1", sensor: SensorId = S1, k: int = 0) -> Calibration:
+    """Return a calibration fitted at second `k`."""
+    deviation = Deviation(0.1, 0.3, 0.01, 500)
+    return Calibration(
+        id=name,
+        sensor=sensor,
+        reference=S2,
+        parameters=make_parameters(),
+        verdict=Verdict.ACCEPTED,
+        unobservable=("damping",),
+        reduced_chi2=1.01,
+        whiteness_p=float("nan"),
+        noise_std=0.1 + 0.2,
+        n_samples=1000,
+        window_from_ns=InstantNs(T0),
+        window_to_ns=InstantNs(T0 + 5),
+        fitted_at_ns=act(k).at_ns,
+        method="block_map",
+        detail="naïve",
+        conformity=Conformity(deviation, deviation, deviation, "rule", passed=True),
+    )
+
+
+def make_set(sequence: int = 1, sensor: SensorId = S1) -> CoefficientSet:
+    """Return a set of that sequence."""
+    return CoefficientSet(
+        id=f"{sensor}-{sequence}",
+        sensor=sensor,
+        sequence=sequence,
+        parent=None,
+        parameters=make_parameters(),
+        filter=CorrectionFilter(
+            dt_ns=DurationNs(100_000_000),
+            fir=np.array([0.1, 0.2, 1 / 7]),
+            sos=np.zeros((0, 6)),
+            delay=1,
+            sensitivities=np.arange(10.0).reshape(2, 5) / 3,
+            u_noise=0.1,
+            u_model=0.0,
+            band_hz=1.0,
+        ),
+        gain_limits=(0.9, 1.1),
+        valid_from_ns=InstantNs(T0),
+        provenance=Provenance("cal-1", S2, InstantNs(T0), InstantNs(T0), InstantNs(T0), 10),
+        residual_limit=0.5,
+    )
+
+
+def make_alarm(state: AlarmState = AlarmState.UNACKNOWLEDGED, *, k: int = 0, sensor: SensorId = S1) -> Alarm:
+    """Return a drift alarm that changed at second `k`."""
+    return Alarm(
+        sensor,
+        AlarmKind.DRIFT,
+        state,
+        Priority.HIGH,
+        InstantNs(T0),
+        act(k).at_ns,
+        parameter="tau_s",
+        value=0.1 + 0.2,
+        limit=None,
+        cause="fouling",
+    )
+
+
+class RegistryContract:
+    """The suite."""
+
+    @pytest.fixture
+    def registry(self, open_it: OpenRegistry) -> Registry:
+        """Give an empty registry."""
+        return open_it()
+
+    def test_sensors_come_back_and_unchanged_ones_are_no_change(self, registry: Registry) -> None:
+        before = registry.revision()
+        assert registry.put_sensors([make_sensor(S2), make_sensor(S1)], [make_pairing()], act())
+        assert registry.sensors() == [make_sensor(S1), make_sensor(S2)]
+        assert registry.sensor(S1) == make_sensor(S1)
+        assert registry.pairings() == [make_pairing()]
+        after, trail = registry.revision(), len(registry.audit())
+        assert after > before
+        assert not registry.put_sensors([make_sensor(S1)], [make_pairing()], act(1))
+        assert (registry.revision(), len(registry.audit())) == (after, trail)
+        assert registry.put_sensors([make_sensor(S1, unit="K")], [], act(2))
+        assert registry.sensor(S1).unit == "K"
+        assert registry.revision() > after
+
+    def test_a_pairing_can_be_removed(self, registry: Registry) -> None:
+        registry.put_sensors([make_sensor(S1)], [make_pairing()], act())
+        before = registry.revision()
+        registry.remove_pairing(S1, act(1, "sold"))
+        assert registry.pairings() == []
+        assert registry.revision() > before
+        assert registry.audit()[-1].reason == "sold"
+        with pytest.raises(NotFound):
+            registry.remove_pairing(S1, act(2))
+        with pytest.raises(NotFound):
+            registry.sensor(SensorId("nobody"))
+
+    def test_calibrations_come_back_to_the_last_bit(self, registry: Registry) -> None:
+        given = make_calibration()
+        registry.add_calibration(given, act())
+        found = registry.calibration("cal-1")
+        assert found.parameters.values.tobytes() == given.parameters.values.tobytes()
+        assert found.parameters.cov.tobytes() == given.parameters.cov.tobytes()
+        assert found.parameters.cov.shape == (2, 2)
+        assert np.isnan(found.whiteness_p)
+        assert (found.noise_std, found.unobservable, found.conformity) == (0.1 + 0.2, ("damping",), given.conformity)
+        assert (found.verdict, found.detail, found.fitted_at_ns) == (Verdict.ACCEPTED, "naïve", given.fitted_at_ns)
+        with pytest.raises(NotFound):
+            registry.calibration("cal-2")
+
+    def test_calibrations_are_paged_newest_first(self, registry: Registry) -> None:
+        for k in range(5):
+            registry.add_calibration(make_calibration(f"cal-{k}", S1 if k % 2 else S2, k), act(k))
+        assert [c.id for c in registry.calibrations()] == ["cal-4", "cal-3", "cal-2", "cal-1", "cal-0"]
+        assert [c.id for c in registry.calibrations(S1)] == ["cal-3", "cal-1"]
+        assert [c.id for c in registry.calibrations(before=act(3).at_ns, limit=2)] == ["cal-2", "cal-1"]
+
+    def test_an_id_belongs_to_one_calibration(self, registry: Registry) -> None:
+        registry.add_calibration(make_calibration(), act())
+        registry.add_calibration(make_calibration(), act(1))
+        with pytest.raises(Conflict):
+            registry.add_calibration(make_calibration(k=3), act(2))
+        assert len(registry.calibrations()) == 1
+
+    def test_sets_keep_their_envelope_and_their_numbers(self, registry: Registry) -> None:
+        given, envelope = make_set(), b'{"set": "\xc5\x81",\n "v":1}\x00\xff'
+        registry.add_set(given, envelope, SetState.PUBLISHED, act(reason="first"))
+        found = registry.coefficient_set(given.id)
+        assert found.envelope == envelope
+        assert (found.state, found.reason, found.changed_ns) == (SetState.PUBLISHED, "first", act().at_ns)
+        f, g = found.coefficients.filter, given.filter
+        assert f.fir.tobytes() == g.fir.tobytes()
+        assert f.sensitivities.tobytes() == g.sensitivities.tobytes()
+        assert f.sos.shape == (0, 6)
+        assert found.coefficients.gain_limits == (0.9, 1.1)
+        assert found.coefficients.provenance == given.provenance
+
+    def test_ids_and_sequences_of_sets_are_unique(self, registry: Registry) -> None:
+        registry.add_set(make_set(1), b"1", SetState.PUBLISHED, act())
+        before = registry.sets_revision()
+        for clash in (make_set(1), make_set(1, S1)):
+            with pytest.raises(Conflict):
+                registry.add_set(clash, b"2", SetState.PUBLISHED, act(1))
+        assert registry.sets_revision() == before
+        registry.add_set(make_set(1, S2), b"3", SetState.PUBLISHED, act(2))
+        assert registry.sets_revision() > before
+
+    def test_the_life_of_sets(self, registry: Registry) -> None:
+        assert registry.desired_set(S1) is None
+        assert registry.last_sequence(S1) == 0
+        for k in (1, 2, 3):
+            registry.add_set(make_set(k), b"e%d" % k, SetState.PUBLISHED, act(k))
+        assert self._states(registry) == {3: "published", 2: "published", 1: "published"}
+        registry.set_state("tc-1-1", SetState.ACTIVE, act(4))
+        desired = registry.desired_set(S1)
+        assert desired is not None
+        assert desired.coefficients.sequence == 3
+        registry.set_state("tc-1-3", SetState.ACTIVE, act(5, "applied"))
+        assert self._states(registry) == {3: "active", 2: "superseded", 1: "superseded"}
+        registry.set_state("tc-1-3", SetState.REVERTED, act(6, "residual"))
+        assert registry.coefficient_set("tc-1-3").reason == "residual"
+        assert registry.desired_set(S1) is None
+        assert registry.last_sequence(S1) == 3
+        assert [r.coefficients.sequence for r in registry.sets(S1, limit=2)] == [3, 2]
+        assert [r.coefficients.sequence for r in registry.sets(state=SetState.SUPERSEDED)] == [2, 1]
+        with pytest.raises(NotFound):
+            registry.set_state("tc-9-1", SetState.ACTIVE, act(7))
+        with pytest.raises(NotFound):
+            registry.coefficient_set("tc-9-1")
+
+    def _states(self, registry: Registry) -> dict[int, str]:
+        return {r.coefficients.sequence: str(r.state) for r in registry.sets(S1)}
+
+    def test_alarms_stand_once_and_their_changes_are_kept(self, registry: Registry) -> None:
+        registry.put_alarm(make_alarm(), act())
+        registry.put_alarm(make_alarm(k=1, sensor=S2), act(1))
+        registry.put_alarm(make_alarm(AlarmState.NORMAL, k=2), act(2))
+        assert registry.alarms() == [make_alarm(AlarmState.NORMAL, k=2), make_alarm(k=1, sensor=S2)]
+        assert registry.alarms(active_only=True) == [make_alarm(k=1, sensor=S2)]
+        assert registry.alarm_history(S1) == [make_alarm(AlarmState.NORMAL, k=2), make_alarm()]
+        assert len(registry.alarm_history()) == 3
+        assert len(registry.alarm_history(limit=1)) == 1
+
+    def test_snapshots_are_replaced_and_not_audited(self, registry: Registry) -> None:
+        assert registry.load_snapshot("engine") is None
+        for content in (b"one", bytes(range(256)) * 1000):
+            registry.save_snapshot("engine", content, InstantNs(T0))
+        assert registry.load_snapshot("engine") == bytes(range(256)) * 1000
+        assert registry.audit() == []
+
+    def test_every_change_is_in_the_trail_and_the_chain_holds(self, registry: Registry) -> None:
+        assert registry.verify_audit() is None
+        registry.put_sensors([make_sensor()], [make_pairing()], act())
+        registry.add_calibration(make_calibration(), act(1))
+        registry.add_set(make_set(), b"e", SetState.PUBLISHED, act(2, "naïve \u2028"))
+        registry.set_state("tc-1-1", SetState.ACTIVE, act(3))
+        registry.put_alarm(make_alarm(), act(4))
+        trail = registry.audit()
+        assert [e.number for e in trail] == list(range(1, len(trail) + 1))
+        assert [(e.action, e.subject) for e in trail] == [
+            ("sensor.put", "tc-1"),
+            ("pairing.put", "tc-1"),
+            ("calibration.add", "cal-1"),
+            ("set.published", "tc-1-1"),
+            ("set.active", "tc-1-1"),
+            ("alarm.unacknowledged", "tc-1:drift:tau_s"),
+        ]
+        assert {e.actor for e in trail} == {"tester"}
+        assert len({e.digest for e in trail}) == len(trail)
+        assert registry.audit(after=2, limit=2) == trail[2:4]
+        assert registry.verify_audit() is None
+
+    def test_a_change_that_fails_leaves_nothing(self, registry: Registry) -> None:
+        registry.add_set(make_set(1), b"1", SetState.PUBLISHED, act())
+        trail = registry.audit()
+        with pytest.raises(Conflict):
+            registry.add_set(make_set(1), b"2", SetState.ACTIVE, act(1))
+        assert registry.audit() == trail
+        assert registry.verify_audit() is None
+
+    def test_many_writers_make_one_chain(self, open_it: OpenRegistry) -> None:
+        registries = [open_it(), open_it()]
+
+        def write(k: int) -> None:
+            registries[k % 2].put_alarm(make_alarm(k=k, sensor=SensorId(f"s{k % 5}")), act(k))
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(write, range(40)))
+        assert len(registries[0].audit()) == 40
+        assert registries[1].verify_audit() is None
+
+    def test_it_is_all_there_after_opening_again(self, open_it: OpenRegistry) -> None:
+        first = open_it()
+        first.put_sensors([make_sensor()], [make_pairing()], act())
+        first.add_set(make_set(), b"e", SetState.PUBLISHED, act())
+        first.close()
+        first.close()
+        with pytest.raises(StoreUnavailable):
+            first.sensors()
+        again = open_it()
+        assert again.sensors() == [make_sensor()]
+        assert again.coefficient_set("tc-1-1").envelope == b"e"
+        assert again.check()
+        assert again.verify_audit() is None

@@ -1,0 +1,27 @@
+"""The registry's contract, on SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dyncal.adapters.registry import open_registry
+from dyncal.ports.registry import Registry
+from dyncal.runtime.settings import RegistrySettings
+from dyncal.testing.registry import OpenRegistry, RegistryContract
+
+
+class TestSqliteRegistry(RegistryContract):
+    @pytest.fixture
+    def open_it(self, tmp_path: Path) -> Iterator[OpenRegistry]:
+        opened: list[Registry] = []
+
+        def open_one() -> Registry:
+            opened.append(open_registry(RegistrySettings(), tmp_path))
+            return opened[-1]
+
+        yield open_one
+        for registry in opened:
+            registry.close()
