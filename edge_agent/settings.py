@@ -1,0 +1,160 @@
+"""Settings of the edge agent: what it reads, from where, and how it keeps and sends it.
+
+The smallest useful file: one OPC UA server, one broker, one sensor and its reference::
+
+    site = "plant"
+    [broker]
+    host = "broker.example"
+    [edge]
+    name = "edge1"
+    [[edge.opcua]]
+    url = "opc.tcp://192.0.2.10:4840"
+    nodes = [
+      { sensor = "TT-101", node = "ns=2;s=TT101", unit = "Cel", dt_s = 1, reference = "TT-101R", model = "first_order" },
+      { sensor = "TT-101R", node = "ns=2;s=TT101R", unit = "Cel", dt_s = 1 },
+    ]
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from dyncal.domain.samples import MAX_BLOCK_SAMPLES
+from dyncal.runtime.settings import Name, ProgramSettings, Section, SigningSettings
+from edge_agent.source_settings import MqttSensorMapping, MqttSourceSettings, OpcuaSettings, SensorSettings
+
+
+class SpoolSettings(Section):
+    """What is kept on disk until the store has it."""
+
+    max_bytes: int = Field(1 << 30, ge=1 << 20)
+    """Most that it may take on disk [bytes]."""
+
+    policy: Literal["oldest", "newest"] = "oldest"
+    """What is given up when it is full; a gap record says so either way."""
+
+    segment_bytes: int = Field(4 << 20, ge=1 << 16, le=1 << 28)
+    """Size of a file [bytes]; at most a quarter of `max_bytes`."""
+
+    fsync_s: float = Field(1.0, ge=0, le=60)
+    """Interval between forced writes to the disk [s]; 0 forces every write. A killed process loses nothing either way;
+    a machine that loses power may lose this much."""
+
+    commit_timeout_s: float = Field(30.0, gt=0, le=3600)
+    """Wait for the store to have what was sent before it is sent again [s]; doubled up to 16 times without answer."""
+
+    replay_per_s: float = Field(3000.0, gt=0, le=1e6)
+    """Most records of the backlog sent a second, beside live ones."""
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Self:
+        if self.segment_bytes * 4 > self.max_bytes:
+            raise ValueError(f"segment_bytes {self.segment_bytes} is more than a quarter of max_bytes {self.max_bytes}")
+        return self
+
+
+class CorrectionSettings(Section):
+    """What a coefficient set must keep to before it is applied."""
+
+    max_noise_gain: float = Field(1e3, gt=0)
+    """Largest noise gain."""
+
+    max_pole_radius: float = Field(0.9999, gt=0, lt=1)
+    """Largest radius of a pole of its recursive sections."""
+
+    max_latency_s: float = Field(3600.0, gt=0)
+    """Longest latency [s]."""
+
+    require_signature: bool = True
+    """Whether only sets with a trusted signature are applied; `false` is for the laboratory."""
+
+    history_samples: int = Field(8192, ge=16, le=1 << 20)
+    """Raw samples remembered for each sensor, to start a new filter without a step."""
+
+
+class EdgeSection(Section):
+    """The edge agent."""
+
+    name: Name = "edge1"
+    """Name of this edge, unique in the site; a level of its topics."""
+
+    sensors: list[SensorSettings] = Field(default_factory=list)
+    """Sensors whose mapping takes their id from the topic, or does not declare them."""
+
+    opcua: list[OpcuaSettings] = Field(default_factory=list)
+    """OPC UA servers."""
+
+    mqtt: list[MqttSourceSettings] = Field(default_factory=list)
+    """Devices on MQTT."""
+
+    flush_s: float = Field(0.1, gt=0, le=60)
+    """Longest that a sample waits for others of its block [s]."""
+
+    block_samples: int = Field(4096, ge=1, le=MAX_BLOCK_SAMPLES)
+    """Most samples in a block."""
+
+    max_skew_s: float = Field(86_400.0, gt=0)
+    """Largest difference between a sample's source time and its arrival [s]; beyond it the sample is refused."""
+
+    u_clock_s: float | None = Field(None, ge=0)
+    """Standard uncertainty of this machine's clock [s]; asked of the kernel if absent."""
+
+    spool: SpoolSettings = SpoolSettings()
+    correction: CorrectionSettings = CorrectionSettings()
+
+    metrics_port: int | None = Field(None, ge=1, le=65_535)
+    """Port of the Prometheus metrics on 127.0.0.1; none if absent."""
+
+    metrics_host: str = "127.0.0.1"
+    """Address of the Prometheus metrics."""
+
+    @model_validator(mode="after")
+    def _known_sensors(self) -> Self:
+        declared = Counter(str(settings.sensor) for settings in self.all_sensors())
+        twice = sorted(name for name, count in declared.items() if count > 1)
+        if twice:
+            raise ValueError(f"sensor {', '.join(twice)} is declared more than once")
+        for mapping in self.mappings():
+            if mapping.sensor is not None and mapping.sensor not in declared:
+                raise ValueError(
+                    f"sensor {mapping.sensor} of the mapping for {mapping.topic!r} has no unit and dt_s: give them "
+                    "there or in edge.sensors"
+                )
+        return self
+
+    def mappings(self) -> Iterator[MqttSensorMapping]:
+        """Iterate over all mappings of all brokers."""
+        for source in self.mqtt:
+            yield from source.mappings
+
+    def all_sensors(self) -> Iterator[SensorSettings]:
+        """Iterate over the sensors, wherever they are declared."""
+        yield from self.sensors
+        for server in self.opcua:
+            yield from server.nodes
+        for mapping in self.mappings():
+            declaration = mapping.declaration()
+            if declaration is not None:
+                yield declaration
+
+
+class EdgeSettings(ProgramSettings):
+    """Everything that `dyncal run edge` reads."""
+
+    edge: EdgeSection = EdgeSection()
+    signing: SigningSettings = SigningSettings()
+
+    @property
+    def spool_dir(self) -> Path:
+        """Directory of the spool."""
+        return self.data_dir / "edge" / self.edge.name / "spool"
+
+    @property
+    def sets_dir(self) -> Path:
+        """Directory of the last-known-good coefficient sets."""
+        return self.data_dir / "edge" / self.edge.name / "coefficients"

@@ -1,0 +1,278 @@
+"""Settings of what the edge agent reads: sensors, OPC UA servers, devices on MQTT."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from dyncal.domain.sensors import ModelKind
+from dyncal.runtime.settings import BrokerSettings, Name, Section, read_secret
+
+_NODE_ID: Final = re.compile(r"(ns=\d+;)?[isgb]=.+")
+
+
+def _node(text: str) -> str:
+    if text.startswith("/") or _NODE_ID.fullmatch(text):
+        return text
+    raise ValueError(
+        "expected a node id such as 'ns=2;s=TT101' or 'i=2258', or a browse path such as '/Objects/2:Plant/2:TT101'"
+    )
+
+
+def _filter(text: str) -> str:
+    levels = text.split("/")
+    if not text or len(text.encode()) > 65_535 or "\0" in text:
+        raise ValueError("expected an MQTT topic filter such as 'devices/+/value'")
+    if any(("+" in level or "#" in level) and level not in ("+", "#") for level in levels) or "#" in levels[:-1]:
+        raise ValueError("'+' must fill a level of the topic filter, '#' the last one")
+    return text
+
+
+class SensorSettings(Section):
+    """A sensor: its unit and interval, and its reference where it has one."""
+
+    sensor: Name
+    """Id of the sensor, unique in the site, such as `TT-101`."""
+
+    unit: str = Field(min_length=1, max_length=32)
+    """Unit of its indications as UCUM or D-SI writes it, such as `Cel` or `m/s2`."""
+
+    dt_s: float = Field(gt=0, le=86_400)
+    """Nominal sampling interval [s], such as `0.1`."""
+
+    label: str = Field("", max_length=200)
+    """For people."""
+
+    reference: Name | None = None
+    """Id of the sensor that is its reference; with `model`."""
+
+    model: ModelKind | None = None
+    """Kind of model to identify, such as `first_order`; with `reference`."""
+
+    u_reference: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Standard uncertainty of the reference's indications by its certificate, in the sensor's unit."""
+
+    u_reference_gain: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Relative standard uncertainty of the reference's gain by its certificate."""
+
+    u_clock_s: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Standard uncertainty of the clock offset between sensor and reference [s]."""
+
+    band_hz: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Bandwidth wished of the correction [Hz]; chosen from the measurand's spectrum if absent."""
+
+    max_latency_s: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Longest latency allowed for the correction [s]; chosen by the design if absent."""
+
+    tolerance: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+    """Relative tolerance by parameter, such as `{ tau_s = 0.1 }`."""
+
+    u_t_s: float = Field(0.0, ge=0, le=60)
+    """Standard uncertainty of the sensor's time stamps [s]."""
+
+    gap_after_s: float | None = Field(None, gt=0)
+    """Interval between two samples from which on some are missing [s]; default 2.5 `dt_s`."""
+
+    silent_after_s: float | None = Field(None, gt=0)
+    """Silence after which an event says so [s]; default 20 `dt_s`, but at least 5 s."""
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if (self.reference is None) != (self.model is None):
+            raise ValueError(f"sensor {self.sensor}: reference and model go together; give both or neither")
+        if self.reference == self.sensor:
+            raise ValueError(f"sensor {self.sensor} cannot be its own reference")
+        return self
+
+
+class NodeSettings(SensorSettings):
+    """A sensor that is a node of an OPC UA server: a number, or an array of numbers that is read as a block."""
+
+    node: Annotated[str, AfterValidator(_node)]
+    """Node id such as `ns=2;s=TT101`, or browse path from the root such as `/Objects/2:Plant/2:TT101`."""
+
+    sampling_s: float | None = Field(None, ge=0)
+    """Sampling interval asked of the server [s]; default `dt_s`, and 0 (as fast as it is) for arrays."""
+
+    queue_size: int | None = Field(None, ge=1, le=1_000_000)
+    """Queue asked of the server; default what comes in ten publishing intervals, but at least 10."""
+
+    array: bool = False
+    """Whether the value is an array: its last element is of the source time stamp, the others `dt_s` apart before."""
+
+
+class OpcuaSettings(Section):
+    """An OPC UA server."""
+
+    url: str = Field(pattern=r"^opc\.tcp://.+")
+    """Address, such as `opc.tcp://192.0.2.10:4840/server`."""
+
+    security_policy: Literal["None", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"] = "None"
+    """Security policy; other than `None` it needs `certificate_file`, `private_key_file`, `server_certificate_file`."""
+
+    security_mode: Literal["None", "Sign", "SignAndEncrypt"] = "None"
+    """Message security mode; `None` exactly where the policy is `None`."""
+
+    certificate_file: Path | None = None
+    """Our certificate (DER or PEM)."""
+
+    private_key_file: Path | None = None
+    """Our private key (PEM)."""
+
+    server_certificate_file: Path | None = None
+    """The server's certificate that is trusted."""
+
+    username: str | None = None
+    """User name; anonymous if absent."""
+
+    password: SecretStr | None = None
+    """Password; better given by `password_file`."""
+
+    password_file: Path | None = None
+    """File that holds the password, and nothing else."""
+
+    publishing_s: float = Field(0.1, gt=0, le=60)
+    """Publishing interval asked of the server [s]."""
+
+    timeout_s: float = Field(5.0, gt=0, le=60)
+    """Longest wait for an answer [s]."""
+
+    nodes: list[NodeSettings] = Field(min_length=1)
+    """Sensors."""
+
+    def resolved_password(self) -> str | None:
+        """Return the password from the file or the setting. Raises `InvalidSetting` if the file cannot be read."""
+        return read_secret(self.password_file, self.password, "edge.opcua.password_file")
+
+    @model_validator(mode="after")
+    def _secured(self) -> Self:
+        if (self.security_policy == "None") != (self.security_mode == "None"):
+            raise ValueError("security_policy and security_mode must both be 'None' or both not")
+        files = (self.certificate_file, self.private_key_file, self.server_certificate_file)
+        if self.security_policy != "None" and None in files:
+            raise ValueError(
+                f"security_policy {self.security_policy!r} needs certificate_file, private_key_file and "
+                "server_certificate_file"
+            )
+        return self
+
+
+class MappingSettings(Section):
+    """How messages of devices become samples of a sensor.
+
+    Places are JSON pointers (``/data/0/value``) for JSON and MessagePack, column numbers from 0 for CSV. A place that
+    holds an array makes a block: an array of times beside it, or the one time is that of the first value and the
+    others follow `dt_s` apart (`time_is` may say that it is that of the last).
+    """
+
+    topic: Annotated[str, AfterValidator(_filter)]
+    """Topic filter, such as `devices/+/value`."""
+
+    sensor: Name | None = None
+    """Id of the sensor; or `sensor_level`."""
+
+    sensor_level: int | None = Field(None, ge=0, le=127)
+    """Level of the topic, counted from 0, that is the sensor's id; such sensors are declared in `edge.sensors`."""
+
+    format: Literal["json", "msgpack", "csv", "number"] = "json"
+    """What the payload is."""
+
+    rows_at: str | None = None
+    """Pointer to an array of objects, each with the places below; `""` where the payload itself is one."""
+
+    value_at: str = "/value"
+    """Place of the value or array of values."""
+
+    time_at: str | None = None
+    """Place of the source time or array of times; without it the time of arrival counts."""
+
+    time_format: Literal["iso", "s", "ms", "us", "ns", "arrival"] = "iso"
+    """`iso`: ISO 8601 with zone; `s`, `ms`, `us`, `ns`: number since 1970; `arrival`: ignore what is there."""
+
+    time_is: Literal["first", "last"] = "first"
+    """Of which value of an array the one time is."""
+
+    quality_at: str | None = None
+    """Place of the quality: true/false, an OPC UA status code, or good, uncertain, bad."""
+
+    unit_at: str | None = None
+    """Place of the unit; a message in another unit than the sensor's is refused."""
+
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    """What separates the columns of CSV."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.sensor is None) == (self.sensor_level is None):
+            raise ValueError("give either sensor or sensor_level")
+        for key in ("value_at", "time_at", "quality_at", "unit_at", "rows_at"):
+            place = getattr(self, key)
+            if place is not None:
+                self._check_place(key, place)
+        return self
+
+    def _check_place(self, key: str, place: str) -> None:
+        if self.format == "csv" and key != "rows_at" and not place.isdecimal():
+            raise ValueError(f"{key} = {place!r}: expected a column number from 0 for csv")
+        if self.format in ("json", "msgpack") and place and not place.startswith("/"):
+            raise ValueError(f"{key} = {place!r}: expected a JSON pointer such as '/value'")
+
+
+class MqttSensorMapping(MappingSettings):
+    """A mapping that may declare its sensor on the spot."""
+
+    unit: str | None = Field(None, min_length=1, max_length=32)
+    """Unit, to declare the sensor here rather than in `edge.sensors`; with `dt_s`."""
+
+    dt_s: float | None = Field(None, gt=0, le=86_400)
+    """Nominal sampling interval [s], to declare the sensor here; with `unit`."""
+
+    label: str = Field("", max_length=200)
+    """For people."""
+
+    reference: Name | None = None
+    """As in `edge.sensors`."""
+
+    model: ModelKind | None = None
+    """As in `edge.sensors`."""
+
+    u_reference: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """As in `edge.sensors`."""
+
+    @model_validator(mode="after")
+    def _declared(self) -> Self:
+        if (self.unit is None) != (self.dt_s is None):
+            raise ValueError("unit and dt_s declare a sensor together; give both or neither")
+        if self.unit is not None and self.sensor is None:
+            raise ValueError("only a mapping with a fixed sensor can declare it; use edge.sensors")
+        if self.unit is None and (self.reference is not None or self.model is not None or self.label):
+            raise ValueError("label, reference and model need unit and dt_s beside them")
+        self.declaration()
+        return self
+
+    def declaration(self) -> SensorSettings | None:
+        """Return the sensor that the mapping declares, if it does."""
+        if self.unit is None or self.dt_s is None or self.sensor is None:
+            return None
+        return SensorSettings(
+            sensor=self.sensor,
+            unit=self.unit,
+            dt_s=self.dt_s,
+            label=self.label,
+            reference=self.reference,
+            model=self.model,
+            u_reference=self.u_reference,
+        )
+
+
+class MqttSourceSettings(Section):
+    """Devices on MQTT."""
+
+    broker: BrokerSettings | None = None
+    """Their broker; the program's own if absent."""
+
+    mappings: list[MqttSensorMapping] = Field(min_length=1)
+    """How messages become samples."""
