@@ -1,7 +1,7 @@
 """What every registry must do: a pytest suite for authors of adapters.
 
-Derive from `RegistryContract`, and give a fixture ``open_it``: a function that opens the *same*, at first empty registry
-each time it is called, and whose registries are closed at the end.
+Derive from `RegistryContract`, and give a fixture ``open_it``: a function that opens the *same*, at first empty,
+registry each time it is called, and whose registries are closed at the end.
 """
 
 from __future__ import annotations
