@@ -1,0 +1,26 @@
+"""Sensor models: frequency response, exact discretisation, analytic Jacobians."""
+
+from __future__ import annotations
+
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.sensors import ModelKind
+from dyncal.models.base import Discretisation, Hold, SensorModel
+
+__all__ = ["Discretisation", "Hold", "SensorModel", "model_of"]
+
+_MODELS: dict[ModelKind, SensorModel] = {}
+
+
+def model_of(kind: ModelKind) -> SensorModel:
+    """Return the model of a kind.
+
+    Raises
+    ------
+    InvalidData
+        If dyncal has no such model yet.
+    """
+    try:
+        return _MODELS[kind]
+    except KeyError:
+        known = ", ".join(_MODELS)
+        raise InvalidData(f"there is no sensor model of kind {kind!r}; there are {known}") from None

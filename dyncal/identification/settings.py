@@ -1,0 +1,56 @@
+"""What can be set of the online estimator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dyncal.domain.errors import InvalidData
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineSettings:
+    """Settings of `OnlineEstimator`; every default is meant to be left alone in a plant.
+
+    Attributes
+    ----------
+    u_reference : float
+        Standard uncertainty of the reference, systematic part, in the sensor's unit.
+    u_reference_noise : float
+        Standard deviation of the reference's own white noise, in the sensor's unit.
+    u_reference_gain : float
+        Standard uncertainty of the reference's gain, relative.
+    u_clock_s : float
+        Standard uncertainty of the clock offset between sensor and reference [s].
+    target_u : float
+        A block closes when it determines the logarithm of the lag (or of the resonance) to this standard uncertainty by
+        itself, relative.
+    min_block_samples, min_block_s
+        It does not close before it has this many samples and is this long.
+    max_block_samples : int
+        It closes as idle when it has this many samples and still says nothing; memory is bounded by it.
+    memory_blocks : float
+        Excited blocks that the estimate remembers (information-scaled forgetting).
+    max_relative_u : float
+        A parameter that is known less well than this, relative, is named unobservable.
+    """
+
+    u_reference: float = 0.0
+    u_reference_noise: float = 0.0
+    u_reference_gain: float = 0.0
+    u_clock_s: float = 0.0
+    target_u: float = 0.03
+    min_block_samples: int = 48
+    min_block_s: float = 0.25
+    max_block_samples: int = 8192
+    memory_blocks: float = 60.0
+    max_relative_u: float = 0.25
+
+    def __post_init__(self) -> None:
+        for name in ("u_reference", "u_reference_noise", "u_reference_gain", "u_clock_s", "min_block_s"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise InvalidData(f"{name} must be finite and not negative, not {getattr(self, name)}")
+        for name in ("target_u", "memory_blocks", "max_relative_u"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise InvalidData(f"{name} must be finite and positive, not {getattr(self, name)}")
+        if not 16 <= self.min_block_samples <= self.max_block_samples <= 1_000_000:
+            raise InvalidData("16 <= min_block_samples <= max_block_samples <= 1 000 000 must hold")

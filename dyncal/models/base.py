@@ -1,0 +1,154 @@
+"""What every sensor model offers."""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.sensors import ModelKind
+from dyncal.domain.time import NS_PER_S, Int64Array
+
+ComplexArray = npt.NDArray[np.complex128]
+
+
+class Hold(enum.StrEnum):
+    """What the measurand does between two instants."""
+
+    ZERO = "zero"
+    FIRST = "first"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Discretisation:
+    """The exact solution over m intervals, two states for every kind (a first-order model leaves the second at rest).
+
+    ``x₊ = Φ x + Γ0 u + Γ1 u₊``, ``y = c x``; derivatives with respect to the internal coordinates η.
+
+    Attributes
+    ----------
+    phi : float64, shape (m, 2, 2)
+    gamma : float64, shape (m, 2, 2)
+        Columns Γ0 and Γ1.
+    dphi, dgamma : float64, shape (m, p, 2, 2)
+    """
+
+    phi: FloatArray
+    gamma: FloatArray
+    dphi: FloatArray
+    dgamma: FloatArray
+
+
+class SensorModel(ABC):
+    """A sensor's transfer function H(s; θ) in physical parameters θ, and in internal coordinates η for estimators.
+
+    η holds the logarithms of what must be positive and, unchanged, what the output is linear in.
+
+    Attributes
+    ----------
+    kind : ModelKind
+    names : tuple of str
+        Physical parameters, with their units.
+    n_states : int
+        Order of the model.
+    output : tuple of float
+        Row c of the output equation.
+    n_lags : int
+        Coordinates η[1] … η[n_lags] are logarithms of time constants or frequencies; η[0] is the gain.
+    """
+
+    kind: ClassVar[ModelKind]
+    names: ClassVar[tuple[str, ...]]
+    n_states: ClassVar[int]
+    output: ClassVar[tuple[float, float]]
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters p."""
+        return len(self.names)
+
+    @abstractmethod
+    def frequency_response(self, theta: FloatArray, f_hz: FloatArray) -> ComplexArray:
+        """Return H(j2πf) for frequencies f [Hz] of shape (n_f,)."""
+
+    @abstractmethod
+    def jacobian(self, theta: FloatArray, f_hz: FloatArray) -> ComplexArray:
+        """Return ∂H/∂θ_i at frequencies f [Hz], shape (n_f, p)."""
+
+    @abstractmethod
+    def sensitivity_biquads(self, theta: FloatArray, dt_s: float) -> FloatArray:
+        """Return S_i(z) with ∂û/∂θ_i = S_i û, rows b0 b1 b2 a1 a2, shape (p, 5): S_i = -∂ln H/∂θ_i discretised.
+
+        docs/metrology.md, "Uncertainty"; Link & Elster, Meas. Sci. Technol. 20 (2009) 055104.
+        """
+
+    @abstractmethod
+    def to_internal(self, theta: FloatArray) -> FloatArray:
+        """Return η for θ, shape (p,). Raises `InvalidData` for a θ that no sensor has."""
+
+    @abstractmethod
+    def from_internal(self, eta: FloatArray) -> FloatArray:
+        """Return θ for η, shape (p,)."""
+
+    @abstractmethod
+    def internal_jacobian(self, eta: FloatArray) -> FloatArray:
+        """Return ∂θ/∂η, shape (p, p)."""
+
+    @abstractmethod
+    def discretise(self, eta: FloatArray, h_s: FloatArray, hold: Hold = Hold.FIRST) -> Discretisation:
+        """Solve the model exactly over intervals h [s], shape (m,), with derivatives in η."""
+
+    def check(self, theta: FloatArray) -> FloatArray:
+        """Return θ as float64 of shape (p,), finite; raise `InvalidData` otherwise."""
+        values = np.asarray(theta, dtype=np.float64)
+        if values.shape != (self.n_parameters,) or not bool(np.all(np.isfinite(values))):
+            raise InvalidData(f"{self.kind} takes finite {', '.join(self.names)}, not {theta!r}")
+        return values
+
+    def simulate(self, theta: FloatArray, t_ns: Int64Array, u: FloatArray, hold: Hold = Hold.FIRST) -> FloatArray:
+        """Return the indication at instants t [ns] for a measurand that is `u` there and follows `hold` between.
+
+        The sensor has been at rest with ``u[0]`` before. Exact for any spacing of the instants.
+
+        Parameters
+        ----------
+        t_ns : int64, shape (n,), strictly increasing
+        u : float64, shape (n,), finite
+
+        Raises
+        ------
+        InvalidData
+            If shapes, order or values are not so.
+        """
+        values = np.asarray(u, dtype=np.float64)
+        if t_ns.ndim != 1 or values.shape != t_ns.shape or t_ns.size == 0:
+            raise InvalidData(f"{t_ns.shape} instants and {values.shape} values of the measurand do not go together")
+        if not bool(np.all(np.isfinite(values))):
+            raise InvalidData("the measurand must be finite")
+        steps = np.diff(t_ns)
+        if bool(np.any(steps <= 0)):
+            raise InvalidData("instants must increase strictly")
+        eta = self.to_internal(theta)
+        intervals, index = np.unique(steps, return_inverse=True)
+        parts = self.discretise(eta, intervals / NS_PER_S, hold)
+        return self._run(parts, index, values, eta)
+
+    def _run(self, parts: Discretisation, index: Int64Array, u: FloatArray, eta: FloatArray) -> FloatArray:
+        forced = np.einsum("kij,kj->ki", parts.gamma[index], np.stack([u[:-1], u[1:]], axis=1))
+        x = self.rest(eta) * u[0]
+        states = np.empty((u.size, 2))
+        states[0] = x
+        for k, step in enumerate(index.tolist()):
+            x = parts.phi[step] @ x + forced[k]
+            states[k + 1] = x
+        return states @ np.asarray(self.output)
+
+    @abstractmethod
+    def rest(self, eta: FloatArray) -> FloatArray:
+        """Return the state of a sensor at rest with the measurand 1, shape (2,)."""
