@@ -10,8 +10,8 @@ The smallest useful file: one OPC UA server, one broker, one sensor and its refe
     [[edge.opcua]]
     url = "opc.tcp://192.0.2.10:4840"
     nodes = [
-      { sensor = "TT-101", node = "ns=2;s=TT101", unit = "Cel", dt_s = 1, reference = "TT-101R", model = "first_order" },
-      { sensor = "TT-101R", node = "ns=2;s=TT101R", unit = "Cel", dt_s = 1 },
+      { sensor = "TT1", node = "ns=2;s=TT1", unit = "Cel", dt_s = 0.1, reference = "TT1R", model = "first_order" },
+      { sensor = "TT1R", node = "ns=2;s=TT1R", unit = "Cel", dt_s = 0.1 },
     ]
 """
 
@@ -64,7 +64,7 @@ class CorrectionSettings(Section):
     max_noise_gain: float = Field(1e3, gt=0)
     """Largest noise gain."""
 
-    max_pole_radius: float = Field(0.9999, gt=0, lt=1)
+    max_pole_radius: float = Field(0.99999, gt=0, lt=1)
     """Largest radius of a pole of its recursive sections."""
 
     max_latency_s: float = Field(3600.0, gt=0)
@@ -73,7 +73,7 @@ class CorrectionSettings(Section):
     require_signature: bool = True
     """Whether only sets with a trusted signature are applied; `false` is for the laboratory."""
 
-    history_samples: int = Field(8192, ge=16, le=1 << 20)
+    history_samples: int = Field(4096, ge=16, le=1 << 20)
     """Raw samples remembered for each sensor, to start a new filter without a step."""
 
 

@@ -1,0 +1,179 @@
+"""The correction of one sensor: which set runs, how it came to run, and when it must not go on. Sans-I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from dyncal.contracts import codec
+from dyncal.contracts.coefficients import read_envelope
+from dyncal.correction.stream import StreamingCorrector
+from dyncal.domain import quality
+from dyncal.domain.coefficients import CoefficientSet, Outcome, Report
+from dyncal.domain.errors import InvalidData, MalformedMessage, RejectedSet
+from dyncal.domain.quality import UInt32Array
+from dyncal.domain.samples import CorrectedSpan, FloatArray
+from dyncal.domain.sensors import Sensor
+from dyncal.domain.time import DurationNs, InstantNs, Int64Array
+from edge_agent.acceptance import Kept, Policy, decode_kept, encode_kept, examine
+from edge_agent.events import Effect, Keep, Kind, Notice, Tell
+from edge_agent.history import History
+from edge_agent.residual import ResidualMonitor
+
+_FUTURE_NS: Final = 86_400 * 1_000_000_000
+
+
+@dataclass(slots=True)
+class _Running:
+    coefficients: CoefficientSet
+    corrector: StreamingCorrector
+    monitor: ResidualMonitor
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    coefficients: CoefficientSet
+    envelope: bytes
+
+
+class Adjustment:
+    """Applies, rejects and reverts sets for one sensor, and corrects its blocks."""
+
+    def __init__(self, sensor: Sensor, policy: Policy, history: History, u_t_ns: DurationNs) -> None:
+        self._sensor = sensor
+        self._policy = policy
+        self._history = history
+        self._u_t_ns = u_t_ns
+        self._kept = Kept()
+        self._running: _Running | None = None
+        self._waiting: _Waiting | None = None
+
+    @property
+    def set_id(self) -> str | None:
+        """The set that runs."""
+        return None if self._running is None else self._running.coefficients.id
+
+    def restore(self, content: bytes, now: InstantNs) -> list[Effect]:
+        """Go on with what was kept on disk; it is examined as if it had just come."""
+        try:
+            self._kept = decode_kept(content)
+        except MalformedMessage as error:
+            return [Notice(Kind.SET_REJECTED, now, self._sensor.id, f"what was kept of sets is unreadable: {error}")]
+        return self._resume("last known good set, from disk", now)
+
+    def _resume(self, reason: str, now: InstantNs) -> list[Effect]:
+        if self._kept.current is None:
+            return []
+        try:
+            coefficients = examine(self._kept.current.encode(), self._sensor, self._policy)
+        except RejectedSet as error:
+            self._kept = Kept(highest=self._kept.highest, reverted=self._kept.reverted)
+            return [
+                Notice(Kind.SET_REJECTED, now, self._sensor.id, f"the set on disk: {error}"),
+                Keep(self._sensor.id, encode_kept(self._kept)),
+            ]
+        self._start(coefficients)
+        return self._told(coefficients, Outcome.APPLIED, reason, now)
+
+    def desire(self, envelope: bytes, now: InstantNs) -> list[Effect]:
+        """Examine an envelope, and apply its set from the next sample on if it passes."""
+        try:
+            coefficients = examine(envelope, self._sensor, self._policy)
+        except RejectedSet as error:
+            return self._rejected_unread(envelope, str(error), now)
+        if self.set_id == coefficients.id and envelope.decode() == self._kept.current:
+            return self._told(coefficients, Outcome.APPLIED, "runs already", now)
+        if coefficients.id in self._kept.reverted:
+            return self._told(coefficients, Outcome.REVERTED, "was reverted before, and is not tried again", now)
+        if coefficients.sequence <= self._kept.highest:
+            reason = f"sequence: {coefficients.sequence} is not above {self._kept.highest}, the highest applied here"
+            return self._told(coefficients, Outcome.REJECTED, reason, now)
+        if coefficients.valid_from_ns > now + _FUTURE_NS:
+            return self._told(coefficients, Outcome.REJECTED, "valid_from: more than a day ahead", now)
+        self._waiting = _Waiting(coefficients, envelope)
+        return self.due(now)
+
+    def due(self, now: InstantNs) -> list[Effect]:
+        """Apply the set that waits for its time, if that has come. Called between blocks."""
+        waiting = self._waiting
+        if waiting is None or waiting.coefficients.valid_from_ns > now:
+            return []
+        self._waiting = None
+        self._kept = self._kept.applied(waiting.envelope, waiting.coefficients.sequence)
+        self._start(waiting.coefficients)
+        return [
+            Keep(self._sensor.id, encode_kept(self._kept)),
+            *self._told(waiting.coefficients, Outcome.APPLIED, "", now),
+        ]
+
+    def correct(
+        self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array, now: InstantNs
+    ) -> tuple[CorrectedSpan | None, list[Effect]]:
+        """Correct a block that is in the history already; a set that fails is reverted and its span dropped."""
+        running = self._running
+        if running is None:
+            return None, []
+        try:
+            span = running.corrector.process(t_ns, raw, codes, self._u_t_ns)
+        except (InvalidData, FloatingPointError) as error:
+            return None, self._revert(f"the corrector failed: {error}", now)
+        if span is None:
+            return None, []
+        at, known = self._history.at(span.axis.t_ns)
+        indications = np.where(quality.is_bad(known), np.nan, at)
+        wrong = running.monitor.update(span.value, indications)
+        return (None, self._revert(wrong, now)) if wrong else (span, [])
+
+    def interrupted(self) -> None:
+        """Begin anew after the clock stepped back: the same set, without history."""
+        if self._running is not None:
+            self._start(self._running.coefficients)
+
+    def _start(self, coefficients: CoefficientSet) -> None:
+        corrector = StreamingCorrector(coefficients)
+        t_ns, raw, codes = self._history.newest(corrector.history_length)
+        if t_ns.size:
+            corrector.prime(t_ns, raw, codes)
+        self._running = _Running(coefficients, corrector, ResidualMonitor(coefficients))
+
+    def _revert(self, why: str, now: InstantNs) -> list[Effect]:
+        running = self._running
+        if running is None:
+            return []
+        bad = running.coefficients
+        self._running = None
+        self._kept = self._kept.fallen_back(bad.id)
+        resumed = self._resume("", now)
+        after = f"; {self.set_id} runs again" if self.set_id else "; no correction now"
+        notices = [effect for effect in resumed if isinstance(effect, Notice) and effect.kind is Kind.SET_REJECTED]
+        return [
+            *notices,
+            Keep(self._sensor.id, encode_kept(self._kept)),
+            *self._told(bad, Outcome.REVERTED, why + after, now),
+        ]
+
+    def _told(self, coefficients: CoefficientSet, outcome: Outcome, reason: str, now: InstantNs) -> list[Effect]:
+        kind = {
+            Outcome.APPLIED: Kind.SET_APPLIED,
+            Outcome.REJECTED: Kind.SET_REJECTED,
+            Outcome.REVERTED: Kind.SET_REVERTED,
+        }[outcome]
+        report = Report(self._sensor.id, coefficients.id, coefficients.sequence, outcome, now, reason)
+        detail = f"{coefficients.id} ({coefficients.sequence})" + (f": {reason}" if reason else "")
+        return [Tell(report), Notice(kind, now, self._sensor.id, detail)]
+
+    def _rejected_unread(self, envelope: bytes, reason: str, now: InstantNs) -> list[Effect]:
+        set_id, sequence = _claimed(envelope)
+        report = Report(self._sensor.id, set_id, sequence, Outcome.REJECTED, now, reason)
+        return [Tell(report), Notice(Kind.SET_REJECTED, now, self._sensor.id, reason)]
+
+
+def _claimed(envelope: bytes) -> tuple[str, int]:
+    """Return the id and sequence that an envelope claims, for the report only; ('', 0) where it cannot be read."""
+    try:
+        claimed = codec.from_json(read_envelope(envelope).set, dict)
+        return str(claimed["id"])[:128], int(claimed["sequence"])
+    except (MalformedMessage, ValueError, TypeError, KeyError, OverflowError):
+        return "", 0

@@ -1,0 +1,109 @@
+"""The edge agent's engine: events in, effects out. It reads no clock, no disk and no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from dyncal.domain.sensors import EdgeId, SensorId
+from dyncal.domain.time import InstantNs
+from edge_agent.acceptance import Policy
+from edge_agent.events import (
+    AgentLimits,
+    Committed,
+    DesiredSet,
+    Drain,
+    Effect,
+    Event,
+    Kind,
+    Notice,
+    SamplesRead,
+    SourceLost,
+    StreamConfig,
+    StreamStart,
+    Tick,
+)
+from edge_agent.stream import Stream
+
+
+class AgentEngine:
+    """Everything that an edge decides.
+
+    Parameters
+    ----------
+    edge : str
+        Name of this edge.
+    epoch : int
+        Identity of its spool.
+    configs : iterable of StreamConfig
+        The sensors.
+    starts : mapping of sensor to StreamStart
+        Where the records of each go on, by the spool; absent ones begin.
+    """
+
+    def __init__(
+        self,
+        edge: EdgeId,
+        epoch: int,
+        configs: Iterable[StreamConfig],
+        starts: Mapping[SensorId, StreamStart],
+        *,
+        limits: AgentLimits,
+        policy: Policy,
+    ) -> None:
+        self._epoch = epoch
+        self._streams = {
+            config.sensor.id: Stream(config, edge, epoch, starts.get(config.sensor.id, StreamStart()), limits, policy)
+            for config in configs
+        }
+
+    @property
+    def streams(self) -> Mapping[SensorId, Stream]:
+        """The sensors' streams, to look at."""
+        return self._streams
+
+    def restore(self, kept: Mapping[SensorId, bytes], now: InstantNs) -> list[Effect]:
+        """Apply the last-known-good sets that were on disk. Called once, before any event."""
+        effects: list[Effect] = []
+        for sensor, content in kept.items():
+            stream = self._streams.get(sensor)
+            if stream is not None:
+                effects += stream.adjustment.restore(content, now)
+        return effects
+
+    def handle(self, event: Event) -> list[Effect]:
+        """Take an event and return what must be done, in that order."""
+        match event:
+            case SamplesRead():
+                return self._streams[event.sensor].take(event)
+            case Tick(now):
+                return [effect for stream in self._streams.values() for effect in stream.tick(now)]
+            case Drain(now):
+                return [effect for stream in self._streams.values() for effect in stream.cut(now)]
+            case SourceLost():
+                for sensor in event.sensors:
+                    self._streams[sensor].lost(event.cause)
+                return []
+            case DesiredSet():
+                return self._desired(event)
+            case Committed():
+                return self._committed(event)
+
+    def _desired(self, event: DesiredSet) -> list[Effect]:
+        stream = self._streams.get(event.sensor)
+        if stream is None:
+            return [Notice(Kind.DESIRED_SET_IGNORED, event.at_ns, None, f"no sensor {event.sensor} on this edge")]
+        # What was read before goes through the set that was in force.
+        return [*stream.cut(event.at_ns), *stream.adjustment.desire(event.envelope, event.at_ns)]
+
+    def _committed(self, event: Committed) -> list[Effect]:
+        """Number above what the store has: only after a loss of power can it have more than the spool remembers."""
+        effects: list[Effect] = []
+        if event.epoch != self._epoch:
+            return effects
+        for sensor, upto in event.upto.items():
+            stream = self._streams.get(sensor)
+            if stream is not None and upto >= stream.next_sequence:
+                detail = f"from {stream.next_sequence} to {upto + 1}: the store has more than the spool remembered"
+                stream.jump(upto + 1)
+                effects.append(Notice(Kind.SEQUENCE_JUMPED, event.at_ns, sensor, detail))
+        return effects

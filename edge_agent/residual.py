@@ -1,0 +1,157 @@
+"""The check that an edge makes on its own correction: what it says must agree with what it read.
+
+The corrected values û, sent through the sensor's own model H(θ), must give back the indications y. The innovation
+e = y - H û then holds the sensor's noise and what lies above the band, and both vanish from its mean over a window;
+what remains is a filter that does not belong to its parameters, or one that has gone astray. The statistic is the rms
+of the last means, compared with the set's `residual_limit`. (A sensor that drifts is *not* seen here: H and its inverse
+cancel. That is what a reference is for.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.domain.coefficients import CoefficientSet, Parameters
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.sensors import ModelKind
+from dyncal.domain.time import NS_PER_S
+from dyncal.kernels import kernel
+
+MIN_WINDOW: Final = 64
+N_WINDOWS: Final = 8
+_SETTLE: Final = 6  # time constants until the start no longer shows
+
+
+@kernel("void(f8[::1], f8[::1], f8[::1], f8[::1])")
+def _filter(coefficients: FloatArray, state: FloatArray, x: FloatArray, out: FloatArray) -> None:
+    """Filter with b0 b1 b2 a1 a2 in transposed direct form II; `state` of shape (2,) goes on."""
+    b0, b1, b2, a1, a2 = coefficients
+    s1, s2 = state
+    for k in range(x.size):
+        y = b0 * x[k] + s1
+        s1 = b1 * x[k] - a1 * y + s2
+        s2 = b2 * x[k] - a2 * y
+        out[k] = y
+    state[0] = s1
+    state[1] = s2
+
+
+def forward_biquad(parameters: Parameters, dt_s: float) -> FloatArray | None:
+    """Return b0 b1 b2 a1 a2 of the sensor's model by the bilinear transform, or None for kinds that it does not know.
+
+    Exact at DC and to (ω dt)² near it, which is all that a mean over many samples needs.
+    """
+    theta = parameters.as_dict()
+    c = 2 / dt_s
+    try:
+        match parameters.model:
+            case ModelKind.FIRST_ORDER:
+                a0 = 1 + theta["tau_s"] * c
+                b = theta["gain"] / a0
+                return np.array([b, b, 0.0, (1 - theta["tau_s"] * c) / a0, 0.0])
+            case ModelKind.SECOND_ORDER:
+                omega = 2 * math.pi * theta["f0_hz"]
+                zero, d1, d2 = 0.0, 2 * theta["damping"] / omega, omega**-2
+            case ModelKind.LEAD_LAG:
+                zero = theta["tauz_s"]
+                d1, d2 = theta["tau1_s"] + theta["tau2_s"], theta["tau1_s"] * theta["tau2_s"]
+            case _:
+                return None
+    except (KeyError, ZeroDivisionError):
+        return None
+    a0 = 1 + d1 * c + d2 * c * c
+    numerator = np.array([1 + zero * c, 2.0, 1 - zero * c]) * theta["gain"] / a0
+    return np.array([*numerator, (2 - 2 * d2 * c * c) / a0, (1 - d1 * c + d2 * c * c) / a0])
+
+
+def slowest_s(parameters: Parameters) -> float:
+    """Return the slowest time constant of the model [s]; 0 for kinds without one."""
+    theta = parameters.as_dict()
+    if parameters.model is ModelKind.SECOND_ORDER and theta.get("f0_hz") and theta.get("damping"):
+        decay = 1 / (2 * math.pi * theta["f0_hz"])
+        return abs(max(decay / theta["damping"], 2 * theta["damping"] * decay))
+    return max((abs(value) for name, value in theta.items() if name.startswith("tau")), default=0.0)
+
+
+class ResidualMonitor:
+    """Judges the corrected values of one set; bounded state.
+
+    Independent of how the stream is cut, but for the order of additions.
+    """
+
+    def __init__(self, coefficients: CoefficientSet) -> None:
+        self._limit = coefficients.residual_limit
+        dt_s = coefficients.filter.dt_ns / NS_PER_S
+        self._biquad = forward_biquad(coefficients.parameters, dt_s) if self._limit > 0 else None
+        slowest = slowest_s(coefficients.parameters) / dt_s
+        self._window = max(MIN_WINDOW, min(math.ceil(2 * slowest), 1 << 20))
+        self._settle = min(math.ceil(_SETTLE * slowest), 1 << 22) + coefficients.filter.delay
+        self._means: deque[float] = deque(maxlen=N_WINDOWS)
+        self._state = np.zeros(2)
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the run: after a gap the model starts anew. The means of earlier windows stay."""
+        self._skip = -1
+        self._sum = 0.0
+        self._n = 0
+
+    def update(self, value: FloatArray, raw: FloatArray) -> str:
+        """Take corrected values and the indications of the same instants, shape (n,); return what is wrong, or ''.
+
+        NaN in either is a hole: the corrector could not say, or the source gave nothing.
+        """
+        if bool(np.any(np.isinf(value))):
+            return "a corrected value is infinite"
+        if self._biquad is None:
+            return ""
+        usable = np.isfinite(value) & np.isfinite(raw)
+        for start, stop in _runs(usable):
+            if start > 0 or not usable[0]:
+                self.restart()
+            self._innovate(value[start:stop], raw[start:stop], self._biquad)
+        if usable.size and not usable[-1]:
+            self.restart()
+        return self._verdict()
+
+    def _innovate(self, value: FloatArray, raw: FloatArray, biquad: FloatArray) -> None:
+        if self._skip < 0:
+            self._steady(float(value[0]), biquad)
+            self._skip = self._settle
+        predicted = np.empty_like(value)
+        _filter(biquad, self._state, np.ascontiguousarray(value), predicted)
+        innovation = (raw - predicted)[self._skip :]
+        self._skip = max(0, self._skip - value.size)
+        while innovation.size:
+            part = innovation[: self._window - self._n]
+            self._sum += float(part.sum())
+            self._n += part.size
+            innovation = innovation[part.size :]
+            if self._n == self._window:
+                self._means.append(self._sum / self._n)
+                self._sum, self._n = 0.0, 0
+
+    def _steady(self, x: float, biquad: FloatArray) -> None:
+        b0, b1, b2, a1, a2 = biquad
+        y = x * (b0 + b1 + b2) / (1 + a1 + a2)
+        self._state[1] = b2 * x - a2 * y
+        self._state[0] = b1 * x - a1 * y + self._state[1]
+
+    def _verdict(self) -> str:
+        if len(self._means) < N_WINDOWS:
+            return ""
+        rms = math.sqrt(sum(mean * mean for mean in self._means) / N_WINDOWS)
+        if rms <= self._limit:
+            return ""
+        return f"innovation of {rms:.4g} rms over {N_WINDOWS} windows exceeds the set's limit {self._limit:.4g}"
+
+
+def _runs(usable: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return (start, stop) of the runs of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], usable, [False])).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

@@ -1,0 +1,343 @@
+"""One sensor's way from what was read to numbered records. Sans-I/O.
+
+What comes in any order, twice, or with an impossible time is sorted out here; nothing that could be kept is dropped:
+a sample that comes late is sent in a record of its own, without correction.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.domain import quality
+from dyncal.domain.quality import UInt32Array
+from dyncal.domain.samples import CorrectedSpan, FloatArray, Gap, GapCause, GapRecord, SampleBlock
+from dyncal.domain.sensors import EdgeId
+from dyncal.domain.time import EARLIEST, LATEST, InstantNs, Int64Array, axis_of
+from edge_agent.acceptance import Policy
+from edge_agent.adjustment import Adjustment
+from edge_agent.events import (
+    AgentLimits,
+    Append,
+    Effect,
+    Kind,
+    Notice,
+    Release,
+    SamplesRead,
+    StreamConfig,
+    StreamStart,
+)
+from edge_agent.history import History
+from edge_agent.pending import Pending
+
+_OVERFLOW_MASK: Final = np.uint32(0x0C80)
+_OVERFLOW_BITS: Final = np.uint32(0x0480)
+_CLOCK_AHEAD_NS: Final = 5_000_000_000
+_SANE: Final = 1e100  # squares and products with coefficients stay far from overflow below it
+
+
+@dataclass(slots=True)
+class StreamCounts:
+    """What became of a sensor's samples since the start."""
+
+    n_read: int = 0
+    n_duplicate: int = 0
+    n_late: int = 0
+    n_refused: int = 0
+    n_gaps: int = 0
+    n_blocks: int = 0
+
+
+class Stream:
+    """De-duplicates, finds gaps, cuts blocks, has them corrected and numbers them."""
+
+    def __init__(
+        self, config: StreamConfig, edge: EdgeId, epoch: int, start: StreamStart, limits: AgentLimits, policy: Policy
+    ) -> None:
+        self._config = config
+        self._edge = edge
+        self._epoch = epoch
+        self._limits = limits
+        self._next = start.next_sequence
+        self._last_t = start.last_t_ns
+        # What is missing between the last life and this one is missing because nobody listened.
+        self._cause = None if start.last_t_ns is None else GapCause.CONNECTION_LOST
+        self._last_arrival: InstantNs | None = None
+        self._silent = False
+        self._n_late_run = 0
+        self._last_late = 0
+        self._pending = Pending()
+        self._history = History(limits.history_samples)
+        self._late_seen: dict[int, None] = {}
+        self.adjustment = Adjustment(config.sensor, policy, self._history, config.u_t_ns)
+        self.counts = StreamCounts()
+
+    @property
+    def config(self) -> StreamConfig:
+        """What is known of the sensor."""
+        return self._config
+
+    @property
+    def next_sequence(self) -> int:
+        """The number that the next record gets."""
+        return self._next
+
+    def jump(self, sequence: int) -> None:
+        """Number from `sequence` on at least."""
+        self._next = max(self._next, sequence)
+
+    # Input
+
+    def take(self, read: SamplesRead) -> list[Effect]:
+        """Take what a reader had."""
+        self.counts.n_read += read.t_ns.size
+        self._last_arrival = read.arrival_ns
+        self._silent = False
+        effects: list[Effect] = []
+        t_ns, raw, codes = self._plausible(read, effects)
+        raw, codes = _sane(raw, codes)
+        newest = EARLIEST - 1 if self._last_t is None else self._last_t
+        bar = np.maximum.accumulate(np.concatenate((np.array([newest], np.int64), t_ns)))[:-1]
+        fresh = t_ns > bar
+        if bool(fresh.all()):
+            self._fresh(t_ns, raw, codes, read, effects)
+        else:
+            self._mixed(t_ns, raw, codes, fresh, read, effects)
+        self._receive(read.receipt, effects)
+        if self._config.sensor.dt_ns >= self._limits.flush_ns:
+            effects += self.cut(read.arrival_ns)
+        return effects
+
+    def _plausible(self, read: SamplesRead, effects: list[Effect]) -> tuple[Int64Array, FloatArray, UInt32Array]:
+        t_ns = read.t_ns
+        low = max(EARLIEST, read.arrival_ns - self._limits.max_skew_ns)
+        high = min(LATEST, read.arrival_ns + self._limits.max_skew_ns)
+        good = (t_ns >= low) & (t_ns <= high)
+        if bool(good.all()):
+            return t_ns, read.raw, read.codes
+        bad = t_ns[~good]
+        self.counts.n_refused += bad.size
+        detail = f"{bad.size} samples with impossible times, such as {int(bad[0])} ns at arrival {read.arrival_ns} ns"
+        effects.append(Notice(Kind.SAMPLES_REFUSED, read.arrival_ns, self._config.sensor.id, detail))
+        return t_ns[good], read.raw[good], read.codes[good]
+
+    def _mixed(
+        self,
+        t_ns: Int64Array,
+        raw: FloatArray,
+        codes: UInt32Array,
+        fresh: npt.NDArray[np.bool_],
+        read: SamplesRead,
+        effects: list[Effect],
+    ) -> None:
+        """Go through runs of fresh and of late samples in the order in which they came."""
+        edges = [0, *(np.flatnonzero(np.diff(fresh.astype(np.int8))) + 1).tolist(), t_ns.size]
+        for a, b in itertools.pairwise(edges):
+            part = slice(a, b)
+            if not fresh[a]:
+                stepped = self._late(t_ns[part], raw[part], codes[part], read, effects)
+                if stepped is not None:
+                    rest = slice(a + stepped, None)
+                    self._step_back(int(t_ns[a + stepped]), read, effects)
+                    again = SamplesRead(
+                        read.sensor, t_ns[rest], raw[rest], codes[rest], read.arrival_ns, read.server_ns
+                    )
+                    self.counts.n_read -= t_ns[rest].size
+                    effects += self.take(again)
+                    return
+            else:
+                self._fresh(t_ns[part], raw[part], codes[part], read, effects)
+
+    def _fresh(
+        self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array, read: SamplesRead, effects: list[Effect]
+    ) -> None:
+        """Take samples that are newer than all before, in order."""
+        if not t_ns.size:
+            return
+        self._n_late_run = 0
+        self._find_gaps(t_ns, codes, read, effects)
+        self._last_t = InstantNs(int(t_ns[-1]))
+        done = 0
+        while done < t_ns.size:
+            part = slice(done, done + self._limits.block_samples - len(self._pending))
+            self._history.extend(t_ns[part], raw[part], codes[part])
+            self._pending.add(t_ns[part], raw[part], codes[part], read.arrival_ns, read.server_ns)
+            done = part.stop
+            if len(self._pending) >= self._limits.block_samples:
+                effects += self.cut(read.arrival_ns)
+
+    def _find_gaps(self, t_ns: Int64Array, codes: UInt32Array, read: SamplesRead, effects: list[Effect]) -> None:
+        overflow = (codes & _OVERFLOW_MASK) == _OVERFLOW_BITS
+        if self._last_t is None:
+            before, steps = t_ns[:-1], np.diff(t_ns)
+            overflow = overflow[1:]
+        else:
+            before = np.concatenate((np.array([self._last_t], np.int64), t_ns[:-1]))
+            steps = t_ns - before
+        cause, self._cause = self._cause, None
+        for k in np.flatnonzero((steps > self._config.gap_after_ns) | overflow).tolist():
+            step = int(steps[k])
+            instant = int(before[k]) + step
+            why = (
+                GapCause.SERVER_OVERFLOW
+                if overflow[k]
+                else self._why(cause if k == 0 else None, instant, read.arrival_ns)
+            )
+            n_lost = round(step / self._config.sensor.dt_ns) - 1
+            lost = n_lost if n_lost > 0 and why is not GapCause.CLOCK_STEP else None
+            after = InstantNs(instant - step)
+            self._gap(Gap(after, InstantNs(instant), why, lost), effects)
+            if why in (GapCause.SERVER_OVERFLOW, GapCause.CLOCK_STEP):
+                kind = Kind.OVERFLOW if why is GapCause.SERVER_OVERFLOW else Kind.CLOCK_STEP
+                detail = f"{step / 1e9:.6g} s after {after} ns"
+                effects.append(Notice(kind, read.arrival_ns, self._config.sensor.id, detail))
+
+    def _why(self, cause: GapCause | None, before_ns: int, arrival_ns: InstantNs) -> GapCause:
+        if cause is not None:
+            return cause
+        # A source whose samples come from the future has had its clock set; one that sends late was silent.
+        ahead = max(self._config.gap_after_ns, _CLOCK_AHEAD_NS)
+        return GapCause.CLOCK_STEP if before_ns - arrival_ns > ahead else GapCause.SOURCE_SILENT
+
+    def _gap(self, gap: Gap, effects: list[Effect]) -> None:
+        self.counts.n_gaps += 1
+        sequence = self._number()
+        effects.append(Append(GapRecord(self._config.sensor.id, self._edge, self._epoch, sequence, sequence, gap)))
+
+    # Late samples
+
+    def _late(
+        self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array, read: SamplesRead, effects: list[Effect]
+    ) -> int | None:
+        """Send late samples on their own; return the position from which on the source's clock was set back, if so."""
+        known = self._history.holds(t_ns)
+        chosen: dict[int, int] = {}
+        stepped: int | None = None
+        for k, instant in enumerate(t_ns.tolist()):
+            if known[k] or instant in chosen or instant in self._late_seen:
+                self.counts.n_duplicate += 1
+                continue
+            self._n_late_run = self._n_late_run + 1 if instant > self._last_late else 1
+            self._last_late = instant
+            if self._n_late_run > self._limits.late_before_step:
+                stepped = k
+                break
+            chosen[instant] = k
+        if chosen:
+            self._send_late(t_ns, raw, codes, chosen, read, effects)
+        return stepped
+
+    def _send_late(
+        self,
+        t_ns: Int64Array,
+        raw: FloatArray,
+        codes: UInt32Array,
+        chosen: dict[int, int],
+        read: SamplesRead,
+        effects: list[Effect],
+    ) -> None:
+        self.counts.n_late += len(chosen)
+        for instant in chosen:
+            self._late_seen[instant] = None
+        while len(self._late_seen) > self._limits.history_samples:
+            del self._late_seen[next(iter(self._late_seen))]
+        order = np.array([chosen[instant] for instant in sorted(chosen)])
+        for a in range(0, order.size, self._limits.block_samples):
+            part = order[a : a + self._limits.block_samples]
+            block = self._block(t_ns[part], raw[part], codes[part], read.arrival_ns, read.server_ns, None)
+            effects.append(Append(block))
+
+    def _step_back(self, to: int, read: SamplesRead, effects: list[Effect]) -> None:
+        effects += self.cut(read.arrival_ns)
+        detail = f"source clock set back from {self._last_t} ns to {to} ns"
+        effects.append(Notice(Kind.CLOCK_STEP, read.arrival_ns, self._config.sensor.id, detail))
+        self._last_t = InstantNs(to - 1)
+        self._n_late_run = 0
+        self._cause = None
+        self._history.clear()
+        self.adjustment.interrupted()
+
+    # Output
+
+    def cut(self, now: InstantNs) -> list[Effect]:
+        """Make a record of what is pending."""
+        pending = self._pending
+        effects: list[Effect] = []
+        if len(pending):
+            t_ns, raw, codes = pending.arrays()
+            span, effects = self.adjustment.correct(t_ns, raw, codes, now)
+            block = self._block(t_ns, raw, codes, pending.arrival_ns, pending.server_ns, span)
+            effects = [Append(block), *effects]
+        receipts = pending.clear()
+        if receipts:
+            effects.append(Release(receipts))
+        return effects + self.adjustment.due(now)
+
+    def tick(self, now: InstantNs) -> list[Effect]:
+        """Cut when it is time, and notice silence."""
+        effects = self.cut(now) if self._pending.due(now, self._limits.flush_ns) else []
+        if not self._silent and self._last_arrival is not None:
+            silence = now - self._last_arrival
+            if silence > self._config.silent_after_ns:
+                self._silent = True
+                detail = f"nothing for {silence / 1e9:.3g} s"
+                effects.append(Notice(Kind.SOURCE_SILENT, now, self._config.sensor.id, detail))
+        return effects
+
+    def lost(self, cause: GapCause) -> None:
+        """Put the next gap down to `cause`."""
+        if self._last_t is not None:
+            self._cause = cause
+
+    def _receive(self, receipt: Hashable | None, effects: list[Effect]) -> None:
+        if receipt is None:
+            return
+        if len(self._pending):
+            self._pending.receipts.append(receipt)
+        else:
+            effects.append(Release((receipt,)))
+
+    def _block(
+        self,
+        t_ns: Int64Array,
+        raw: FloatArray,
+        codes: UInt32Array,
+        arrival_ns: InstantNs,
+        server_ns: InstantNs | None,
+        span: CorrectedSpan | None,
+    ) -> SampleBlock:
+        self.counts.n_blocks += 1
+        runs = quality.good(t_ns.size) if not codes.any() else quality.runs_of(codes.tolist())
+        return SampleBlock(
+            sensor=self._config.sensor.id,
+            edge=self._edge,
+            epoch=self._epoch,
+            sequence=self._number(),
+            axis=axis_of(t_ns),
+            raw=raw,
+            quality=runs,
+            arrival_ns=arrival_ns,
+            u_t_ns=self._config.u_t_ns,
+            server_ns=server_ns,
+            corrected=span,
+        )
+
+    def _number(self) -> int:
+        number = self._next
+        self._next += 1
+        return number
+
+
+def _sane(raw: FloatArray, codes: UInt32Array) -> tuple[FloatArray, UInt32Array]:
+    """Return NaN, with a code that says why, for what is no number or too large to compute with."""
+    with np.errstate(invalid="ignore"):
+        sane = np.abs(raw) < _SANE
+    if bool(sane.all()):
+        return raw, codes
+    codes = np.where(sane | quality.is_bad(codes), codes, np.uint32(quality.BAD_OUT_OF_RANGE)).astype(np.uint32)
+    return np.where(sane, raw, np.nan), codes
