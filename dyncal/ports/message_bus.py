@@ -68,6 +68,11 @@ class MessageBus(Protocol):
         """True while the broker answers."""
         ...
 
+    @property
+    def connections(self) -> int:
+        """How many connections the broker has accepted so far: when it grows, publish again what a will undid."""
+        ...
+
     async def wait_connected(self) -> None:
         """Return when the broker answers."""
         ...

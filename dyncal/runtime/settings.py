@@ -80,6 +80,9 @@ class BrokerSettings(Section):
     key_file: Path | None = None
     """PEM file of our own private key."""
 
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    """MQTT version; `auto` begins with 5 and falls back to 3.1.1 where the broker does not know it."""
+
     keepalive_s: int = Field(15, ge=5, le=600)
     """Interval after which a silent connection counts as dead [s]."""
 

@@ -1,0 +1,309 @@
+"""The MQTT client behind the `MessageBus` port: what the event loop sees of a `Connector` in its thread."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final, Self
+
+import numpy as np
+
+from dyncal.adapters.mqtt.delivery import PahoDelivery
+from dyncal.adapters.mqtt.link import Backoff, Connector, Link, LinkOptions
+from dyncal.domain.errors import BusUnavailable, InvalidSetting
+from dyncal.ports.message_bus import Delivery, Will
+from dyncal.runtime.logging import logger
+from dyncal.runtime.settings import BrokerSettings
+
+ANSWER_TIMEOUT_S: Final = 10.0
+CLOSE_TIMEOUT_S: Final = 2.0
+_END: Final = None
+
+
+def open_bus(
+    settings: BrokerSettings, client_id: str, *, will: Will | None = None, clean: bool = False
+) -> PahoMessageBus:
+    """Return a bus to the broker of `settings`; enter it (``async with``) to connect.
+
+    Parameters
+    ----------
+    client_id : str
+        Name of the session in the broker, unique in the plant: a second client of the same name ends the first.
+    will : Will, optional
+        What the broker says when this client is gone without a word.
+    clean : bool
+        Whether the broker forgets subscriptions and undelivered messages when the connection ends.
+
+    Raises
+    ------
+    InvalidSetting
+        If the password or a file for TLS cannot be read.
+    """
+    return PahoMessageBus(
+        LinkOptions(
+            host=settings.host,
+            port=settings.port,
+            client_id=client_id,
+            clean=clean,
+            keepalive_s=settings.keepalive_s,
+            username=settings.username,
+            password=settings.resolved_password(),
+            tls=tls_context(settings),
+            will=will,
+            protocol=settings.protocol,
+        )
+    )
+
+
+def tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
+    """Return the TLS context that the settings ask for, or None. Raises `InvalidSetting` if a file is unusable."""
+    if settings.ca_file is None and settings.cert_file is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=None if settings.ca_file is None else str(settings.ca_file))
+        if settings.cert_file is not None:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise InvalidSetting(
+            f"broker.ca_file = {settings.ca_file}, cert_file = {settings.cert_file}, key_file = {settings.key_file}: "
+            f"no usable PEM files: {error}"
+        ) from error
+    return context
+
+
+class PahoMessageBus:
+    """MQTT at QoS 1 through paho-mqtt; see `dyncal.ports.message_bus.MessageBus`.
+
+    Speaks MQTT 5, or 3.1.1 where the broker does not know 5. All methods belong to the event loop in which the bus was
+    entered; only `Delivery.ack` may be called from elsewhere. `publish` may be awaited many times at once: messages go
+    out in the order of the calls, at most `window` (or what the broker allows) without an answer. A publish without
+    answer makes the connection suspect, and it is made anew.
+    """
+
+    def __init__(
+        self,
+        options: LinkOptions,
+        *,
+        backoff: Backoff | None = None,
+        rng: np.random.Generator | None = None,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> None:
+        self._options = options
+        self._connector = Connector(
+            options,
+            self,
+            Backoff() if backoff is None else backoff,
+            rng if rng is not None else np.random.default_rng(),
+        )
+        self._answer_timeout_s = answer_timeout_s
+        self._log = logger("mqtt").bind(client_id=options.client_id, broker=f"{options.host}:{options.port}")
+        self._handoff: _Handoff | None = None
+        self._link: Link | None = None
+        self._window = asyncio.Semaphore(options.window)
+        self._published: dict[int, asyncio.Future[str]] = {}
+        self._subscribed: dict[int, asyncio.Future[list[int]]] = {}
+        self._filters: dict[str, None] = {}
+        self._arrived: asyncio.Queue[PahoDelivery | None] = asyncio.Queue()  # bounded by `Holding`
+        self._up = asyncio.Event()
+        self._closed = False
+        self._connections = 0
+        self._n_dropped = 0
+        self._last_trouble = ""
+
+    async def __aenter__(self) -> Self:
+        self._handoff = _Handoff(asyncio.get_running_loop())
+        self._connector.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Take leave of the broker, so that it does not publish the will, and end `deliveries`; idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self._arrived.put_nowait(_END)
+        await asyncio.get_running_loop().run_in_executor(None, self._connector.close, CLOSE_TIMEOUT_S)
+        self._lost("closed")
+
+    @property
+    def connected(self) -> bool:
+        """True while the broker answers."""
+        return self._up.is_set()
+
+    @property
+    def connections(self) -> int:
+        """How many times the broker has accepted a connection of this bus so far."""
+        return self._connections
+
+    @property
+    def dropped(self) -> int:
+        """How many messages were not taken because too much was held, or because their topic is no text."""
+        return self._n_dropped
+
+    async def wait_connected(self) -> None:
+        """Return when the broker answers."""
+        await self._up.wait()
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish at QoS 1; see `MessageBus.publish`. Raises `BusUnavailable`."""
+        try:
+            async with asyncio.timeout(self._answer_timeout_s):
+                refusal = await self._publish(topic, payload, retain=retain)
+        except TimeoutError as error:
+            if self._link is not None:
+                self._link.end("no answer to PUBLISH")
+            raise BusUnavailable(f"no answer to a publish on {topic} in {self._answer_timeout_s:g} s") from error
+        if refusal:
+            raise BusUnavailable(f"the broker refuses to publish on {topic}: {refusal}")
+
+    async def _publish(self, topic: str, payload: bytes, *, retain: bool) -> str:
+        window = self._window
+        async with window:
+            link = self._link
+            mid = None if link is None or window is not self._window else link.publish(topic, payload, retain=retain)
+            if mid is None:
+                raise BusUnavailable(f"not connected to {self._options.host}:{self._options.port}{self._trouble()}")
+            future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            self._published[mid] = future
+            return await future
+
+    async def subscribe(self, filters: Sequence[str]) -> None:
+        """Add topic filters, now and after every reconnection.
+
+        Waits for the broker's answer if it is connected.
+
+        Raises
+        ------
+        BusUnavailable
+            If the broker does not grant a filter.
+        """
+        self._filters.update(dict.fromkeys(filters))
+        if self._link is not None and filters:
+            await self._subscribe(self._link, list(filters))
+
+    async def _subscribe(self, link: Link, filters: list[str]) -> None:
+        mid = link.subscribe(filters)
+        if mid is None:
+            return  # the connection is going; `link_up` of the next one subscribes again
+        future = self._subscribed[mid] = asyncio.get_running_loop().create_future()
+        refused: list[int] = []
+        with contextlib.suppress(TimeoutError, BusUnavailable):  # the next connection subscribes again
+            async with asyncio.timeout(self._answer_timeout_s):
+                refused = await future
+        if refused:
+            names = ", ".join(filters[i] for i in refused)
+            raise BusUnavailable(f"the broker does not grant a subscription to {names}")
+
+    async def deliveries(self) -> AsyncIterator[Delivery]:
+        """Iterate over what arrives, in order for each topic, until the bus is closed; one consumer only."""
+        while (delivery := await self._arrived.get()) is not _END:
+            yield delivery
+
+    # What the connector's thread tells, brought into the event loop.
+
+    def link_up(self, link: Link) -> None:
+        """Bring the event into the loop."""
+        self._hand_over(self._on_up, link)
+
+    def link_down(self, link: Link, reason: str) -> None:
+        """Bring the event into the loop."""
+        self._hand_over(self._on_down, link, reason)
+
+    def link_published(self, link: Link, mid: int, refusal: str) -> None:
+        """Bring the event into the loop."""
+        self._hand_over(self._on_answer, link, self._published, mid, refusal)
+
+    def link_subscribed(self, link: Link, mid: int, refused: list[int]) -> None:
+        """Bring the event into the loop."""
+        self._hand_over(self._on_answer, link, self._subscribed, mid, refused)
+
+    def link_delivered(self, link: Link, delivery: PahoDelivery) -> None:
+        """Bring the event into the loop."""
+        del link
+        self._hand_over(self._arrived.put_nowait, delivery)
+
+    def link_dropped(self, link: Link, why: str) -> None:
+        """Bring the event into the loop."""
+        del link
+        self._hand_over(self._on_dropped, why)
+
+    def _hand_over(self, action: Callable[..., None], *arguments: Any) -> None:
+        if self._handoff is not None:
+            self._handoff.put(action, *arguments)
+
+    def _on_up(self, link: Link) -> None:
+        self._link = link
+        self._window = asyncio.Semaphore(link.window)
+        self._connections += 1
+        self._last_trouble = ""
+        if self._filters:
+            # The answer is not waited for: what the broker refuses now it refused, or will refuse, in `subscribe`.
+            link.subscribe(list(self._filters))
+        self._up.set()
+        self._log.info("connected", protocol=link.protocol, session_present=link.session_present, in_flight=link.window)
+
+    def _on_down(self, link: Link, reason: str) -> None:
+        if link is self._link:
+            self._lost(reason)
+            if not self._closed:
+                self._log.warning("disconnected", reason=reason)
+        elif reason != self._last_trouble and not self._closed:
+            self._log.warning("cannot_connect", reason=reason)
+        self._last_trouble = reason
+
+    def _lost(self, reason: str) -> None:
+        self._link = None
+        self._up.clear()
+        waiting: list[asyncio.Future[Any]] = [*self._published.values(), *self._subscribed.values()]
+        for future in waiting:
+            if not future.done():
+                future.set_exception(BusUnavailable(f"connection lost before the answer: {reason}"))
+        self._published.clear()
+        self._subscribed.clear()
+
+    def _on_answer(self, link: Link, waiting: dict[int, asyncio.Future[Any]], mid: int, answer: Any) -> None:
+        if link is self._link:
+            future = waiting.pop(mid, None)
+            if future is not None and not future.done():
+                future.set_result(answer)
+
+    def _on_dropped(self, why: str) -> None:
+        self._n_dropped += 1
+        if self._n_dropped & (self._n_dropped - 1) == 0:  # 1, 2, 4, 8, … so that a flood does not flood the log
+            self._log.error("deliveries_dropped", so_far=self._n_dropped, why=why)
+
+    def _trouble(self) -> str:
+        return f": {self._last_trouble}" if self._last_trouble else ""
+
+
+class _Handoff:
+    """Calls from a thread into an event loop, in order, waking the loop once for many of them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._lock = threading.Lock()
+        self._calls: collections.deque[tuple[Callable[..., None], tuple[Any, ...]]] = collections.deque()
+        self._scheduled = False
+
+    def put(self, action: Callable[..., None], *arguments: Any) -> None:
+        """Have `action(*arguments)` called in the loop; does nothing once the loop is closed."""
+        with self._lock:
+            self._calls.append((action, arguments))
+            if self._scheduled:
+                return
+            self._scheduled = True
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        with self._lock:
+            calls, self._calls = self._calls, collections.deque()
+            self._scheduled = False
+        for action, arguments in calls:
+            action(*arguments)

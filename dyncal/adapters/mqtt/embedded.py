@@ -1,0 +1,56 @@
+"""A broker inside the process (amqtt), for demonstrations and small plants."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Final, Self
+
+from amqtt.broker import Broker
+from amqtt.plugins.base import BaseAuthPlugin
+from amqtt.session import Session
+
+from dyncal.domain.errors import BusUnavailable
+
+_NOISY: Final = ("amqtt", "transitions")
+
+
+class Everyone(BaseAuthPlugin):  # type: ignore[misc]  # amqtt is not typed for us
+    """Lets every client in under its own name (amqtt's anonymous plugin would forget the sessions of all)."""
+
+    async def authenticate(self, *, session: Session) -> bool:
+        """Say yes."""
+        del session
+        return True
+
+
+class EmbeddedBroker:
+    """An MQTT 3.1.1 broker on `host`:`port` in this event loop; enter it (``async with``) to start it."""
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 1883) -> None:
+        self.host = host
+        self.port = port
+        self._broker: Broker | None = None
+
+    async def __aenter__(self) -> Self:
+        for name in _NOISY:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        broker = Broker(_config(self.host, self.port), loop=asyncio.get_running_loop())
+        try:
+            await broker.start()
+        except Exception as error:  # amqtt raises what its parts raise
+            raise BusUnavailable(f"cannot start a broker on {self.host}:{self.port}: {error}") from error
+        self._broker = broker
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._broker is not None:
+            await self._broker.shutdown()
+            self._broker = None
+
+
+def _config(host: str, port: int) -> dict[str, Any]:
+    return {
+        "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
+        "plugins": {f"{Everyone.__module__}.{Everyone.__qualname__}": {}},
+    }

@@ -1,0 +1,274 @@
+"""One connection to the broker and the thread that makes connections one after the other.
+
+Each connection has a paho client of its own: nothing of a broken one (half-sent packets, message ids, late
+acknowledgements) can reach the next. The session, where it is persistent, lives in the broker.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol
+
+import numpy as np
+from paho.mqtt import MQTTException
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from dyncal.adapters.mqtt.delivery import Holding, HoldLimits, PahoDelivery
+from dyncal.ports.message_bus import Will
+
+CONNECT_TIMEOUT_S: Final = 4.0
+SESSION_EXPIRY_S: Final = 7 * 24 * 3600
+_TICK_S: Final = 0.5
+
+Protocol_ = Literal["5", "3.1.1"]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOptions:
+    """All that a connection needs to know; `window` bounds publishes in flight, `hold` what arrives."""
+
+    host: str
+    port: int
+    client_id: str
+    clean: bool
+    keepalive_s: int
+    username: str | None = None
+    password: str | None = None
+    tls: ssl.SSLContext | None = None
+    will: Will | None = None
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    window: int = 1_000
+    receive_maximum: int = 1_000
+    hold: HoldLimits = field(default_factory=HoldLimits)
+
+
+class LinkEvents(Protocol):
+    """What a link tells; called from its thread."""
+
+    def link_up(self, link: Link) -> None:
+        """The broker has accepted the connection."""
+
+    def link_down(self, link: Link, reason: str) -> None:
+        """The connection has ended, or could not be made."""
+
+    def link_published(self, link: Link, mid: int, refusal: str) -> None:
+        """The broker has acknowledged a publish; `refusal` is not empty if it did not take the message."""
+
+    def link_subscribed(self, link: Link, mid: int, refused: list[int]) -> None:
+        """The broker has answered a subscription; `refused` are the positions of filters that it does not grant."""
+
+    def link_delivered(self, link: Link, delivery: PahoDelivery) -> None:
+        """A message has arrived."""
+
+    def link_dropped(self, link: Link, why: str) -> None:
+        """A message has arrived and is not taken: never acknowledged, or of QoS 0 and lost."""
+
+
+class Link:
+    """One connection: made, used and ended within `run`."""
+
+    def __init__(self, options: LinkOptions, protocol: Protocol_, events: LinkEvents) -> None:
+        self.protocol = protocol
+        self.window = options.window
+        self.session_present = False
+        self.was_up = False
+        self.try_other_protocol = False
+        self._options = options
+        self._events = events
+        self._ended = threading.Event()
+        self._up = False
+        self._reason = ""
+        self.holding = Holding(options.hold)
+        self._client = _client(options, protocol)
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_publish = self._on_publish
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
+        # Set, it keeps paho from writing in the thread that calls publish() or ack(): only `run` touches the socket.
+        self._client.on_socket_register_write = _ignore
+
+    def run(self) -> None:
+        """Connect, and serve the connection until it ends or `end` is called; never raises."""
+        try:
+            self._serve()
+        except (OSError, ValueError, MQTTException) as error:
+            self._reason = self._reason or (str(error) or type(error).__name__)
+        finally:
+            self._up = False
+            self._ended.set()
+            self._close()
+            self._events.link_down(self, self._reason or "connection lost")
+
+    def end(self, reason: str = "") -> None:
+        """Ask the connection to end, with a word to the broker if it stands."""
+        self._reason = self._reason or reason
+        self._ended.set()
+        self._client.disconnect()
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool) -> int | None:
+        """Queue a publish at QoS 1 and return its message id, or None if it cannot be taken."""
+        info = self._client.publish(topic, payload, qos=1, retain=retain)
+        return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
+
+    def subscribe(self, filters: list[str]) -> int | None:
+        """Queue a subscription at QoS 1 and return its message id, or None if it cannot be taken."""
+        code, mid = self._client.subscribe([(item, 1) for item in filters])
+        return mid if code == paho.MQTT_ERR_SUCCESS else None
+
+    def _serve(self) -> None:
+        options, client = self._options, self._client
+        if self.protocol == "5":
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.ReceiveMaximum = options.receive_maximum
+            if not options.clean:
+                properties.SessionExpiryInterval = SESSION_EXPIRY_S
+            client.connect(
+                options.host, options.port, options.keepalive_s, clean_start=options.clean, properties=properties
+            )
+        else:
+            client.connect(options.host, options.port, options.keepalive_s)
+        self.try_other_protocol = True  # until the broker answers CONNECT with anything but "not this version"
+        deadline = time.monotonic() + CONNECT_TIMEOUT_S
+        while not self._ended.is_set() or client.want_write():
+            code = client.loop(_TICK_S)
+            if code != paho.MQTT_ERR_SUCCESS:
+                self._reason = self._reason or paho.error_string(code)
+                return
+            if not self._up and time.monotonic() > deadline:
+                self._reason = self._reason or f"no answer to CONNECT in {CONNECT_TIMEOUT_S:g} s"
+                return
+            if self.holding.overflowed and self.holding.empty:
+                self.end("taking again what was too much before")
+
+    def _close(self) -> None:
+        # Closes all sockets without a word, so that the broker publishes the will of a connection that broke.
+        self._client.reinitialise()
+
+    def _on_connect(
+        self, _client: Any, _data: Any, flags: Any, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._reason = f"refused: {reason}"
+            self.try_other_protocol = reason.getName() == "Unsupported protocol version"
+            self._ended.set()
+            return
+        self._up = self.was_up = True
+        self.try_other_protocol = False
+        self.session_present = bool(flags.session_present)
+        self.window = min(self.window, int(getattr(properties, "ReceiveMaximum", self.window)))
+        self._events.link_up(self)
+
+    def _on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self._reason = self._reason or f"broker says: {reason}"
+
+    def _on_publish(self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
+        self._events.link_published(self, mid, str(reason) if reason.is_failure else "")
+
+    def _on_subscribe(self, _client: Any, _data: Any, mid: int, reasons: list[ReasonCode], _properties: Any) -> None:
+        self._events.link_subscribed(self, mid, [i for i, reason in enumerate(reasons) if reason.is_failure])
+
+    def _on_message(self, client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        payload = bytes(message.payload)
+        n_bytes, mid, qos = len(payload), message.mid, message.qos
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            self._events.link_dropped(self, "topic is not UTF-8")
+            client.ack(mid, qos)
+            return
+        if not self.holding.take(n_bytes):
+            self._events.link_dropped(self, "too much unacknowledged")
+            return
+
+        def acknowledge() -> None:
+            self.holding.give_back(n_bytes)
+            if qos and self._up:
+                client.ack(mid, qos)
+
+        self._events.link_delivered(
+            self, PahoDelivery(topic, payload, retained=bool(message.retain), acknowledge=acknowledge)
+        )
+
+
+def _client(options: LinkOptions, protocol: Protocol_) -> paho.Client:
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=options.client_id,
+        clean_session=None if protocol == "5" else options.clean,
+        protocol=paho.MQTTv5 if protocol == "5" else paho.MQTTv311,
+        reconnect_on_failure=False,
+        manual_ack=True,
+    )
+    client.connect_timeout = CONNECT_TIMEOUT_S
+    client.max_inflight_messages_set(65_535)  # the bus keeps its own window, which the broker may narrow
+    if options.username is not None:
+        client.username_pw_set(options.username, options.password)
+    if options.tls is not None:
+        client.tls_set_context(options.tls)
+    if options.will is not None:
+        client.will_set(options.will.topic, options.will.payload, qos=1, retain=options.will.retain)
+    return client
+
+
+def _ignore(*_: Any) -> None:
+    """Take no notice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Waiting times between attempts: doubling from `first_s` to `longest_s`, each drawn from its upper half."""
+
+    first_s: float = 0.25
+    longest_s: float = 30.0
+
+    def delay_s(self, attempt: int, rng: np.random.Generator) -> float:
+        """Return the wait after `attempt` failures in a row (0 after a connection that had stood) [s]."""
+        ceiling = min(self.longest_s, self.first_s * 2.0 ** min(attempt, 30))
+        return float(ceiling * rng.uniform(0.5, 1.0))
+
+
+class Connector:
+    """The thread that keeps a link up until it is closed."""
+
+    def __init__(self, options: LinkOptions, events: LinkEvents, backoff: Backoff, rng: np.random.Generator) -> None:
+        self._options = options
+        self._events = events
+        self._backoff = backoff
+        self._rng = rng
+        self._closing = threading.Event()
+        self._link: Link | None = None
+        self._thread = threading.Thread(target=self._run, name=f"mqtt-{options.client_id}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._thread.start()
+
+    def close(self, timeout_s: float) -> None:
+        """Take leave of the broker and wait for the thread to end, at most `timeout_s`."""
+        self._closing.set()
+        link = self._link
+        if link is not None:
+            link.end("closed")
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        attempt = 0
+        protocol: Protocol_ = "3.1.1" if self._options.protocol == "3.1.1" else "5"
+        while not self._closing.is_set():
+            self._link = link = Link(self._options, protocol, self._events)
+            if self._closing.is_set():
+                break
+            link.run()
+            attempt = 0 if link.was_up else attempt + 1
+            if self._options.protocol == "auto" and link.try_other_protocol:
+                protocol = "3.1.1" if protocol == "5" else "5"
+            self._closing.wait(self._backoff.delay_s(attempt, self._rng))
