@@ -1,0 +1,190 @@
+"""Rows of a sensor: newest write wins, raw and corrected joined on their instant, and decimation that keeps extremes.
+
+A NaN is no value: it never replaces one that is there. The quality of an instant is that of the newest write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.domain.quality import GOOD
+from dyncal.domain.samples import FloatArray, SampleSeries
+from dyncal.domain.time import Int64Array
+
+ROWS_PER_BUCKET: Final = 4
+
+
+class RawRows(NamedTuple):
+    """Indications: `t_ns` int64, `value` float64, `quality` uint32, all of shape (n,)."""
+
+    t_ns: Int64Array
+    value: FloatArray
+    quality: npt.NDArray[np.uint32]
+
+    def within(self, start: int, end: int) -> RawRows:
+        """Return the rows with start <= t < end; `t_ns` must increase."""
+        return self.at(_between(self.t_ns, start, end))
+
+    def at(self, rows: slice) -> RawRows:
+        """Return the rows at these positions."""
+        return RawRows(self.t_ns[rows], self.value[rows], self.quality[rows])
+
+
+class CorrectedRows(NamedTuple):
+    """Corrected values: `t_ns` int64, `value` (no NaN) and `u` float64, `set_index` int32, all of shape (n,)."""
+
+    t_ns: Int64Array
+    value: FloatArray
+    u: FloatArray
+    set_index: npt.NDArray[np.int32]
+
+    def within(self, start: int, end: int) -> CorrectedRows:
+        """Return the rows with start <= t < end; `t_ns` must increase."""
+        return self.at(_between(self.t_ns, start, end))
+
+    def at(self, rows: slice) -> CorrectedRows:
+        """Return the rows at these positions."""
+        return CorrectedRows(self.t_ns[rows], self.value[rows], self.u[rows], self.set_index[rows])
+
+
+NO_RAW: Final = RawRows(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint32))
+NO_CORRECTED: Final = CorrectedRows(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0, np.int32))
+
+
+def newest_raw(parts: Sequence[RawRows]) -> RawRows:
+    """Return one row for each instant of `parts`, which come oldest write first; instants increase strictly."""
+    if not parts:
+        return NO_RAW
+    t, value, quality = (_joined([part[k] for part in parts]) for k in range(3))
+    order, groups = _groups(t)
+    if order is None or groups is None:
+        return RawRows(t, value, quality)
+    t, value, quality = t[order], value[order], quality[order]
+    last = np.append(groups[1:], t.size) - 1
+    with_value = np.maximum.reduceat(np.where(np.isnan(value), -1, np.arange(t.size)), groups)
+    return RawRows(t[groups], value[np.where(with_value < 0, last, with_value)], quality[last])
+
+
+def newest_corrected(parts: Sequence[CorrectedRows]) -> CorrectedRows:
+    """Return one row for each instant of `parts`, which come oldest write first; instants increase strictly."""
+    if not parts:
+        return NO_CORRECTED
+    columns = CorrectedRows(*(_joined([part[k] for part in parts]) for k in range(4)))
+    order, groups = _groups(columns.t_ns)
+    if order is None or groups is None:
+        return columns
+    last = order[np.append(groups[1:], order.size) - 1]
+    return CorrectedRows(*(column[last] for column in columns))
+
+
+def join(raw: RawRows, corrected: CorrectedRows, set_ids: Sequence[str]) -> SampleSeries:
+    """Return the rows of both on the union of their instants; both must increase strictly."""
+    t, at_raw, at_corrected = _union(raw.t_ns, corrected.t_ns)
+    used, position = np.unique(corrected.set_index, return_inverse=True)
+    n = t.size
+    return SampleSeries(
+        t_ns=t,
+        raw=_placed(n, np.nan, np.float64, at_raw, raw.value),
+        corrected=_placed(n, np.nan, np.float64, at_corrected, corrected.value),
+        u=_placed(n, np.nan, np.float64, at_corrected, corrected.u),
+        quality=_placed(n, GOOD, np.uint32, at_raw, raw.quality),
+        set_index=_placed(n, -1, np.int32, at_corrected, position.astype(np.int32)),
+        set_ids=tuple(set_ids[k] for k in used.tolist()),
+    )
+
+
+def decimate(series: SampleSeries, max_points: int | None) -> SampleSeries:
+    """Return at most about `max_points` rows: of equal buckets of time those with the extremes of raw and corrected.
+
+    A bucket without any value keeps its first row, so that its quality is seen.
+    """
+    n = len(series)
+    if max_points is None or n <= max(max_points, ROWS_PER_BUCKET):
+        return series
+    n_buckets = max(1, max_points // ROWS_PER_BUCKET)
+    t = series.t_ns
+    width = (int(t[-1]) - int(t[0])) // n_buckets + 1
+    starts = np.unique(np.searchsorted(t, t[0] + width * np.arange(n_buckets, dtype=np.int64)))
+    starts = starts[starts < n]
+    keep = np.concatenate([_extremes(series.raw, starts), _extremes(series.corrected, starts)])
+    empty = np.setdiff1d(starts, starts[np.searchsorted(starts, keep, "right") - 1], assume_unique=True)
+    return _rows(series, np.union1d(keep, empty))
+
+
+def select(series: SampleSeries, chosen: npt.NDArray[np.bool_]) -> SampleSeries:
+    """Return the rows where `chosen` is true, not decimated."""
+    picked = _rows(series, np.flatnonzero(chosen))
+    return SampleSeries(
+        picked.t_ns, picked.raw, picked.corrected, picked.u, picked.quality, picked.set_index, picked.set_ids
+    )
+
+
+def _rows(series: SampleSeries, rows: npt.NDArray[np.intp]) -> SampleSeries:
+    index = series.set_index[rows]
+    used, position = np.unique(index[index >= 0], return_inverse=True)
+    index[index >= 0] = position
+    return SampleSeries(
+        t_ns=series.t_ns[rows],
+        raw=series.raw[rows],
+        corrected=series.corrected[rows],
+        u=series.u[rows],
+        quality=series.quality[rows],
+        set_index=index,
+        set_ids=tuple(series.set_ids[k] for k in used.tolist()),
+        decimated=True,
+    )
+
+
+def _extremes(values: FloatArray, starts: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Positions of the first smallest and the first largest value of each bucket; NaN is passed over."""
+    sizes = np.diff(np.append(starts, values.size))
+    found = []
+    for extreme in (np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)):
+        hits = np.flatnonzero(values == np.repeat(extreme, sizes))
+        bucket = np.searchsorted(starts, hits, "right")
+        found.append(hits[np.append(True, bucket[1:] != bucket[:-1])] if hits.size else hits)
+    return np.concatenate(found)
+
+
+def _between(t: Int64Array, start: int, end: int) -> slice:
+    first, last = np.searchsorted(t, np.array([start, end], np.int64))
+    return slice(int(first), int(last))
+
+
+def _joined(columns: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
+
+
+def _groups(t: Int64Array) -> tuple[npt.NDArray[np.intp] | None, npt.NDArray[np.intp] | None]:
+    """Stable order by time and where each group of equal instants begins in it; None where `t` increases already."""
+    if t.size < 2 or bool(np.all(t[1:] > t[:-1])):
+        return None, None
+    order = np.argsort(t, kind="stable")
+    ordered = t[order]
+    return order, np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+
+
+def _union(
+    a: Int64Array, b: Int64Array
+) -> tuple[Int64Array, npt.NDArray[np.intp] | slice, npt.NDArray[np.intp] | slice]:
+    if not b.size:
+        return a, slice(None), slice(0, 0)
+    at = np.searchsorted(a, b)
+    if a.size and at[-1] < a.size and bool(np.array_equal(a[at], b)):
+        return a, slice(None), at
+    t = np.union1d(a, b)
+    return t, np.searchsorted(t, a), np.searchsorted(t, b)
+
+
+def _placed(
+    n: int, fill: float, dtype: type[Any], at: npt.NDArray[np.intp] | slice, values: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
+    if isinstance(at, slice) and values.size == n:
+        return values
+    column = np.full(n, fill, dtype)
+    column[at] = values
+    return column

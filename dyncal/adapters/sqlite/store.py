@@ -1,0 +1,256 @@
+"""The embedded sample store: a SQLite file that holds packed segments, not a row a sample."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dyncal.adapters import series
+from dyncal.adapters.series import CorrectedRows, RawRows
+from dyncal.adapters.sqlite import segments
+from dyncal.adapters.sqlite.connection import SqliteFile
+from dyncal.adapters.sqlite.merging import FULL_ROWS, INSERT, TAIL_SEGMENTS, Stream, last_valid, merge_tail
+from dyncal.adapters.sqlite.schema import SCHEMA, VERSION
+from dyncal.adapters.sqlite.segments import CORRECTED, RAW, Origin
+from dyncal.domain import quality
+from dyncal.domain.samples import CorrectedSpan, Gap, GapCause, GapRecord, Record, SampleBlock, SampleSeries
+from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import InstantNs, axis_of
+from dyncal.ports.sample_store import WriteReport
+
+_VACUUM_PAGES = 2048
+
+
+class SqliteSampleStore:
+    """A `SampleStore` in one file; other processes may read, and write, at the same time.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made if absent.
+
+    Raises
+    ------
+    StoreUnavailable
+        If it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = SqliteFile(path, SCHEMA, VERSION)
+        self._sensors: dict[str, int] = {}
+        self._sets: dict[str, int] = {}
+        self._tails: dict[Stream, tuple[int, int]] = {}
+
+    def write(self, records: Sequence[Record]) -> WriteReport:
+        """Write in one transaction; see the port."""
+        n_raw = n_corrected = n_gaps = 0
+        with self._file.writing() as db:
+            try:
+                for record in records:
+                    number = self._sensor(db, record.sensor)
+                    if isinstance(record, GapRecord):
+                        self._add_gap(db, number, record.gap)
+                        n_gaps += 1
+                        continue
+                    self._add_raw(db, number, record)
+                    n_raw += len(record)
+                    if record.corrected is not None:
+                        n_corrected += self._add_corrected(db, number, record.corrected)
+                self._merge_long_tails(db)
+            except BaseException:  # the transaction is undone, so what was noted of it is wrong
+                self._forget_notes()
+                raise
+        return WriteReport(n_raw, n_corrected, n_gaps)
+
+    def read(
+        self, sensor: SensorId, start: InstantNs, end: InstantNs, *, max_points: int | None = None
+    ) -> SampleSeries:
+        """Return a range; see the port."""
+        with self._file.reading() as db:
+            rows = _range(db, sensor, start, end)
+        return series.decimate(rows, max_points)
+
+    def latest(self, sensor: SensorId) -> SampleSeries:
+        """Return the newest row with a raw value and the newest with a corrected one."""
+        with self._file.reading() as db:
+            instants = [
+                t
+                for kind in (RAW, CORRECTED)
+                for (t,) in db.execute(
+                    "SELECT max(t_valid_ns) FROM segment"
+                    " WHERE sensor = (SELECT id FROM sensor WHERE name = ?) AND kind = ?",
+                    (sensor, kind),
+                )
+                if t is not None
+            ]
+            if not instants:
+                return series.join(series.NO_RAW, series.NO_CORRECTED, ())
+            first, last = min(instants), max(instants)
+            rows = _range(db, sensor, first, last + 1)
+        return series.select(rows, np.isin(rows.t_ns, [first, last]))
+
+    def gaps(self, sensor: SensorId, start: InstantNs, end: InstantNs) -> list[Gap]:
+        """Return the gaps that touch a range; see the port."""
+        with self._file.reading() as db:
+            found = db.execute(
+                "SELECT after_ns, before_ns, cause, n_lost FROM gap"
+                " WHERE sensor = (SELECT id FROM sensor WHERE name = ?) AND after_ns < ? AND before_ns >= ?"
+                " ORDER BY after_ns, before_ns",
+                (sensor, end, start),
+            ).fetchall()
+        return [Gap(InstantNs(after), InstantNs(before), GapCause(cause), lost) for after, before, cause, lost in found]
+
+    def sensors(self) -> list[SensorId]:
+        """Return the sensors that have rows, in order of name."""
+        with self._file.reading() as db:
+            found = db.execute(
+                "SELECT name FROM sensor WHERE EXISTS (SELECT 1 FROM segment WHERE sensor = sensor.id) ORDER BY name"
+            ).fetchall()
+        return [SensorId(name) for (name,) in found]
+
+    def check(self) -> str:
+        """Return a line that names the store and its version; a write lock is taken and given back."""
+        with self._file.writing():
+            pass
+        return f"SQLite {sqlite3.sqlite_version}, {self._file.path}, schema {VERSION}"
+
+    def forget_before(self, instant: InstantNs) -> int:
+        """Remove segments and gaps that end before `instant`; return the number of samples removed.
+
+        Whole segments only: up to some thousand older rows of a sensor stay. Space is given back in small steps, so
+        that writers wait for none of them long.
+        """
+        with self._file.writing() as db:
+            (n,) = db.execute(
+                "SELECT coalesce(sum(n), 0) FROM segment WHERE t_last_ns < ? AND kind = ?", (instant, RAW)
+            ).fetchone()
+            db.execute("DELETE FROM segment WHERE t_last_ns < ?", (instant,))
+            db.execute("DELETE FROM gap WHERE before_ns < ?", (instant,))
+            self._forget_notes()
+        while self._free_pages() > 0:
+            before = self._free_pages()
+            self._file.execute_alone(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+            if self._free_pages() >= before:
+                break
+        return int(n)
+
+    def close(self) -> None:
+        """Let go of the file; idempotent."""
+        self._file.close()
+
+    def _free_pages(self) -> int:
+        with self._file.reading() as db:
+            return int(db.execute("PRAGMA freelist_count").fetchone()[0])
+
+    def _add_raw(self, db: sqlite3.Connection, sensor: int, block: SampleBlock) -> None:
+        rows = RawRows(block.axis.t_ns, block.raw, quality.expand(block.quality))
+        first, last = int(rows.t_ns[0]), int(rows.t_ns[-1])
+        origin = Origin(
+            block.edge,
+            block.epoch,
+            block.sequence,
+            first,
+            len(block),
+            block.arrival_ns,
+            block.u_t_ns,
+            block.server_ns,
+            block.replayed,
+        )
+        row = (first, last, last_valid(rows), len(block), segments.pack_raw(block.axis, rows))
+        self._append(db, Stream(sensor, RAW), (*row, segments.pack_origins([origin])))
+
+    def _add_corrected(self, db: sqlite3.Connection, sensor: int, span: CorrectedSpan) -> int:
+        given = ~np.isnan(span.value)
+        n = int(np.count_nonzero(given))
+        if not n:
+            return 0
+        numbers = np.full(n, self._set(db, span.set_id), np.int32)
+        rows = CorrectedRows(span.axis.t_ns[given], span.value[given], span.u[given], numbers)
+        first, last = int(rows.t_ns[0]), int(rows.t_ns[-1])
+        payload = segments.pack_corrected(span.axis if n == len(span) else axis_of(rows.t_ns), rows)
+        self._append(db, Stream(sensor, CORRECTED), (first, last, last, n, payload, None))
+        return n
+
+    def _append(
+        self, db: sqlite3.Connection, stream: Stream, row: tuple[int, int, int | None, int, bytes, bytes | None]
+    ) -> None:
+        db.execute(INSERT, (stream.sensor, stream.kind, 1, *row))
+        first, last, _, n, _, _ = row
+        db.execute(
+            "UPDATE sensor SET longest_ns = ? WHERE id = ? AND longest_ns < ?",
+            (last - first, stream.sensor, last - first),
+        )
+        n_segments, n_rows = self._tail(db, stream)
+        self._tails[stream] = (n_segments + 1, n_rows + n)
+
+    def _tail(self, db: sqlite3.Connection, stream: Stream) -> tuple[int, int]:
+        """Return count and rows of a tail before the segment that was added last."""
+        known = self._tails.get(stream)
+        if known is not None:
+            return known
+        count, rows, newest = db.execute(
+            "SELECT count(*), sum(n), (SELECT n FROM segment ORDER BY id DESC LIMIT 1) FROM segment"
+            " WHERE sensor = ? AND kind = ? AND tail = 1",
+            (stream.sensor, stream.kind),
+        ).fetchone()
+        return count - 1, rows - newest
+
+    def _merge_long_tails(self, db: sqlite3.Connection) -> None:
+        for stream, (count, rows) in list(self._tails.items()):
+            if count > TAIL_SEGMENTS or rows >= FULL_ROWS:
+                self._tails[stream] = merge_tail(db, stream)
+
+    def _forget_notes(self) -> None:
+        self._sensors.clear()
+        self._sets.clear()
+        self._tails.clear()
+
+    def _sensor(self, db: sqlite3.Connection, name: str) -> int:
+        return _numbered(db, "sensor", self._sensors, name)
+
+    def _set(self, db: sqlite3.Connection, name: str) -> int:
+        return _numbered(db, "coefficient_set", self._sets, name)
+
+    @staticmethod
+    def _add_gap(db: sqlite3.Connection, sensor: int, gap: Gap) -> None:
+        db.execute(
+            "INSERT OR REPLACE INTO gap (sensor, after_ns, cause, before_ns, n_lost) VALUES (?, ?, ?, ?, ?)",
+            (sensor, gap.after_ns, gap.cause, gap.before_ns, gap.n_lost),
+        )
+
+
+def _numbered(db: sqlite3.Connection, table: str, known: dict[str, int], name: str) -> int:
+    number = known.get(name)
+    if number is None:
+        db.execute(f"INSERT INTO {table} (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))  # noqa: S608  # ours
+        (number,) = db.execute(f"SELECT id FROM {table} WHERE name = ?", (name,)).fetchone()  # noqa: S608
+        known[name] = int(number)
+    return int(number)
+
+
+def _range(db: sqlite3.Connection, sensor: str, start: int, end: int) -> SampleSeries:
+    found = db.execute("SELECT id, longest_ns FROM sensor WHERE name = ?", (sensor,)).fetchone()
+    if found is None or end <= start:
+        return series.join(series.NO_RAW, series.NO_CORRECTED, ())
+    number, longest = found
+    raw = [segments.unpack_raw(p).within(start, end) for p in _payloads(db, number, RAW, start, end, longest)]
+    corrected = [
+        segments.unpack_corrected(p).within(start, end) for p in _payloads(db, number, CORRECTED, start, end, longest)
+    ]
+    rows = series.newest_corrected(corrected)
+    numbers, position = np.unique(rows.set_index, return_inverse=True)
+    names = [db.execute("SELECT name FROM coefficient_set WHERE id = ?", (k,)).fetchone()[0] for k in numbers.tolist()]
+    return series.join(series.newest_raw(raw), rows._replace(set_index=position.astype(np.int32)), names)
+
+
+def _payloads(db: sqlite3.Connection, sensor: int, kind: int, start: int, end: int, longest: int) -> list[bytes]:
+    """Return the segments that touch a range: full ones in order of time, then the tail in order of writing."""
+    found = db.execute(
+        "SELECT payload FROM segment WHERE sensor = ? AND kind = ? AND t_first_ns >= ? AND t_first_ns < ?"
+        " AND t_last_ns >= ? ORDER BY tail, CASE tail WHEN 0 THEN t_first_ns ELSE id END",
+        (sensor, kind, start - longest, end, start),
+    )
+    return [payload for (payload,) in found]
