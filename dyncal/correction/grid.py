@@ -1,0 +1,160 @@
+"""From time stamps to the filter's grid: jitter, holes, gaps.
+
+A filter knows samples every dt and nothing else. What the stamps say is therefore decided here, sample by sample, and
+what it costs is put into the uncertainty:
+
+- an instant within `max_jitter` of the grid is taken as on it. The grid follows the instants slowly, so that a sampling
+  clock that runs a little fast or slow is no jitter. A sample e off the grid has the input variance (ẏ e)², and its
+  instant the variance e²;
+- a hole of up to `max_bridge` missing samples is filled by a straight line. The error of such a line is measured on
+  the stream itself: the mean square of y[k] - (y[k-1] + y[k+1])/2 over the recent past, scaled as curvature grows with
+  the hole's length, or the last sample's distance from the line over the hole if that is more. Neighbours in one hole
+  err together, therefore times the number of them (Cauchy-Schwarz);
+- anything else (a longer gap, an instant off the grid) ends the grid, and a new one begins with the next sample;
+- a sample that the source calls bad, or NaN, is a slot with NaN: the source says that it was not measuring, and its
+  neighbours cannot stand for it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.correction import kernels, plain
+from dyncal.correction.slots import NO_SAMPLE, Slots
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import NS_PER_S, Int64Array
+from dyncal.kernels import HAVE_NUMBA
+
+FOLLOW: Final = 0.1
+"""Share of a sample's distance from the grid by which the grid follows."""
+
+_PAST: Final = 66  # slots from which the error of a straight line is measured
+_ENOUGH: Final = 8  # second differences that such a measurement needs
+
+
+class SamplingGrid:
+    """Places samples on slots; state of bounded size.
+
+    Parameters
+    ----------
+    dt_ns : int
+        Interval of the grid [ns].
+    flush : int
+        Slots without sample that are put between two grids, at least 1: they make a filter of delay `flush` give what
+        it still owes.
+    max_jitter : float
+        Largest distance from the grid, as a share of dt, below 0.5.
+    max_bridge : int
+        Longest hole that is filled [samples]; 0 fills none.
+    """
+
+    def __init__(
+        self, dt_ns: int, flush: int, max_jitter: float, max_bridge: int, *, compiled: bool | None = None
+    ) -> None:
+        self._dt = dt_ns
+        self._flush = max(flush, 1)
+        self._limit = max_jitter * dt_ns
+        self._most = max_bridge + 1
+        self._track = kernels.track if (HAVE_NUMBA if compiled is None else compiled) else plain.track
+        self._last: int | None = None
+        self._off = 0.0  # how far the last sample lay off the grid [ns]
+        self._past = np.full(_PAST, np.nan)  # y of the last slots
+        self._measured = np.zeros(_PAST, np.bool_)  # which of them were not bridged
+
+    @property
+    def last_ns(self) -> int | None:
+        """Instant of the last sample placed."""
+        return self._last
+
+    def place(self, t_ns: Int64Array, y: FloatArray, u_t_ns: float) -> Slots:
+        """Place samples, at least one, strictly increasing and after the last; NaN in `y` where there is no value."""
+        before = t_ns[0] - self._dt if self._last is None else self._last
+        intervals = np.diff(t_ns, prepend=before)
+        variance = (u_t_ns / NS_PER_S) ** 2
+        if self._off == 0.0 and bool(np.all(intervals == self._dt)):
+            slots = Slots(t_ns, y, np.full(y.size, variance), np.zeros(y.size))
+            self._remember(slots.y, slots.t_ns)
+        else:
+            slots = self._spread(t_ns, y, intervals, variance)
+        self._last = int(t_ns[-1])
+        return slots
+
+    def _spread(self, t_ns: Int64Array, y: FloatArray, intervals: Int64Array, variance: float) -> Slots:
+        steps, off = self._steps(intervals)
+        restart = steps > self._most
+        at = np.cumsum(steps) - 1
+        n = int(at[-1]) + 1
+        t = np.full(n, NO_SAMPLE, np.int64)
+        placed = np.full(n, np.nan)
+        times, extra = np.zeros(n), np.zeros(n)
+        t[at], placed[at] = t_ns, y
+        times[at] = variance + (off / NS_PER_S) ** 2
+        slots = Slots(t, placed, times, extra)
+        past = np.concatenate([self._past, placed])
+        measured = np.concatenate([self._measured, t != NO_SAMPLE])
+        for i in np.flatnonzero((steps > 1) & ~restart).tolist():
+            _bridge(past, measured, extra, int(at[i]), int(steps[i]) - 1)
+        placed[:] = past[_PAST:]
+        self._remember(placed, t)
+        self._blur(slots, at, off, past)
+        return slots
+
+    def _steps(self, intervals: Int64Array) -> tuple[Int64Array, FloatArray]:
+        """Return the slots from each sample to the next, and how far each lies off the grid [ns].
+
+        A new grid shows as a step of 1 + flush beyond the longest hole.
+        """
+        within = np.minimum(intervals, (self._most + 1) * self._dt)
+        steps = (2 * within + self._dt) // (2 * self._dt)
+        error = (within - steps * self._dt).astype(np.float64)
+        steps[steps > self._most] = 0
+        off = np.zeros(steps.size)
+        low, start = 0, self._off
+        while low < steps.size:
+            low += self._track(error[low:], steps[low:], start, FOLLOW, self._limit, off[low:])
+            if low < steps.size:
+                steps[low] = self._most + self._flush
+                off[low] = start = 0.0
+                low += 1
+            else:
+                break
+        self._off = float(off[-1])
+        return steps, off
+
+    def _blur(self, slots: Slots, at: Int64Array, off: FloatArray, past: FloatArray) -> None:
+        """Give samples off the grid the variance (ẏ e)²; where ẏ is unknown the sample is worth nothing."""
+        moved = np.flatnonzero(off)
+        if not moved.size:
+            return
+        where = at[moved]
+        with np.errstate(over="ignore"):
+            slope = past[_PAST + where] - past[_PAST + where - 1]
+            slots.input_variance[where] += np.nan_to_num((slope * off[moved] / self._dt) ** 2, nan=0.0)
+        slots.y[where[~np.isfinite(slope)]] = np.nan
+
+    def _remember(self, y: FloatArray, t_ns: Int64Array) -> None:
+        self._past = np.concatenate([self._past, y[-_PAST:]])[-_PAST:]
+        self._measured = np.concatenate([self._measured, t_ns[-_PAST:] != NO_SAMPLE])[-_PAST:]
+
+
+def _bridge(past: FloatArray, measured: npt.NDArray[np.bool_], extra: FloatArray, at: int, hole: int) -> None:
+    """Fill the `hole` slots before slot `at`; leave NaN where the stream does not tell how well a line would do."""
+    right = _PAST + at
+    left = right - hole - 1
+    known = past[left - _PAST + 1 : left + 1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        bend = known[1:-1] - (known[:-2] + known[2:]) / 2
+        seen = measured[left - _PAST + 1 : left + 1]
+        bend = bend[seen[1:-1] & seen[:-2] & seen[2:] & np.isfinite(bend)]
+        if bend.size < _ENOUGH:
+            return
+        line = np.linspace(past[left], past[right], hole + 2)[1:-1]
+        aside = past[left] - (past[left - 1] + (past[right] - past[left - 1]) / (hole + 2))
+        square = hole * max(((hole + 1) / 2) ** 4 * float(np.mean(bend**2)), float(aside**2))
+    if math.isfinite(square) and bool(np.all(np.isfinite(line))):
+        past[left + 1 : right] = line
+        extra[at - hole : at] = square
