@@ -1,0 +1,56 @@
+"""The application: routes over what it is given, and nothing opened or started."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from services.api import errors, static
+from services.api.deps import Deps
+from services.api.middleware import Gate
+from services.api.routers import edge, integrators, live, operators, system
+from services.api.schemas.operations import ProblemOut
+
+API_VERSION = "1.0.0"
+
+_PROBLEM: dict[str, Any] = {
+    "description": "A problem document (RFC 9457).",
+    "content": {errors.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}},
+}
+
+
+def create_app(deps: Deps) -> FastAPI:
+    """Return the application over `deps`."""
+    app = FastAPI(
+        title="dyncal",
+        version=API_VERSION,
+        description="Dynamic calibration of industrial sensors: values with uncertainty, and where they come from.",
+        docs_url=None,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    app.state.deps = deps
+    errors.install(app)
+    for module in (operators, integrators, edge, live, system):
+        app.include_router(module.router)
+    static.install(app, deps.console)
+    app.add_middleware(Gate, deps=deps)
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    return app
+
+
+def openapi(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, with problem documents as the answer to every error."""
+    if app.openapi_schema is None:
+        document = FastAPI.openapi(app)
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas["ProblemOut"] = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                operation["responses"].pop("422", None)
+                operation["responses"]["default"] = _PROBLEM
+        app.openapi_schema = document
+    return app.openapi_schema

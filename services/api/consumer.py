@@ -1,0 +1,152 @@
+"""What the bus brings: samples and alarms to the live hub, births to the registry."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from dyncal.contracts import alarms as alarm_contract
+from dyncal.contracts import samples as sample_contract
+from dyncal.contracts import topics
+from dyncal.contracts.edges import StatusMessage
+from dyncal.domain.errors import DyncalError, MalformedMessage, Unavailable
+from dyncal.domain.sensors import EdgeId, SensorId
+from dyncal.domain.time import InstantNs
+from dyncal.ports.message_bus import Delivery, MessageBus
+from dyncal.ports.registry import Act
+from dyncal.runtime.logging import logger
+from services.api.births import decode_declared, decode_status, encode_declared, read_birth
+from services.api.deps import Deps
+from services.api.edges import EdgeStatus
+
+FILTERS: Final = (topics.ALL_SAMPLES, topics.ALL_STATUS, topics.ALL_ALARMS)
+RETRY_S: Final = 1.0
+LOG_EVERY: Final = 100
+
+log = logger("api")
+
+
+class BusConsumer:
+    """Consumes one bus. What cannot be used is counted, logged by its first of each hundred, and acknowledged."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+        self._births: asyncio.Queue[tuple[topics.EdgeAddress, StatusMessage, Delivery]] = asyncio.Queue(1000)
+        self._n_rejected = 0
+
+    async def run(self, bus: MessageBus) -> None:
+        """Consume until cancelled."""
+        await bus.subscribe(FILTERS)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._register(), name="api-births")
+            async for delivery in bus.deliveries():
+                await self._take(delivery)
+
+    async def _take(self, delivery: Delivery) -> None:
+        kind = _kind(delivery.topic)
+        self._deps.metrics.messages.labels(kind).inc()
+        try:
+            if kind == "status":
+                await self._status(delivery)
+                return  # acknowledged when it is in the registry
+            if kind == "samples":
+                self._sample(delivery)
+            elif kind == "alarms" and delivery.payload:
+                self._deps.hub.alarm(alarm_contract.decode(delivery.payload))
+        except MalformedMessage as error:
+            self._reject(kind, delivery.topic, error)
+        except Exception as error:  # noqa: BLE001  # one hostile message must not end the live page for all
+            self._reject(kind, delivery.topic, MalformedMessage(repr(error)))
+        delivery.ack()
+
+    def _sample(self, delivery: Delivery) -> None:
+        address = topics.parse(delivery.topic)
+        record = sample_contract.decode(delivery.payload)
+        if (record.sensor, record.edge) != (address.sensor, address.address.edge):
+            raise MalformedMessage(f"a record of {record.edge}/{record.sensor} on the topic of another")
+        if not self._deps.hub.record(record):
+            raise MalformedMessage("there are more sensors than this service keeps")
+
+    async def _status(self, delivery: Delivery) -> None:
+        address = topics.parse(delivery.topic).address
+        if not delivery.payload:  # an edge that was taken away
+            delivery.ack()
+            return
+        message = decode_status(delivery.payload)
+        known = self._deps.edges.get(address.edge)
+        online = message.state == "online"
+        now = self._deps.clock.now()
+        status = EdgeStatus(
+            edge=address.edge,
+            site=address.site,
+            online=online,
+            since_ns=known.since_ns
+            if known is not None and known.online == online
+            else InstantNs(message.at_ns or now),
+            version=message.version or (known.version if known else ""),
+            u_clock_ns=message.u_clock_ns,
+            n_sensors=len(message.sensors) or (known.n_sensors if known else 0),
+        )
+        if not self._deps.edges.put(status):
+            raise MalformedMessage("there are more edges than this service keeps")
+        if known is None or known.online != online:
+            body = {"edge": address.edge, "online": online, "since_ns": status.since_ns}
+            self._deps.hub.announce("edge", msgspec.json.encode(body))
+        if online:
+            await self._births.put((address, message, delivery))
+        else:
+            delivery.ack()
+
+    async def _register(self) -> None:
+        """Put births into the registry, one after the other; wait for a registry that is away."""
+        while True:
+            address, message, delivery = await self._births.get()
+            while True:
+                try:
+                    await asyncio.to_thread(self._put, address, message)
+                except Unavailable as error:
+                    log.warning("registry_unavailable", error=str(error))
+                    await asyncio.sleep(error.retry_after_s or RETRY_S)
+                    continue
+                except DyncalError as error:
+                    self._reject("status", delivery.topic, error)
+                break
+            delivery.ack()
+
+    def _put(self, address: topics.EdgeAddress, message: StatusMessage) -> None:
+        registry, now = self._deps.registry, self._deps.clock.now()
+        key = f"api.declared.{address.edge}"
+        before = decode_declared(registry.load_snapshot(key))
+        birth = read_birth(message, address.site, address.edge, before, self._owners(address.edge))
+        act = Act(f"edge:{address.edge}", InstantNs(now), "birth")
+        if birth.sensors:
+            registry.put_sensors(birth.sensors, birth.pairings, act)
+        if birth.declared != before:
+            registry.save_snapshot(key, encode_declared(birth.declared), InstantNs(now))
+        for sensor, why in list(birth.refused.items())[:20]:
+            log.warning("sensor_refused", edge=address.edge, sensor=sensor, reason=why)
+        if birth.refused:
+            self._deps.metrics.rejected.labels("sensor").inc(len(birth.refused))
+
+    def _owners(self, edge: EdgeId) -> dict[SensorId, EdgeId]:
+        """Return the sensors of other edges that are online."""
+        edges = self._deps.edges
+        sensors = self._deps.catalogue.get().sensors.values()
+        return {s.id: s.edge for s in sensors if s.edge != edge and edges.online(s.edge)}
+
+    def _reject(self, kind: str, topic: str, error: DyncalError) -> None:
+        self._deps.metrics.rejected.labels(kind).inc()
+        if self._n_rejected % LOG_EVERY == 0:
+            log.warning("message_rejected", topic=topic[:300], error=str(error)[:500], n_so_far=self._n_rejected)
+        self._n_rejected += 1
+
+
+def _kind(topic: str) -> str:
+    parts = topic.split("/")
+    if len(parts) == 6 and parts[3] == "alarms":
+        return "alarms"
+    if len(parts) == 5 and parts[4] == "status":
+        return "status"
+    return "samples"

@@ -1,0 +1,109 @@
+"""What the application is made of, and how a request gets at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Self, cast
+
+from fastapi import Depends, Request
+
+from dyncal.domain.time import InstantNs
+from dyncal.ports.clock import Clock
+from dyncal.ports.registry import Act, Registry
+from dyncal.ports.sample_store import SampleStore
+from services.api.catalogue import CatalogueCache
+from services.api.documents import EdgeDocuments
+from services.api.edges import EdgeDirectory
+from services.api.hub import LiveHub
+from services.api.metrics import ApiMetrics
+from services.api.settings import ApiSection
+from services.api.watch import Watcher
+
+CONSOLE_DIST = Path(__file__).parent / "console" / "dist"
+
+
+@dataclass(slots=True)
+class Parts:
+    """What the service depends on, and what is wrong with each ('' when nothing is); written by the service."""
+
+    faults: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ready(self) -> bool:
+        """True while nothing is wrong."""
+        return not any(self.faults.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """Everything that a request may need. Nothing in here is opened or started by the application."""
+
+    registry: Registry
+    store: SampleStore
+    hub: LiveHub
+    edges: EdgeDirectory
+    watcher: Watcher
+    catalogue: CatalogueCache
+    documents: EdgeDocuments
+    clock: Clock
+    metrics: ApiMetrics
+    settings: ApiSection
+    parts: Parts
+    console: Path
+
+    @classmethod
+    def make(
+        cls,
+        registry: Registry,
+        store: SampleStore,
+        clock: Clock,
+        settings: ApiSection | None = None,
+        *,
+        console: Path = CONSOLE_DIST,
+    ) -> Self:
+        """Return what an application over `registry` and `store` needs."""
+        settings = settings or ApiSection()
+        metrics = ApiMetrics()
+        catalogue = CatalogueCache(registry)
+        return cls(
+            registry,
+            store,
+            LiveHub(clock, settings, metrics),
+            EdgeDirectory(),
+            Watcher(registry),
+            catalogue,
+            EdgeDocuments(registry, catalogue),
+            clock,
+            metrics,
+            settings,
+            Parts(),
+            console,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. Until there are users, everybody who reaches the loopback address is the same engineer."""
+
+    name: str
+    role: str
+
+    def act(self, clock: Clock, reason: str = "") -> Act:
+        """Return the signature of a change by this principal, now."""
+        return Act(self.name, InstantNs(clock.now()), reason)
+
+
+def get_deps(request: Request) -> Deps:
+    """Return what the application was made of."""
+    return cast(Deps, request.app.state.deps)
+
+
+def get_principal(request: Request) -> Principal:
+    """Return who asks: the one place where authentication comes in."""
+    host = request.client.host if request.client is not None else "local"
+    return Principal(name=f"http:{host}", role="engineer")
+
+
+DepsOf = Annotated[Deps, Depends(get_deps)]
+PrincipalOf = Annotated[Principal, Depends(get_principal)]

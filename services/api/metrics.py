@@ -1,0 +1,35 @@
+"""Prometheus metrics of the API service."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+
+class ApiMetrics:
+    """Counters of one service, in a registry of their own so that several services fit in one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.requests = Counter(
+            "dyncal_api_requests", "HTTP requests", ["method", "route", "status"], registry=self.registry
+        )
+        self.latency = Histogram(
+            "dyncal_api_request_seconds",
+            "Time to the first byte of the answer [s]",
+            ["route"],
+            buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
+            registry=self.registry,
+        )
+        self.messages = Counter("dyncal_api_messages", "Messages from the bus", ["kind"], registry=self.registry)
+        self.rejected = Counter(
+            "dyncal_api_rejected", "Messages from the bus that could not be used", ["kind"], registry=self.registry
+        )
+        self.clients = Gauge("dyncal_api_stream_clients", "Open live streams", registry=self.registry)
+        self.frames = Counter(
+            "dyncal_api_stream_frames", "Events of the live stream", ["event"], registry=self.registry
+        )
+        self.dropped = Counter(
+            "dyncal_api_stream_frames_dropped", "Trend frames dropped for slow clients", registry=self.registry
+        )
+        self.cut = Counter("dyncal_api_stream_clients_cut", "Clients cut off as too slow", registry=self.registry)

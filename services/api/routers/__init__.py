@@ -1,0 +1,1 @@
+"""Routes by who uses them; thin: they read the request, ask, and shape the answer."""

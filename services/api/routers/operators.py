@@ -1,0 +1,99 @@
+"""For people at the console: sensors, alarms, edges, audit."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from dyncal.domain.sensors import Sensor, SensorId, sensor_id
+from services.api import pages
+from services.api.deps import DepsOf
+from services.api.schemas.operations import AlarmList, AlarmOut, AuditOut, AuditPage, EdgeList, EdgeOut
+from services.api.schemas.sensors import SensorOut, SensorPage
+from services.api.state import SensorState
+from services.api.views import views
+
+router = APIRouter(prefix="/v1", tags=["operators"])
+
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Cursor = Annotated[str | None, Query(max_length=400)]
+Words = Annotated[str, Query(max_length=200)]
+
+
+@router.get("/sensors")
+def sensors(
+    request: Request,
+    response: Response,
+    deps: DepsOf,
+    q: Annotated[Words, Query(description="Words that id, label, edge or unit must contain.")] = "",
+    edge: Words = "",
+    state: SensorState | None = None,
+    limit: Limit = 200,
+    cursor: Cursor = None,
+) -> SensorPage:
+    """List sensors in order of id, with how they stand."""
+    catalogue = deps.catalogue.get()
+    words = q.lower().split()
+    found = [s for s in catalogue.sensors.values() if (not edge or s.edge == edge) and _has(s, words)]
+    if state is not None:
+        shapes = views(deps, catalogue, found, ask_store=False)
+        chosen = {shape.id for shape in shapes if shape.state is state}
+        found = [s for s in found if s.id in chosen]
+    n_total = len(found)
+    if cursor is not None:
+        after = pages.decode(cursor)
+        found = [s for s in found if s.id > after]
+    page = found[:limit]
+    following = pages.encode(page[-1].id) if len(found) > limit else None
+    pages.link_next(request, response, following)
+    return SensorPage(
+        now_ns=deps.clock.now(), n_total=n_total, items=views(deps, catalogue, page), next_cursor=following
+    )
+
+
+def _has(sensor: Sensor, words: list[str]) -> bool:
+    text = f"{sensor.id} {sensor.label} {sensor.edge} {sensor.unit}".lower()
+    return all(word in text for word in words)
+
+
+@router.get("/sensors/{sensor}")
+def one_sensor(sensor: str, deps: DepsOf) -> SensorOut:
+    """Return one sensor and how it stands."""
+    catalogue = deps.catalogue.get()
+    return views(deps, catalogue, [catalogue.sensor(sensor)])[0]
+
+
+@router.get("/alarms")
+def alarms(
+    deps: DepsOf,
+    active: Annotated[bool, Query(description="Only those whose condition holds.")] = False,
+    limit: Limit = 1000,
+) -> AlarmList:
+    """List alarms as they stand, last changed first."""
+    found = deps.registry.alarms(active_only=active, limit=limit)
+    return AlarmList(now_ns=deps.clock.now(), items=[AlarmOut.of(alarm) for alarm in found])
+
+
+@router.get("/alarms/history")
+def alarm_history(deps: DepsOf, sensor: Words = "", limit: Limit = 200) -> AlarmList:
+    """List changes of alarms, newest first."""
+    of: SensorId | None = sensor_id(sensor) if sensor else None
+    found = deps.registry.alarm_history(of, limit=limit)
+    return AlarmList(now_ns=deps.clock.now(), items=[AlarmOut.of(alarm) for alarm in found])
+
+
+@router.get("/edges")
+def edges(deps: DepsOf) -> EdgeList:
+    """List edges as they last spoke."""
+    return EdgeList(items=[EdgeOut.of(status) for status in deps.edges.all()])
+
+
+@router.get("/audit")
+def audit(request: Request, response: Response, deps: DepsOf, limit: Limit = 200, cursor: Cursor = None) -> AuditPage:
+    """List the audit trail, oldest first."""
+    after = pages.decode_number(cursor) if cursor is not None else 0
+    found = deps.registry.audit(after=after, limit=limit)
+    following = pages.encode(str(found[-1].number)) if len(found) == limit else None
+    pages.link_next(request, response, following)
+    return AuditPage(items=[AuditOut.of(entry) for entry in found], next_cursor=following)

@@ -1,0 +1,35 @@
+"""For those who run the service: health and metrics."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from services.api.deps import DepsOf
+from services.api.schemas.operations import HealthOut
+
+router = APIRouter(tags=["system"])
+
+
+@router.get("/healthz")
+async def alive() -> HealthOut:
+    """Tell that the process answers."""
+    return HealthOut(ready=True, parts={})
+
+
+@router.get("/readyz", responses={503: {"model": HealthOut, "description": "Something it depends on is wrong."}})
+async def ready(response: Response, deps: DepsOf) -> HealthOut:
+    """Tell whether the service does its work, part by part."""
+    if not deps.parts.ready:
+        response.status_code = 503
+    return HealthOut(ready=deps.parts.ready, parts=dict(deps.parts.faults))
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(deps: DepsOf) -> Response:
+    """Return the metrics in Prometheus' text format."""
+    return Response(generate_latest(deps.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,1 @@
+"""Shapes of requests and answers: units in the names, examples in every schema, NaN as null."""

@@ -1,0 +1,62 @@
+"""The HTTP server inside somebody else's event loop."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from dyncal.domain.errors import InvalidSetting
+from services.api.settings import ApiSection
+
+GRACE_S: Final = 2
+"""Time that open requests have to end when the service stops; live streams end at once."""
+
+
+def bind(settings: ApiSection) -> socket.socket:
+    """Return a listening socket. Raises `InvalidSetting` if the address cannot be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise InvalidSetting(
+            f"api.host = {settings.host!r}, api.port = {settings.port}: cannot listen there: {error.strerror}"
+        ) from error
+    listener.settimeout(0)
+    return listener
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn that leaves signals to the program around it."""
+
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                ws="none",
+                timeout_keep_alive=30,
+                timeout_graceful_shutdown=GRACE_S,
+                h11_max_incomplete_event_size=32 << 10,
+                limit_concurrency=2000,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+    def stop(self) -> None:
+        """Take no more connections, and end when those that are open have been answered."""
+        self.should_exit = True

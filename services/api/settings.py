@@ -1,0 +1,86 @@
+"""Settings of the API service."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from dyncal.runtime.settings import ProgramSettings, RegistrySettings, Section, StoreSettings
+
+
+class ApiSection(Section):
+    """The HTTP interface and the console."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on, such as `127.0.0.1`, `::1` or, with `allow_remote`, `0.0.0.0`."""
+
+    port: int = Field(8080, ge=0, le=65535)
+    """TCP port; 0 takes a free one."""
+
+    allow_remote: bool = False
+    """Say `true` to listen on an address that other machines reach: whoever reaches it may change pairings."""
+
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names by which browsers may call besides the loopback ones, such as `dyncal.plant.example`."""
+
+    max_body_bytes: int = Field(1 << 20, ge=1024, le=1 << 28)
+    """Longest request body that is read [bytes]."""
+
+    max_points: int = Field(20_000, ge=100, le=1_000_000)
+    """Most rows that one request for samples returns; more are decimated, extremes kept."""
+
+    frame_interval_s: float = Field(0.1, ge=0.02, le=5)
+    """Interval at which live samples are sent in one frame [s]."""
+
+    values_interval_s: float = Field(0.5, ge=0.1, le=60)
+    """Interval at which the latest values of all sensors that changed are sent [s]."""
+
+    frame_points: int = Field(40, ge=4, le=2000)
+    """Most samples of one sensor in one live frame; more are decimated, extremes kept."""
+
+    ring_events: int = Field(2000, ge=10, le=100_000)
+    """Events that are kept for clients that come back with Last-Event-ID."""
+
+    client_frames: int = Field(50, ge=2, le=10_000)
+    """Frames that wait for one slow client before the oldest are dropped."""
+
+    client_alarms: int = Field(10_000, ge=10, le=1_000_000)
+    """Alarm events that wait for one slow client before it is cut off, to come back and reload; none is dropped."""
+
+    max_clients: int = Field(200, ge=1, le=10_000)
+    """Live streams open at once."""
+
+    heartbeat_s: float = Field(5.0, ge=0.2, le=60)
+    """Longest silence on a live stream [s]."""
+
+    watch_interval_s: float = Field(0.25, ge=0.05, le=60)
+    """Interval at which the registry is asked whether something changed [s]."""
+
+    @model_validator(mode="after")
+    def _remote_is_meant(self) -> Self:
+        if not self.allow_remote and not self.loopback:
+            raise ValueError(
+                f"host = {self.host!r} can be reached from other machines, and this version knows no users: "
+                "listen on 127.0.0.1 behind a proxy that authenticates, or set allow_remote = true knowingly"
+            )
+        return self
+
+    @property
+    def loopback(self) -> bool:
+        """True if only this machine can reach `host`."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class ApiSettings(ProgramSettings):
+    """Settings of the API service: its own section, and the stores it reads."""
+
+    store: StoreSettings = StoreSettings()
+    registry: RegistrySettings = RegistrySettings()
+    api: ApiSection = ApiSection()
