@@ -146,6 +146,11 @@ class PahoMessageBus:
         """How many messages were not taken because too much was held, or because their topic is no text."""
         return self._n_dropped
 
+    @property
+    def trouble(self) -> str:
+        """Why the broker cannot be had, as far as is known; empty while connected."""
+        return self._last_trouble
+
     async def wait_connected(self) -> None:
         """Return when the broker answers."""
         await self._up.wait()

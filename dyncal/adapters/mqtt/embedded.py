@@ -25,7 +25,23 @@ class Everyone(BaseAuthPlugin):  # type: ignore[misc]  # amqtt is not typed for 
 
 
 class EmbeddedBroker:
-    """An MQTT 3.1.1 broker on `host`:`port` in this event loop; enter it (``async with``) to start it."""
+    """An MQTT 3.1.1 broker on `host`:`port` in this event loop; enter it (``async with``) to start it.
+
+    Retained messages, wills and the subscriptions of persistent sessions are kept while it runs, and nothing on disk.
+    amqtt 0.12 has limits that the protocol between edge and store is made to bear, since the edge keeps every record
+    until it is committed and sends it again:
+
+    - a delivery that is not acknowledged within 5 s, or before its connection ends, is forgotten;
+    - what it queued while a client was away arrives marked as retained;
+    - queues are bounded by memory only, and it carries about a thousand messages a second.
+
+    Clients should ask for protocol 3.1.1 outright: amqtt does not answer a CONNECT of MQTT 5 at all.
+
+    Raises
+    ------
+    BusUnavailable
+        On entering, if it cannot listen there.
+    """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 1883) -> None:
         self.host = host

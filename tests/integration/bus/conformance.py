@@ -1,0 +1,129 @@
+"""What every MessageBus must do, whatever is behind it; each driver gives `BusHarness`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from dyncal.ports.message_bus import Delivery, MessageBus, Will
+
+WAIT_S = 15.0
+
+OpenBus = Callable[..., AbstractAsyncContextManager[MessageBus]]
+
+
+@dataclass
+class BusHarness:
+    """How to open a bus: `client_id`, `will`, `clean`."""
+
+    open: OpenBus
+
+
+async def take(bus: MessageBus, n: int, *, ack: bool = True) -> list[Delivery]:
+    """Return the next `n` deliveries."""
+    taken: list[Delivery] = []
+    async with asyncio.timeout(WAIT_S):
+        deliveries = bus.deliveries()
+        while len(taken) < n:
+            delivery = await anext(deliveries)
+            taken.append(delivery)
+            if ack:
+                delivery.ack()
+    return taken
+
+
+async def ready(*buses: MessageBus) -> None:
+    """Return when all are connected."""
+    async with asyncio.timeout(WAIT_S):
+        for bus in buses:
+            await bus.wait_connected()
+
+
+class BusConformance:
+    """Inherit, and give a fixture `harness`."""
+
+    async def test_delivers_in_order_with_payloads_intact(self, harness: BusHarness) -> None:
+        async with harness.open("a", clean=True) as a, harness.open("b", clean=True) as b:
+            await ready(a, b)
+            await b.subscribe(["t/+/x"])
+            payloads = [bytes([i]) * (i + 1) for i in range(100)]
+            await asyncio.gather(*(a.publish("t/1/x", payload) for payload in payloads))
+            await a.publish("t/1/y", b"not wanted")
+            got = await take(b, 100)
+            assert [d.payload for d in got] == payloads
+            assert {(d.topic, d.retained) for d in got} == {("t/1/x", False)}
+
+    async def test_retained_message_reaches_a_later_subscriber_and_can_be_cleared(self, harness: BusHarness) -> None:
+        async with harness.open("a", clean=True) as a:
+            await ready(a)
+            await a.publish("r/1", b"kept", retain=True)
+            await a.publish("r/2", b"gone", retain=True)
+            await a.publish("r/2", b"", retain=True)
+            async with harness.open("b", clean=True) as b:
+                await ready(b)
+                await b.subscribe(["r/#"])
+                (delivery,) = await take(b, 1)
+                assert (delivery.topic, delivery.payload, delivery.retained) == ("r/1", b"kept", True)
+                await a.publish("r/2", b"live")
+                (delivery,) = await take(b, 1)
+                assert (delivery.topic, delivery.payload, delivery.retained) == ("r/2", b"live", False)
+
+    async def test_session_keeps_messages_while_the_client_is_away(self, harness: BusHarness) -> None:
+        async with harness.open("a", clean=True) as a:
+            await ready(a)
+            async with harness.open("b") as b:
+                await ready(b)
+                await b.subscribe(["s/#"])
+            await a.publish("s/1", b"while away")
+            async with harness.open("b") as b:
+                (delivery,) = await take(b, 1)
+                assert delivery.payload == b"while away"
+
+    async def test_clean_close_publishes_no_will(self, harness: BusHarness) -> None:
+        async with harness.open("watch", clean=True) as watch:
+            await ready(watch)
+            await watch.subscribe(["w/#"])
+            async with harness.open("a", clean=True, will=Will("w/a", b"gone")) as a:
+                await ready(a)
+            async with harness.open("b", clean=True) as b:
+                await ready(b)
+                await b.publish("w/b", b"after")
+            (delivery,) = await take(watch, 1)
+            assert delivery.payload == b"after"
+
+    async def test_deliveries_end_with_the_bus(self, harness: BusHarness) -> None:
+        async with harness.open("a", clean=True) as a:
+            await ready(a)
+
+            async def count() -> int:
+                return len([delivery async for delivery in a.deliveries()])
+
+            consumer = asyncio.create_task(count())
+            await asyncio.sleep(0)
+        async with asyncio.timeout(WAIT_S):
+            assert await consumer == 0
+
+
+class RedeliveryConformance(BusConformance):
+    """For brokers that keep what was delivered and not acknowledged when a connection ends."""
+
+    async def test_unacknowledged_message_comes_again(self, harness: BusHarness) -> None:
+        async with harness.open("a", clean=True) as a:
+            await ready(a)
+            async with harness.open("b") as b:
+                await ready(b)
+                await b.subscribe(["u/#"])
+                await a.publish("u/1", b"one")
+                await a.publish("u/1", b"two")
+                first, second = await take(b, 2, ack=False)
+                second.ack()
+                second.ack()  # twice does no harm
+            first.ack()  # too late does no harm
+            async with harness.open("b") as b:
+                (again,) = await take(b, 1)
+                assert again.payload == b"one"
+                await a.publish("u/1", b"three")
+                (last,) = await take(b, 1)
+                assert last.payload == b"three"

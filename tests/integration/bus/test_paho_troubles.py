@@ -1,0 +1,269 @@
+"""What the bus does when the broker goes, refuses, or sends too much."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from pydantic import SecretStr
+
+from dyncal.adapters.mqtt import EmbeddedBroker, PahoMessageBus, open_bus
+from dyncal.adapters.mqtt.delivery import HoldLimits
+from dyncal.adapters.mqtt.link import Backoff, LinkOptions
+from dyncal.domain.errors import BusUnavailable, InvalidSetting
+from dyncal.runtime.settings import BrokerSettings
+from tests.integration.bus.conformance import WAIT_S, ready, take
+from tests.servers_mosquitto import Mosquitto, free_port
+
+QUICK = Backoff(first_s=0.05, longest_s=0.2)
+
+
+def options(port: int, client_id: str = "a", **more: object) -> LinkOptions:
+    base: dict[str, object] = {"protocol": "5", **more}
+    return LinkOptions("127.0.0.1", port, client_id, clean=False, keepalive_s=5, **base)  # type: ignore[arg-type]
+
+
+async def until_down(bus: PahoMessageBus) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while bus.connected:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.mosquitto
+async def test_reconnects_and_subscribes_again_when_the_broker_lost_everything(mosquitto: Mosquitto) -> None:
+    async with PahoMessageBus(options(mosquitto.port), backoff=QUICK) as bus:
+        await ready(bus)
+        await bus.subscribe(["t/#"])
+        mosquitto.stop(kill=True)
+        await until_down(bus)
+        with pytest.raises(BusUnavailable, match="not connected"):
+            await bus.publish("t/1", b"nobody there")
+        mosquitto.start()
+        await ready(bus)
+        assert bus.connections == 2
+        await bus.publish("t/1", b"back")
+        (delivery,) = await take(bus, 1)
+        assert delivery.payload == b"back"
+
+
+@pytest.mark.mosquitto
+async def test_publishes_in_flight_fail_when_the_connection_is_lost(mosquitto: Mosquitto) -> None:
+    async with PahoMessageBus(options(mosquitto.port), backoff=QUICK, answer_timeout_s=60) as bus:
+        await ready(bus)
+        assert mosquitto.process is not None
+        mosquitto.process.send_signal(19)  # SIGSTOP: connected, and silent
+        tasks = [asyncio.create_task(bus.publish("t", b"x")) for _ in range(1_500)]
+        await asyncio.sleep(0.05)
+        mosquitto.stop(kill=True)
+        async with asyncio.timeout(WAIT_S):
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {BusUnavailable}
+
+
+@pytest.mark.mosquitto
+async def test_publish_without_answer_times_out_and_makes_the_connection_anew(mosquitto: Mosquitto) -> None:
+    async with PahoMessageBus(options(mosquitto.port), backoff=QUICK, answer_timeout_s=0.3) as bus:
+        await ready(bus)
+        assert mosquitto.process is not None
+        mosquitto.process.send_signal(19)
+        with pytest.raises(BusUnavailable, match="no answer"):
+            await bus.publish("t", b"x")
+        mosquitto.process.send_signal(18)
+        await until_down(bus)
+        await ready(bus)
+        await bus.publish("t", b"y")
+        assert bus.connections >= 2
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_a_killed_client_leaves_its_will(mosquitto: Mosquitto, protocol: str) -> None:
+    program = f"""
+import asyncio
+from dyncal.adapters.mqtt import open_bus
+from dyncal.ports.message_bus import Will
+from dyncal.runtime.settings import BrokerSettings
+async def main():
+    settings = BrokerSettings(port={mosquitto.port}, protocol={protocol!r})
+    async with open_bus(settings, "victim", will=Will("w/victim", b"gone")) as bus:
+        await bus.wait_connected()
+        await bus.publish("w/victim", b"here", retain=True)
+        await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    async with open_bus(BrokerSettings(port=mosquitto.port), "watch", clean=True) as watch:
+        await ready(watch)
+        await watch.subscribe(["w/#"])
+        with subprocess.Popen([sys.executable, "-c", program]) as victim:
+            (birth,) = await take(watch, 1)
+            victim.kill()
+            (will,) = await take(watch, 1)
+        assert (birth.payload, will.payload) == (b"here", b"gone")
+    async with open_bus(BrokerSettings(port=mosquitto.port), "late", clean=True) as late:
+        await ready(late)
+        await late.subscribe(["w/#"])
+        (kept,) = await take(late, 1)
+        assert (kept.payload, kept.retained) == (b"gone", True)
+
+
+@pytest.mark.mosquitto
+async def test_surplus_is_not_taken_and_comes_again(mosquitto: Mosquitto) -> None:
+    limited = options(mosquitto.port, "slow", protocol="3.1.1", hold=HoldLimits(messages=10))
+    async with PahoMessageBus(options(mosquitto.port)) as source, PahoMessageBus(limited, backoff=QUICK) as slow:
+        await ready(source, slow)
+        await slow.subscribe(["t"])
+        await asyncio.gather(*(source.publish("t", b"%d" % i) for i in range(35)))
+        async with asyncio.timeout(WAIT_S):
+            while slow.dropped < 25:
+                await asyncio.sleep(0.01)
+        seen: set[bytes] = set()
+        while len(seen) < 35:
+            (delivery,) = await take(slow, 1)
+            seen.add(delivery.payload)
+        assert slow.connections > 1
+
+
+@pytest.mark.mosquitto
+async def test_wrong_password_is_said_and_right_one_from_a_file_works(tmp_path: Path) -> None:
+    passwords = tmp_path / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "edge", "right"], check=True, capture_output=True)
+    passwords.chmod(0o644)
+    broker = Mosquitto(tmp_path, extra=f"allow_anonymous false\npassword_file {passwords}")
+    broker.start()
+    try:
+        wrong = BrokerSettings(port=broker.port, username="edge", password=SecretStr("wrong"))
+        async with open_bus(wrong, "a") as bus:
+            async with asyncio.timeout(WAIT_S):
+                while "Not authorized" not in bus.trouble:
+                    await asyncio.sleep(0.01)
+            with pytest.raises(BusUnavailable, match="Not authorized"):
+                await bus.publish("t", b"x")
+        secret = tmp_path / "secret"
+        secret.write_text("right\n")
+        async with open_bus(BrokerSettings(port=broker.port, username="edge", password_file=secret), "a") as bus:
+            await ready(bus)
+    finally:
+        broker.stop()
+
+
+@pytest.mark.mosquitto
+async def test_mutual_tls(tmp_path: Path) -> None:
+    ca = make_certificate(tmp_path, "ca", None)
+    make_certificate(tmp_path, "server", ca)
+    make_certificate(tmp_path, "client", ca)
+    files = f"cafile {tmp_path}/ca.pem\ncertfile {tmp_path}/server.pem\nkeyfile {tmp_path}/server.key\n"
+    broker = Mosquitto(tmp_path, extra=f"allow_anonymous true\nrequire_certificate true\n{files}")
+    broker.start()
+    try:
+        settings = BrokerSettings(
+            port=broker.port,
+            ca_file=tmp_path / "ca.pem",
+            cert_file=tmp_path / "client.pem",
+            key_file=tmp_path / "client.key",
+        )
+        async with open_bus(settings, "a", clean=True) as bus:
+            await ready(bus)
+            await bus.subscribe(["t"])
+            await bus.publish("t", b"x" * 200_000)
+            (delivery,) = await take(bus, 1)
+            assert len(delivery.payload) == 200_000
+        async with open_bus(BrokerSettings(port=broker.port, ca_file=tmp_path / "ca.pem"), "a") as bus:
+            await asyncio.sleep(0.5)
+            assert not bus.connected
+    finally:
+        broker.stop()
+
+
+def test_unusable_tls_file_is_an_invalid_setting(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("not a certificate")
+    with pytest.raises(InvalidSetting, match="ca_file"):
+        open_bus(BrokerSettings(ca_file=tmp_path / "ca.pem"), "a")
+
+
+async def test_close_is_quick_where_nobody_answers() -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        started = time.monotonic()
+        async with open_bus(BrokerSettings(port=deaf.getsockname()[1]), "a") as bus:
+            await asyncio.sleep(0.2)
+            assert not bus.connected
+        assert time.monotonic() - started < 2.0
+
+
+async def test_falls_back_to_3_1_1_where_the_broker_does_not_know_5() -> None:
+    async with EmbeddedBroker(port=free_port()) as broker:
+        started = time.monotonic()
+        async with open_bus(BrokerSettings(port=broker.port), "a", clean=True) as bus:
+            await ready(bus)
+            await bus.publish("t", b"x")
+        assert time.monotonic() - started < 8.0
+
+
+async def test_embedded_broker_says_when_its_port_is_taken() -> None:
+    async with EmbeddedBroker(port=free_port()) as broker:
+        with pytest.raises(BusUnavailable, match=str(broker.port)):
+            async with EmbeddedBroker(port=broker.port):
+                pass
+
+
+async def test_embedded_broker_publishes_the_will_of_a_client_that_breaks_off() -> None:
+    async with EmbeddedBroker(port=free_port()) as broker:
+        settings = BrokerSettings(port=broker.port, protocol="3.1.1")
+        async with open_bus(settings, "watch", clean=True) as watch:
+            await ready(watch)
+            await watch.subscribe(["w"])
+            reader, writer = await asyncio.open_connection("127.0.0.1", broker.port)
+            # CONNECT, clean session, will retained at QoS 1 on "w" saying "gone", client "v", keep alive 60 s
+            writer.write(
+                bytes.fromhex("10 18 00 04 4d515454 04 2e 003c 0001 76 0001 77 0004 676f6e65".replace(" ", ""))
+            )
+            await reader.readexactly(4)
+            writer.close()
+            await writer.wait_closed()
+            (will,) = await take(watch, 1)
+            assert will.payload == b"gone"
+        async with open_bus(settings, "late", clean=True) as late:
+            await ready(late)
+            await late.subscribe(["w"])
+            (kept,) = await take(late, 1)
+            assert kept.retained
+
+
+def make_certificate(
+    directory: Path, name: str, issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """Write `name`.pem and `name`.key, signed by `issuer` or by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject if issuer is None else issuer[0].subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start.replace(year=2120))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+    )
+    certificate = builder.sign(key if issuer is None else issuer[1], hashes.SHA256())
+    (directory / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (directory / f"{name}.key").write_bytes(private)
+    (directory / f"{name}.key").chmod(0o644)
+    return certificate, key
