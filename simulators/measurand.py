@@ -1,0 +1,140 @@
+"""Measurands: what a sensor is exposed to, known exactly at any instant.
+
+A measurand is a sum of many sinusoids with random phases, whose frequencies are whole multiples of 1 / period. Phases
+are then integers modulo the period in nanoseconds: no rounding builds up, however late the instant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs, Int64Array
+
+ComplexArray = npt.NDArray[np.complex128]
+
+PERIOD_S: Final = 1000
+_PERIOD_NS: Final = PERIOD_S * NS_PER_S
+MAX_HZ: Final = 9_000.0  # (frequency · period) · period [ns] must stay below 2^63
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Multisine:
+    """x(t) = mean + Re Σ a_m exp(2πi k_m t / period).
+
+    Attributes
+    ----------
+    mean : float
+        In the unit of the measurand.
+    cycles : int64, shape (n_lines,), strictly increasing
+        Cycles k_m in one period of `PERIOD_S` seconds.
+    amplitudes : complex128, shape (n_lines,)
+        Complex amplitudes a_m at t = 0, in the unit of the measurand.
+    """
+
+    mean: float
+    cycles: Int64Array
+    amplitudes: ComplexArray
+
+    def __post_init__(self) -> None:
+        if self.cycles.shape != self.amplitudes.shape or self.cycles.ndim != 1:
+            raise InvalidData(f"{self.cycles.shape} frequencies do not fit {self.amplitudes.shape} amplitudes")
+        if self.cycles.size and not 0 < self.cycles[0] <= self.cycles[-1] <= MAX_HZ * PERIOD_S:
+            raise InvalidData(f"frequencies must lie above 0 and at most at {MAX_HZ} Hz")
+
+    @property
+    def frequencies_hz(self) -> FloatArray:
+        """Frequencies of the lines [Hz], shape (n_lines,)."""
+        return self.cycles / PERIOD_S
+
+    @property
+    def rms(self) -> float:
+        """Root of the mean square about the mean."""
+        return float(np.sqrt(0.5 * np.sum(np.abs(self.amplitudes) ** 2)))
+
+    def value(self, t_ns: Int64Array) -> FloatArray:
+        """Return x at the instants `t_ns`, int64, shape (n,): float64, shape (n,)."""
+        out = np.empty(t_ns.size)
+        for first in range(0, t_ns.size, 4096):  # bounds the (n, n_lines) table
+            part = slice(first, first + 4096)
+            turns = self._turns(t_ns[part, None])
+            out[part] = np.cos(turns) @ self.amplitudes.real - np.sin(turns) @ self.amplitudes.imag
+        return out + self.mean
+
+    def phasors(self, t_ns: InstantNs) -> ComplexArray:
+        """Return a_m exp(2πi k_m t / period) at one instant, shape (n_lines,)."""
+        rotated: ComplexArray = self.amplitudes * np.exp(1j * self._turns(np.int64(t_ns)))
+        return rotated
+
+    def filtered(self, response: ComplexArray, dc_gain: float) -> Multisine:
+        """Return the stationary response of a linear system: `response` at the lines, shape (n_lines,), and at 0 Hz."""
+        return Multisine(self.mean * dc_gain, self.cycles, self.amplitudes * response)
+
+    def _turns(self, t_ns: Int64Array | np.int64) -> FloatArray:
+        turns = (self.cycles * (t_ns % _PERIOD_NS)) % _PERIOD_NS
+        return turns.astype(np.float64) * (2 * np.pi / _PERIOD_NS)
+
+
+class UniformEvaluator:
+    """Evaluates a multisine on chunks of a uniform grid, at a matrix product a chunk.
+
+    Parameters
+    ----------
+    source : Multisine
+    dt_ns : int
+        Interval of the grid [ns].
+    n : int
+        Samples of a chunk.
+    """
+
+    def __init__(self, source: Multisine, dt_ns: DurationNs, n: int) -> None:
+        self._source = source
+        offsets = dt_ns * np.arange(n, dtype=np.int64)
+        turns = (source.cycles * (offsets[:, None] % _PERIOD_NS)) % _PERIOD_NS * (2 * np.pi / _PERIOD_NS)
+        self._table = np.hstack((np.cos(turns), -np.sin(turns)))
+
+    def chunk(self, t0_ns: InstantNs) -> FloatArray:
+        """Return x at t0, t0 + dt, …: float64, shape (n,)."""
+        phasors = self._source.phasors(t0_ns)
+        values: FloatArray = self._table @ np.concatenate((phasors.real, phasors.imag)) + self._source.mean
+        return values
+
+
+def power_spectrum(f_hz: FloatArray, band_hz: float, order: int) -> FloatArray:
+    """Return 1 / (1 + (f / band)^(2 order)), the shape of the power density of `band_limited_noise`."""
+    density: FloatArray = 1.0 / (1.0 + (f_hz / band_hz) ** (2 * order))
+    return density
+
+
+def band_limited_noise(
+    rng: np.random.Generator, *, mean: float, rms: float, band_hz: float, order: int = 4, n_lines: int = 128
+) -> Multisine:
+    """Draw a measurand that looks like filtered noise: lines of equal power, as dense as the power density.
+
+    The density 1 / (1 + (f/band)^(2 order)) is cut into `n_lines` strata of equal power up to 3 band; each holds one
+    line, at a random place and with a random phase (Schoukens & Pintelon, *System Identification*, 2.2: random-phase
+    multisine).
+
+    Raises
+    ------
+    InvalidData
+        If the band holds fewer multiples of 1 / `PERIOD_S` than lines, or lies too high.
+    """
+    if 3 * band_hz > MAX_HZ or band_hz * PERIOD_S < 2 * n_lines:
+        raise InvalidData(
+            f"band_hz = {band_hz}: must lie between {2 * n_lines / PERIOD_S} (for {n_lines} lines) and {MAX_HZ / 3}"
+        )
+    grid = np.linspace(0.0, 3 * band_hz, 6001)
+    density = power_spectrum(grid, band_hz, order)
+    cumulative = np.concatenate(([0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))))
+    places = (np.arange(n_lines) + rng.uniform(size=n_lines)) / n_lines
+    frequencies = np.interp(places * cumulative[-1], cumulative, grid)
+    cycles = np.maximum(np.round(frequencies * PERIOD_S).astype(np.int64), 1)
+    cycles, counts = np.unique(cycles, return_counts=True)  # two neighbours may round to one line
+    amplitudes = rms * np.sqrt(2.0 * counts / n_lines) * np.exp(2j * np.pi * rng.uniform(size=cycles.size))
+    return Multisine(mean, cycles, amplitudes)

@@ -1,0 +1,138 @@
+"""A plant: the channels of a scenario, running from an instant, and the truth behind them."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import DurationNs, InstantNs, Int64Array, duration
+from simulators.converter import Converter
+from simulators.dynamics import NAMES
+from simulators.laws import Parameterisation, Ramp
+from simulators.measurand import Multisine, band_limited_noise
+from simulators.scenario import ConverterSpec, Scenario, StationSpec, TransportSpec
+from simulators.sensor import Dynamics, Response, SampledSensor
+from simulators.transport import Transport
+
+Role = Literal["sensor", "reference"]
+_STREAMS: Final = {"measurand": 0, "sensor": 1, "reference": 2, "sensor-transport": 3, "reference-transport": 4}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Publication:
+    """A block of samples that a device hands over at once: `t_ns` int64 and `value` float64, shape (n,)."""
+
+    t_ns: Int64Array
+    value: FloatArray
+    copies: int
+    due_ns: InstantNs
+
+
+class Channel:
+    """One measuring channel: an endless stream of publications, the same bits for the same seed and start.
+
+    Attributes
+    ----------
+    id : str
+    station : StationSpec
+    role : "sensor" or "reference"
+    t0_ns : int
+        Instant of the first sample.
+    """
+
+    def __init__(self, plant: Plant, station: StationSpec, role: Role) -> None:
+        self.station, self.role, self.t0_ns = station, role, plant.t0_ns
+        self.id = station.id if role == "sensor" else station.reference_id
+        self.dt_ns = DurationNs(station.dt_ns)
+        sensor = _dynamics(station) if role == "sensor" else None
+        converter = station.converter if role == "sensor" else station.reference.converter
+        transport = station.transport if role == "sensor" else station.reference.transport
+        response = Response(plant.measurand(station), sensor, self.t0_ns, self.dt_ns)
+        self._samples = SampledSensor(response, _converter(converter), plant.rng(station, role))
+        self._transport = _transport(transport)
+        self._rng = plant.rng(station, f"{role}-transport")
+        self._taken = 0
+
+    def next_publication(self) -> Publication:
+        """Return the next block; `copies` is 0 where it was lost or the channel was silent at its last sample."""
+        n = self.station.block
+        t_ns = self.t0_ns + self.dt_ns * np.arange(self._taken, self._taken + n, dtype=np.int64)
+        self._taken += n
+        value = self._samples.take(n)
+        fate = self._transport.fate(self._rng)
+        silent = bool(self._transport.is_silent(t_ns[-1:] - self.t0_ns)[0])
+        return Publication(t_ns, value, 0 if silent else fate.copies, InstantNs(int(t_ns[-1]) + fate.delay_ns))
+
+
+class Plant:
+    """All channels of a scenario.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    t0_ns : int
+        Instant of the first sample of every channel, a whole number of microseconds.
+    """
+
+    def __init__(self, scenario: Scenario, t0_ns: InstantNs) -> None:
+        self.scenario, self.t0_ns = scenario, t0_ns
+        self._measurands: dict[str, Multisine] = {}
+
+    def channels(self, surface: Literal["opcua", "mqtt"] | None = None) -> list[Channel]:
+        """Return fresh channels, sensor then reference for every station, of one surface or of all."""
+        stations = [s for s in self.scenario.stations if surface in (None, s.surface)]
+        roles: tuple[Role, Role] = ("sensor", "reference")
+        return [Channel(self, station, role) for station in stations for role in roles]
+
+    def channel(self, station: StationSpec, role: Role) -> Channel:
+        """Return one fresh channel."""
+        return Channel(self, station, role)
+
+    def measurand(self, station: StationSpec) -> Multisine:
+        """Return what the station is exposed to: the truth at any instant."""
+        if station.id not in self._measurands:
+            m = station.measurand
+            self._measurands[station.id] = band_limited_noise(
+                self.rng(station, "measurand"),
+                mean=m.mean,
+                rms=m.rms,
+                band_hz=m.band_hz,
+                order=m.order,
+                n_lines=m.lines,
+            )
+        return self._measurands[station.id]
+
+    def parameters(self, station: StationSpec) -> Parameterisation:
+        """Return the true parameters of the station's sensor over the time since `t0_ns`."""
+        return _dynamics(station).parameters
+
+    def rng(self, station: StationSpec, stream: str) -> np.random.Generator:
+        """Return the generator of one stream of a station: it depends on nothing but seed and names."""
+        return np.random.default_rng([self.scenario.seed, zlib.crc32(station.id.encode()), _STREAMS[stream]])
+
+
+def _dynamics(station: StationSpec) -> Dynamics:
+    names = NAMES[station.model]
+    theta0 = np.array([station.parameters[name] for name in names])
+    laws = tuple(
+        Ramp(names.index(law.parameter), duration(law.from_s), duration(law.to_s), law.factor) for law in station.drift
+    )
+    return Dynamics(station.model, Parameterisation(theta0, laws))
+
+
+def _converter(spec: ConverterSpec) -> Converter:
+    return Converter(spec.noise, spec.resolution, spec.low, spec.high)
+
+
+def _transport(spec: TransportSpec) -> Transport:
+    return Transport(
+        duration(spec.delay_s),
+        duration(spec.jitter_s),
+        spec.dropout,
+        spec.duplicate,
+        tuple((duration(span.from_s), duration(span.to_s)) for span in spec.silent),
+    )
