@@ -1,0 +1,236 @@
+"""Adjustment of one sensor: makes candidates, judges them on what comes after their fit, and keeps what is in force."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from dyncal.contracts.topics import EdgeAddress
+from dyncal.correction.record import correct
+from dyncal.domain.calibration import Calibration, Conformity
+from dyncal.domain.coefficients import CoefficientSet, SetState
+from dyncal.domain.errors import InvalidData, RejectedSet
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.sensors import Pairing, Sensor
+from dyncal.domain.time import NS_PER_S, InstantNs, duration, seconds
+from dyncal.identification.records import BlockOutcome, Estimate
+from dyncal.ports.registry import Act
+from services.calibrate import candidate, decision, policy, response
+from services.calibrate.alignment import Aligned
+from services.calibrate.candidate import Candidate
+from services.calibrate.events import ACTOR, AddCalibration, AddSet, Effect, Note
+from services.calibrate.settings import CalibrateSection
+from services.calibrate.window import Window
+
+_MAX_LOOKS: Final = 3
+_EXPIRY: Final = 40
+_MAX_INTERVAL_ERROR: Final = 0.01
+_WINDOW_S: Final = 3.0
+_WINDOW_SAMPLES: Final = (2048, 32_768)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InForce:
+    """The set that the edge runs, or should; with what a new fit is compared to.
+
+    `corner_rad_s` is the measurand's bandwidth at the time, NaN where that is not known any more.
+    """
+
+    coefficients: CoefficientSet
+    cov_statistical: FloatArray
+    corner_rad_s: float
+
+
+class Adjuster:
+    """Decides on coefficient sets of one sensor; bounded memory."""
+
+    def __init__(self, sensor: Sensor, pairing: Pairing, rules: CalibrateSection, last_sequence: int) -> None:
+        self.pairing = pairing
+        self.last_sequence = last_sequence
+        self.in_force: InForce | None = None
+        self.before: InForce | None = None
+        self.n_rejected = 0
+        self.not_before_ns = 0
+        self._sensor, self._rules = sensor, rules
+        self._address = EdgeAddress(sensor.site, sensor.edge)
+        capacity = min(max(round(_WINDOW_S * NS_PER_S / sensor.dt_ns), _WINDOW_SAMPLES[0]), _WINDOW_SAMPLES[1])
+        self._window = Window.empty(capacity)
+        self._pending: Candidate | None = None
+        self._looks = 0
+        self._review_ns = 0
+
+    def add(self, aligned: Aligned) -> None:
+        """Take in a run of aligned samples."""
+        self._window.add(aligned)
+
+    def advance(self, estimate: Estimate | None, block: BlockOutcome | None, now_ns: InstantNs) -> Iterator[Effect]:
+        """Judge the candidate that waits, or make one from `estimate` where that is wished for.
+
+        `estimate` is None where there is nothing new to consider; `block` is the last block that went into it.
+        """
+        if len(self._window) == 0:
+            return
+        last_ns = int(self._window.t_ns[-1])
+        if self._pending is not None:
+            yield from self._judge(self._pending, last_ns, now_ns)
+        elif estimate is not None and block is not None and last_ns >= max(self._review_ns, self.not_before_ns):
+            yield from self._review(estimate, block, last_ns)
+
+    def withdrawn(self, set_id: str, now_ns: InstantNs) -> bool:
+        """Go back to the set before, where the edge left or refused the one in force; return whether it did."""
+        if self.in_force is None or self.in_force.coefficients.id != set_id:
+            return False
+        self.in_force, self.before = self.before, None
+        self._drop(int(self._window.t_ns[-1]) if len(self._window) else now_ns)
+        return True
+
+    def _review(self, estimate: Estimate, block: BlockOutcome, last_ns: int) -> Iterator[Effect]:
+        if self.in_force is not None:
+            self._review_ns = last_ns + duration(self._rules.review_s)
+        if not estimate.accepted or estimate.parameters is None:
+            return
+        error = self._window.interval_error(self._sensor.dt_ns)
+        if abs(error) > _MAX_INTERVAL_ERROR:
+            yield Note("interval_mismatch", self._sensor.id, f"samples come {error:+.1%} off the declared interval")
+            return
+        try:
+            spectrum = candidate.measurand(self._window, self._sensor, self.pairing, estimate)
+            band_hz = candidate.band_of(spectrum, self.pairing, self._sensor.dt_ns)
+            why = policy.wish(self._situation(estimate, block, band_hz, spectrum.corner_rad_s), self._rules)
+            if why is None:
+                return
+            self._pending = candidate.make(
+                estimate, block.cov, spectrum, self._sensor, self.pairing, InstantNs(last_ns), why
+            )
+        except (InvalidData, ArithmeticError, np.linalg.LinAlgError) as fault:
+            self._postpone(last_ns)
+            yield Note("no_candidate", self._sensor.id, str(fault))
+            return
+        self._looks = 0
+        yield Note("candidate", self._sensor.id, why)
+
+    def _situation(
+        self, estimate: Estimate, block: BlockOutcome, band_hz: float, corner_rad_s: float
+    ) -> policy.Situation:
+        parameters, now = estimate.parameters, self.in_force
+        if parameters is None:
+            raise InvalidData("an estimate without parameters")
+        u = response.relative_u(parameters, band_hz)
+        if now is None or now.coefficients.parameters.model is not parameters.model:
+            return policy.Situation(u, None)
+        old = now.coefficients.parameters
+        return policy.Situation(
+            u,
+            policy.InForce(
+                change=response.relative_change(parameters, old, band_hz),
+                distance2=response.distance(parameters.values, block.cov, old.values, now.cov_statistical),
+                n_parameters=len(old.names),
+                u_response=response.relative_u(old, band_hz),
+                corner_ratio=1.0 if math.isnan(now.corner_rad_s) else corner_rad_s / now.corner_rad_s,
+            ),
+        )
+
+    def _judge(self, pending: Candidate, last_ns: int, now_ns: InstantNs) -> Iterator[Effect]:
+        """Judge the candidate once enough data came after its fit; look again on twice as much before giving up."""
+        rules, window = self._rules, self._window
+        least_s = max(rules.held_out_s, rules.held_out_samples * seconds(self._sensor.dt_ns))
+        if last_ns - pending.frozen_ns < duration(least_s * 2**self._looks):
+            return
+        part = slice(int(np.searchsorted(window.t_ns, pending.frozen_ns, side="right")), None)
+        raw = window.indication
+        left, found = self._left(pending, raw), self._found(raw)
+        if decision.usable_count(left[part], found[part]) < rules.held_out_samples:
+            if last_ns - pending.frozen_ns > duration(least_s * _EXPIRY):
+                self._drop(last_ns)
+                yield Note("candidate_expired", self._sensor.id, "too few instants could be compared")
+            return
+        judgement = decision.judge(raw[part], found[part], left[part], window.reference[part], self.pairing.u_reference)
+        self._looks += 1
+        if judgement.conformity.passed or self._looks >= _MAX_LOOKS:
+            yield from self._settle(pending, judgement.conformity, last_ns, now_ns)
+
+    def _left(self, pending: Candidate, raw: FloatArray) -> FloatArray:
+        return correct(pending.filter, pending.parameters, raw)[0]
+
+    def _found(self, raw: FloatArray) -> FloatArray:
+        now = self.in_force
+        if now is None or now.coefficients.filter.dt_ns != self._sensor.dt_ns:
+            return raw
+        return correct(now.coefficients.filter, now.coefficients.parameters, raw)[0]
+
+    def _settle(self, pending: Candidate, conformity: Conformity, last_ns: int, now_ns: InstantNs) -> Iterator[Effect]:
+        parent = None if self.in_force is None else self.in_force.coefficients.id
+        try:
+            made = candidate.set_of(
+                pending, self._sensor, self.pairing, self.last_sequence + 1, parent, now_ns, conformity
+            )
+        except (RejectedSet, InvalidData) as error:
+            self._drop(last_ns)
+            yield Note("candidate_unsafe", self._sensor.id, str(error))
+            return
+        self.last_sequence += 1
+        name = made.provenance.calibration_id
+        yield AddCalibration(
+            calibration_of(name, self._sensor, self.pairing, pending.estimate, conformity, now_ns),
+            Act(ACTOR, now_ns, pending.why),
+        )
+        if not conformity.passed:
+            self._drop(last_ns)
+            act = Act(ACTOR, now_ns, f"not better than what is in force: {_shown(conformity)}")
+            yield AddSet(self._address, made, SetState.REJECTED, act)
+            return
+        self.before = self.in_force
+        self.in_force = InForce(made, pending.cov_statistical, pending.spectrum.corner_rad_s)
+        self._pending, self.n_rejected = None, 0
+        self.not_before_ns = policy.next_attempt_ns(last_ns, self._rules, first=False, n_rejected=0)
+        act = Act(ACTOR, now_ns, f"{pending.why}; {_shown(conformity)}")
+        yield AddSet(self._address, made, SetState.PUBLISHED, act)
+
+    def _drop(self, last_ns: int) -> None:
+        self._pending = None
+        self._postpone(last_ns)
+
+    def _postpone(self, last_ns: int) -> None:
+        first = self.in_force is None
+        self.not_before_ns = policy.next_attempt_ns(last_ns, self._rules, first=first, n_rejected=self.n_rejected)
+        self.n_rejected += 1
+
+
+def calibration_of(
+    name: str,
+    sensor: Sensor,
+    pairing: Pairing,
+    estimate: Estimate,
+    conformity: Conformity | None,
+    now_ns: InstantNs,
+) -> Calibration:
+    """Return the calibration that an accepted estimate is. Raises `InvalidData` where it has no parameters."""
+    if estimate.parameters is None:
+        raise InvalidData("an estimate without parameters is no calibration")
+    return Calibration(
+        id=name,
+        sensor=sensor.id,
+        reference=pairing.reference,
+        parameters=estimate.parameters,
+        verdict=estimate.verdict,
+        unobservable=estimate.unobservable,
+        reduced_chi2=estimate.reduced_chi2,
+        whiteness_p=estimate.whiteness_p,
+        noise_std=estimate.noise_std,
+        n_samples=estimate.n_samples,
+        window_from_ns=InstantNs(estimate.window_from_ns),
+        window_to_ns=InstantNs(estimate.window_to_ns),
+        fitted_at_ns=now_ns,
+        method=estimate.method,
+        detail=estimate.detail,
+        conformity=conformity,
+    )
+
+
+def _shown(conformity: Conformity) -> str:
+    c = conformity
+    return f"rms raw {c.raw.rms:.4g}, as found {c.as_found.rms:.4g}, as left {c.as_left.rms:.4g} (n={c.as_left.n})"

@@ -1,0 +1,174 @@
+"""From an accepted fit to a coefficient set that can be judged."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from dyncal.correction.design import design
+from dyncal.correction.safety import SafetyLimits, check, dc_gain
+from dyncal.correction.spectrum import MeasurandSpectrum, fit_spectrum, from_bandwidth
+from dyncal.domain.calibration import Conformity
+from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter, Parameters, Provenance
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.sensors import Pairing, Sensor
+from dyncal.domain.time import DurationNs, InstantNs, seconds
+from dyncal.identification.records import Estimate
+from services.calibrate.window import Window
+
+_RESIDUAL_FACTOR: Final = 4.0
+_MIN_SPECTRUM_SAMPLES: Final = 48
+LIMITS: Final = SafetyLimits()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A filter that waits to be judged on data that come after `frozen_ns`, and the fit that it came from.
+
+    `cov_statistical` is the parameters' covariance without what reference and clock contribute systematically.
+    """
+
+    parameters: Parameters
+    cov_statistical: FloatArray
+    estimate: Estimate
+    filter: CorrectionFilter
+    spectrum: MeasurandSpectrum
+    frozen_ns: InstantNs
+    why: str
+
+
+def noise_of(estimate: Estimate, spectrum: MeasurandSpectrum | None = None) -> float | None:
+    """Return the standard deviation of the sensor's noise that a design may rely on, or None."""
+    for value in (estimate.noise_std, spectrum.noise_std if spectrum is not None else None):
+        if value is not None and math.isfinite(value) and value > 0:
+            return float(value)
+    return None
+
+
+def measurand(window: Window, sensor: Sensor, pairing: Pairing, estimate: Estimate) -> MeasurandSpectrum:
+    """Return the measurand's spectrum from the sensor's own record, or from the bandwidth that the pairing states.
+
+    Raises
+    ------
+    InvalidData
+        If the record shows no activity and no bandwidth is stated.
+    """
+    parameters = estimate.parameters
+    if parameters is None or len(window) < _MIN_SPECTRUM_SAMPLES:
+        raise InvalidData("too few samples for the measurand's spectrum")
+    try:
+        return fit_spectrum(
+            window.indication, seconds(sensor.dt_ns), parameters.model, parameters.values, noise_of(estimate)
+        )
+    except InvalidData:
+        if pairing.band_hz is None:
+            raise
+        return from_bandwidth(pairing.band_hz, float(np.var(window.reference)))
+
+
+def band_of(spectrum: MeasurandSpectrum, pairing: Pairing, dt_ns: DurationNs) -> float:
+    """Return the band [Hz] in which the response matters: as wished, or where the measurand has its power."""
+    nyquist = 0.5 / seconds(dt_ns)
+    return min(pairing.band_hz or 1.2 * spectrum.corner_rad_s / (2 * math.pi), 0.8 * nyquist)
+
+
+def make(
+    estimate: Estimate,
+    cov_statistical: FloatArray,
+    spectrum: MeasurandSpectrum,
+    sensor: Sensor,
+    pairing: Pairing,
+    frozen_ns: InstantNs,
+    why: str,
+) -> Candidate:
+    """Design the correction of an accepted estimate.
+
+    Raises
+    ------
+    InvalidData
+        If there is no noise to weigh the signal against, or the design refuses the wish.
+    """
+    parameters, noise_std = estimate.parameters, noise_of(estimate, spectrum)
+    if parameters is None or noise_std is None:
+        raise InvalidData("the fit gives no parameters or no noise")
+    designed = design(
+        parameters,
+        dt_ns=sensor.dt_ns,
+        noise_std=noise_std,
+        spectrum=spectrum,
+        max_latency_s=pairing.max_latency_s,
+        band_hz=pairing.band_hz,
+    )
+    return Candidate(parameters, cov_statistical, estimate, designed.filter, spectrum, frozen_ns, why)
+
+
+def set_of(
+    candidate: Candidate,
+    sensor: Sensor,
+    pairing: Pairing,
+    sequence: int,
+    parent: str | None,
+    now_ns: InstantNs,
+    conformity: Conformity,
+) -> CoefficientSet:
+    """Return the set of a candidate that was judged.
+
+    `residual_limit` is 4 times the larger of the rms deviation as left, with its uncertainty, and of what the set
+    states itself for noise and band; the gain at DC may differ from its value by 5 % and three standard uncertainties
+    of the sensor's gain.
+
+    Raises
+    ------
+    RejectedSet
+        If no edge would accept it.
+    """
+    p, f, fit = candidate.parameters, candidate.filter, candidate.estimate
+    calibration_id = f"{sensor.id}.cal.{sequence}-{_digest(candidate)}"
+    left = conformity.as_left
+    stated = math.hypot(f.u_noise, f.u_model)
+    coefficients = CoefficientSet(
+        id=f"{sensor.id}.{sequence}-{_digest(candidate)}",
+        sensor=sensor.id,
+        sequence=sequence,
+        parent=parent,
+        parameters=p,
+        filter=f,
+        gain_limits=_gain_limits(p, f),
+        valid_from_ns=now_ns,
+        provenance=Provenance(
+            calibration_id=calibration_id,
+            reference=pairing.reference,
+            fitted_at_ns=candidate.frozen_ns,
+            window_from_ns=InstantNs(fit.window_from_ns),
+            window_to_ns=InstantNs(fit.window_to_ns),
+            n_samples=fit.n_samples,
+        ),
+        residual_limit=_RESIDUAL_FACTOR * max(math.hypot(left.rms, left.u), math.hypot(stated, left.u)),
+        note=candidate.why,
+    )
+    check(coefficients, LIMITS, dt_ns=sensor.dt_ns)
+    return coefficients
+
+
+def _gain_limits(parameters: Parameters, correction: CorrectionFilter) -> tuple[float, float]:
+    dc = dc_gain(correction.fir, correction.sos)
+    share = 0.05
+    if "gain" in parameters.names:
+        k = parameters.names.index("gain")
+        share += 3 * float(parameters.u[k] / abs(parameters.values[k]))
+    low, high = sorted((dc * (1 - min(share, 0.5)), dc * (1 + min(share, 0.5))))
+    return low, high
+
+
+def _digest(candidate: Candidate) -> str:
+    content = (
+        candidate.parameters.values.tobytes()
+        + candidate.filter.fir.tobytes()
+        + candidate.frozen_ns.to_bytes(8, "big", signed=True)
+    )
+    return hashlib.sha256(content).hexdigest()[:8]

@@ -1,0 +1,75 @@
+"""As found against as left: whether a candidate is better than what is in force, on data that its fit did not use.
+
+On the same instants, let d = e_found² - e_left², the squared deviations from the reference with the coefficients that
+were active and with the new ones. The candidate passes where mean(d) exceeds a guard band of w = 2 u(mean d) above zero
+(JCGM 106:2012, 8.3: guarded acceptance), u from the scatter of 8 consecutive batches, because deviations that follow
+each other are not independent. It may be looked at up to three times, on a record that doubles: the risk of accepting a
+candidate that is no better is then below 3 x 2.5 % (Bonferroni).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from dyncal.correction.record import deviation
+from dyncal.domain.calibration import Conformity
+from dyncal.domain.samples import FloatArray
+
+N_BATCHES: Final = 8
+COVERAGE: Final = 2.0
+RULE: Final = (
+    f"accepted where mean(e_found^2 - e_left^2) > {COVERAGE:g} u: guard band of {COVERAGE:g} standard uncertainties "
+    f"from {N_BATCHES} batch means (JCGM 106, 8.3), on instants after the fit's window"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The comparison and its outcome; `gain` = mean(d) and its standard uncertainty, in the square of the unit."""
+
+    conformity: Conformity
+    gain: float
+    u_gain: float
+
+
+def judge(
+    raw: FloatArray, found: FloatArray, left: FloatArray, reference: FloatArray, u_reference: float = 0.0
+) -> Judgement:
+    """Judge a candidate.
+
+    Parameters
+    ----------
+    raw, found, left, reference : float64, shape (n,)
+        Indications uncorrected, with the coefficients in force, with the candidate, and the reference's, at the same
+        instants; instants where one of them is NaN are left out.
+    u_reference : float
+        Standard uncertainty of the reference, for the deviations' own.
+
+    Returns
+    -------
+    Judgement
+        Not passed where fewer than two samples a batch are left.
+    """
+    usable = np.isfinite(raw) & np.isfinite(found) & np.isfinite(left) & np.isfinite(reference)
+    r = reference[usable]
+    d = (found[usable] - r) ** 2 - (left[usable] - r) ** 2
+    gain, u_gain = float("nan"), float("nan")
+    if d.size >= 2 * N_BATCHES:
+        means = np.array([part.mean() for part in np.array_split(d, N_BATCHES)])
+        gain, u_gain = float(means.mean()), float(means.std(ddof=1) / np.sqrt(N_BATCHES))
+    conformity = Conformity(
+        raw=deviation(raw[usable], 0.0, r, u_reference),
+        as_found=deviation(found[usable], 0.0, r, u_reference),
+        as_left=deviation(left[usable], 0.0, r, u_reference),
+        rule=RULE,
+        passed=bool(gain > COVERAGE * u_gain),
+    )
+    return Judgement(conformity, gain, u_gain)
+
+
+def usable_count(*columns: FloatArray) -> int:
+    """Return the number of entries that are finite in all columns."""
+    return int(np.count_nonzero(np.logical_and.reduce([np.isfinite(c) for c in columns])))

@@ -1,0 +1,222 @@
+"""The calibration engine: every decision of the service, without I/O and without a clock."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Final, assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.contracts.topics import EdgeAddress
+from dyncal.domain import quality
+from dyncal.domain.errors import InvalidInput
+from dyncal.domain.samples import FloatArray, GapRecord, Record
+from dyncal.domain.sensors import EdgeId, Pairing, Sensor, SensorId
+from dyncal.domain.time import InstantNs, Int64Array, duration
+from services.calibrate import snapshots
+from services.calibrate.events import (
+    AlarmsSeen,
+    Connected,
+    EdgeSeen,
+    Effect,
+    Event,
+    Known,
+    Note,
+    PairingsChanged,
+    RecordArrived,
+    SaveSnapshot,
+    SeriesRead,
+    SetReported,
+    Stopping,
+    Tick,
+)
+from services.calibrate.settings import CalibrateSection
+from services.calibrate.tracker import Tracker
+
+_HUGE: Final = 1e100
+
+
+class CalibrateEngine:
+    """Follows all pairings. `handle` is to be called from one thread at a time."""
+
+    def __init__(self, rules: CalibrateSection) -> None:
+        self._rules = rules
+        self._sensors: dict[SensorId, Sensor] = {}
+        self._trackers: dict[SensorId, Tracker] = {}
+        self._followers: dict[SensorId, list[Tracker]] = {}
+        self._offline: set[EdgeId] = set()
+        self._snapshot_ns = 0
+
+    @property
+    def trackers(self) -> dict[SensorId, Tracker]:
+        """The trackers, by sensor."""
+        return self._trackers
+
+    def resumed_at(self) -> dict[SensorId, int]:
+        """Return the instants up to which sensors had been followed by the snapshots that they began with."""
+        return {s: t.resumed_ns for s, t in self._trackers.items() if t.resumed_ns is not None}
+
+    def handle(self, event: Event) -> list[Effect]:
+        """Take in what happened; return what is to be done, in order."""
+        return list(self._handle(event))
+
+    def _handle(self, event: Event) -> Iterator[Effect]:
+        match event:
+            case RecordArrived():
+                yield from self._record(event.record, event.now_ns)
+            case SeriesRead():
+                yield from self._samples(event.sensor, event.t_ns, event.raw, event.quality, event.now_ns)
+            case PairingsChanged():
+                yield from self._pairings(event)
+            case SetReported():
+                yield from self._reported(event)
+            case EdgeSeen():
+                (self._offline.discard if event.online else self._offline.add)(event.edge)
+            case AlarmsSeen():
+                yield from self._acknowledged(event)
+            case Connected():
+                yield from self._repeat(event.now_ns)
+            case Tick():
+                yield from self._tick(event.now_ns)
+            case Stopping():
+                yield from self._snapshots(event.now_ns)
+            case _:
+                assert_never(event)
+
+    def _record(self, record: Record, now_ns: InstantNs) -> Iterator[Effect]:
+        declared = self._sensors.get(record.sensor)
+        if declared is None:
+            yield Note("unknown_sensor", "", record.sensor)
+            return
+        if declared.edge != record.edge:
+            yield Note("foreign_edge", record.sensor, f"sent by {record.edge}, belongs to {declared.edge}")
+            return
+        if isinstance(record, GapRecord):
+            yield Note("gap", record.sensor, record.gap.cause)
+            return
+        codes = quality.expand(record.quality)
+        yield from self._samples(record.sensor, record.axis.t_ns, record.raw, codes, now_ns)
+
+    def _samples(
+        self,
+        sensor: SensorId,
+        t_ns: Int64Array,
+        raw: FloatArray,
+        codes: npt.NDArray[np.uint32],
+        now_ns: InstantNs,
+    ) -> Iterator[Effect]:
+        if t_ns.size and t_ns[-1] > now_ns + duration(self._rules.max_ahead_s):
+            yield Note("from_the_future", sensor, f"{(int(t_ns[-1]) - now_ns) / 1e9:.0f} s ahead")
+            return
+        usable = quality.is_good(codes) & (np.abs(raw) < _HUGE)  # false for NaN too
+        if not bool(usable.all()):
+            yield Note("unusable_samples", sensor, str(int(np.count_nonzero(~usable))))
+            t_ns, raw = t_ns[usable], raw[usable]
+        if t_ns.size == 0:
+            return
+        if sensor in self._trackers:
+            yield from self._trackers[sensor].sensor_samples(t_ns, raw, now_ns)
+        for tracker in self._followers.get(sensor, ()):
+            yield from tracker.reference_samples(t_ns, raw, now_ns)
+
+    def _pairings(self, event: PairingsChanged) -> Iterator[Effect]:
+        self._sensors = {s.id: s for s in event.sensors}
+        wanted = {p.sensor: p for p in event.pairings}
+        for gone in sorted(set(self._trackers) - set(wanted)):
+            del self._trackers[gone]
+            yield Note("unpaired", gone)
+        for pairing in wanted.values():
+            yield from self._pair(pairing, event)
+        self._followers = {}
+        for tracker in self._trackers.values():
+            self._followers.setdefault(tracker.pairing.reference, []).append(tracker)
+
+    def _pair(self, pairing: Pairing, event: PairingsChanged) -> Iterator[Effect]:
+        sensor, reference = self._sensors.get(pairing.sensor), self._sensors.get(pairing.reference)
+        if sensor is None:
+            self._trackers.pop(pairing.sensor, None)
+            yield Note("pairing_without_sensor", pairing.sensor)
+            return
+        present = self._trackers.get(sensor.id)
+        if present is not None and _same(present, sensor, reference, pairing):
+            present.adapt(pairing)
+            return
+        known = event.known.get(sensor.id) or _carried(present)
+        try:
+            tracker = Tracker(sensor, reference, pairing, self._rules, known, event.now_ns)
+        except InvalidInput as error:
+            self._trackers.pop(sensor.id, None)
+            yield Note("no_model", sensor.id, str(error))
+            return
+        self._trackers[sensor.id] = tracker
+        if known.snapshot is not None:
+            try:
+                snapshots.put_back(tracker, known.snapshot)
+            except InvalidInput as error:
+                yield Note("snapshot_refused", sensor.id, str(error))
+
+    def _reported(self, event: SetReported) -> Iterator[Effect]:
+        tracker = self._trackers.get(event.report.sensor)
+        if tracker is None:
+            yield Note("report_of_unknown_sensor", "", event.report.sensor)
+        elif EdgeAddress(tracker.sensor.site, tracker.sensor.edge) != event.address:
+            yield Note("foreign_report", tracker.sensor.id, f"from {event.address.site}/{event.address.edge}")
+        else:
+            yield from tracker.reported(event.report, event.now_ns)
+
+    def _acknowledged(self, event: AlarmsSeen) -> Iterator[Effect]:
+        for alarm in event.alarms:
+            if alarm.sensor in self._trackers:
+                yield from self._trackers[alarm.sensor].alarm_seen(alarm, event.now_ns)
+
+    def _repeat(self, now_ns: InstantNs) -> Iterator[Effect]:
+        for tracker in self._trackers.values():
+            yield from tracker.connected(now_ns)
+
+    def _tick(self, now_ns: InstantNs) -> Iterator[Effect]:
+        for tracker in self._trackers.values():
+            edge = None if tracker.reference is None else tracker.reference.edge
+            yield from tracker.tick(now_ns, reference_online=edge not in self._offline)
+        if self._snapshot_ns == 0:
+            self._snapshot_ns = now_ns
+        if now_ns - self._snapshot_ns >= duration(self._rules.snapshot_s):
+            yield from self._snapshots(now_ns)
+
+    def _snapshots(self, now_ns: InstantNs) -> Iterator[Effect]:
+        self._snapshot_ns = now_ns
+        for tracker in self._trackers.values():
+            content = snapshots.take(tracker) if tracker.changed else None
+            if content is not None:
+                tracker.changed = False
+                yield SaveSnapshot(snapshots.key_of(tracker.sensor.id), content, now_ns)
+
+
+def _same(tracker: Tracker, sensor: Sensor, reference: Sensor | None, pairing: Pairing) -> bool:
+    """Tell whether a tracker can go on: all that its estimate rests on is as it was."""
+    old = tracker.pairing
+    wishes = dataclasses.replace(
+        old, band_hz=pairing.band_hz, max_latency_s=pairing.max_latency_s, tolerance=pairing.tolerance
+    )
+    return (
+        wishes == pairing
+        and _essence([tracker.sensor]) == _essence([sensor])
+        and _essence([tracker.reference]) == _essence([reference])
+    )
+
+
+def _essence(sensors: Iterable[Sensor | None]) -> list[tuple[object, ...] | None]:
+    return [None if s is None else (s.id, s.site, s.edge, s.unit, s.dt_ns) for s in sensors]
+
+
+def _carried(present: Tracker | None) -> Known:
+    """Return what a tracker hands over to one that begins anew for the same sensor."""
+    if present is None:
+        return Known()
+    now = present.adjuster.in_force
+    return Known(
+        last_sequence=present.adjuster.last_sequence,
+        desired=None if now is None else now.coefficients,
+        alarms=tuple(present.board.standing()),
+    )

@@ -1,0 +1,181 @@
+"""What the calibration engine is told, and what it wants done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.contracts.topics import EdgeAddress
+from dyncal.domain.alarms import Alarm
+from dyncal.domain.calibration import Calibration
+from dyncal.domain.coefficients import CoefficientSet, Report, SetState
+from dyncal.domain.samples import FloatArray, Record
+from dyncal.domain.sensors import EdgeId, Pairing, Sensor, SensorId, SiteId
+from dyncal.domain.time import InstantNs, Int64Array
+from dyncal.ports.registry import Act
+
+ACTOR: Final = "calibrate"
+"""Who acts, in the audit trail."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordArrived:
+    """A block or a gap came in, live or replayed by an edge."""
+
+    record: Record
+    now_ns: InstantNs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesRead:
+    """Samples of one sensor were read from the store, to make up for an absence.
+
+    `t_ns` int64 strictly increasing, `raw` float64, `quality` uint32, all of shape (n,).
+    """
+
+    sensor: SensorId
+    t_ns: Int64Array
+    raw: FloatArray
+    quality: npt.NDArray[np.uint32]
+    now_ns: InstantNs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """What the registry knows of a sensor: where an engine that starts begins."""
+
+    last_sequence: int = 0
+    desired: CoefficientSet | None = None
+    desired_state: SetState | None = None
+    alarms: tuple[Alarm, ...] = ()
+    snapshot: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairingsChanged:
+    """These are all sensors and pairings now; `known` has an entry for every pairing that is new to the engine."""
+
+    sensors: tuple[Sensor, ...]
+    pairings: tuple[Pairing, ...]
+    now_ns: InstantNs
+    known: Mapping[SensorId, Known] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SetReported:
+    """The edge at `address` said what it did with a set."""
+
+    address: EdgeAddress
+    report: Report
+    now_ns: InstantNs
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSeen:
+    """An edge went online or offline."""
+
+    edge: EdgeId
+    online: bool
+    now_ns: InstantNs
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmsSeen:
+    """The registry has these alarms: people may have acknowledged some."""
+
+    alarms: tuple[Alarm, ...]
+    now_ns: InstantNs
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The broker is there (again): what it may not have must be said again."""
+
+    now_ns: InstantNs
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passes."""
+
+    now_ns: InstantNs
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The program ends: keep what is worth keeping."""
+
+    now_ns: InstantNs
+
+
+Event = RecordArrived | SeriesRead | PairingsChanged | SetReported | EdgeSeen | AlarmsSeen | Connected | Tick | Stopping
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AddCalibration:
+    """Keep a calibration in the registry."""
+
+    calibration: Calibration
+    act: Act
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AddSet:
+    """Keep a set in the registry; one that is `PUBLISHED` is signed, and then sent to its edge, retained."""
+
+    address: EdgeAddress
+    coefficients: CoefficientSet
+    state: SetState
+    act: Act
+
+
+@dataclass(frozen=True, slots=True)
+class MoveSet:
+    """Move a set to another state, unless it is there already."""
+
+    set_id: str
+    state: SetState
+    act: Act
+
+
+@dataclass(frozen=True, slots=True)
+class SendDesired:
+    """Send again, retained, the set that the edge should run."""
+
+    address: EdgeAddress
+    sensor: SensorId
+
+
+@dataclass(frozen=True, slots=True)
+class PutAlarm:
+    """Keep an alarm in the registry, and publish it retained; `known` ones are only published."""
+
+    site: SiteId
+    alarm: Alarm
+    act: Act
+    known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SaveSnapshot:
+    """Keep the state of a sensor's tracker."""
+
+    key: str
+    content: bytes
+    at_ns: InstantNs
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something to count and to log; `kind` is stable and machine-readable."""
+
+    kind: str
+    sensor: str = ""
+    detail: str = ""
+
+
+Effect = AddCalibration | AddSet | MoveSet | SendDesired | PutAlarm | SaveSnapshot | Note

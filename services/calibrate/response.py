@@ -1,0 +1,54 @@
+"""How well the response is known, and how far two responses are apart: what a correction feels of the parameters."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from dyncal.domain.coefficients import Parameters
+from dyncal.domain.samples import FloatArray
+from dyncal.models import model_of
+
+_N_FREQUENCIES: Final = 24
+_DECADES: Final = 2.0
+
+
+def frequencies(band_hz: float) -> FloatArray:
+    """Return the frequencies [Hz], shape (24,), at which responses are compared: two decades up to `band_hz`."""
+    return band_hz * np.logspace(-_DECADES, 0.0, _N_FREQUENCIES)
+
+
+def relative_u(parameters: Parameters, band_hz: float, cov: FloatArray | None = None) -> float:
+    """Return the relative standard uncertainty of H, root mean square over the band: |J U Jᴴ| / |H|².
+
+    `cov`, shape (p, p), stands in for the parameters' own covariance where it is given.
+    """
+    model = model_of(parameters.model)
+    f = frequencies(band_hz)
+    h = model.frequency_response(parameters.values, f)
+    relative = model.jacobian(parameters.values, f) / h[:, None]
+    u = parameters.cov if cov is None else cov
+    variance = np.einsum("fi,ij,fj->f", relative, u, relative.conj()).real
+    return float(np.sqrt(max(float(np.mean(variance)), 0.0)))
+
+
+def relative_change(new: Parameters, old: Parameters, band_hz: float) -> float:
+    """Return |H_new/H_old - 1|, root mean square over the band; infinite where the models differ."""
+    if new.model is not old.model:
+        return float("inf")
+    model = model_of(new.model)
+    f = frequencies(band_hz)
+    ratio = model.frequency_response(new.values, f) / model.frequency_response(old.values, f)
+    return float(np.sqrt(np.mean(np.abs(ratio - 1) ** 2)))
+
+
+def distance(new: FloatArray, cov_new: FloatArray, old: FloatArray, cov_old: FloatArray) -> float:
+    """Return the squared Mahalanobis distance of two parameter vectors, taken as independent."""
+    difference = new - old
+    scale = np.sqrt(np.diag(cov_new) + np.diag(cov_old))
+    if not bool(np.all(scale > 0)):
+        return float("inf") if bool(np.any(difference != 0)) else 0.0
+    together = (cov_new + cov_old) / np.outer(scale, scale)
+    whitened = difference / scale
+    return float(whitened @ np.linalg.pinv(together) @ whitened)

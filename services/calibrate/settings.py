@@ -1,0 +1,65 @@
+"""Settings of the calibration service: section ``[calibrate]``."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from dyncal.runtime.settings import ProgramSettings, RegistrySettings, Section, SigningSettings, StoreSettings
+
+
+class CalibrateSection(Section):
+    """How sensors are calibrated, and when that becomes a new coefficient set."""
+
+    max_u_response: float = Field(0.05, gt=0, le=1)
+    """Largest relative standard uncertainty of the sensor's response, over the band, with which a first set is made."""
+
+    min_change: float = Field(0.01, ge=0, le=1)
+    """Smallest relative change of the response over the band that is worth a new set, where it is significant."""
+
+    min_interval_s: float = Field(20.0, gt=0)
+    """Shortest time between two sets of a sensor [s]; doubled with every candidate that is rejected."""
+
+    review_s: float = Field(5.0, gt=0)
+    """Interval at which a sensor with a set is reviewed [s] of its own data."""
+
+    held_out_s: float = Field(0.5, gt=0)
+    """Least time of data that a candidate is judged on [s]: data that its fit did not see."""
+
+    held_out_samples: int = Field(64, ge=16, le=4096)
+    """Least number of samples that a candidate is judged on."""
+
+    reference_timeout_s: float = Field(5.0, gt=0)
+    """Time without one usable pair of sensor and reference after which the reference counts as lost [s]."""
+
+    patience_s: float = Field(2.0, ge=0)
+    """Time of data for which a block that is missing is waited for, before the record is cut there [s]."""
+
+    max_ahead_s: float = Field(60.0, gt=0)
+    """A record from further in the future than this is refused [s]."""
+
+    arl0_blocks: float = Field(100_000.0, ge=10, le=1e9)
+    """Mean number of informative blocks between two false drift alarms of a sensor."""
+
+    snapshot_s: float = Field(30.0, gt=0)
+    """Interval between snapshots of the estimators [s]."""
+
+    poll_s: float = Field(1.0, gt=0, le=60)
+    """Interval at which the registry is asked for changed pairings [s]."""
+
+    max_catch_up_s: float = Field(3600.0, ge=0)
+    """Longest absence that is made up for from the time-series store at start [s]."""
+
+    queue_size: int = Field(1024, ge=1)
+    """Deliveries that may wait for the worker; more wait, unacknowledged, in the broker."""
+
+    metrics_port: int | None = Field(None, ge=1, le=65535)
+    """Port on 127.0.0.1 for Prometheus; none where not given."""
+
+
+class CalibrateSettings(ProgramSettings):
+    """Everything that the calibration service reads."""
+
+    store: StoreSettings = StoreSettings()
+    registry: RegistrySettings = RegistrySettings()
+    signing: SigningSettings = SigningSettings()
+    calibrate: CalibrateSection = CalibrateSection()

@@ -1,0 +1,115 @@
+"""A tracker's state as bytes, and back."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from dyncal.contracts import codec
+from dyncal.domain.errors import InvalidData
+from dyncal.drift.monitor import DriftMonitor
+from dyncal.identification.online import OnlineEstimator
+from services.calibrate.adjuster import InForce
+from services.calibrate.tolerance import Baseline
+from services.calibrate.tracker import Tracker
+
+VERSION: Final = 1
+
+
+class _InForce(msgspec.Struct, frozen=True):
+    set_id: str
+    cov: bytes
+    corner_rad_s: float
+
+
+class _Baseline(msgspec.Struct, frozen=True):
+    calibration_id: str
+    values: bytes
+    cov: bytes
+
+
+class _Snapshot(msgspec.Struct, frozen=True):
+    v: int
+    model: str
+    dt_ns: int
+    reference: str
+    upto_ns: int
+    estimator: bytes
+    monitor: bytes
+    n_rejected: int
+    not_before_ns: int
+    in_force: _InForce | None = None
+    baseline: _Baseline | None = None
+
+
+def key_of(sensor: str) -> str:
+    """Return the key of a sensor's snapshot."""
+    return f"calibrate/{sensor}"
+
+
+def take(tracker: Tracker) -> bytes | None:
+    """Return the state of a tracker, or None before it has taken in anything."""
+    upto_ns = tracker.aligner.last_ns
+    if upto_ns is None:
+        return None
+    now, base = tracker.adjuster.in_force, tracker.baseline
+    return codec.pack(
+        _Snapshot(
+            v=VERSION,
+            model=tracker.pairing.model,
+            dt_ns=tracker.sensor.dt_ns,
+            reference=tracker.pairing.reference,
+            upto_ns=upto_ns,
+            estimator=tracker.estimator.snapshot(),
+            monitor=tracker.monitor.snapshot(),
+            n_rejected=tracker.adjuster.n_rejected,
+            not_before_ns=tracker.adjuster.not_before_ns,
+            in_force=None
+            if now is None
+            else _InForce(now.coefficients.id, codec.array_to_bytes(now.cov_statistical, "<f8"), now.corner_rad_s),
+            baseline=None
+            if base is None
+            else _Baseline(
+                base.calibration_id, codec.array_to_bytes(base.values, "<f8"), codec.array_to_bytes(base.cov, "<f8")
+            ),
+        )
+    )
+
+
+def put_back(tracker: Tracker, content: bytes) -> int:
+    """Give a new tracker the state of `content`; return the instant up to which it had taken in samples.
+
+    Raises
+    ------
+    InvalidInput
+        If the state is damaged, of another version, or that of another pairing.
+    """
+    s = codec.unpack(content, _Snapshot)
+    if s.v != VERSION:
+        raise InvalidData(f"snapshot of version {s.v}; this program reads {VERSION}")
+    if (s.model, s.dt_ns, s.reference) != (tracker.pairing.model, tracker.sensor.dt_ns, tracker.pairing.reference):
+        raise InvalidData("the snapshot is of another model, interval or reference")
+    try:
+        estimator, monitor = OnlineEstimator.restore(s.estimator), DriftMonitor.restore(s.monitor)
+    except (ValueError, KeyError, TypeError, IndexError, msgspec.MsgspecError) as error:
+        raise InvalidData(f"the snapshot is damaged: {error}") from error
+    tracker.estimator, tracker.monitor = estimator, monitor
+    tracker.adjuster.n_rejected, tracker.adjuster.not_before_ns = s.n_rejected, s.not_before_ns
+    now = tracker.adjuster.in_force
+    if s.in_force is not None and now is not None and now.coefficients.id == s.in_force.set_id:
+        tracker.adjuster.in_force = InForce(now.coefficients, _square(s.in_force.cov), s.in_force.corner_rad_s)
+    if s.baseline is not None:
+        values = codec.array_from_bytes(s.baseline.values, "<f8", "baseline")
+        tracker.baseline = Baseline(s.baseline.calibration_id, values, _square(s.baseline.cov))
+    tracker.resume_after(s.upto_ns)
+    return s.upto_ns
+
+
+def _square(packed: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    values = codec.array_from_bytes(packed, "<f8", "covariance")
+    n = round(values.size**0.5)
+    if n * n != values.size:
+        raise InvalidData("a covariance is not square")
+    return values.reshape(n, n)

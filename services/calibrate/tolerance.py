@@ -1,0 +1,68 @@
+"""Conformity of a sensor's parameters with their tolerance against the baseline calibration, with a guard band.
+
+With Δ the relative change and u its standard uncertainty (JCGM 106, 8.3): out of tolerance is said where |Δ| - 1.64 u
+exceeds the tolerance (at most 5 % risk of a false alarm), back within it where |Δ| + 1.64 u does not; between the two
+nothing changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from dyncal.domain.coefficients import Parameters
+from dyncal.domain.samples import FloatArray
+
+DEFAULT: Final = 0.05
+_GUARD: Final = 1.645
+_CAPABLE: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Baseline:
+    """The first calibration that is good enough to judge by: values (p,) and statistical covariance (p, p)."""
+
+    calibration_id: str
+    values: FloatArray
+    cov: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """The parameter furthest out of its tolerance."""
+
+    parameter: str
+    change: float
+    u: float
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """`excess` where a parameter is out; `within` where all are surely within; neither in between."""
+
+    excess: Excess | None
+    within: bool
+
+
+def capable(parameters: Parameters, cov: FloatArray, tolerance: Mapping[str, float]) -> bool:
+    """Tell whether every parameter is known to a quarter of its tolerance: good enough for a baseline."""
+    u = np.sqrt(np.diag(cov)) / np.abs(parameters.values)
+    limits = np.array([tolerance.get(name, DEFAULT) for name in parameters.names])
+    return bool(np.all(u <= _CAPABLE * limits))
+
+
+def judge(parameters: Parameters, cov: FloatArray, baseline: Baseline, tolerance: Mapping[str, float]) -> Judged:
+    """Compare parameters, with statistical covariance `cov`, with the baseline."""
+    change = parameters.values / baseline.values - 1
+    u = np.sqrt(np.diag(cov) + np.diag(baseline.cov)) / np.abs(baseline.values)
+    limits = np.array([tolerance.get(name, DEFAULT) for name in parameters.names])
+    beyond = (np.abs(change) - _GUARD * u) / limits
+    worst = int(np.argmax(beyond))
+    if beyond[worst] > 1:
+        excess = Excess(parameters.names[worst], float(change[worst]), float(u[worst]), float(limits[worst]))
+        return Judged(excess, within=False)
+    return Judged(None, within=bool(np.all(np.abs(change) + _GUARD * u <= limits)))

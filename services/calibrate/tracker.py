@@ -1,0 +1,201 @@
+"""One sensor with its reference: aligned, identified, adjusted, watched; samples and instants in, effects out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from dyncal.contracts.topics import EdgeAddress
+from dyncal.domain.alarms import Alarm, AlarmKind
+from dyncal.domain.coefficients import Outcome, Report, SetState
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.sensors import Pairing, Sensor
+from dyncal.domain.time import NS_PER_S, InstantNs, Int64Array, duration, seconds
+from dyncal.drift.monitor import DriftMonitor, DriftSettings, DriftState, DriftStatus
+from dyncal.identification.online import OnlineEstimator
+from dyncal.identification.records import BlockOutcome
+from dyncal.identification.settings import OnlineSettings
+from dyncal.models import model_of
+from dyncal.ports.registry import Act
+from services.calibrate import findings, tolerance
+from services.calibrate.adjuster import Adjuster, InForce, calibration_of
+from services.calibrate.alignment import Aligned, Aligner
+from services.calibrate.board import AlarmBoard
+from services.calibrate.events import ACTOR, AddCalibration, Effect, Known, MoveSet, Note, SendDesired
+from services.calibrate.settings import CalibrateSection
+
+_BUFFER_S: Final = 20.0
+_BUFFER_SAMPLES: Final = (1024, 131_072)
+
+
+class Tracker:
+    """Follows one pairing; bounded memory.
+
+    Raises
+    ------
+    InvalidData
+        If there is no model of the kind that the pairing names.
+    """
+
+    def __init__(
+        self,
+        sensor: Sensor,
+        reference: Sensor | None,
+        pairing: Pairing,
+        rules: CalibrateSection,
+        known: Known,
+        now_ns: InstantNs,
+    ) -> None:
+        names = model_of(pairing.model).names
+        self.sensor, self.reference, self.pairing, self.rules = sensor, reference, pairing, rules
+        self.adjuster = Adjuster(sensor, pairing, rules, known.last_sequence)
+        if known.desired is not None:
+            self.adjuster.in_force = InForce(known.desired, known.desired.parameters.cov, math.nan)
+        self.board = AlarmBoard(sensor, known.alarms)
+        self.aligner = Aligner(
+            sensor.dt_ns,
+            None if reference is None else reference.dt_ns,
+            duration(max(rules.patience_s, 4 * seconds(sensor.dt_ns))),
+            int(min(max(_BUFFER_S * NS_PER_S / sensor.dt_ns, _BUFFER_SAMPLES[0]), _BUFFER_SAMPLES[1])),
+        )
+        self.estimator = OnlineEstimator(
+            pairing.model,
+            sensor.dt_ns,
+            OnlineSettings(
+                u_reference=pairing.u_reference,
+                u_reference_gain=pairing.u_reference_gain,
+                u_clock_s=pairing.u_clock_s,
+            ),
+        )
+        self.monitor = DriftMonitor(names, DriftSettings(arl0_blocks=rules.arl0_blocks))
+        self.baseline: tolerance.Baseline | None = None
+        self.block: BlockOutcome | None = None
+        self.drift: DriftStatus | None = None
+        self.changed = False
+        self.resumed_ns: int | None = None
+        self._fresh = False
+        self._cut = True
+        self._sensor_seen_ns: int = now_ns
+        self._pair_seen_ns: int = now_ns
+        self._reference_seen_ns: int = now_ns
+
+    def adapt(self, pairing: Pairing) -> None:
+        """Take over what a changed pairing wishes of the result; sensor, reference, model and u stay the same."""
+        self.pairing = self.adjuster.pairing = pairing
+
+    def resume_after(self, instant_ns: int) -> None:
+        """Go on after what was taken in before a restart."""
+        self.aligner.start_after(instant_ns)
+        self.resumed_ns = instant_ns
+        self._cut = True
+
+    def sensor_samples(self, t_ns: Int64Array, value: FloatArray, now_ns: InstantNs) -> Iterator[Effect]:
+        """Take in usable samples of the sensor."""
+        self._sensor_seen_ns = now_ns
+        self.aligner.sensor.add(t_ns, value)
+        yield from self._advance(now_ns)
+
+    def reference_samples(self, t_ns: Int64Array, value: FloatArray, now_ns: InstantNs) -> Iterator[Effect]:
+        """Take in usable samples of the reference."""
+        self._reference_seen_ns = now_ns
+        self.aligner.reference.add(t_ns, value)
+        yield from self._advance(now_ns)
+
+    def _advance(self, now_ns: InstantNs) -> Iterator[Effect]:
+        runs = self.aligner.pull()
+        if not runs:
+            return
+        self._pair_seen_ns = now_ns
+        self.changed = True
+        yield from self.board.clear(AlarmKind.REFERENCE_LOST, now_ns)
+        for aligned in runs:
+            yield from self._identify(aligned, now_ns)
+            self.adjuster.add(aligned)
+        estimate = self.estimator.estimate if self._fresh else None
+        self._fresh = False
+        yield from self.adjuster.advance(estimate, self.block, now_ns)
+
+    def _identify(self, aligned: Aligned, now_ns: InstantNs) -> Iterator[Effect]:
+        try:
+            outcomes = self.estimator.update(aligned.record, new_segment=aligned.new_segment or self._cut)
+        except (InvalidData, ArithmeticError, np.linalg.LinAlgError) as error:
+            self._cut = True
+            yield Note("fit_failed", self.sensor.id, str(error))
+            return
+        self._cut = False
+        for outcome in outcomes:
+            yield from self._watch_drift(outcome, now_ns)
+        if outcomes:
+            self._fresh = True
+            yield from self._watch_tolerance(now_ns)
+
+    def _watch_drift(self, outcome: BlockOutcome, now_ns: InstantNs) -> Iterator[Effect]:
+        self.block = outcome
+        if outcome.reset:
+            yield Note("estimate_reset", self.sensor.id)
+        if outcome.rejected:
+            yield Note("block_rejected", self.sensor.id, f"rms of residuals {outcome.residual_rms:.3g}")
+        self.drift = self.monitor.update(outcome)
+        if self.drift.state is DriftState.DRIFT:
+            yield from self.board.raise_(findings.drift(self.drift), now_ns)
+        elif self.drift.state is DriftState.IN_CONTROL:
+            yield from self.board.clear(AlarmKind.DRIFT, now_ns)
+
+    def _watch_tolerance(self, now_ns: InstantNs) -> Iterator[Effect]:
+        estimate, block = self.estimator.estimate, self.block
+        if estimate is None or block is None or not estimate.accepted or estimate.parameters is None:
+            return
+        if self.baseline is None:
+            if tolerance.capable(estimate.parameters, block.cov, self.pairing.tolerance):
+                name = f"{self.sensor.id}.baseline.{block.to_ns}"
+                self.baseline = tolerance.Baseline(name, estimate.parameters.values.copy(), block.cov.copy())
+                calibration = calibration_of(name, self.sensor, self.pairing, estimate, None, now_ns)
+                yield AddCalibration(calibration, Act(ACTOR, now_ns, "baseline of the tolerance"))
+            return
+        judged = tolerance.judge(estimate.parameters, block.cov, self.baseline, self.pairing.tolerance)
+        if judged.excess is not None:
+            yield from self.board.raise_(findings.out_of_tolerance(judged.excess), now_ns)
+        elif judged.within:
+            yield from self.board.clear(AlarmKind.OUT_OF_TOLERANCE, now_ns)
+
+    def reported(self, report: Report, now_ns: InstantNs) -> Iterator[Effect]:
+        """Take in what the edge did with a set."""
+        act = Act(f"edge:{self.sensor.edge}", report.at_ns, report.reason or report.outcome)
+        self.changed = True
+        if report.outcome is Outcome.APPLIED:
+            yield MoveSet(report.set_id, SetState.ACTIVE, act)
+            yield from self.board.clear(AlarmKind.CORRECTION_REVERTED, now_ns)
+            return
+        state = SetState.REJECTED if report.outcome is Outcome.REJECTED else SetState.REVERTED
+        yield MoveSet(report.set_id, state, act)
+        if self.adjuster.withdrawn(report.set_id, now_ns):
+            yield from self.board.raise_(findings.not_in_force(report), now_ns)
+
+    def alarm_seen(self, seen: Alarm, now_ns: InstantNs) -> Iterator[Effect]:
+        """Take over an acknowledgement from the registry."""
+        yield from self.board.adopt(seen, now_ns)
+
+    def connected(self, now_ns: InstantNs) -> Iterator[Effect]:
+        """Say again what the broker may have lost."""
+        if self.adjuster.in_force is not None:
+            yield SendDesired(EdgeAddress(self.sensor.site, self.sensor.edge), self.sensor.id)
+        yield from self.board.repeat(now_ns)
+
+    def tick(self, now_ns: InstantNs, *, reference_online: bool = True) -> Iterator[Effect]:
+        """Look whether the reference is there; while the sensor is silent too, nothing can be said of it."""
+        timeout_ns = duration(max(self.rules.reference_timeout_s, 10 * seconds(self.sensor.dt_ns)))
+        alone_ns = now_ns - self._pair_seen_ns
+        if now_ns - self._sensor_seen_ns > timeout_ns or alone_ns <= timeout_ns + duration(self.rules.patience_s):
+            return
+        if not reference_online:
+            why = "its edge is offline"
+        elif now_ns - self._reference_seen_ns > timeout_ns:
+            why = "none came, or only bad ones"
+        else:
+            why = "their instants do not meet those of the sensor"
+        finding = findings.reference_lost(self.pairing.reference, seconds(alone_ns), why)
+        yield from self.board.raise_(finding, now_ns)

@@ -1,0 +1,53 @@
+"""The newest aligned samples of one segment: what spectra are fitted to and candidates are judged on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
+from services.calibrate.alignment import Aligned
+
+
+@dataclass(slots=True, eq=False)
+class Window:
+    """The last `capacity` samples of the present segment; a new segment starts it anew.
+
+    Attributes
+    ----------
+    t_ns : int64, shape (n,)
+    indication, reference : float64, shape (n,)
+    """
+
+    capacity: int
+    t_ns: Int64Array
+    indication: FloatArray
+    reference: FloatArray
+
+    @classmethod
+    def empty(cls, capacity: int) -> Window:
+        """Return a window without samples."""
+        return cls(capacity, np.empty(0, np.int64), np.empty(0), np.empty(0))
+
+    def __len__(self) -> int:
+        return int(self.t_ns.size)
+
+    def add(self, aligned: Aligned) -> None:
+        """Take in a run."""
+        record, keep = aligned.record, slice(-self.capacity, None)
+        if aligned.new_segment:
+            self.t_ns, self.indication, self.reference = record.t_ns, record.indication, record.reference
+        else:
+            self.t_ns = np.concatenate((self.t_ns, record.t_ns))
+            self.indication = np.concatenate((self.indication, record.indication))
+            self.reference = np.concatenate((self.reference, record.reference))
+        self.t_ns, self.indication, self.reference = self.t_ns[keep], self.indication[keep], self.reference[keep]
+
+    def interval_error(self, dt_ns: int) -> float:
+        """Return how far the mean interval is from `dt_ns`, relative; 0 where fewer than three samples are known."""
+        if len(self) < 3:
+            return 0.0
+        mean = float(self.t_ns[-1] - self.t_ns[0]) / (len(self) - 1)
+        return mean / dt_ns - 1
