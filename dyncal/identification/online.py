@@ -1,34 +1,308 @@
-"""Online identification: block-MAP in the innovations form."""
+"""Online identification: block-MAP in the innovations form (docs/metrology.md).
+
+Samples gather until they say enough; the block is then fitted around what was known before (Levenberg-Marquardt on the
+innovations), and its information is added. In symbols, for a block with innovations e(h), h = (η, K)::
+
+    minimise Σe²/σ² + (h - h̄)ᵀ L (h - h̄),   started from x̄ + s̄ᵀ(h - h̄);    L ← F(L) + ΣψψT/σ²
+
+F forgets, direction by direction, no more than the block brings. A block without information moves nothing but the
+state. A block that contradicts the past (D = bᵀ(A + APA)⁻¹b beyond its limit) makes the estimate begin anew with it.
+"""
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+
+import msgspec
+import numpy as np
+
+from dyncal.domain.calibration import Verdict
+from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
+from dyncal.identification import report, start
+from dyncal.identification.block import BlockData, BlockProblem, Fit, Pass, Start, fit
+from dyncal.identification.pending import Pending, runs
+from dyncal.identification.posterior import (
+    Posterior,
+    block_variance,
+    disagreement,
+    followed,
+    inverse,
+    jumped,
+    limits,
+    renewed,
+    weakened,
+)
 from dyncal.identification.records import AlignedRecord, BlockOutcome, Estimate
 from dyncal.identification.settings import OnlineSettings
+from dyncal.identification.snapshot import Array, EstimatorState, pack, unpack
+from dyncal.identification.tracking import Edge, Tracking
+from dyncal.models import model_of
+
+_GROWTH = 1.3
+_START_U = 0.05
+_MISFIT = 0.5
+_PATIENCE = 4
 
 
 class OnlineEstimator:
-    """Follow the parameters of one sensor against its reference."""
+    """Follow the parameters of one sensor against its reference.
+
+    Parameters
+    ----------
+    model : ModelKind
+    dt_ns : int
+        Nominal sampling interval of the sensor [ns]; the instants of the samples are what counts.
+    settings : OnlineSettings, optional
+
+    Raises
+    ------
+    InvalidData
+        If there is no model of that kind or `dt_ns` is not positive.
+    """
 
     def __init__(self, model: ModelKind, dt_ns: int, settings: OnlineSettings | None = None) -> None:
+        if dt_ns <= 0:
+            raise InvalidData(f"dt_ns must be positive, not {dt_ns}")
         self.model = model
         self.dt_ns = dt_ns
         self.settings = settings or OnlineSettings()
+        self._model = model_of(model)
+        self._shortest = max(
+            self.settings.min_block_samples,
+            min(int(np.ceil(self.settings.min_block_s * 1e9 / dt_ns)), self.settings.max_block_samples),
+        )
+        self._limits = limits(self._model.n_parameters + self._model.n_states)
+        self._pending = Pending()
+        self._last_ns: int | None = None
+        self._close_at = self._shortest
+        self._tracking: Tracking | None = None
+        self._refused: start.Refused | None = None
 
     @property
     def estimate(self) -> Estimate | None:
         """What is known now; None before there was enough data to say anything."""
-        raise NotImplementedError
+        if self._tracking is not None:
+            now = self._tracking
+            return report.estimate(
+                self._model, now.posterior, now.residuals, now.window, self.settings, n_rejected=now.n_rejected
+            )
+        if self._refused is not None:
+            return report.refusal(self._refused.verdict, self._refused.detail, self._last_ns or 0)
+        return None
 
     def update(self, record: AlignedRecord, *, new_segment: bool = False) -> list[BlockOutcome]:
-        """Take in `record`, which continues the last one unless `new_segment`; return the blocks it closed."""
-        raise NotImplementedError
+        """Take in `record`, which continues the last one unless `new_segment`; return the blocks it closed.
+
+        Samples that are not finite end the segment; samples not newer than the newest known are left out. The result
+        does not depend on how a stream is cut into records.
+        """
+        outcomes: list[BlockOutcome] = []
+        if new_segment:
+            self._cut(outcomes)
+        for begins, run in runs(record, self._last_ns, self.dt_ns):
+            if begins:
+                self._cut(outcomes)
+            self._pending.append(run.t_ns, run.indication, run.reference)
+            self._last_ns = int(run.t_ns[-1])
+            while len(self._pending) >= self._close_at:
+                self._consider(self._close_at, outcomes, final=False)
+        return outcomes
+
+    def _cut(self, outcomes: list[BlockOutcome]) -> None:
+        """End a segment: what waits becomes a block if it says enough, and the next one finds its state anew."""
+        n = len(self._pending)
+        if n >= self.settings.min_block_samples and self._tracking is not None:
+            self._consider(n, outcomes, final=True)
+        self._pending.drop(len(self._pending))
+        self._close_at = self._shortest
+        if self._tracking is not None:
+            self._tracking = replace(self._tracking, edge=replace(self._tracking.edge, begin=None))
+
+    def _consider(self, n: int, outcomes: list[BlockOutcome], *, final: bool) -> None:
+        """Close a block of the first n samples that wait, or let it grow."""
+        tracking = self._tracking
+        if tracking is None:
+            self._begin(n, outcomes)
+            return
+        data = self._block(n)
+        posterior = tracking.posterior
+        problem = BlockProblem(self._model, data, posterior.h, tracking.edge.begin)
+        first = problem.evaluate(posterior.h)
+        full = final or n >= self.settings.max_block_samples or self._too_long(data)
+        if first is None:  # cannot be: the state it starts from is finite
+            self._reject(tracking, data, outcomes)
+        else:
+            variance = block_variance(first, posterior.variance, data.n)
+            u = start.lag_u(first.a / variance)
+            if u <= self.settings.target_u or (full and u <= 3 * self.settings.target_u):
+                self._take(tracking, problem, data, first, variance, outcomes)
+            elif full:
+                self._pass_by(tracking, data, first, outcomes)
+            else:
+                self._close_at = min(int(n * _GROWTH) + 1, self.settings.max_block_samples)
+                return
+        self._pending.drop(n)
+        self._close_at = self._shortest
+
+    def _too_long(self, data: BlockData) -> bool:
+        return bool(data.t_ns[-1] - data.t_ns[0] >= self.settings.max_block_s * 1e9)
+
+    def _block(self, n: int) -> BlockData:
+        t, y, r = self._pending.head(n)
+        edge = self._tracking.edge if self._tracking is not None else None
+        if edge is None or edge.begin is None:
+            return BlockData(t, y, r, fresh=True)
+        return BlockData(np.r_[edge.t_ns, t], np.r_[edge.y, y], np.r_[edge.r, r], fresh=False)
+
+    def _begin(self, n: int, outcomes: list[BlockOutcome]) -> None:
+        data = self._block(n)
+        found = start.start(self._model, data, _START_U)
+        if isinstance(found, start.Refused):
+            self._refused = found
+            if n >= self.settings.max_block_samples:
+                self._pending.drop(n // 2)
+            self._close_at = int(len(self._pending) * _GROWTH) + 1
+            return
+        self._refused = None
+        last, variance = found.fit.last, found.variance
+        m = found.fit.h.size
+        information = last.a / variance
+        gains = np.arange(self._model.n_parameters, m)
+        information[gains, gains] += 1 / start.U_GAIN_PRIOR**2
+        considered = -inverse(information) @ (last.cross / variance)
+        posterior = Posterior(found.fit.h, information, considered, variance, float(data.n), np.zeros(m))
+        self._tracking = Tracking(
+            posterior,
+            _edge(data, found.fit.end),
+            report.Residuals.of(last.e, data.fresh, variance, float(np.var(data.y))),
+            report.Window(data.n, int(data.t_ns[0]), int(data.t_ns[-1])),
+        )
+        outcomes.append(self._outcome(posterior, data, found.fit, variance, excited=True))
+        self._pending.drop(n)
+        self._close_at = self._shortest
+
+    def _take(
+        self,
+        tracking: Tracking,
+        problem: BlockProblem,
+        data: BlockData,
+        first: Pass,
+        variance: float,
+        outcomes: list[BlockOutcome],
+    ) -> None:
+        p = self._model.n_parameters
+        before = replace(tracking.posterior, variance=variance)
+        white = disagreement(first, before.prior)
+        reset = jumped(white, self._limits[0])
+        before = weakened(before, p) if reset else followed(before, white, p, self._limits[1])
+        done = fit(problem, before.prior, first)
+        own = done.sse / max(data.n - 1, 1)
+        if own > _MISFIT * float(np.var(data.y)) or (reset and own > 4 * variance) or not done.converged:
+            self._reject(tracking, data, outcomes)
+            return
+        before = replace(before, variance=tracking.posterior.variance)
+        posterior = renewed(before, done, variance, data.n, self.settings.memory_blocks)
+        begin_ns = int(data.t_ns[0 if data.fresh else 1])
+        self._tracking = Tracking(
+            posterior,
+            _edge(data, done.end),
+            report.Residuals.of(done.last.e, data.fresh, tracking.posterior.variance, float(np.var(data.y))),
+            report.Window(
+                data.n if reset else tracking.window.n_samples + data.n,
+                begin_ns if reset else tracking.window.from_ns,
+                int(data.t_ns[-1]),
+            ),
+        )
+        outcomes.append(self._outcome(posterior, data, done, variance, excited=True, reset=reset))
+
+    def _pass_by(self, tracking: Tracking, data: BlockData, first: Pass, outcomes: list[BlockOutcome]) -> None:
+        """Let an idle block move nothing but the state."""
+        self._tracking = replace(tracking, edge=_edge(data, first.end))
+        idle = Fit(first.h, first, first.end, first.b, first.sse, converged=True)
+        outcomes.append(self._outcome(tracking.posterior, data, idle, tracking.posterior.variance, excited=False))
+
+    def _reject(self, tracking: Tracking, data: BlockData, outcomes: list[BlockOutcome]) -> None:
+        """Leave a block out that no parameters explain; after a few of them, begin from nothing."""
+        outcomes.append(self._rejected(data, tracking))
+        edge = Edge(int(data.t_ns[-1]), float(data.y[-1]), float(data.r[-1]), None)
+        self._tracking = replace(tracking, edge=edge, n_rejected=tracking.n_rejected + 1)
+        if tracking.n_rejected + 1 >= _PATIENCE:
+            self._tracking = None
+            self._refused = start.Refused(
+                Verdict.INCONSISTENT,
+                f"{_PATIENCE} blocks in a row fit no parameters of a {self.model} sensor",
+                final=False,
+            )
+
+    def _rejected(self, data: BlockData, tracking: Tracking) -> BlockOutcome:
+        p = self._model.n_parameters
+        theta, cov = report.physical(self._model, tracking.posterior.h, tracking.posterior.cov)
+        rms = float(np.std(data.y - data.r))
+        span = int(data.t_ns[0]), int(data.t_ns[-1])
+        return BlockOutcome(*span, data.n, False, False, True, theta, cov, np.zeros(p), np.zeros((p, p)), rms)  # noqa: FBT003
+
+    def _outcome(
+        self,
+        posterior: Posterior,
+        data: BlockData,
+        done: Fit,
+        variance: float,
+        *,
+        excited: bool,
+        reset: bool = False,
+    ) -> BlockOutcome:
+        p = self._model.n_parameters
+        theta, cov = report.physical(self._model, done.h, posterior.cov)
+        score, information = report.block_evidence(self._model, done, variance, p)
+        return BlockOutcome(
+            from_ns=int(data.t_ns[0 if data.fresh else 1]),
+            to_ns=int(data.t_ns[-1]),
+            n=data.n,
+            excited=excited,
+            reset=reset,
+            rejected=False,
+            theta=theta,
+            cov=cov,
+            score=score,
+            information=information,
+            residual_rms=float(np.sqrt(done.sse / data.n)),
+        )
 
     def snapshot(self) -> bytes:
         """Return the whole state: `restore` then `update` gives the same to the last bit."""
-        raise NotImplementedError
+        return msgspec.msgpack.encode(self._state())
 
     @classmethod
     def restore(cls, data: bytes) -> OnlineEstimator:
-        """Return the estimator that `snapshot` wrote."""
-        raise NotImplementedError
+        """Return the estimator that `snapshot` wrote; raise `InvalidData` if it cannot be read."""
+        try:
+            state = msgspec.msgpack.decode(data, type=EstimatorState)
+            estimator = cls(state.model, state.dt_ns, OnlineSettings(**state.settings))
+            estimator._resume(state)
+        except (msgspec.MsgspecError, ValueError, TypeError) as error:
+            raise InvalidData(f"this is no snapshot of an online estimator: {error}") from error
+        return estimator
+
+    def _state(self) -> EstimatorState:
+        t, y, r = self._pending.head(len(self._pending))
+        return EstimatorState(
+            model=self.model,
+            dt_ns=self.dt_ns,
+            settings=asdict(self.settings),
+            pending=[Array.of(a) for a in (t, y, r)],
+            last_ns=self._last_ns,
+            close_at=self._close_at,
+            tracking=pack(self._tracking) if self._tracking is not None else None,
+            refused=self._refused,
+        )
+
+    def _resume(self, state: EstimatorState) -> None:
+        t, y, r = (a.array() for a in state.pending)
+        self._pending.append(t, y, r)
+        self._last_ns, self._close_at, self._refused = state.last_ns, state.close_at, state.refused
+        self._tracking = unpack(state.tracking) if state.tracking is not None else None
+
+
+def _edge(data: BlockData, end: Start) -> Edge:
+    return Edge(int(data.t_ns[-1]), float(data.y[-1]), float(data.r[-1]), end)

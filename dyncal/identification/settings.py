@@ -28,6 +28,8 @@ class OnlineSettings:
         It does not close before it has this many samples and is this long.
     max_block_samples : int
         It closes as idle when it has this many samples and still says nothing; memory is bounded by it.
+    max_block_s : float
+        The same, in time [s].
     memory_blocks : float
         Excited blocks that the estimate remembers (information-scaled forgetting).
     max_relative_u : float
@@ -42,6 +44,7 @@ class OnlineSettings:
     min_block_samples: int = 48
     min_block_s: float = 0.25
     max_block_samples: int = 8192
+    max_block_s: float = 120.0
     memory_blocks: float = 60.0
     max_relative_u: float = 0.25
 
@@ -49,7 +52,7 @@ class OnlineSettings:
         for name in ("u_reference", "u_reference_noise", "u_reference_gain", "u_clock_s", "min_block_s"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InvalidData(f"{name} must be finite and not negative, not {getattr(self, name)}")
-        for name in ("target_u", "memory_blocks", "max_relative_u"):
+        for name in ("target_u", "max_block_s", "memory_blocks", "max_relative_u"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise InvalidData(f"{name} must be finite and positive, not {getattr(self, name)}")
         if not 16 <= self.min_block_samples <= self.max_block_samples <= 1_000_000:

@@ -1,0 +1,164 @@
+"""From the estimator's coordinates to what is reported: physical parameters, uncertainty, verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from dyncal.domain.calibration import Verdict
+from dyncal.domain.coefficients import Parameters
+from dyncal.domain.samples import FloatArray
+from dyncal.identification.posterior import inverse
+from dyncal.identification.screen import trouble_with_gain
+from dyncal.identification.settings import OnlineSettings
+from dyncal.models import SensorModel
+
+if TYPE_CHECKING:
+    from dyncal.identification.block import Fit
+    from dyncal.identification.posterior import Posterior
+
+from dyncal.identification.records import Estimate
+
+_LAGS: Final = 12
+METHOD: Final = "online block-MAP, innovations form, first-order hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """Residuals of the newest excited block: mean square over the pooled variance, Ljung-Box p, unexplained share."""
+
+    chi2: float
+    whiteness_p: float
+    unexplained: float
+
+    @classmethod
+    def of(cls, e: FloatArray, fresh: bool, variance: float, spread: float) -> Residuals:
+        """Summarise innovations `e`, whose first is none unless `fresh`, against their expected variance."""
+        own = e if fresh else e[1:]
+        mean_square = float(np.mean(own**2))
+        return cls(mean_square / variance, ljung_box(own), mean_square / max(spread, 1e-300))
+
+
+def ljung_box(e: FloatArray) -> float:
+    """Return the p-value of the hypothesis that `e`, shape (n,), is white, from its first lags (Ljung & Box, 1978)."""
+    from scipy.special import gammaincc  # noqa: PLC0415 - not needed where estimates are only read
+
+    n = e.size
+    lags = min(_LAGS, n // 5)
+    power = float(e @ e)
+    if lags < 1 or power <= 0:
+        return float("nan")
+    rho = np.array([float(e[k:] @ e[:-k]) for k in range(1, lags + 1)]) / power
+    statistic = n * (n + 2) * float(np.sum(rho**2 / (n - np.arange(1, lags + 1))))
+    return float(gammaincc(lags / 2, statistic / 2))
+
+
+def physical(model: SensorModel, h: FloatArray, cov: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return θ (p,) and its covariance (p, p) from coordinates h = (η, K) and theirs."""
+    p = model.n_parameters
+    jacobian = model.internal_jacobian(h[:p])
+    return model.from_internal(h[:p]), jacobian @ cov[:p, :p] @ jacobian.T
+
+
+def block_evidence(model: SensorModel, done: Fit, variance: float, p: int) -> tuple[FloatArray, FloatArray]:
+    """Return a block's own score (p,) and information (p, p) in θ at its linearisation, K eliminated."""
+    a, b = done.last.a / variance, done.b / variance
+    mix = a[:p, p:] @ inverse(a[p:, p:])
+    inward = np.linalg.inv(model.internal_jacobian(done.h[:p]))
+    score, information = b[:p] - mix @ b[p:], a[:p, :p] - mix @ a[p:, :p]
+    return inward.T @ score, inward.T @ information @ inward
+
+
+def widened(model: SensorModel, posterior: Posterior, settings: OnlineSettings) -> tuple[FloatArray, FloatArray]:
+    """Return θ and its covariance with what the reference and its clock contribute.
+
+    The offset of the reference b and of its clock δ are *considered*: not estimated, but carried with their effect on
+    the estimate, C = ∂ĥ/∂(b, δ), which obeys L C = F(L) C̄ - Σψ ψ_(b, δ)/σ² from block to block (Schmidt; Jazwinski,
+    Stochastic Processes and Filtering Theory, 8.4). With T = ∂θ/∂h and the relative uncertainty u_γ of its gain::
+
+        cov θ = T [L⁻¹ + C diag(u_b², u_δ²) Cᵀ] Tᵀ + (g u_γ)² e_g e_gᵀ
+    """
+    considered = posterior.considered * np.array([settings.u_reference, settings.u_clock_s])
+    theta, cov = physical(model, posterior.h, posterior.cov + considered @ considered.T)
+    cov[0, 0] += (theta[0] * settings.u_reference_gain) ** 2
+    return theta, (cov + cov.T) / 2
+
+
+def noise_std(model: SensorModel, posterior: Posterior) -> float:
+    """Return the standard deviation of the sensor's own noise: R = σ²(1 - cK), as in a Kalman filter at rest."""
+    gain = posterior.h[model.n_parameters :]
+    share = 1 - float(np.asarray(model.output)[: gain.size] @ gain)
+    return float(np.sqrt(posterior.variance * np.clip(share, 0.05, 1.0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The samples that an estimate rests on."""
+
+    n_samples: int
+    from_ns: int
+    to_ns: int
+
+
+def estimate(
+    model: SensorModel,
+    posterior: Posterior,
+    residuals: Residuals,
+    window: Window,
+    settings: OnlineSettings,
+    *,
+    n_rejected: int,
+) -> Estimate:
+    """Return what is known, with a verdict."""
+    theta, cov = widened(model, posterior, settings)
+    unobservable = unknown(model, theta, cov, settings.max_relative_u)
+    verdict, detail = _verdict(theta, residuals, unobservable, n_rejected)
+    return Estimate(
+        verdict=verdict,
+        parameters=Parameters(model.kind, model.names, theta, cov),
+        unobservable=unobservable,
+        noise_std=noise_std(model, posterior),
+        reduced_chi2=residuals.chi2,
+        whiteness_p=residuals.whiteness_p,
+        n_samples=window.n_samples,
+        window_from_ns=window.from_ns,
+        window_to_ns=window.to_ns,
+        method=METHOD,
+        detail=detail,
+    )
+
+
+def unknown(model: SensorModel, theta: FloatArray, cov: FloatArray, limit: float) -> tuple[str, ...]:
+    """Name the parameters whose standard uncertainty exceeds `limit`, relative.
+
+    A lead has no size of its own (0 is a good value): it is measured against the longer lag.
+    """
+    size = np.abs(theta)
+    if model.names[-1] == "tauz_s":
+        size[-1] = max(size[-1], size[1])
+    u = np.sqrt(np.maximum(np.diag(cov), 0.0))
+    return tuple(name for name, bad in zip(model.names, ~(u <= limit * size), strict=True) if bad)
+
+
+def _verdict(
+    theta: FloatArray, residuals: Residuals, unobservable: tuple[str, ...], n_rejected: int
+) -> tuple[Verdict, str]:
+    trouble = trouble_with_gain(float(theta[0]))
+    if trouble:
+        return Verdict.INCONSISTENT, trouble
+    if n_rejected:
+        return Verdict.INCONSISTENT, f"the last {n_rejected} block(s) fit no parameters of this kind of sensor"
+    if unobservable:
+        return Verdict.NOT_IDENTIFIABLE, f"the data do not determine {', '.join(unobservable)}"
+    if not np.isfinite(theta).all():
+        return Verdict.DIVERGED, "the estimate is not finite"
+    text = f"residuals explain {100 * (1 - residuals.unexplained):.2f} % of the newest block"
+    return Verdict.ACCEPTED, text.replace("residuals explain", "the model explains")
+
+
+def refusal(verdict: Verdict, detail: str, at_ns: int) -> Estimate:
+    """Return an estimate without numbers."""
+    nan = float("nan")
+    return Estimate(verdict, None, (), nan, nan, nan, 0, at_ns, at_ns, METHOD, detail)

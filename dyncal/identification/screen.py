@@ -1,0 +1,38 @@
+"""What can be said of a record before anything is fitted to it, and of a result before anyone believes it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from dyncal.domain.samples import FloatArray
+
+_CLIPPED_SHARE: Final = 0.05
+_GAIN_LIMITS: Final = (0.1, 10.0)
+
+
+def trouble_with(name: str, values: FloatArray) -> str:
+    """Return what is wrong with a record of finite values, or an empty string: constant, or clipped at an end."""
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(high - low) or high - low <= 1e-12 * max(abs(low), abs(high)):
+        return f"the {name} is constant ({low:.6g})"
+    for level in (low, high):
+        at = values == level
+        # quantised data sit on their extremes now and then; clipped data stay there
+        stays = int(np.count_nonzero(at[1:] & at[:-1]))
+        if stays > _CLIPPED_SHARE * values.size:
+            return f"the {name} is saturated at {level:.6g} ({100 * np.mean(at):.0f} % of the record)"
+    return ""
+
+
+def trouble_with_gain(gain: float) -> str:
+    """Return what a gain says against the pair, or an empty string: wrong sign, wrong unit."""
+    if gain < 0:
+        return f"the gain is negative ({gain:.4g}): sensor or reference has the wrong sign"
+    if _GAIN_LIMITS[0] <= gain <= _GAIN_LIMITS[1]:
+        return ""
+    decades = 3 * round(np.log10(max(gain, 1e-300)) / 3)
+    if decades and abs(np.log10(gain) - decades) < 0.3:
+        return f"the gain is {gain:.4g}: the units of sensor and reference seem to differ by a factor of 1e{decades:+d}"
+    return f"the gain is {gain:.4g}, far from 1: sensor and reference do not show one measurand in one unit"

@@ -1,0 +1,193 @@
+"""The first estimate: a grid over the lags, linear parameters solved exactly, then Levenberg-Marquardt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from dyncal.domain.calibration import Verdict
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.sensors import ModelKind
+from dyncal.identification.block import BlockData, BlockProblem, Fit, Prior, fit
+from dyncal.identification.screen import trouble_with, trouble_with_gain
+from dyncal.models import SensorModel
+
+U_GAIN_PRIOR: Final = 0.5  # prior standard deviation of the innovation gain's components
+_CANDIDATES: Final = 4
+_UNEXPLAINED: Final = 0.5
+_MEMORIES: Final = 3.0  # record length in time constants before a start is believed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Started:
+    """A first estimate, with the noise variance that belongs to it."""
+
+    fit: Fit
+    variance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why there is no first estimate; `final` where more of the same data cannot help."""
+
+    verdict: Verdict
+    detail: str
+    final: bool
+
+
+def start(model: SensorModel, data: BlockData, max_u: float) -> Started | Refused:
+    """Estimate from nothing, or say why not.
+
+    Parameters
+    ----------
+    data : BlockData
+        Fresh, at least 16 samples.
+    max_u : float
+        Largest standard uncertainty of the logarithm of the lag that is enough to begin with.
+    """
+    for name, values in (("indication", data.y), ("reference", data.r)):
+        trouble = trouble_with(name, values)
+        if trouble:
+            return Refused(Verdict.BAD_DATA, trouble, final=True)
+    best = _search(model, data)
+    if best is None:
+        return Refused(Verdict.DIVERGED, "no start led to a fit", final=False)
+    started, floor = best
+    return _judge(model, data, started, floor, max_u)
+
+
+def _judge(model: SensorModel, data: BlockData, started: Started, floor: float, max_u: float) -> Started | Refused:
+    h, variance = started.fit.h, started.variance
+    spread = float(np.var(data.y))
+    if _swapped(model, data, variance, spread):
+        detail = "the reference lags the sensor: the two seem to be swapped, or their clocks are apart"
+        return Refused(Verdict.INCONSISTENT, detail, final=True)
+    if variance > _UNEXPLAINED * spread:
+        share = 100 * (1 - variance / spread)
+        detail = f"the reference explains only {share:.0f} % of what the sensor shows, or nothing happens"
+        return Refused(Verdict.NOT_EXCITED, detail, final=False)
+    trouble = trouble_with_gain(float(h[0]))
+    if trouble:
+        return Refused(Verdict.INCONSISTENT, trouble, final=True)
+    length = float(data.t_ns[-1] - data.t_ns[0]) / 1e9
+    memory = slowest(model, h)
+    if length < _MEMORIES * memory:
+        detail = f"a record of {length:.3g} s is short against a time constant of about {memory:.3g} s"
+        return Refused(Verdict.NOT_EXCITED, detail, final=False)
+    if lag_u(started.fit.last.a / variance) > max_u:
+        return Refused(Verdict.NOT_EXCITED, "the record says too little of the dynamics", final=False)
+    if fastest(model, h) < 0.1 * floor:
+        detail = "the sensor is faster than its sampling can show: no lag to be identified"
+        return Refused(Verdict.NOT_IDENTIFIABLE, detail, final=False)
+    return started
+
+
+def slowest(model: SensorModel, h: FloatArray) -> float:
+    """Return the time constant [s] with which the model forgets."""
+    if model.kind is ModelKind.SECOND_ORDER:
+        damping, omega = float(np.exp(h[1])), 2 * np.pi * float(np.exp(h[2]))
+        return 1 / (omega * min(damping, 1 / max(damping, 1e-300)))
+    return float(np.exp(np.max(h[1 : 1 + model.n_states])))
+
+
+def fastest(model: SensorModel, h: FloatArray) -> float:
+    """Return the shortest time [s] that shapes the response."""
+    if model.kind is ModelKind.SECOND_ORDER:
+        return 1 / (2 * np.pi * float(np.exp(h[2])))
+    return float(np.exp(h[1]))
+
+
+def lag_u(information: FloatArray) -> float:
+    """Return the standard uncertainty of the logarithm of the lag (of the resonance) with only the gain unknown.
+
+    It is the measure of excitation: a steady measurand determines the gain, and nothing of this.
+    """
+    lag = 2 if information.shape[0] == 5 else 1  # second order: (S0, ln δ, ln f0, K1, K2)
+    i_gg, i_gl, i_ll = information[0, 0], information[0, lag], information[lag, lag]
+    efficient = i_ll - i_gl**2 / i_gg if i_gg > 0 else 0.0
+    return float(1 / np.sqrt(efficient)) if efficient > 0 else float("inf")
+
+
+def _search(model: SensorModel, data: BlockData) -> tuple[Started, float] | None:
+    dt = float(np.median(np.diff(data.t_ns))) / 1e9
+    starts = _grid(model, dt, float(data.t_ns[-1] - data.t_ns[0]) / 1e9)
+    ranked: list[tuple[float, FloatArray]] = []
+    for eta in starts:
+        solved = _solve_linear(model, data, eta)
+        if solved is not None:
+            ranked.append(solved)
+    ranked.sort(key=lambda pair: pair[0])
+    best: Started | None = None
+    for _, eta in ranked[:_CANDIDATES]:
+        there = _refine(model, data, eta)
+        if there is not None and (best is None or there.variance < best.variance):
+            best = there
+    return (best, dt) if best is not None else None
+
+
+def _grid(model: SensorModel, dt: float, length: float) -> list[FloatArray]:
+    taus = np.geomspace(0.3 * dt, length / 2, 16)
+    if model.kind is ModelKind.FIRST_ORDER:
+        return [np.array([1.0, np.log(tau)]) for tau in taus]
+    if model.kind is ModelKind.SECOND_ORDER:
+        f0s = np.geomspace(min(2 / length, 0.05 / dt), 0.6 / dt, 24)
+        return [np.array([1.0, np.log(d), np.log(f0)]) for f0 in f0s for d in (0.03, 0.15, 0.5, 1.2)]
+    taus = np.geomspace(0.5 * dt, length / 2, 10)
+    pairs = [(slow, fast) for i, slow in enumerate(taus) for fast in taus[:i]]
+    return [np.array([1.0, np.log(slow), np.log(fast), 0.3]) for slow, fast in pairs]
+
+
+def _solve_linear(model: SensorModel, data: BlockData, eta: FloatArray) -> tuple[float, FloatArray] | None:
+    """Return the residual sum of squares and η with the gain (and the modes' shares) solved exactly."""
+    h = np.concatenate([eta, np.zeros(model.n_states)])
+    at = BlockProblem(model, data, h, None).evaluate(h)
+    if at is None:
+        return None
+    # the output is linear in g, and for two modes in g(1 - α) and gα: one Gauss-Newton step in those is exact
+    linear = [0, 3] if model.kind is ModelKind.LEAD_LAG else [0]
+    a, b = at.a[np.ix_(linear, linear)], at.b[linear]
+    ridge = 1e-12 * float(np.trace(a)) * np.eye(len(linear))
+    step = np.linalg.solve(a + ridge + 1e-300 * np.eye(len(linear)), b)
+    solved = eta.copy()
+    if len(linear) == 2:
+        # at g = 1: ∂/∂g moves both shares, ∂/∂α moves weight between them
+        solved[0] = 1 + step[0]
+        solved[3] = eta[3] + step[1] / solved[0] if abs(solved[0]) > 1e-12 else eta[3]
+    else:
+        solved[0] += step[0]
+    return at.sse - float(b @ step), solved
+
+
+def _refine(model: SensorModel, data: BlockData, eta: FloatArray) -> Started | None:
+    h = np.concatenate([eta, np.zeros(model.n_states)])
+    information = np.zeros((h.size, h.size))
+    gains = np.arange(eta.size, h.size)
+    information[gains, gains] = 1 / U_GAIN_PRIOR**2
+    problem = BlockProblem(model, data, h, None)
+    first = problem.evaluate(h)
+    if first is None:
+        return None
+    variance = max(first.sse / data.n, 1e-300)
+    result: Fit | None = None
+    for _ in range(3):  # the noise variance is part of the answer
+        result = fit(problem, Prior(h, information, variance), result.last if result is not None else first)
+        before, variance = variance, max(result.sse / max(data.n - h.size - model.n_states, 1), 1e-300)
+        if abs(before / variance - 1) < 0.1:
+            break
+    return Started(result, variance) if result is not None else None
+
+
+def _swapped(model: SensorModel, data: BlockData, variance: float, spread: float) -> bool:
+    """Tell whether the reference follows the sensor much better than the sensor the reference."""
+    mirrored = _search_unjudged(model, BlockData(data.t_ns, data.r, data.y, fresh=True))
+    if mirrored is None:
+        return False
+    reverse = mirrored.variance / max(float(np.var(data.r)), 1e-300)
+    return reverse < 0.3 * variance / max(spread, 1e-300) and mirrored.fit.h[0] > 0
+
+
+def _search_unjudged(model: SensorModel, data: BlockData) -> Started | None:
+    found = _search(model, data)
+    return found[0] if found is not None else None
