@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Final
 
+import numpy as np
+from scipy import optimize, signal
+
+from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
+from dyncal.models import model_of
+
+_SHORTEST: Final = 128  # samples of a record that a spectrum can be fitted to
+_SKIPPED: Final = 2  # lowest bins, which the window's main lobe and the removed mean spoil
+_FEWEST_BINS: Final = 3.0  # ω_B is at least so many bins: below, the record does not show it
+_ORDERS: Final = (1.0, 8.0)
+_NOISE_KNOWN: Final = 0.05  # relative standard deviation with which a given noise is believed
+_ACTIVITY: Final = 30.0  # twice the log-likelihood that a measurand must add to mere noise (χ², 3 degrees: p < 1e-5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +33,9 @@ class MeasurandSpectrum:
     corner_rad_s : float
         ω_B [rad/s].
     order : float
-        m.
+        m, from 1.
     noise_std : float, optional
-        Standard deviation of the sensor's noise that was fitted, or assumed, with it; None where it has no meaning.
+        Standard deviation of the sensor's noise that was fitted with it; None where there was no fit.
     """
 
     density: float
@@ -29,20 +43,136 @@ class MeasurandSpectrum:
     order: float
     noise_std: float | None = None
 
+    def __post_init__(self) -> None:
+        if not (0 < self.density < math.inf and 0 < self.corner_rad_s < math.inf and 1 <= self.order < math.inf):
+            raise InvalidData(f"a spectrum needs positive density and corner and an order from 1, not {self}")
+
+    @property
+    def variance(self) -> float:
+        """Variance of the measurand about its mean [unit²], in closed form."""
+        x = math.pi / (2 * self.order)
+        return self.density * self.corner_rad_s / math.pi * x / math.sin(x)
+
+    @property
+    def band_hz(self) -> float:
+        """Bandwidth [Hz] for which `from_bandwidth` gives this corner."""
+        return self.corner_rad_s / (1.2 * 2 * math.pi)
+
+    def at(self, omega: FloatArray) -> FloatArray:
+        """Return S at frequencies [rad/s], shape as `omega`."""
+        with np.errstate(over="ignore"):
+            density: FloatArray = self.density / (1 + (np.abs(omega) / self.corner_rad_s) ** (2 * self.order))
+        return density
+
 
 def from_bandwidth(band_hz: float, variance: float, *, order: float = 8.0) -> MeasurandSpectrum:
-    """Return the spectrum of a measurand of which only bandwidth [Hz] and variance are known (ω_B = 1.2·2πB)."""
-    raise NotImplementedError
+    """Return the spectrum of a measurand of which only bandwidth [Hz] and variance are known: ω_B = 1.2·2πB.
+
+    Take `order` 4 where the bandwidth is a guess.
+
+    Raises
+    ------
+    InvalidData
+        If bandwidth or variance are not positive.
+    """
+    if not (0 < band_hz < math.inf and 0 < variance < math.inf):
+        raise InvalidData(f"bandwidth and variance must be positive, not {band_hz} Hz and {variance}")
+    unit = MeasurandSpectrum(1.0, 1.2 * 2 * math.pi * band_hz, order)
+    return MeasurandSpectrum(variance / unit.variance, unit.corner_rad_s, order)
 
 
 def fit_spectrum(
     indication: FloatArray, dt_s: float, model: ModelKind, theta: FloatArray, noise_std: float | None = None
 ) -> MeasurandSpectrum:
-    """Fit the measurand's spectrum to a record of indications; fits the noise too where `noise_std` is None.
+    """Fit the measurand's spectrum to a record of indications.
+
+    Whittle likelihood Σ ln F + P/F of the averaged periodogram P (Hann window, half overlapping), with
+    F = Σ_folds S|H|²/dt + R (docs/metrology.md, "Correction"; Whittle, Ark. Mat. 2 (1953) 423).
+
+    Parameters
+    ----------
+    indication : float64, shape (n,), n >= 128
+        Uniform, finite.
+    dt_s : float
+        Sampling interval [s].
+    model, theta
+        The sensor, physical parameters.
+    noise_std : float, optional
+        The sensor's noise, believed to 5 %; fitted freely where it is not given or 0.
 
     Raises
     ------
     InvalidData
-        If the record shows no activity, or is unfit.
+        If the record is too short, not finite, or shows no activity beyond noise.
     """
-    raise NotImplementedError
+    y = np.asarray(indication, np.float64)
+    if y.ndim != 1 or y.size < _SHORTEST or not bool(np.all(np.isfinite(y))):
+        raise InvalidData(f"a spectrum is fitted to at least {_SHORTEST} finite samples")
+    spread = float(np.std(y))
+    if spread <= 1e-12 * float(np.max(np.abs(y))):
+        raise InvalidData("no activity: the indication is constant")
+    likelihood = _Likelihood(y / spread, dt_s, model, theta, (noise_std or 0.0) / spread)
+    best = likelihood.maximise()
+    gain = 2 * likelihood.averages * (likelihood.of_noise() - likelihood(best))
+    if not gain > _ACTIVITY:
+        raise InvalidData(f"no activity: the indication is noise (log-likelihood ratio {gain:.3g})")
+    density, corner, order, noise = best
+    return MeasurandSpectrum(
+        math.exp(density) * spread**2, math.exp(corner), float(order), math.exp(noise / 2) * spread
+    )
+
+
+class _Likelihood:
+    """Negative Whittle log-likelihood, over the averages, of (ln S0, ln ω_B, m, ln R)."""
+
+    def __init__(self, y: FloatArray, dt_s: float, model: ModelKind, theta: FloatArray, noise_std: float) -> None:
+        length = 1 << min(max((y.size // 4).bit_length() - 1, 6), 13)
+        _, both = signal.welch(y, window="hann", nperseg=length, detrend="constant")
+        keep = slice(_SKIPPED, length // 2)
+        self._periodogram = both[keep] / 2
+        # Half-overlapping Hann segments count as 0.95 independent ones each.
+        self.averages = max(0.95 * (2 * y.size / length - 1), 1.0)
+        bin_rad_s = 2 * np.pi / (length * dt_s)
+        base = np.arange(_SKIPPED, length // 2) * bin_rad_s
+        nyquist = np.pi / dt_s
+        omega = np.stack([base, 2 * nyquist - base, 2 * nyquist + base, 4 * nyquist - base])
+        response = model_of(model).frequency_response(theta, omega.ravel() / (2 * np.pi)).reshape(omega.shape)
+        self._power = np.abs(response) ** 2 / dt_s
+        self._log_omega = np.log(omega)
+        self._noise = 2 * math.log(noise_std) if noise_std > 0 else None
+        floor = math.log(max(float(np.min(self._periodogram)), 1e-18))
+        self._bounds = [
+            (-80.0, 80.0),
+            (math.log(_FEWEST_BINS * bin_rad_s), math.log(2 * nyquist)),
+            _ORDERS,
+            (floor - 12.0, 3.0) if self._noise is None else (self._noise - 1.0, self._noise + 1.0),
+        ]
+
+    def __call__(self, p: FloatArray) -> float:
+        density, corner, order, noise = p
+        shape = np.exp(-np.logaddexp(0.0, 2 * order * (self._log_omega - corner)))
+        expected = np.exp(density) * (shape * self._power).sum(axis=0) + np.exp(noise)
+        prior = 0.0 if self._noise is None else 0.5 * ((noise - self._noise) / (2 * _NOISE_KNOWN)) ** 2 / self.averages
+        return float(np.sum(np.log(expected) + self._periodogram / expected)) + prior
+
+    def of_noise(self) -> float:
+        """Return the value without a measurand, the noise at its best."""
+        level = float(np.mean(self._periodogram))
+        return float(np.sum(np.log(level) + self._periodogram / level))
+
+    def maximise(self) -> FloatArray:
+        """Return the best parameters: the three best of a grid of starts, refined."""
+        low, high = self._bounds[1]
+        noise = self._noise if self._noise is not None else math.log(float(np.quantile(self._periodogram, 0.1)))
+        noise = min(max(noise, self._bounds[3][0]), self._bounds[3][1])
+        starts = []
+        for corner in np.linspace(low, high, 10)[:-1]:
+            for order in (1.0, 2.0, 4.0):
+                shape = np.exp(-np.logaddexp(0.0, 2 * order * (self._log_omega - corner)))
+                seen = float((shape * self._power).sum())
+                density = math.log(max(float(self._periodogram.sum()), 1e-30) / max(seen, 1e-30))
+                starts.append(np.array([min(max(density, -79.0), 79.0), corner, order, noise]))
+        starts.sort(key=self.__call__)
+        found = [optimize.minimize(self, x0, method="L-BFGS-B", bounds=self._bounds) for x0 in starts[:3]]
+        best: FloatArray = min(found, key=lambda one: float(one.fun)).x
+        return best
