@@ -99,8 +99,12 @@ def test_drifting_sensor_against_independent_integration(
     for begin, end in itertools.pairwise(bounds):
         middle = [(begin + end) / 2]
         inside = np.flatnonzero((t_grid >= begin) & (t_grid <= end))
+
+        def slope(t: float, s: FloatArray, begin: float = begin, end: float = end) -> list[float]:
+            return right_side(kind, at(min(max(t, begin + 1e-12), end - 1e-12)), s, x(t))
+
         solution = solve_ivp(
-            lambda t, s, b=begin, e=end: right_side(kind, at(min(max(t, b + 1e-12), e - 1e-12)), s, x(t)),
+            slope,
             (begin, end),
             state,
             method="DOP853",
@@ -165,7 +169,8 @@ def test_same_bits_however_the_stream_is_cut() -> None:
         return SampledSensor(response, Converter(noise=0.1), np.random.default_rng(5))
 
     whole = sensor().take(1000)
-    stream, parts, sizes = sensor(), [], np.random.default_rng(1).integers(1, 90, 100)
+    stream, sizes = sensor(), np.random.default_rng(1).integers(1, 90, 100)
+    parts: list[FloatArray] = []
     while sum(p.size for p in parts) < 1000:
         parts.append(stream.take(int(sizes[len(parts)])))
     assert np.concatenate(parts)[:1000].tobytes() == whole.tobytes()

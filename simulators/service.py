@@ -1,0 +1,131 @@
+"""A plant on its surfaces, as a program: `python -m simulators SCENARIO --opcua-port P --mqtt-port P`.
+
+It tells on standard output, one JSON object a line, when it has started (with the instant of the first sample) and, in
+the end, what it made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from dyncal.domain.time import NS_PER_S, InstantNs
+from dyncal.ports.clock import Clock
+from dyncal.runtime.logging import logger
+from dyncal.runtime.service import Health
+from dyncal.runtime.settings import BrokerSettings
+from simulators.mqtt_fleet import MqttFleet
+from simulators.opcua_server import PlantServer
+from simulators.pacing import Tally, pace
+from simulators.plant import Plant
+from simulators.scenario import Scenario
+
+DRAIN_S: Final = 3.0
+_LEAD_NS: Final = 100_000_000  # from being ready to the first sample
+_GRID_NS: Final = 100_000_000
+
+
+class Started(msgspec.Struct, frozen=True, tag="started", tag_field="event"):
+    """The surfaces are up; the first sample of every channel is that of `t0_ns`."""
+
+    scenario: str
+    t0_ns: int
+    opcua: str
+
+
+class Stopped(msgspec.Struct, frozen=True, tag="stopped", tag_field="event"):
+    """Nothing more will come: samples generated and samples published, by channel; greatest lateness."""
+
+    generated: dict[str, int]
+    published: dict[str, int]
+    max_late_s: float
+
+
+Report = Started | Stopped
+Tell = Callable[[Report], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Surfaces:
+    """Where the channels appear."""
+
+    opcua_port: int
+    broker: BrokerSettings
+
+
+class PlantService:
+    """Runs a scenario in real time.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    surfaces : Surfaces
+    clock : Clock
+    tell : callable
+        Gets a `Started` and a `Stopped`.
+    """
+
+    def __init__(self, scenario: Scenario, surfaces: Surfaces, clock: Clock, tell: Tell) -> None:
+        self._scenario, self._surfaces, self._clock, self._tell = scenario, surfaces, clock, tell
+        self._running = False
+        self.tally = Tally()
+
+    @property
+    def name(self) -> str:
+        """Name for logs."""
+        return "simulators"
+
+    def health(self) -> Health:
+        """Tell whether samples flow."""
+        return Health(self._running)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until `stop`. Raises `Unavailable` if the OPC UA port is taken; the broker is waited for."""
+        has_mqtt = any(s.surface == "mqtt" for s in self._scenario.stations)
+        async with AsyncExitStack() as stack:
+            # Names are known before the start instant is; the plant that runs is made when the surfaces are up.
+            nameless = Plant(self._scenario, InstantNs(0))
+            server = await stack.enter_async_context(
+                PlantServer(nameless.channels("opcua"), self._surfaces.opcua_port, self._clock)
+            )
+            fleet = await stack.enter_async_context(MqttFleet(self._surfaces.broker))
+            if has_mqtt and not await _first(fleet.wait_connected(), stop):
+                return
+            t0_ns = InstantNs((self._clock.now() + _LEAD_NS) // _GRID_NS * _GRID_NS + _GRID_NS)
+            plant = Plant(self._scenario, t0_ns)
+            opcua, mqtt = plant.channels("opcua"), plant.channels("mqtt")
+            self._tell(Started(self._scenario.name, t0_ns, server.url))
+            self._running = True
+            async with asyncio.TaskGroup() as group:
+                if opcua:
+                    group.create_task(pace(opcua, server.publish, self._clock, stop, self.tally))
+                if mqtt:
+                    group.create_task(pace(mqtt, fleet.publish, self._clock, stop, self.tally))
+            self._running = False
+            await asyncio.gather(server.drain(1.0), fleet.drain(DRAIN_S))
+            logger(self.name).info("plant_stopped", max_late_s=self.tally.max_late_ns / NS_PER_S)
+            self._tell(
+                Stopped(dict(self.tally.generated), dict(self.tally.published), self.tally.max_late_ns / NS_PER_S)
+            )
+
+
+async def _first(wish: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Wait for `wish` or `stop`, whichever comes first; tell whether it was the wish."""
+    wished = asyncio.create_task(wish)
+    stopped = asyncio.create_task(stop.wait())
+    done, pending = await asyncio.wait({wished, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    return wished in done
+
+
+def read_report(line: bytes | str) -> Report:
+    """Return the report of a line of standard output. Raises `msgspec.DecodeError`."""
+    report: Report = msgspec.json.decode(line, type=Started | Stopped)
+    return report
