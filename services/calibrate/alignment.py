@@ -84,16 +84,18 @@ class Aligner:
         Nominal interval of the reference [ns]; taken from the data where it is not known.
     patience_ns : int
         Time of data for which a missing block is waited for.
-    capacity : int
+    capacity, reference_capacity : int
         Samples kept of each, at most.
     """
 
-    def __init__(self, dt_ns: int, reference_dt_ns: int | None, patience_ns: int, capacity: int) -> None:
+    def __init__(
+        self, dt_ns: int, reference_dt_ns: int | None, patience_ns: int, capacity: int, reference_capacity: int
+    ) -> None:
         self._dt_ns = dt_ns
         self._reference_dt_ns = reference_dt_ns
         self._patience_ns = patience_ns
         self.sensor = Stream(capacity)
-        self.reference = Stream(capacity)
+        self.reference = Stream(reference_capacity)
         self._last_ns: int | None = None
 
     @property

@@ -22,6 +22,7 @@ from services.calibrate.events import (
     EdgeSeen,
     Effect,
     Event,
+    Forget,
     Known,
     Note,
     PairingsChanged,
@@ -64,10 +65,8 @@ class CalibrateEngine:
 
     def _handle(self, event: Event) -> Iterator[Effect]:
         match event:
-            case RecordArrived():
-                yield from self._record(event.record, event.now_ns)
-            case SeriesRead():
-                yield from self._samples(event.sensor, event.t_ns, event.raw, event.quality, event.now_ns)
+            case RecordArrived() | SeriesRead():
+                yield from self._arrived(event)
             case PairingsChanged():
                 yield from self._pairings(event)
             case SetReported():
@@ -78,12 +77,20 @@ class CalibrateEngine:
                 yield from self._acknowledged(event)
             case Connected():
                 yield from self._repeat(event.now_ns)
+            case Forget():
+                self._trackers.pop(event.sensor, None)
             case Tick():
                 yield from self._tick(event.now_ns)
             case Stopping():
                 yield from self._snapshots(event.now_ns)
             case _:
                 assert_never(event)
+
+    def _arrived(self, event: RecordArrived | SeriesRead) -> Iterator[Effect]:
+        if isinstance(event, RecordArrived):
+            yield from self._record(event.record, event.now_ns)
+        else:
+            yield from self._samples(event.sensor, event.t_ns, event.raw, event.quality, event.now_ns)
 
     def _record(self, record: Record, now_ns: InstantNs) -> Iterator[Effect]:
         declared = self._sensors.get(record.sensor)

@@ -99,6 +99,14 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
+class Forget:
+    """The registry contradicts what the engine thinks of a sensor: it begins anew with the next `PairingsChanged`."""
+
+    sensor: SensorId
+    now_ns: InstantNs
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time passes."""
 
@@ -112,7 +120,18 @@ class Stopping:
     now_ns: InstantNs
 
 
-Event = RecordArrived | SeriesRead | PairingsChanged | SetReported | EdgeSeen | AlarmsSeen | Connected | Tick | Stopping
+Event = (
+    RecordArrived
+    | SeriesRead
+    | PairingsChanged
+    | SetReported
+    | EdgeSeen
+    | AlarmsSeen
+    | Connected
+    | Forget
+    | Tick
+    | Stopping
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

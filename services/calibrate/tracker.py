@@ -60,7 +60,8 @@ class Tracker:
             sensor.dt_ns,
             None if reference is None else reference.dt_ns,
             duration(max(rules.patience_s, 4 * seconds(sensor.dt_ns))),
-            int(min(max(_BUFFER_S * NS_PER_S / sensor.dt_ns, _BUFFER_SAMPLES[0]), _BUFFER_SAMPLES[1])),
+            _capacity(sensor.dt_ns),
+            _BUFFER_SAMPLES[1] if reference is None else _capacity(reference.dt_ns),
         )
         self.estimator = OnlineEstimator(
             pairing.model,
@@ -199,3 +200,7 @@ class Tracker:
             why = "their instants do not meet those of the sensor"
         finding = findings.reference_lost(self.pairing.reference, seconds(alone_ns), why)
         yield from self.board.raise_(finding, now_ns)
+
+
+def _capacity(dt_ns: int) -> int:
+    return int(min(max(_BUFFER_S * NS_PER_S / dt_ns, _BUFFER_SAMPLES[0]), _BUFFER_SAMPLES[1]))

@@ -1,0 +1,266 @@
+"""The shell of the calibration service: broker, worker thread, timers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Protocol, TypeVar
+
+from dyncal.adapters.mqtt import open_bus
+from dyncal.adapters.registry import open_registry
+from dyncal.adapters.signing import open_signer
+from dyncal.adapters.stores import open_store
+from dyncal.contracts import topics
+from dyncal.domain.errors import BusUnavailable, StoreUnavailable, Unavailable
+from dyncal.kernels import warm_up
+from dyncal.ports.clock import Clock
+from dyncal.ports.message_bus import Delivery, MessageBus
+from dyncal.runtime import metrics as metrics_server
+from dyncal.runtime.clocks import SystemClock
+from dyncal.runtime.logging import logger
+from dyncal.runtime.service import Health
+from services.calibrate.metrics import CalibrateMetrics
+from services.calibrate.settings import CalibrateSettings
+from services.calibrate.worker import Arrived, Job, Message, Worker
+
+CLIENT_ID: Final = "dyncal-calibrate"
+_RETRY_S: Final = 1.0
+_TICK_S: Final = 1.0
+_BATCH: Final = 64
+_FILTERS: Final = (topics.ALL_STATUS, topics.ALL_REPORTED, topics.ALL_SAMPLES)
+
+T = TypeVar("T")
+
+
+class ReconnectingBus(MessageBus, Protocol):
+    """A bus that counts its connections."""
+
+    @property
+    def connections(self) -> int:
+        """How many times the broker has accepted a connection so far."""
+        ...
+
+
+OpenBus = Callable[[], AbstractAsyncContextManager[ReconnectingBus]]
+
+
+class CalibrateService:
+    """Listens to samples and reports, and lets the engine decide on its worker thread."""
+
+    name: Final = "calibrate"
+
+    def __init__(self, settings: CalibrateSettings, clock: Clock, bus: OpenBus) -> None:
+        self._settings, self._clock, self._open_bus = settings, clock, bus
+        self._log = logger(self.name)
+        self.metrics = CalibrateMetrics()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=self.name)
+        self._queue: asyncio.Queue[tuple[Job, Delivery | None]] = asyncio.Queue(settings.calibrate.queue_size)
+        self._outbox: dict[str, bytes] = {}
+        self._to_send = asyncio.Event()
+        self._health = {"kernels": "not compiled yet", "registry": "not opened yet", "broker": "not connected yet"}
+
+    def health(self) -> Health:
+        """Tell how it stands."""
+        return Health(ready=not any(self._health.values()), parts=dict(self._health))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`; then deal with what was received, save the estimators, and return.
+
+        Raises
+        ------
+        InvalidSetting
+            If the signing key or a setting cannot be used.
+        StoreRefused
+            If the registry is of another version.
+        """
+        try:
+            await self._run(stop)
+        finally:
+            self._pool.shutdown(wait=True)
+
+    async def _run(self, stop: asyncio.Event) -> None:
+        s = self._settings
+        signer = open_signer(s.signing, s.data_dir)
+        if s.calibrate.metrics_port is not None:
+            metrics_server.serve(self.metrics.registry, s.calibrate.metrics_port)
+        registry = await self._open(lambda: open_registry(s.registry, s.data_dir), "registry", stop)
+        if registry is None:
+            return
+        try:
+            store = await self._open(lambda: open_store(s.store, s.data_dir), "store", stop)
+            if store is None:
+                return
+            try:
+                worker = Worker(s.calibrate, registry, store, signer, self._clock, self.metrics, self._log)
+                await self._serve(worker, stop)
+            finally:
+                await self._in_thread(store.close)
+        finally:
+            await self._in_thread(registry.close)
+
+    async def _serve(self, worker: Worker, stop: asyncio.Event) -> None:
+        done = await self._in_thread(warm_up)
+        self._log.info("kernels_warm", n=done.n_kernels, compiled=done.n_compiled, seconds=round(done.seconds, 2))
+        self._health["kernels"] = ""
+        async with self._open_bus() as bus:
+            await self._with_retries(lambda: worker.process([None]), stop)
+            await self._catch_up(worker, stop)
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._receive(bus), name="calibrate-receive"),
+                    group.create_task(self._work(worker, stop), name="calibrate-work"),
+                    group.create_task(self._send(bus), name="calibrate-send"),
+                    group.create_task(self._timers(worker), name="calibrate-timers"),
+                    group.create_task(self._watch(bus, worker), name="calibrate-watch"),
+                ]
+                await stop.wait()
+                for task in tasks:
+                    task.cancel()
+            await self._drain(worker, bus)
+
+    async def _catch_up(self, worker: Worker, stop: asyncio.Event) -> None:
+        try:
+            slices = worker.catch_up()
+            while not stop.is_set():
+                messages = await self._in_thread(lambda: next(slices, None))
+                if messages is None:
+                    return
+                self._post(messages)
+        except Unavailable as error:
+            self._log.warning("not_caught_up", error=str(error))
+            self.metrics.notes.labels("not_caught_up").inc()
+
+    async def _receive(self, bus: MessageBus) -> None:
+        await bus.wait_connected()
+        while True:
+            try:
+                await bus.subscribe(_FILTERS)
+                break
+            except BusUnavailable as error:
+                self._health["broker"] = str(error)
+                await asyncio.sleep(_RETRY_S)
+        async for delivery in bus.deliveries():
+            await self._queue.put((Arrived(delivery.topic, delivery.payload), delivery))
+
+    async def _work(self, worker: Worker, stop: asyncio.Event) -> None:
+        while True:
+            batch = [await self._queue.get()]
+            while len(batch) < _BATCH and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            self.metrics.waiting.set(self._queue.qsize())
+            await self._process(worker, batch, stop)
+
+    async def _process(self, worker: Worker, batch: list[tuple[Job, Delivery | None]], stop: asyncio.Event) -> None:
+        jobs = [job for job, _ in batch]
+        with self.metrics.handled.time():
+            await self._with_retries(lambda: worker.process(jobs), stop, again=lambda: worker.process(()))
+        for _, delivery in batch:
+            if delivery is not None:
+                delivery.ack()
+
+    async def _with_retries(
+        self,
+        first: Callable[[], list[Message]],
+        stop: asyncio.Event,
+        again: Callable[[], list[Message]] | None = None,
+    ) -> None:
+        """Call in the worker's thread until the registry is there, and post the result."""
+        call = first
+        while True:
+            try:
+                self._post(await self._in_thread(call))
+            except StoreUnavailable as error:
+                if not self._health["registry"]:
+                    self._log.warning("registry_unavailable", error=str(error))
+                self._health["registry"] = str(error)
+                if stop.is_set():
+                    return
+                call = again or first
+                await asyncio.sleep(error.retry_after_s or _RETRY_S)
+            else:
+                self._health["registry"] = ""
+                return
+
+    def _post(self, messages: list[Message]) -> None:
+        self._outbox.update(messages)
+        if messages:
+            self._to_send.set()
+
+    async def _send(self, bus: MessageBus) -> None:
+        while True:
+            await self._to_send.wait()
+            self._to_send.clear()
+            await bus.wait_connected()
+            if not await self._flush(bus):
+                self._to_send.set()
+                await asyncio.sleep(_RETRY_S)
+
+    async def _flush(self, bus: MessageBus) -> bool:
+        """Publish what waits; what changed meanwhile is kept for the next time. Tell whether all went."""
+        for topic, payload in list(self._outbox.items()):
+            try:
+                await bus.publish(topic, payload, retain=True)
+            except BusUnavailable as error:
+                self._log.warning("not_published", topic=topic, error=str(error))
+                return False
+            if self._outbox.get(topic) == payload:
+                del self._outbox[topic]
+        return not self._outbox
+
+    async def _timers(self, worker: Worker) -> None:
+        poll_s = self._settings.calibrate.poll_s
+        next_poll = next_tick = self._clock.monotonic_s()
+        while True:
+            now = self._clock.monotonic_s()
+            if now >= next_poll:
+                next_poll = now + poll_s
+                await self._queue.put((None, None))
+            if now >= next_tick:
+                next_tick = now + _TICK_S
+                await self._queue.put((worker.tick(), None))
+            await asyncio.sleep(min(poll_s, _TICK_S) / 2)
+
+    async def _watch(self, bus: ReconnectingBus, worker: Worker) -> None:
+        """Tell the engine of every new connection."""
+        seen = 0
+        while True:
+            await bus.wait_connected()
+            if bus.connections != seen:
+                seen = bus.connections
+                self._health["broker"] = ""
+                await self._queue.put((worker.connected(), None))
+            await asyncio.sleep(_RETRY_S / 4)
+            if not bus.connected:
+                self._health["broker"] = "not connected"
+
+    async def _drain(self, worker: Worker, bus: MessageBus) -> None:
+        stopped = asyncio.Event()
+        stopped.set()
+        batch = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
+        await self._process(worker, [*batch, (worker.stopping(), None)], stopped)
+        if bus.connected and not await self._flush(bus):
+            self._log.warning("left_unsent", n=len(self._outbox))
+
+    async def _open(self, opener: Callable[[], T], part: str, stop: asyncio.Event) -> T | None:
+        while not stop.is_set():
+            try:
+                opened = await self._in_thread(opener)
+            except StoreUnavailable as error:
+                self._health[part] = str(error)
+                self._log.warning("unavailable", part=part, error=str(error))
+                await asyncio.sleep(_RETRY_S)
+            else:
+                self._health[part] = ""
+                return opened
+        return None
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+
+def build(settings: CalibrateSettings, clock: Clock | None = None) -> CalibrateService:
+    """Return the service on the broker, the registry and the store of its settings."""
+    client_id = f"{CLIENT_ID}-{settings.site}"
+    return CalibrateService(settings, clock or SystemClock(), lambda: open_bus(settings.broker, client_id))

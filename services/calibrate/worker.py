@@ -1,0 +1,255 @@
+"""The blocking half of the service: the engine and the registry, used from one thread."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple, assert_never
+
+from dyncal.contracts import alarms as alarm_contract
+from dyncal.contracts import topics
+from dyncal.contracts.coefficients import seal
+from dyncal.domain.coefficients import SetState
+from dyncal.domain.errors import Conflict, DyncalError, NotFound, Unavailable
+from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import NS_PER_S, InstantNs, duration
+from dyncal.ports.clock import Clock
+from dyncal.ports.registry import Registry
+from dyncal.ports.sample_store import SampleStore
+from dyncal.ports.signing import Signer
+from dyncal.runtime.logging import Logger
+from services.calibrate import intake, snapshots
+from services.calibrate.engine import CalibrateEngine
+from services.calibrate.events import (
+    AddCalibration,
+    AddSet,
+    AlarmsSeen,
+    Connected,
+    Effect,
+    Event,
+    Forget,
+    Known,
+    MoveSet,
+    Note,
+    PairingsChanged,
+    PutAlarm,
+    SaveSnapshot,
+    SendDesired,
+    SeriesRead,
+    Stopping,
+    Tick,
+)
+from services.calibrate.metrics import CalibrateMetrics
+from services.calibrate.settings import CalibrateSection
+
+_SLICE_SAMPLES: Final = 8192
+_SLICE_S: Final = (1.0, 300.0)
+_FINAL: Final = (SetState.REJECTED, SetState.REVERTED, SetState.SUPERSEDED)
+
+
+class Message(NamedTuple):
+    """What is to be published, retained."""
+
+    topic: str
+    payload: bytes
+
+
+class Arrived(NamedTuple):
+    """A message from the broker."""
+
+    topic: str
+    payload: bytes
+
+
+Job = Arrived | Event | None
+"""What the worker is asked to do; None: look whether the registry changed."""
+
+
+class Worker:
+    """Runs the engine and carries out its effects on the registry; every method blocks and is for one thread.
+
+    Effects that the registry could not take yet wait, in order, and nothing further is handled before them.
+    """
+
+    def __init__(
+        self,
+        rules: CalibrateSection,
+        registry: Registry,
+        store: SampleStore,
+        signer: Signer,
+        clock: Clock,
+        metrics: CalibrateMetrics,
+        log: Logger,
+    ) -> None:
+        self._rules, self._registry, self._store, self._signer = rules, registry, store, signer
+        self._clock, self._metrics, self._log = clock, metrics, log
+        self._engine = CalibrateEngine(rules)
+        self._jobs: deque[Job] = deque()
+        self._effects: deque[Effect] = deque()
+        self._messages: list[Message] = []
+        self._revision: int | None = None
+
+    def process(self, jobs: Iterable[Job]) -> list[Message]:
+        """Take in jobs and deal with all that wait; return what is to be published.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the registry is not there; call again, without jobs, to go on.
+        """
+        self._jobs.extend(jobs)
+        while self._effects or self._jobs:
+            while self._effects:
+                self._messages.extend(self._carry_out(self._effects[0]))
+                self._effects.popleft()
+            if self._jobs:
+                self._do(self._jobs[0])
+                self._jobs.popleft()
+        messages, self._messages = self._messages, []
+        return messages
+
+    def catch_up(self) -> Iterator[list[Message]]:
+        """Read from the store what was missed since the snapshots, slice by slice; the engine takes it in.
+
+        Raises
+        ------
+        Unavailable
+            If store or registry are not there.
+        """
+        trackers = self._engine.trackers
+        resumed = [t.resumed_ns for t in trackers.values() if t.resumed_ns is not None]
+        if not resumed:
+            return
+        now = self._clock.now()
+        begin = max(min(resumed), now - duration(self._rules.max_catch_up_s))
+        streams = sorted({t.sensor.id for t in trackers.values()} | {t.pairing.reference for t in trackers.values()})
+        fastest_s = min(t.sensor.dt_ns for t in trackers.values()) / NS_PER_S
+        step = duration(min(max(_SLICE_SAMPLES * fastest_s, _SLICE_S[0]), _SLICE_S[1]))
+        for start in range(begin, now, step):
+            jobs = [self._series(sensor, start, min(start + step, now)) for sensor in streams]
+            yield self.process(job for job in jobs if len(job.t_ns))
+        self._log.info("caught_up", sensors=len(streams), seconds=(now - begin) / NS_PER_S)
+
+    def _series(self, sensor: SensorId, start: int, end: int) -> SeriesRead:
+        series = self._store.read(sensor, InstantNs(start), InstantNs(end))
+        return SeriesRead(sensor, series.t_ns, series.raw, series.quality, self._clock.now())
+
+    def _do(self, job: Job) -> None:
+        if job is None:
+            for event in self._look():
+                self._handle(event)
+        elif isinstance(job, Arrived):
+            self._metrics.deliveries.inc()
+            found = intake.read(job.topic, job.payload, self._clock.now())
+            if isinstance(found, Note):
+                self._effects.append(found)
+            elif found is not None:
+                self._handle(found)
+        else:
+            self._handle(job)
+
+    def _handle(self, event: Event) -> None:
+        try:
+            self._effects.extend(self._engine.handle(event))
+        except Exception:  # noqa: BLE001 - the service goes on without one message, whatever it was
+            self._log.exception("engine_fault", event_kind=type(event).__name__)
+            self._metrics.notes.labels("engine_fault").inc()
+
+    def _look(self) -> Iterator[Event]:
+        revision = self._registry.revision()
+        if revision != self._revision:
+            pairings = tuple(self._registry.pairings())
+            new = [p.sensor for p in pairings if p.sensor not in self._engine.trackers]
+            known = {sensor: self._known(sensor) for sensor in new}
+            yield PairingsChanged(tuple(self._registry.sensors()), pairings, self._clock.now(), known)
+            self._revision = revision
+            self._metrics.pairings.set(len(self._engine.trackers))
+        yield AlarmsSeen(tuple(self._registry.alarms()), self._clock.now())
+
+    def _known(self, sensor: SensorId) -> Known:
+        desired = self._registry.desired_set(sensor)
+        return Known(
+            last_sequence=self._registry.last_sequence(sensor),
+            desired=None if desired is None else desired.coefficients,
+            alarms=tuple(a for a in self._registry.alarms() if a.sensor == sensor),
+            snapshot=self._registry.load_snapshot(snapshots.key_of(sensor)),
+        )
+
+    def _carry_out(self, effect: Effect) -> Iterator[Message]:
+        try:
+            yield from self._effect(effect)
+        except Unavailable:
+            raise
+        except DyncalError as error:
+            self._log.error("effect_refused", effect=type(effect).__name__, error=str(error))
+            self._metrics.notes.labels("effect_refused").inc()
+
+    def _effect(self, effect: Effect) -> Iterator[Message]:
+        match effect:
+            case AddCalibration():
+                self._registry.add_calibration(effect.calibration, effect.act)
+            case AddSet():
+                yield from self._add_set(effect)
+            case MoveSet():
+                self._move_set(effect)
+            case SendDesired():
+                record = self._registry.desired_set(effect.sensor)
+                if record is not None:
+                    yield Message(effect.address.desired(effect.sensor), record.envelope)
+            case PutAlarm():
+                yield from self._put_alarm(effect)
+            case SaveSnapshot():
+                self._registry.save_snapshot(effect.key, effect.content, effect.at_ns)
+            case Note():
+                self._metrics.notes.labels(effect.kind).inc()
+                self._log.debug("note", kind=effect.kind, sensor=effect.sensor, detail=effect.detail)
+            case _:
+                assert_never(effect)
+
+    def _add_set(self, effect: AddSet) -> Iterator[Message]:
+        made = effect.coefficients
+        published = effect.state is SetState.PUBLISHED
+        # What is not meant for an edge is not signed: a signature would make it acceptable.
+        envelope = seal(made, self._signer) if published else b""
+        try:
+            self._registry.add_set(made, envelope, effect.state, effect.act)
+        except Conflict as error:
+            self._log.warning("set_conflict", sensor=made.sensor, error=str(error))
+            self._jobs.appendleft(Forget(made.sensor, self._clock.now()))
+            self._revision = None
+            return
+        self._metrics.sets.labels(effect.state).inc()
+        self._log.info("set", sensor=made.sensor, id=made.id, state=effect.state, reason=effect.act.reason)
+        if published:
+            yield Message(effect.address.desired(made.sensor), envelope)
+
+    def _move_set(self, effect: MoveSet) -> None:
+        try:
+            present = self._registry.coefficient_set(effect.set_id).state
+        except NotFound:
+            self._metrics.notes.labels("unknown_set").inc()
+            return
+        again = effect.state is SetState.ACTIVE and present is SetState.SUPERSEDED
+        if present is not effect.state and (present not in _FINAL or again):
+            self._registry.set_state(effect.set_id, effect.state, effect.act)
+            self._log.info("set_moved", id=effect.set_id, state=effect.state, reason=effect.act.reason)
+
+    def _put_alarm(self, effect: PutAlarm) -> Iterator[Message]:
+        alarm = effect.alarm
+        if not effect.known:
+            self._registry.put_alarm(alarm, effect.act)
+            self._metrics.alarms.labels(alarm.kind, alarm.state).inc()
+            self._log.info("alarm", id=alarm.id, state=alarm.state, cause=alarm.cause)
+        yield Message(topics.alarm(effect.site, alarm.sensor, alarm.kind), alarm_contract.encode(alarm))
+
+    def connected(self) -> Event:
+        """Return the event of a new connection to the broker."""
+        return Connected(self._clock.now())
+
+    def tick(self) -> Event:
+        """Return the event of passing time."""
+        return Tick(self._clock.now())
+
+    def stopping(self) -> Event:
+        """Return the event of the program's end."""
+        return Stopping(self._clock.now())
