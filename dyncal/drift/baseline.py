@@ -1,0 +1,83 @@
+"""What a block says by itself, and the baseline that training blocks make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from dyncal.domain.samples import FloatArray
+
+
+class BlockEvidence(Protocol):
+    """What drift detection needs of a block (`dyncal.identification.records.BlockOutcome` has it)."""
+
+    @property
+    def to_ns(self) -> int:
+        """Last instant of the block [ns]."""
+
+    @property
+    def excited(self) -> bool:
+        """Whether the data say anything of the dynamics."""
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the block contradicts the model itself."""
+
+    @property
+    def theta(self) -> FloatArray:
+        """Point of linearisation, shape (p,)."""
+
+    @property
+    def score(self) -> FloatArray:
+        """Gradient of the block's log-likelihood there, shape (p,)."""
+
+    @property
+    def information(self) -> FloatArray:
+        """Its curvature, shape (p, p)."""
+
+
+def invert(matrix: FloatArray) -> FloatArray | None:
+    """Return the inverse of a positive definite matrix of mixed units, None where it has none worth the name."""
+    diagonal = np.diag(matrix)
+    if not bool(np.all(np.isfinite(matrix))) or bool(np.any(diagonal <= 0)):
+        return None
+    scale = 1 / np.sqrt(diagonal)
+    unit = matrix * np.outer(scale, scale)
+    values, vectors = np.linalg.eigh((unit + unit.T) / 2)
+    if values[0] < 1e-10:
+        return None
+    inverse: FloatArray = (vectors / values) @ vectors.T * np.outer(scale, scale)
+    return inverse
+
+
+def block_estimate(block: BlockEvidence) -> tuple[FloatArray, FloatArray] | None:
+    """Return θ̂_b = θ + I⁻¹s and its covariance I⁻¹, None where the block does not determine every parameter."""
+    cov = invert(block.information)
+    if cov is None or not bool(np.all(np.isfinite(block.score))):
+        return None
+    return block.theta + cov @ block.score, cov
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Baseline:
+    """Information-weighted mean of n training blocks: `information` ΣI (p, p) and `vector` ΣIθ̂ (p,)."""
+
+    information: FloatArray
+    vector: FloatArray
+    n: int
+
+    @classmethod
+    def empty(cls, p: int) -> Baseline:
+        """Return the baseline of no block."""
+        return cls(np.zeros((p, p)), np.zeros(p), 0)
+
+    def with_block(self, theta: FloatArray, information: FloatArray) -> Baseline:
+        """Return the baseline with one more block."""
+        return Baseline(self.information + information, self.vector + information @ theta, self.n + 1)
+
+    def mean(self) -> tuple[FloatArray, FloatArray] | None:
+        """Return θ̄ and its covariance; None where there is nothing yet."""
+        cov = invert(self.information) if self.n else None
+        return (cov @ self.vector, cov) if cov is not None else None
