@@ -1,4 +1,4 @@
-"""Structured logs: an event name and fields, as JSON or for people, on standard error."""
+"""Structured logs: an event name and fields, as JSON or for people, on standard error and nowhere else."""
 
 from __future__ import annotations
 
@@ -16,27 +16,61 @@ Logger = Any  # structlog's bound loggers are made to be duck-typed
 def configure(settings: LogSettings) -> None:
     """Set up structlog and the standard library's logging alike."""
     level = getattr(logging, settings.level.upper())
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    shared = _shared_processors()
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if settings.format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[*shared, *_after(settings.format), renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        logger_factory=_StandardError,
+        cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_after(settings.format),
+                renderer,
+            ],
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+        )
+    )
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
 
 
 def logger(name: str) -> Logger:
     """Return a logger that says who speaks."""
+    if not structlog.is_configured():  # used as a library: structlog by itself would write to standard output
+        structlog.configure(logger_factory=_StandardError, cache_logger_on_first_use=False)
     return structlog.get_logger(component=name)
+
+
+def _shared_processors() -> list[Any]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+
+
+def _after(form: str) -> list[Any]:
+    # ConsoleRenderer renders exceptions itself.
+    return [structlog.processors.format_exc_info] if form == "json" else []
+
+
+class _StandardError:
+    """Writes lines to the standard error of the moment, which tests and daemons replace."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def msg(self, message: str) -> None:
+        """Write one line."""
+        sys.stderr.write(message + "\n")
+        sys.stderr.flush()
+
+    log = debug = info = warn = warning = error = critical = exception = fatal = failure = msg

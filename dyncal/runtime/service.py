@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
+import threading
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from dyncal.domain.errors import DyncalError
 from dyncal.runtime.logging import logger
 
-DRAIN_S: Final = 4.5
+DRAIN_S: Final = 4.2
+LIMIT_S: Final = 4.8
+"""Longest from the signal to the end of the process, whatever a service does; 5 s are promised."""
+_CANCEL_S: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,10 @@ async def supervise(service: Service, stop: asyncio.Event, *, drain_s: float = D
     finally:
         for leftover in (task, waiter):
             leftover.cancel()
-        await asyncio.gather(task, waiter, return_exceptions=True)
+        _, stuck = await asyncio.wait({task, waiter}, timeout=_CANCEL_S)  # one that swallows the cancellation is left
+        for done in {task, waiter} - stuck:
+            if not done.cancelled():
+                done.exception()
 
 
 def _expected(task: asyncio.Task[None]) -> list[DyncalError]:
@@ -91,14 +100,33 @@ def _leaves(group: BaseExceptionGroup[DyncalError] | None) -> list[DyncalError]:
     return leaves
 
 
-def run_service(service: Service) -> int:
-    """Run `service` in an event loop of its own until SIGTERM or SIGINT; return the exit status."""
+def run_service(service: Service, *, limit_s: float = LIMIT_S) -> int:
+    """Run `service` in an event loop of its own until SIGTERM or SIGINT; return the exit status.
+
+    Ends the process with status 1 if the service, or a thread of it, is not out `limit_s` seconds after the signal, and
+    at once at a second signal.
+    """
 
     async def main() -> int:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+
+        def on_signal() -> None:
+            if stop.is_set():
+                _leave_at_once(service.name, "second signal")
+            stop.set()
+            guard = threading.Timer(limit_s, _leave_at_once, (service.name, f"not out {limit_s:g} s after the signal"))
+            guard.daemon = True
+            guard.start()
+
         for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, stop.set)
+            loop.add_signal_handler(signum, on_signal)
         return await supervise(service, stop)
 
     return asyncio.run(main())
+
+
+def _leave_at_once(name: str, why: str) -> None:
+    logger(name).error("killed_itself", why=why)
+    sys.stderr.flush()
+    os._exit(1)

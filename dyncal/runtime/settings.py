@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -20,8 +20,12 @@ from dyncal.domain.errors import InvalidData, InvalidSetting
 from dyncal.domain.sensors import check_name
 
 SECTIONS: Final = frozenset(
-    {"site", "data_dir", "log", "broker", "store", "registry", "signing", "edge", "ingest", "calibrate", "api"}
+    {"site", "data_dir", "log", "broker", "store", "registry", "signing"}
+    | {"edge", "ingest", "calibrate", "api", "embedded"}
 )
+
+ENV_PREFIX: Final = "DYNCAL_"
+ENV_DELIMITER: Final = "__"
 
 S = TypeVar("S", bound="ProgramSettings")
 
@@ -153,8 +157,8 @@ class ProgramSettings(BaseSettings):
     """What every program has. Each program adds its own section."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DYNCAL_",
-        env_nested_delimiter="__",
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter=ENV_DELIMITER,
         extra="forbid",
         frozen=True,
         use_attribute_docstrings=True,
@@ -191,18 +195,51 @@ def load(kind: type[S], file: Path | None = None) -> S:
     InvalidSetting
         With file, key, value and what was expected, one line for each fault.
     """
-    content = _read(file) if file is not None else {}
-    unknown = sorted(set(content) - SECTIONS)
-    if unknown:
-        raise InvalidSetting(
-            f"{file}: unknown section or key {', '.join(map(repr, unknown))}; known are {', '.join(sorted(SECTIONS))}"
-        )
+    content = read_file(file) if file is not None else {}
+    _check_variables()
     try:
         return kind(**{key: value for key, value in content.items() if key in kind.model_fields})
     except ValidationError as error:
         raise InvalidSetting(describe(error, file)) from error
     except ValueError as error:  # pydantic-settings: a nested variable in the environment that cannot be read
         raise InvalidSetting(f"environment: {error}") from error
+
+
+def read_file(file: Path) -> Mapping[str, Any]:
+    """Return the content of a settings file. Raises `InvalidSetting` if it is unreadable or has unknown sections."""
+    content = _read(file)
+    unknown = sorted(set(content) - SECTIONS)
+    if unknown:
+        raise InvalidSetting(
+            f"{file}: unknown section or key {', '.join(map(repr, unknown))}; known are {', '.join(sorted(SECTIONS))}"
+        )
+    return content
+
+
+def origin_of(path: Sequence[str], content: Mapping[str, Any]) -> str:
+    """Return where the setting at `path` comes from, given the content of the file.
+
+    One of ``"environment"``, ``"file"`` and ``"default"``.
+    """
+    given = {variable.upper() for variable in os.environ}
+    if any(ENV_PREFIX + ENV_DELIMITER.join(path[:n]).upper() in given for n in range(1, len(path) + 1)):
+        return "environment"
+    level: Any = content
+    for part in path:
+        if not isinstance(level, Mapping) or part not in level:
+            return "default"
+        level = level[part]
+    return "file"
+
+
+def _check_variables() -> None:
+    for variable in sorted(os.environ):
+        section, nested, _ = variable.removeprefix(ENV_PREFIX).partition(ENV_DELIMITER)
+        if variable.startswith(ENV_PREFIX) and nested and section.lower() not in SECTIONS:
+            raise InvalidSetting(
+                f"environment variable {variable}: unknown section {section.lower()!r}; "
+                f"known are {', '.join(sorted(SECTIONS))}"
+            )
 
 
 def read_secret(file: Path | None, value: SecretStr | None, key: str) -> str | None:
@@ -222,18 +259,20 @@ def describe(error: ValidationError, file: Path | None) -> str:
         key = ".".join(str(part) for part in fault["loc"])
         variable = _variable(fault["loc"])
         where = f"environment variable {variable}" if variable else (str(file) if file is not None else "settings")
-        given = "" if fault["type"] == "missing" or _secret(key) else f" = {_shown(fault['input'])}"
+        given = f" = {_shown(fault['input'])}" if _may_be_shown(fault["type"], key, fault["input"]) else ""
         lines.append(f"{where}: {key}{given}: {fault['msg']}")
     return "\n".join(lines)
 
 
 def _variable(loc: tuple[int | str, ...]) -> str | None:
-    name = "DYNCAL_" + "__".join(str(part).upper() for part in loc)
+    name = ENV_PREFIX + ENV_DELIMITER.join(str(part).upper() for part in loc)
     return next((variable for variable in os.environ if variable.upper() == name), None)
 
 
-def _secret(key: str) -> bool:
-    return any(word in key.lower() for word in ("password", "token", "secret"))
+def _may_be_shown(fault: str, key: str, value: Any) -> bool:
+    """Tell whether a faulty value may be printed: no secret, no misspelt secret, and no section that may hold one."""
+    secret = any(word in key.lower() for word in ("password", "token", "secret", "url"))
+    return not secret and fault not in ("missing", "extra_forbidden") and not isinstance(value, Mapping | list | tuple)
 
 
 def _shown(value: Any) -> str:

@@ -1,0 +1,129 @@
+"""Commands; each imports what it runs when it runs, so that an edge needs no services and `--help` is quick."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+import dyncal
+from dyncal.cli.programs import Program
+
+app = typer.Typer(
+    name="dyncal",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Dynamic calibration of industrial sensors while the plant runs, with uncertainty by the GUM.",
+)
+config_app = typer.Typer(no_args_is_help=True, help="Show the settings of a program, or their schema.")
+app.add_typer(config_app, name="config")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", envvar="DYNCAL_CONFIG", metavar="FILE", help="TOML file with the settings."),
+]
+ProgramArgument = Annotated[Program, typer.Argument(help="Which program.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+# Options of these commands belong to the modules that implement them.
+_PASS_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command()
+def run(program: ProgramArgument, config: ConfigOption = None) -> None:
+    """Run one program until SIGTERM. Exit status: 0 stopped as asked, 1 failed, 2 not configured rightly."""
+    from dyncal.cli.programs import builder, settings_class
+    from dyncal.runtime.program import run_program
+
+    try:
+        kind, build = settings_class(program), builder(program)
+    except ImportError as error:
+        raise _failed(_not_installed(program, error)) from error
+    raise typer.Exit(run_program(kind, build, config))
+
+
+@config_app.command("show")
+def config_show(program: ProgramArgument, config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """Print the settings in effect and where each comes from, secrets redacted; as TOML unless --json is given."""
+    from dyncal.cli.config import as_toml, effective
+    from dyncal.cli.programs import settings_class
+    from dyncal.domain.errors import InvalidSetting
+
+    try:
+        shown = effective(settings_class(program), config)
+    except InvalidSetting as error:
+        raise _failed(str(error), status=2) from error
+    print(json.dumps(shown.as_json(), indent=2) if as_json else as_toml(shown))
+
+
+@config_app.command("schema")
+def config_schema(program: ProgramArgument) -> None:
+    """Print the JSON Schema of the settings of a program."""
+    from dyncal.cli.programs import settings_class
+
+    print(json.dumps(settings_class(program).model_json_schema(), indent=2))
+
+
+@app.command()
+def doctor(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """Check what the programs need, and say what to do. Exit status 1 if anything fails."""
+    from dyncal.cli.doctor import examine, failed, report
+
+    findings = examine(config)
+    print(json.dumps([finding.as_json() for finding in findings], indent=2) if as_json else report(findings))
+    raise typer.Exit(1 if failed(findings) else 0)
+
+
+@app.command()
+def protocol(
+    directory: Annotated[Path, typer.Argument(help="Where the documents go.")] = Path("docs/protocol"),
+) -> None:
+    """Write the JSON Schema and the AsyncAPI document of the wire protocol."""
+    from dyncal.contracts.schema import write_documents
+
+    for path in write_documents(directory):
+        print(path)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(dyncal.__version__)
+
+
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def demo(context: typer.Context) -> None:
+    """Run everything on this machine with simulated sensors, and print the address of the live page."""
+    _pass_on("demo", context.args)
+
+
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def simulate(context: typer.Context) -> None:
+    """Run the simulated sensors alone: an OPC UA server and MQTT devices."""
+    _pass_on("simulate", context.args)
+
+
+def _pass_on(command: str, arguments: list[str]) -> None:
+    """Run the function `command` of `dyncal.cli.demo` as a command of its own with these arguments."""
+    try:
+        function = getattr(importlib.import_module("dyncal.cli.demo"), command)
+    except ImportError as error:
+        raise _failed(f"this command needs the extra 'demo': pip install 'dyncal[demo]' ({error})") from error
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    alone.command(command)(function)
+    alone(arguments, prog_name=f"dyncal {command}")
+
+
+def _not_installed(program: Program, error: ImportError) -> str:
+    extra = {Program.EDGE: "edge", Program.EMBEDDED: "demo"}.get(program, "services")
+    return f"dyncal run {program} needs the extra {extra!r}: pip install 'dyncal[{extra}]' ({error})"
+
+
+def _failed(message: str, status: int = 1) -> typer.Exit:
+    sys.stderr.write(message + "\n")
+    return typer.Exit(status)

@@ -1,0 +1,137 @@
+"""The published schema of the wire: JSON Schema of every message, and an AsyncAPI document of the topics.
+
+The documents are made from the very types that encode and decode, so they cannot say anything else; a test compares
+the committed files with what this module makes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from dyncal.contracts import alarms, coefficients, edges, samples, topics
+
+JSON_SCHEMA_FILE: Final = "messages.schema.json"
+ASYNCAPI_FILE: Final = "asyncapi.json"
+
+_JSON: Final = "application/json"
+_MSGPACK: Final = "application/msgpack"
+_NAME: Final = "1 to 128 of A-Z a-z 0-9 . _ -, beginning with a letter or digit"
+
+
+class _Channel(NamedTuple):
+    key: str
+    address: str
+    content_type: str
+    messages: tuple[type[msgspec.Struct], ...]
+    retained: bool
+    summary: str
+
+
+_CHANNELS: Final = (
+    _Channel("samples", "{site}/{edge}/samples/{sensor}", _MSGPACK, (samples.BlockMessage, samples.GapMessage), False,
+             "Records of one sensor, numbered without a hole; published again until they are committed."),
+    _Channel("status", "{site}/{edge}/status", _JSON, (edges.StatusMessage,), True,
+             "Birth of an edge with its sensors, and its last will."),
+    _Channel("events", "{site}/{edge}/events", _JSON, (edges.EventMessage,), False,
+             "Overflows, revised sampling, quarantined inputs, for the people who run the edge."),
+    _Channel("committed", "{site}/{edge}/committed", _JSON, (edges.CommittedMessage,), True,
+             "What the store has of each sensor; the edge may forget it."),
+    _Channel("desired", "{site}/{edge}/coefficients/{sensor}/desired", _JSON, (coefficients.Envelope,), True,
+             "The signed set that a sensor should run; the text in `set` is a SetMessage as canonical JSON."),
+    _Channel("reported", "{site}/{edge}/coefficients/{sensor}/reported", _JSON, (coefficients.ReportMessage,), True,
+             "What the edge did with a set."),
+    _Channel("alarms", "{site}/alarms/{sensor}/{kind}", _JSON, (alarms.AlarmMessage,), True,
+             "The state of an alarm, for third parties."),
+)  # fmt: skip
+
+_PARAMETERS: Final = {
+    "site": "Name of the site: " + _NAME,
+    "edge": "Name of the edge: " + _NAME,
+    "sensor": "Name of the sensor: " + _NAME,
+    "kind": "Kind of the alarm.",
+}
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of all messages, each under ``$defs``; bytes are base64 in JSON Schema's words.
+
+    In MessagePack they are plain binary: little-endian float64 or int64, one after the other.
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"dyncal wire protocol {topics.ROOT}",
+        "$defs": _definitions("#/$defs/{name}"),
+    }
+
+
+def asyncapi() -> dict[str, Any]:
+    """Return the AsyncAPI 3.0 document: topics, what they carry, how it is packed, and whether it is retained."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "dyncal wire protocol",
+            "version": f"{samples.VERSION}.0.0",
+            "description": "MQTT 3.1.1 or 5 at QoS 1. Edges publish samples; services commit them and send coefficients.",
+        },
+        "defaultContentType": _JSON,
+        "channels": {channel.key: _channel(channel) for channel in _CHANNELS},
+        "operations": {
+            f"send{channel.key.capitalize()}": {
+                "action": "send",
+                "channel": {"$ref": f"#/channels/{channel.key}"},
+                "summary": channel.summary,
+                "bindings": {"mqtt": {"qos": 1, "retain": channel.retained, "bindingVersion": "0.2.0"}},
+            }
+            for channel in _CHANNELS
+        },
+        "components": {
+            "messages": {
+                message.__name__: {
+                    "name": message.__name__,
+                    "contentType": channel.content_type,
+                    "payload": {"$ref": f"#/components/schemas/{message.__name__}"},
+                }
+                for channel in _CHANNELS
+                for message in channel.messages
+            },
+            "schemas": _definitions("#/components/schemas/{name}"),
+        },
+    }
+
+
+def documents() -> dict[str, str]:
+    """Return the published documents by file name, as text."""
+    return {
+        name: json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        for name, content in ((JSON_SCHEMA_FILE, json_schema()), (ASYNCAPI_FILE, asyncapi()))
+    }
+
+
+def write_documents(directory: Path) -> list[Path]:
+    """Write the documents below `directory` and return their paths."""
+    directory.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, text in documents().items():
+        (directory / name).write_text(text, encoding="utf-8")
+        paths.append(directory / name)
+    return paths
+
+
+def _definitions(template: str) -> dict[str, Any]:
+    kinds = [message for channel in _CHANNELS for message in channel.messages]
+    _, components = msgspec.json.schema_components([*kinds, coefficients.SetMessage], ref_template=template)
+    return dict(sorted(components.items()))
+
+
+def _channel(channel: _Channel) -> dict[str, Any]:
+    return {
+        "address": f"{topics.ROOT}/{channel.address}",
+        "messages": {m.__name__: {"$ref": f"#/components/messages/{m.__name__}"} for m in channel.messages},
+        "parameters": {
+            name: {"description": text} for name, text in _PARAMETERS.items() if f"{{{name}}}" in channel.address
+        },
+    }

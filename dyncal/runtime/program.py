@@ -1,0 +1,44 @@
+"""The way into a program: settings, logs, service, exit status; the same for ``dyncal run P`` and ``python -m P``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+from dyncal.domain.errors import DyncalError, InvalidSetting
+from dyncal.runtime import logging
+from dyncal.runtime.service import Service, run_service
+from dyncal.runtime.settings import ProgramSettings, load
+
+S = TypeVar("S", bound=ProgramSettings)
+
+EXIT_FAILED: Final = 1
+EXIT_MISCONFIGURED: Final = 2
+
+
+def run_program(kind: type[S], build: Callable[[S], Service], config: Path | None) -> int:
+    """Read the settings, run the service until it is told to stop, and return the exit status.
+
+    0 means stopped as asked, 1 failed, 2 not configured rightly; what went wrong is on standard error.
+    """
+    try:
+        settings = load(kind, config)
+        logging.configure(settings.log)
+        service = build(settings)
+    except InvalidSetting as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_MISCONFIGURED
+    except DyncalError as error:
+        sys.stderr.write(f"cannot start: {error}\n")
+        return EXIT_FAILED
+    return run_service(service)
+
+
+def main(kind: type[S], build: Callable[[S], Service], argv: Sequence[str] | None = None) -> int:
+    """Do as `run_program` with the arguments of a command line: ``[--config FILE]``."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the settings")
+    return run_program(kind, build, parser.parse_args(argv).config)
