@@ -20,6 +20,7 @@ from scipy import linalg
 
 from dyncal.correction import safety
 from dyncal.correction.folding import ComplexArray, Folding
+from dyncal.correction.sensitivities import refine
 from dyncal.correction.spectrum import MeasurandSpectrum, from_bandwidth
 from dyncal.domain.coefficients import CorrectionFilter, Parameters
 from dyncal.domain.errors import InvalidData
@@ -119,6 +120,7 @@ def design(
         problem.noise_variance *= 4.0
         fir = problem.solve(delay, taps)
     judge = Judge(model, parameters.values, folding, spectrum, noise_std)
+    sensitivities = judge.refined(sensitivities, fir)
     if wished is not spectrum:
         problem = Problem(model, parameters.values, folding, spectrum, noise_std, max_taps)
     return judge.of(fir, delay, sensitivities, dt_ns, problem.best(delay))
@@ -127,9 +129,7 @@ def design(
 def _folding(sensitivities: FloatArray, dt_s: float, corner: float, spectrum: MeasurandSpectrum) -> Folding:
     """Choose frequencies close enough for the narrowest feature, and far enough for what is folded back."""
     radius = safety.pole_radius(sensitivities[:, 3:5])
-    if not radius < 1:
-        raise InvalidData(f"the sensor's sensitivities have a pole at radius {radius:.9g}")
-    narrowest = min(corner, -math.log(radius) / dt_s if radius > 0 else math.inf)
+    narrowest = min(corner, -math.log(radius) / dt_s) if 0 < radius < 1 else corner
     points = 1 << math.ceil(math.log2(max(10 * math.pi / (dt_s * narrowest), 1.0)))
     points = min(max(points, _POINTS[0]), _POINTS[1])
     folds = math.ceil(4 * spectrum.corner_rad_s * dt_s / math.pi)
@@ -214,6 +214,7 @@ class Judge:
         self, model: SensorModel, theta: FloatArray, folding: Folding, spectrum: MeasurandSpectrum, noise_std: float
     ) -> None:
         self._folding = folding
+        self._model, self._theta = model, theta
         self._omega = folding.omega
         self._response = _response(model, theta, self._omega)
         self._weight = spectrum.at(self._omega) / (folding.points * folding.dt_s)
@@ -249,6 +250,15 @@ class Judge:
             rms_uncorrected_in_band=uncorrected,
             optimum_ratio=rms_error / optimum,
         )
+
+    def refined(self, sensitivities: FloatArray, fir: FloatArray) -> FloatArray:
+        """Return sensitivity biquads that hold for what these taps make of the signal."""
+        omega, digital = self._omega[0], self._folding.response(fir)
+        f_hz = omega / (2 * np.pi)
+        response = self._response[0]
+        exact = -self._model.jacobian(self._theta, f_hz) / response[:, None]
+        power = np.abs(digital) ** 2 * (self._weight[0] * np.abs(response) ** 2 + self._noise_std**2 / omega.size)
+        return refine(sensitivities, exact, omega * self._folding.dt_s, power)
 
     def _band(self, restored: ComplexArray) -> float:
         """Return the frequency [Hz] up to which the response is right to `_BAND_ERROR`, Nyquist at most."""
