@@ -1,0 +1,58 @@
+import { useEffect, useReducer, useState } from "preact/hooks";
+import { model } from "./model";
+
+/** Render again when the model changes. */
+export function useModel(): typeof model {
+  const [, again] = useReducer((n: number) => n + 1, 0);
+  useEffect(() => model.subscribe(() => again(undefined)), []);
+  return model;
+}
+
+/** The part of the address that says which page: what stands behind the `#`. */
+export function useRoute(): string {
+  const [route, setRoute] = useState(() => location.hash.slice(1) || "/");
+  useEffect(() => {
+    const follow = () => setRoute(location.hash.slice(1) || "/");
+    addEventListener("hashchange", follow);
+    return () => removeEventListener("hashchange", follow);
+  }, []);
+  return route;
+}
+
+export function go(route: string): void {
+  location.hash = route;
+}
+
+/** The answer to a request, asked again when `keys` change. */
+export function useAnswer<T>(ask: () => Promise<T>, keys: readonly unknown[]): { answer: T | null; error: Error | null } {
+  const [state, setState] = useState<{ answer: T | null; error: Error | null }>({ answer: null, error: null });
+  useEffect(() => {
+    let current = true;
+    ask()
+      .then((answer) => current && setState({ answer, error: null }))
+      .catch((error: Error) => current && setState((before) => ({ ...before, error })));
+    return () => {
+      current = false;
+    };
+  }, keys);
+  return state;
+}
+
+export type Theme = "dark" | "light";
+
+/** The theme: as chosen before, otherwise as the system says. */
+export function useTheme(): [Theme, () => void] {
+  const [theme, setTheme] = useState<Theme>(() => {
+    const asked = new URLSearchParams(location.search).get("theme") ?? localStorage.getItem("dyncal.theme");
+    if (asked === "dark" || asked === "light") return asked;
+    return matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
+  });
+  document.documentElement.dataset["theme"] = theme;
+  const toggle = () =>
+    setTheme((before) => {
+      const next = before === "dark" ? "light" : "dark";
+      localStorage.setItem("dyncal.theme", next);
+      return next;
+    });
+  return [theme, toggle];
+}

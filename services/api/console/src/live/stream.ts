@@ -1,0 +1,65 @@
+import { EVENTS, type FromStream, NOTICES } from "./protocol";
+
+const SILENCE_MS = 12_000;
+const RETRY_MS = 1_000;
+
+/**
+ * One EventSource that never gives up and goes on where it was: by `last_event_id`, since a new EventSource cannot set
+ * the header. The server says `reset` where it cannot go on without a hole.
+ */
+export class LiveStream {
+  private source: EventSource | null = null;
+  private lastId = "";
+  private trend: string[] = [];
+  private retry: ReturnType<typeof setTimeout> | undefined;
+  connected = false;
+  lastHeard = Date.now();
+
+  constructor(private readonly emit: (message: FromStream) => void) {
+    setInterval(() => this.watch(), 1000);
+  }
+
+  want(trend: string[]): void {
+    const wanted = [...new Set(trend)].sort();
+    if (this.source && wanted.join() === this.trend.join()) return;
+    this.trend = wanted;
+    this.open();
+  }
+
+  private open(): void {
+    clearTimeout(this.retry);
+    this.source?.close();
+    const query = new URLSearchParams({ events: EVENTS.join(","), trend: this.trend.join(",") });
+    if (this.lastId) query.set("last_event_id", this.lastId);
+    const source = new EventSource(`/v1/stream?${query}`);
+    this.source = source;
+    for (const name of [...EVENTS, ...NOTICES]) {
+      source.addEventListener(name, (event) => this.take(name, event as MessageEvent<string>));
+    }
+    source.onerror = () => {
+      if (source !== this.source) return;
+      source.close();
+      this.status(false);
+      this.retry = setTimeout(() => this.open(), RETRY_MS);
+    };
+  }
+
+  private take(name: string, event: MessageEvent<string>): void {
+    this.lastHeard = Date.now();
+    if (event.lastEventId) this.lastId = event.lastEventId;
+    if (!this.connected) this.status(true);
+    this.emit({ kind: "event", name, data: JSON.parse(event.data) });
+  }
+
+  private watch(): void {
+    if (this.connected && Date.now() - this.lastHeard > SILENCE_MS) {
+      this.status(false);
+      this.open();
+    }
+  }
+
+  private status(connected: boolean): void {
+    this.connected = connected;
+    this.emit({ kind: "status", connected, lastHeard: this.lastHeard });
+  }
+}

@@ -1,0 +1,51 @@
+import type { Sensor } from "../api";
+import { age, withU } from "../format";
+import { model } from "../model";
+import { text } from "../text";
+
+export interface Reading {
+  value: number | null;
+  u: number | null;
+  ageS: number | null;
+  live: boolean;
+  corrected: boolean;
+}
+
+/** The value to show: the corrected one where there is one that is as fresh as the correction allows. */
+export function reading(sensor: Sensor): Reading {
+  const latest = sensor.latest;
+  if (!latest) return { value: null, u: null, ageS: null, live: false, corrected: false };
+  const now = model.now();
+  const rawAge = latest.t_ns === null ? null : (now - latest.t_ns / 1e6) / 1000;
+  const age = latest.corrected_t_ns === null ? null : (now - latest.corrected_t_ns / 1e6) / 1000;
+  const limit = sensor.stale_after_s;
+  const corrected =
+    latest.corrected !== null && age !== null && rawAge !== null && age - rawAge <= limit + (sensor.active_set?.latency_s ?? 0);
+  const shown = corrected ? age : rawAge;
+  return {
+    value: corrected ? latest.corrected : latest.raw,
+    u: corrected ? latest.u : null,
+    ageS: shown,
+    live: model.connected && rawAge !== null && rawAge <= limit,
+    corrected,
+  };
+}
+
+export function Value({ value, u, live, class: extra = "" }: { value: number | null; u: number | null; live: boolean; class?: string }) {
+  const pair = withU(value, u);
+  return (
+    <span class={`value ${live ? "" : "dead"} ${extra}`}>
+      <span class="number">{pair.value}</span>
+      {pair.expanded && <span class="expanded"> ± {pair.expanded}</span>}
+    </span>
+  );
+}
+
+export function Age({ seconds, live }: { seconds: number | null; live: boolean }) {
+  return (
+    <span class={live ? "age" : "age dead"}>
+      {age(seconds)}
+      {!live && seconds !== null && <span class="stale-mark">{text.stale}</span>}
+    </span>
+  );
+}

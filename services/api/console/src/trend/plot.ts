@@ -1,0 +1,96 @@
+import uPlot from "uplot";
+import { clock, instant, plain } from "../format";
+import { causeText, text } from "../text";
+import type { TrendData } from "./data";
+
+function colour(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+function times(u: uPlot, splits: number[]): string[] {
+  const [min = 0, max = 0] = [u.scales["x"]?.min, u.scales["x"]?.max];
+  return splits.map((t) => clock(t * 1000, max - min < 4));
+}
+
+/** Shade intervals behind the curves: where there is no data, and where the source calls it bad. */
+function shades(u: uPlot, data: TrendData): void {
+  const { ctx, bbox } = u;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  const ratio = uPlot.pxRatio;
+  const paint = (from: number, to: number, fill: string, words: string) => {
+    const left = u.valToPos(from, "x", true);
+    const width = Math.max(u.valToPos(to, "x", true) - left, 2 * ratio);
+    ctx.fillStyle = fill;
+    ctx.fillRect(left, bbox.top, width, bbox.height);
+    if (words && width > 70 * ratio) {
+      ctx.fillStyle = colour("muted");
+      ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+      ctx.textAlign = "center";
+      ctx.fillText(words, left + width / 2, bbox.top + 16 * ratio);
+    }
+  };
+  for (const gap of data.gaps) paint(gap.from, gap.to, colour("gap"), `${text.sensor.gap}: ${causeText[gap.cause] ?? gap.cause}`);
+  for (const bad of data.bad) paint(bad.from, bad.to, colour("bad"), text.sensor.bad);
+  ctx.restore();
+}
+
+/** Mark where another coefficient set took over. */
+function switches(u: uPlot, data: TrendData): void {
+  const { ctx, bbox } = u;
+  const ratio = uPlot.pxRatio;
+  ctx.save();
+  ctx.strokeStyle = colour("switch");
+  ctx.fillStyle = colour("switch");
+  ctx.lineWidth = ratio;
+  ctx.setLineDash([3 * ratio, 3 * ratio]);
+  ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+  ctx.textAlign = "left";
+  for (const mark of data.switches()) {
+    const x = u.valToPos(mark.t, "x", true);
+    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.fillText(`${text.sensor.set} ${mark.label}`, x + 5 * ratio, bbox.top + bbox.height - 7 * ratio);
+  }
+  ctx.restore();
+}
+
+export function plot(element: HTMLElement, data: TrendData, unit: string, onZoom: () => void): uPlot {
+  const grid = { stroke: colour("grid"), width: 1 };
+  const axis = { stroke: colour("muted"), grid, ticks: { ...grid, size: 4 }, font: "12px system-ui, sans-serif" };
+  const shown = (_: uPlot, value: number | null) => (value === null || value === undefined ? text.nothing : `${plain(value, 6)} ${unit}`);
+  return new uPlot(
+    {
+      width: element.clientWidth,
+      height: element.clientHeight - 34,
+      ms: 1,
+      cursor: { drag: { x: true, y: false }, points: { size: 6 } },
+      legend: { live: true },
+      scales: { x: { time: true } },
+      axes: [
+        { ...axis, values: times, space: 90 },
+        { ...axis, size: 64, label: unit, labelSize: 18, labelFont: "12px system-ui, sans-serif", values: (_, splits) => splits.map((v) => plain(v, 5)) },
+      ],
+      series: [
+        { label: "", value: (_, t) => (t === null || t === undefined ? text.nothing : instant(t * 1000)) },
+        { label: text.sensor.raw, stroke: colour("raw"), width: 1.25, points: { show: false }, value: shown },
+        { label: text.sensor.corrected, stroke: colour("corrected"), width: 1.75, points: { show: false }, value: shown },
+        { label: `+2u`, stroke: colour("band-edge"), width: 0.5, points: { show: false }, value: shown },
+        { label: `\u22122u`, stroke: colour("band-edge"), width: 0.5, points: { show: false }, value: shown },
+      ],
+      bands: [{ series: [3, 4], fill: colour("band") }],
+      hooks: {
+        drawClear: [(u) => shades(u, data)],
+        draw: [(u) => switches(u, data)],
+        setSelect: [(u) => u.select.width > 0 && onZoom()],
+      },
+    },
+    data.aligned(Number.POSITIVE_INFINITY),
+    element,
+  );
+}

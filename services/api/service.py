@@ -1,0 +1,171 @@
+"""The API service: the HTTP interface, the console, and what keeps them current."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Final, TypeVar
+
+from dyncal.adapters.mqtt import open_bus
+from dyncal.adapters.registry import open_registry
+from dyncal.adapters.stores import open_store
+from dyncal.domain.errors import DyncalError, Unavailable
+from dyncal.ports.clock import Clock
+from dyncal.ports.message_bus import MessageBus
+from dyncal.ports.registry import Registry
+from dyncal.ports.sample_store import SampleStore
+from dyncal.runtime.clocks import SystemClock
+from dyncal.runtime.logging import logger
+from dyncal.runtime.service import Health
+from services.api.app import create_app
+from services.api.consumer import BusConsumer
+from services.api.deps import Deps
+from services.api.frames import now_body
+from services.api.server import HttpServer, bind
+from services.api.settings import ApiSettings
+
+CHECK_S: Final = 5.0
+RETRY_S: Final = 2.0
+
+T = TypeVar("T")
+
+log = logger("api")
+
+
+class ApiService:
+    """Serves until told to stop. Opens what it needs when it runs, and waits for what is not there yet."""
+
+    def __init__(
+        self,
+        settings: ApiSettings,
+        clock: Clock,
+        *,
+        registry: Callable[[], Registry],
+        store: Callable[[], SampleStore],
+        bus: Callable[[], AbstractAsyncContextManager[MessageBus]],
+    ) -> None:
+        self._settings, self._clock = settings, clock
+        self._open_registry, self._open_store, self._open_bus = registry, store, bus
+        self._deps: Deps | None = None
+        self._waiting_for = "nothing yet"
+        self.listening = asyncio.Event()
+        self.address = ""
+
+    @property
+    def name(self) -> str:
+        """Name for logs and metrics."""
+        return "api"
+
+    def health(self) -> Health:
+        """Tell how it stands."""
+        if self._deps is None:
+            return Health(ready=False, parts={"start": f"waiting for {self._waiting_for}"})
+        return Health(self._deps.parts.ready and self.listening.is_set(), dict(self._deps.parts.faults))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop`. Raises `InvalidSetting` if the address cannot be listened on."""
+        listener = bind(self._settings.api)
+        async with AsyncExitStack() as stack:
+            stack.callback(listener.close)
+            registry = await self._opened("registry", self._open_registry, stop)
+            store = await self._opened("store", self._open_store, stop)
+            if registry is not None:
+                stack.callback(registry.close)
+            if store is not None:
+                stack.callback(store.close)
+            if registry is None or store is None:
+                return
+            deps = self._deps = Deps.make(registry, store, self._clock, self._settings.api)
+            deps.parts.faults.update(registry="", store="", bus="not connected yet")
+            server = HttpServer(create_app(deps))
+            async with asyncio.TaskGroup() as group:
+                workers = [
+                    group.create_task(self._frames(deps), name="api-frames"),
+                    group.create_task(self._watch(deps), name="api-watch"),
+                    group.create_task(self._check(deps), name="api-check"),
+                    group.create_task(self._consume(deps), name="api-bus"),
+                ]
+                host, port = listener.getsockname()[:2]
+                self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+                serving = group.create_task(server.serve(sockets=[listener]), name="api-http")
+                self.listening.set()
+                log.info("listening", address=self.address)
+                await stop.wait()
+                # Streams first: uvicorn waits for open answers, and a stream never ends by itself.
+                deps.hub.close()
+                deps.watcher.close()
+                server.stop()
+                await asyncio.wait({serving})
+                for worker in workers:
+                    worker.cancel()
+
+    async def _opened(self, what: str, opener: Callable[[], T], stop: asyncio.Event) -> T | None:
+        """Return what `opener` opens, tried again while it is unavailable; None if told to stop meanwhile."""
+        self._waiting_for = what
+        while not stop.is_set():
+            try:
+                return await asyncio.to_thread(opener)
+            except Unavailable as error:
+                log.warning("waiting", part=what, error=str(error))
+                try:
+                    async with asyncio.timeout(error.retry_after_s or RETRY_S):
+                        await stop.wait()
+                except TimeoutError:
+                    continue
+        return None
+
+    async def _frames(self, deps: Deps) -> None:
+        interval_s = self._settings.api.frame_interval_s
+        while True:
+            deps.hub.flush()
+            await asyncio.sleep(interval_s)
+
+    async def _watch(self, deps: Deps) -> None:
+        """Ask the registry for changes, wake long-polls, and tell the console."""
+        while True:
+            try:
+                revision = await asyncio.to_thread(deps.watcher.look)
+            except DyncalError as error:
+                deps.watcher.running = False
+                deps.parts.faults["registry"] = str(error)
+            else:
+                deps.parts.faults["registry"] = ""
+                deps.watcher.running = True
+                if deps.watcher.see(revision):
+                    deps.hub.announce("registry", now_body(self._clock.now(), **revision._asdict()))
+            await asyncio.sleep(self._settings.api.watch_interval_s)
+
+    async def _check(self, deps: Deps) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(deps.store.check)
+            except DyncalError as error:
+                deps.parts.faults["store"] = str(error)
+            else:
+                deps.parts.faults["store"] = ""
+            await asyncio.sleep(CHECK_S)
+
+    async def _consume(self, deps: Deps) -> None:
+        consumer = BusConsumer(deps)
+        async with self._open_bus() as bus, asyncio.TaskGroup() as group:
+            group.create_task(self._follow(deps, bus), name="api-bus-state")
+            await bus.wait_connected()
+            await consumer.run(bus)
+
+    async def _follow(self, deps: Deps, bus: MessageBus) -> None:
+        while True:
+            deps.parts.faults["bus"] = "" if bus.connected else "the broker does not answer"
+            await asyncio.sleep(1.0)
+
+
+def build(settings: ApiSettings, clock: Clock | None = None) -> ApiService:
+    """Return the service as the settings say."""
+    return ApiService(
+        settings,
+        clock or SystemClock(),
+        registry=lambda: open_registry(settings.registry, settings.data_dir),
+        store=lambda: open_store(settings.store, settings.data_dir),
+        # A clean session: what passed while the service was away is in the store, and states are retained.
+        bus=lambda: open_bus(settings.broker, f"dyncal-api-{settings.site}", clean=True),
+    )
