@@ -68,13 +68,13 @@ class Adjustment:
             return []
         try:
             coefficients = examine(self._kept.current.encode(), self._sensor, self._policy)
+            self._start(coefficients)
         except RejectedSet as error:
             self._kept = Kept(highest=self._kept.highest, reverted=self._kept.reverted)
             return [
                 Notice(Kind.SET_REJECTED, now, self._sensor.id, f"the set on disk: {error}"),
                 Keep(self._sensor.id, encode_kept(self._kept)),
             ]
-        self._start(coefficients)
         return self._told(coefficients, Outcome.APPLIED, reason, now)
 
     def desire(self, envelope: bytes, now: InstantNs) -> list[Effect]:
@@ -101,8 +101,11 @@ class Adjustment:
         if waiting is None or waiting.coefficients.valid_from_ns > now:
             return []
         self._waiting = None
+        try:
+            self._start(waiting.coefficients)
+        except RejectedSet as error:
+            return self._told(waiting.coefficients, Outcome.REJECTED, str(error), now)
         self._kept = self._kept.applied(waiting.envelope, waiting.coefficients.sequence)
-        self._start(waiting.coefficients)
         return [
             Keep(self._sensor.id, encode_kept(self._kept)),
             *self._told(waiting.coefficients, Outcome.APPLIED, "", now),
@@ -132,10 +135,14 @@ class Adjustment:
             self._start(self._running.coefficients)
 
     def _start(self, coefficients: CoefficientSet) -> None:
-        corrector = StreamingCorrector(coefficients)
-        t_ns, raw, codes = self._history.newest(corrector.history_length)
-        if t_ns.size:
-            corrector.prime(t_ns, raw, codes)
+        """Run a set from the next sample on, primed with the newest ones. Raises `RejectedSet` if it cannot run."""
+        try:
+            corrector = StreamingCorrector(coefficients)
+            t_ns, raw, codes = self._history.newest(corrector.history_length)
+            if t_ns.size:
+                corrector.prime(t_ns, raw, codes)
+        except (InvalidData, FloatingPointError) as error:
+            raise RejectedSet("corrector", str(error)) from error
         self._running = _Running(coefficients, corrector, ResidualMonitor(coefficients))
 
     def _revert(self, why: str, now: InstantNs) -> list[Effect]:

@@ -77,8 +77,9 @@ class AgentEngine:
                 return self._streams[event.sensor].take(event)
             case Tick(now):
                 return [effect for stream in self._streams.values() for effect in stream.tick(now)]
-            case Drain(now):
-                return [effect for stream in self._streams.values() for effect in stream.cut(now)]
+            case Drain(now, sensors):
+                chosen = self._streams if sensors is None else sensors
+                return [effect for sensor in chosen for effect in self._streams[sensor].cut(now)]
             case SourceLost():
                 for sensor in event.sensors:
                     self._streams[sensor].lost(event.cause)

@@ -82,9 +82,10 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """The program is about to end: cut whatever is pending."""
+    """Cut whatever is pending, of all sensors or of some: at the end, or where a source waits for its receipts."""
 
     now_ns: InstantNs
+    sensors: tuple[SensorId, ...] | None = None
 
 
 Event = SamplesRead | SourceLost | DesiredSet | Committed | Tick | Drain

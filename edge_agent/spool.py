@@ -277,6 +277,13 @@ class Spool:
             self._dirty = False
             os.fsync(self._fd)
 
+    def unsynced(self) -> int | None:
+        """Return a descriptor for the caller to force to the disk and close, or None if nothing was written since."""
+        if not self._dirty or self._fd is None:
+            return None
+        self._dirty = False
+        return os.dup(self._fd)
+
     # The cap
 
     def _make_room(self, written: list[tuple[Entry, Position]]) -> None:

@@ -1,0 +1,119 @@
+"""From settings to what the engine and the birth message say of the sensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from dyncal.contracts.edges import PairingMessage, SensorMessage
+from dyncal.correction.safety import SafetyLimits
+from dyncal.domain.errors import InvalidData, InvalidSetting
+from dyncal.domain.sensors import Pairing, Sensor, SensorId, edge_id, site_id
+from dyncal.domain.time import DurationNs, duration
+from dyncal.ports.signing import Verifier
+from edge_agent.acceptance import Policy
+from edge_agent.events import AgentLimits, StreamConfig
+from edge_agent.settings import EdgeSettings
+from edge_agent.source_settings import SensorSettings
+from edge_agent.spool import SpoolLimits
+
+_GAP_INTERVALS: Final = 2.5
+_SILENT_INTERVALS: Final = 20
+_SILENT_S: Final = 5.0
+
+
+def stream_configs(settings: EdgeSettings) -> list[StreamConfig]:
+    """Return the sensors. Raises `InvalidSetting` if one contradicts itself."""
+    try:
+        return [_config(sensor, settings) for sensor in settings.edge.all_sensors()]
+    except InvalidData as error:
+        raise InvalidSetting(f"edge: {error}") from error
+
+
+def _config(sensor: SensorSettings, settings: EdgeSettings) -> StreamConfig:
+    dt_ns = DurationNs(max(1, duration(sensor.dt_s)))
+    gap_s, silent_s = sensor.gap_after_s, sensor.silent_after_s
+    return StreamConfig(
+        sensor=Sensor(
+            SensorId(sensor.sensor),
+            site_id(settings.site),
+            edge_id(settings.edge.name),
+            sensor.unit,
+            dt_ns,
+            sensor.label,
+        ),
+        gap_after_ns=duration(gap_s if gap_s is not None else _GAP_INTERVALS * sensor.dt_s),
+        silent_after_ns=duration(silent_s if silent_s is not None else max(_SILENT_S, _SILENT_INTERVALS * sensor.dt_s)),
+        u_t_ns=duration(sensor.u_t_s),
+        pairing=_pairing(sensor),
+    )
+
+
+def _pairing(sensor: SensorSettings) -> Pairing | None:
+    if sensor.reference is None or sensor.model is None:
+        return None
+    return Pairing(
+        SensorId(sensor.sensor),
+        SensorId(sensor.reference),
+        sensor.model,
+        u_reference=sensor.u_reference,
+        u_reference_gain=sensor.u_reference_gain,
+        u_clock_s=sensor.u_clock_s,
+        band_hz=sensor.band_hz,
+        max_latency_s=sensor.max_latency_s,
+        tolerance=dict(sensor.tolerance),
+    )
+
+
+def sensor_messages(configs: Iterable[StreamConfig]) -> list[SensorMessage]:
+    """Return the sensors as the birth message has them."""
+    return [
+        SensorMessage(
+            config.sensor.id,
+            config.sensor.unit,
+            config.sensor.dt_ns,
+            config.sensor.label,
+            None if config.pairing is None else _pairing_message(config.pairing),
+        )
+        for config in configs
+    ]
+
+
+def _pairing_message(pairing: Pairing) -> PairingMessage:
+    return PairingMessage(
+        pairing.reference,
+        pairing.model.value,
+        pairing.u_reference,
+        pairing.u_reference_gain,
+        pairing.u_clock_s,
+        pairing.band_hz,
+        pairing.max_latency_s,
+        pairing.tolerance,
+    )
+
+
+def agent_limits(settings: EdgeSettings) -> AgentLimits:
+    """Return the engine's limits."""
+    edge = settings.edge
+    return AgentLimits(
+        flush_ns=duration(edge.flush_s),
+        block_samples=edge.block_samples,
+        max_skew_ns=duration(edge.max_skew_s),
+        history_samples=edge.correction.history_samples,
+    )
+
+
+def spool_limits(settings: EdgeSettings) -> SpoolLimits:
+    """Return the spool's limits."""
+    spool = settings.edge.spool
+    return SpoolLimits(spool.max_bytes, spool.segment_bytes, spool.policy)
+
+
+def policy(settings: EdgeSettings, verifier: Verifier) -> Policy:
+    """Return what is asked of coefficient sets."""
+    correction = settings.edge.correction
+    return Policy(
+        verifier if correction.require_signature else None,
+        SafetyLimits(max_pole_radius=correction.max_pole_radius, max_noise_gain=correction.max_noise_gain),
+        duration(correction.max_latency_s),
+    )

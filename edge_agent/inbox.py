@@ -1,0 +1,48 @@
+"""What the edge is told over the bus: watermarks and desired sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from dyncal.contracts import codec
+from dyncal.contracts.edges import VERSION, CommittedMessage
+from dyncal.contracts.topics import EdgeAddress, parse
+from dyncal.domain.errors import MalformedMessage
+from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import InstantNs
+from edge_agent.events import Committed, DesiredSet, Event, Kind, Notice
+
+
+def filters(address: EdgeAddress, sensors: Iterable[SensorId]) -> list[str]:
+    """Return the topics to subscribe to."""
+    return [address.committed, *(address.desired(sensor) for sensor in sensors)]
+
+
+def read(
+    topic: str, payload: bytes, address: EdgeAddress, now: InstantNs, note: Callable[[Notice], None]
+) -> list[Event]:
+    """Return the events in a message; what cannot be read is noted and left alone."""
+    try:
+        return _read(topic, payload, address, now)
+    except MalformedMessage as error:
+        note(Notice(Kind.INPUT_QUARANTINED, now, None, f"{topic[:200]}: {error}"))
+        return []
+
+
+def _read(topic: str, payload: bytes, address: EdgeAddress, now: InstantNs) -> list[Event]:
+    parsed = parse(topic)
+    if parsed.address != address:
+        raise MalformedMessage("not for this edge")
+    if parsed.kind == "desired" and parsed.sensor is not None:
+        if not payload:  # the retained message was cleared; a set in use is not taken back by an unsigned word
+            return []
+        return [DesiredSet(parsed.sensor, payload, now)]
+    if parsed.kind != "committed":
+        raise MalformedMessage(f"nothing to do for a message of kind {parsed.kind}")
+    if not payload:
+        return []
+    message = codec.from_json(payload, CommittedMessage)
+    if message.v != VERSION:
+        raise MalformedMessage(f"watermarks of version {message.v}; this program reads {VERSION}")
+    upto = {SensorId(sensor): sequence for sensor, sequence in message.upto.items() if -1 <= sequence < 1 << 62}
+    return [Committed(message.epoch, upto, now)]

@@ -1,0 +1,144 @@
+"""The monitored items of one subscription: made in batches, each on its own merits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from asyncua import Client, ua
+
+from dyncal.domain.sensors import SensorId
+from edge_agent.source_settings import NodeSettings, OpcuaSettings
+
+_BATCH: Final = 500
+_MIN_QUEUE: Final = 10
+_NO_FILTER: Final = (
+    ua.StatusCodes.BadMonitoredItemFilterUnsupported,
+    ua.StatusCodes.BadFilterNotAllowed,
+    ua.StatusCodes.BadMonitoredItemFilterInvalid,
+)
+
+
+class ItemFailed(NamedTuple):
+    """A node that the server does not let us read now."""
+
+    sensor: SensorId
+    node: str
+    reason: str
+
+
+class Revision(NamedTuple):
+    """A node that the server reads in another way than asked."""
+
+    sensor: SensorId
+    detail: str
+
+
+def queue_size(node: NodeSettings, publishing_s: float) -> int:
+    """Return the queue to ask for: what comes in ten publishing intervals."""
+    if node.queue_size is not None:
+        return node.queue_size
+    per_interval = 1.0 if node.array else publishing_s / node.dt_s
+    return max(_MIN_QUEUE, math.ceil(10 * per_interval))
+
+
+class MonitoredItems:
+    """Makes the items of a subscription, and knows which node a client handle is."""
+
+    def __init__(self, client: Client, subscription: int, settings: OpcuaSettings) -> None:
+        self._client = client
+        self._subscription = subscription
+        self._settings = settings
+        self._next_handle = 1
+        self.by_handle: dict[int, NodeSettings] = {}
+        self.failed: list[ItemFailed] = []
+        self._missing: list[NodeSettings] = list(settings.nodes)
+
+    async def create_missing(self) -> tuple[list[ItemFailed], list[Revision]]:
+        """Make the items that are not there yet; return what failed and what was revised."""
+        self.failed = []
+        revisions: list[Revision] = []
+        wanted, self._missing = self._missing, []
+        for start in range(0, len(wanted), _BATCH):
+            batch = await self._resolved(wanted[start : start + _BATCH])
+            refused = await self._create(batch, revisions, filtered=True)
+            if refused:  # servers that know no trigger on the timestamp
+                await self._create(refused, revisions, filtered=False)
+        return self.failed, revisions
+
+    async def _resolved(self, nodes: Iterable[NodeSettings]) -> list[tuple[NodeSettings, Any]]:
+        resolved = []
+        for node in nodes:
+            try:
+                resolved.append((node, await self._node_id(node.node)))
+            except (ua.UaError, ValueError) as error:
+                self._fail(node, f"{type(error).__name__}: {error}")
+        return resolved
+
+    async def _node_id(self, text: str) -> Any:
+        if not text.startswith("/"):
+            return ua.NodeId.from_string(text)
+        names = [name if ":" in name else f"0:{name}" for name in text.strip("/").split("/")]
+        if names[:1] == ["0:Root"]:
+            names = names[1:]
+        node = await self._client.nodes.root.get_child(names)
+        return node.nodeid
+
+    async def _create(
+        self, batch: list[tuple[NodeSettings, Any]], revisions: list[Revision], *, filtered: bool
+    ) -> list[tuple[NodeSettings, Any]]:
+        """Make items; return those that were refused for their filter."""
+        if not batch:
+            return []
+        requests = [self._request(node, node_id, filtered=filtered) for node, node_id in batch]
+        for request, (node, _) in zip(requests, batch, strict=True):  # values may come before the answer
+            self.by_handle[request.RequestedParameters.ClientHandle] = node
+        results = await self._client.uaclient.session.create_monitored_items(
+            ua.CreateMonitoredItemsParameters(
+                SubscriptionId=self._subscription,
+                TimestampsToReturn=ua.TimestampsToReturn.Both,
+                ItemsToCreate=requests,
+            )
+        )
+        without_filter: list[tuple[NodeSettings, Any]] = []
+        for request, result, (node, node_id) in zip(requests, results, batch, strict=True):
+            if result.StatusCode.is_good():
+                revisions += _revised(node, request.RequestedParameters, result)
+                continue
+            del self.by_handle[request.RequestedParameters.ClientHandle]
+            if filtered and result.StatusCode.value in _NO_FILTER:
+                without_filter.append((node, node_id))
+            else:
+                self._fail(node, result.StatusCode.name)
+        return without_filter
+
+    def _request(self, node: NodeSettings, node_id: Any, *, filtered: bool) -> Any:
+        handle, self._next_handle = self._next_handle, self._next_handle + 1
+        sampling_s = node.sampling_s if node.sampling_s is not None else (0.0 if node.array else node.dt_s)
+        parameters = ua.MonitoringParameters(
+            ClientHandle=handle,
+            SamplingInterval=sampling_s * 1e3,
+            QueueSize=queue_size(node, self._settings.publishing_s),
+            DiscardOldest=True,
+        )
+        if filtered:  # a value that stays the same is a sample too
+            parameters.Filter = ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValueTimestamp)
+        return ua.MonitoredItemCreateRequest(
+            ItemToMonitor=ua.ReadValueId(NodeId=node_id, AttributeId=ua.AttributeIds.Value),
+            MonitoringMode=ua.MonitoringMode.Reporting,
+            RequestedParameters=parameters,
+        )
+
+    def _fail(self, node: NodeSettings, reason: str) -> None:
+        self._missing.append(node)
+        self.failed.append(ItemFailed(SensorId(node.sensor), node.node, reason))
+
+
+def _revised(node: NodeSettings, asked: Any, result: Any) -> Iterable[Revision]:
+    if asked.SamplingInterval > 0 and result.RevisedSamplingInterval > asked.SamplingInterval * 1.001:
+        detail = f"sampling interval {result.RevisedSamplingInterval:g} ms, asked for {asked.SamplingInterval:g} ms"
+        yield Revision(SensorId(node.sensor), detail)
+    if result.RevisedQueueSize < asked.QueueSize:
+        detail = f"queue of {result.RevisedQueueSize}, asked for {asked.QueueSize}"
+        yield Revision(SensorId(node.sensor), detail)

@@ -1,0 +1,170 @@
+"""Reads devices on MQTT: a persistent session at QoS 1, acknowledged when the samples are in the spool."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from dyncal.domain.errors import BusUnavailable, MalformedMessage
+from dyncal.domain.samples import GapCause
+from dyncal.domain.sensors import Sensor, SensorId
+from dyncal.ports.clock import Clock
+from dyncal.ports.message_bus import Delivery, MessageBus
+from edge_agent.events import Drain, Event, Kind, Notice, SamplesRead, SourceLost
+from edge_agent.readers.mapping import decode, sensor_of
+from edge_agent.readers.sink import Sink
+from edge_agent.source_settings import MappingSettings, MqttSourceSettings
+
+# Brokers keep few messages in flight (mosquitto 20): with so many held, ask for them to be spooled at once.
+_HELD: Final = 10
+_QUARANTINE: Final = 100
+_SHOWN_BYTES: Final = 200
+
+
+class DeliveryReceipt:
+    """Acknowledges a message when everything in it is in the spool."""
+
+    __slots__ = ("_delivery", "_n", "_reader")
+
+    def __init__(self, delivery: Delivery, n: int, reader: MqttReader) -> None:
+        self._delivery = delivery
+        self._n = n
+        self._reader = reader
+
+    def settle(self) -> None:
+        """Count one sensor's part as done."""
+        self._n -= 1
+        if self._n == 0:
+            self._delivery.ack()
+            self._reader.n_held -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A message that could not be read: where it came, why, its beginning and its size."""
+
+    at_ns: int
+    topic: str
+    reason: str
+    beginning: bytes
+    n_bytes: int
+
+
+class MqttReader:
+    """Maps messages of one broker to samples."""
+
+    def __init__(
+        self,
+        settings: MqttSourceSettings,
+        sensors: Mapping[SensorId, Sensor],
+        bus: MessageBus,
+        sink: Sink,
+        clock: Clock,
+        name: str,
+    ) -> None:
+        self._settings = settings
+        self._sensors = sensors
+        self._bus = bus
+        self._sink = sink
+        self._clock = clock
+        self._name = name
+        self._filters = [(mapping.topic.split("/"), mapping) for mapping in settings.mappings]
+        self._by_topic: dict[str, list[MappingSettings]] = {}
+        self.quarantine: deque[Quarantined] = deque(maxlen=_QUARANTINE)
+        self._trouble = ""
+        self.n_messages = 0
+        self.n_quarantined = 0
+        self.n_held = 0
+
+    @property
+    def name(self) -> str:
+        """For logs and health."""
+        return self._name
+
+    @property
+    def trouble(self) -> str:
+        """Empty while the broker answers."""
+        return self._trouble if self._bus.connected else "not connected"
+
+    async def run(self) -> None:
+        """Read until cancelled or until the bus is closed."""
+        try:
+            await self._bus.subscribe(sorted({mapping.topic for mapping in self._settings.mappings}))
+        except BusUnavailable as error:  # a filter is not granted: the others are
+            self._trouble = str(error)
+            self._sink.notice(Notice(Kind.SOURCE_LOST, self._clock.now(), None, f"{self._name}: {error}"))
+        async for delivery in self._bus.deliveries():
+            self._take(delivery)
+
+    def lost(self) -> None:
+        """Take notice that the connection is gone; a session that the broker kept brings what was missed."""
+        sensors = tuple({SensorId(m.sensor) for m in self._settings.mappings if m.sensor is not None})
+        self._sink.take([SourceLost(sensors, self._clock.now(), GapCause.CONNECTION_LOST)])
+
+    def _take(self, delivery: Delivery) -> None:
+        self.n_messages += 1
+        if not delivery.payload and delivery.retained:
+            delivery.ack()
+            return
+        arrival_ns = self._clock.now()
+        reads: list[SamplesRead] = []
+        for mapping in self._mappings(delivery.topic):
+            try:
+                reads.append(self._read(mapping, delivery))
+            except MalformedMessage as error:
+                self._set_aside(delivery, mapping, str(error))
+        if not reads:
+            delivery.ack()
+            return
+        self.n_held += 1
+        receipt = DeliveryReceipt(delivery, len(reads), self)
+        events: list[Event] = [
+            SamplesRead(read.sensor, read.t_ns, read.raw, read.codes, arrival_ns, receipt=receipt) for read in reads
+        ]
+        if self.n_held >= _HELD:
+            events.append(Drain(arrival_ns, tuple(self._sensors)))
+        self._sink.take(events)
+
+    def _read(self, mapping: MappingSettings, delivery: Delivery) -> SamplesRead:
+        name = sensor_of(mapping, delivery.topic)
+        sensor = self._sensors.get(name)
+        if sensor is None:
+            raise MalformedMessage(f"sensor {name} is not declared on this edge")
+        arrival_ns = self._clock.now()
+        decoded = decode(mapping, delivery.payload, unit=sensor.unit, dt_ns=sensor.dt_ns, arrival_ns=arrival_ns)
+        return SamplesRead(name, *decoded, arrival_ns)
+
+    def _mappings(self, topic: str) -> list[MappingSettings]:
+        known = self._by_topic.get(topic)
+        if known is None:
+            known = [mapping for levels, mapping in self._filters if matches(levels, topic)]
+            if len(self._by_topic) >= 10_000:  # a device that invents topics must not fill the memory
+                self._by_topic.clear()
+            self._by_topic[topic] = known
+        return known
+
+    def _set_aside(self, delivery: Delivery, mapping: MappingSettings, reason: str) -> None:
+        now = self._clock.now()
+        self.n_quarantined += 1
+        payload = delivery.payload
+        self.quarantine.append(
+            Quarantined(now, delivery.topic[:_SHOWN_BYTES], reason, payload[:_SHOWN_BYTES], len(payload))
+        )
+        sensor = SensorId(mapping.sensor) if mapping.sensor is not None else None
+        detail = f"{delivery.topic[:_SHOWN_BYTES]}: {reason}; begins {payload[:60]!r}"
+        self._sink.notice(Notice(Kind.INPUT_QUARANTINED, now, sensor, detail))
+
+
+def matches(levels: list[str], topic: str) -> bool:
+    """Tell whether a topic filter, cut into levels, matches a topic (MQTT 3.1.1, 4.7)."""
+    if topic.startswith("$") and levels[0] in ("+", "#"):
+        return False
+    given = topic.split("/")
+    for position, level in enumerate(levels):
+        if level == "#":
+            return True
+        if position >= len(given) or level not in ("+", given[position]):
+            return False
+    return len(levels) == len(given)

@@ -1,0 +1,116 @@
+"""OPC UA data values to samples. Pure; cheap, for it is called for every notification."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from dyncal.domain import quality
+from dyncal.domain.quality import UInt32Array
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import DurationNs, InstantNs, Int64Array
+
+BAD_TYPE_MISMATCH: Final = 0x8074_0000
+MAX_ARRAY: Final = 1_000_000
+_EPOCH_UTC: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_EPOCH_NAIVE: Final = _EPOCH_UTC.replace(tzinfo=None)
+_LIMIT: Final = 1 << 62  # with room for the span of an array
+_MICROSECOND: Final = datetime.timedelta(microseconds=1)
+
+
+def instant_of(moment: datetime.datetime) -> InstantNs:
+    """Return the instant of a datetime as asyncua gives it (naive ones are UTC), to its microsecond.
+
+    OPC UA reaches from 1601 to 9999; what int64 nanoseconds do not hold comes out as their limit, to be refused later.
+    """
+    epoch = _EPOCH_NAIVE if moment.tzinfo is None else _EPOCH_UTC
+    return InstantNs(max(-_LIMIT, min((moment - epoch) // _MICROSECOND * 1000, _LIMIT)))
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Samples of one node out of one notification message, in the order in which they came.
+
+    Attributes
+    ----------
+    faults : list of str
+        What was no number.
+    """
+
+    sensor: SensorId
+    dt_ns: DurationNs
+    array: bool
+    t: list[Int64Array | int] = field(default_factory=list)
+    raw: list[FloatArray | float] = field(default_factory=list)
+    codes: list[UInt32Array | int] = field(default_factory=list)
+    server_ns: InstantNs | None = None
+    faults: list[str] = field(default_factory=list)
+
+    def add(self, data_value: Any, arrival_ns: InstantNs) -> None:
+        """Add an ``asyncua.ua.DataValue``."""
+        source, server = data_value.SourceTimestamp, data_value.ServerTimestamp
+        if server is not None:
+            self.server_ns = instant_of(server)
+        moment = source or server
+        t_ns = arrival_ns if moment is None else instant_of(moment)
+        status = data_value.StatusCode
+        code = quality.GOOD if status is None else int(status.value) & 0xFFFF_FFFF
+        value = None if data_value.Value is None else data_value.Value.Value
+        if isinstance(value, (list, tuple)):
+            self._add_array(value, t_ns, code)
+        else:
+            self._add_number(value, t_ns, code)
+
+    def _add_number(self, value: Any, t_ns: InstantNs, code: int) -> None:
+        raw, code = self._number(value, code)
+        self.t.append(t_ns)
+        self.raw.append(raw)
+        self.codes.append(code)
+
+    def _number(self, value: Any, code: int) -> tuple[float, int]:
+        if isinstance(value, (float, int)):
+            try:
+                return float(value), code
+            except OverflowError:
+                return float("inf"), code
+        if value is not None or not code & quality.BAD:
+            self.faults.append(f"{type(value).__name__} is no number")
+            code = code if code & quality.BAD else BAD_TYPE_MISMATCH
+        return float("nan"), code
+
+    def _add_array(self, values: list[Any] | tuple[Any, ...], t_ns: InstantNs, code: int) -> None:
+        if not self.array:
+            self.faults.append(f"array of {len(values)} where a number was expected; set array = true")
+            return self._add_number(None, t_ns, code | BAD_TYPE_MISMATCH)
+        if not 1 <= len(values) <= MAX_ARRAY:
+            self.faults.append(f"array of {len(values)}, expected 1 to {MAX_ARRAY}")
+            return None
+        try:
+            raw = np.array(values, np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            self.faults.append(f"array is not one of numbers: {error}")
+            return None
+        if raw.ndim != 1:
+            self.faults.append(f"array has {raw.ndim} dimensions, expected 1")
+            return None
+        codes = np.full(raw.size, code, np.uint32)
+        if quality.has_overflow(code):  # the queue dropped what was before this array, not between its elements
+            codes[1:] = code & ~0x0480
+        self.t.append(t_ns - self.dt_ns * np.arange(raw.size - 1, -1, -1, dtype=np.int64))
+        self.raw.append(raw)
+        self.codes.append(codes)
+        return None
+
+    def arrays(self) -> tuple[Int64Array, FloatArray, UInt32Array]:
+        """Return instants, raw values and codes of everything gathered."""
+        if self.array:
+            return (
+                np.concatenate([np.atleast_1d(np.asarray(part, np.int64)) for part in self.t]),
+                np.concatenate([np.atleast_1d(np.asarray(part, np.float64)) for part in self.raw]),
+                np.concatenate([np.atleast_1d(np.asarray(part, np.uint32)) for part in self.codes]),
+            )
+        return np.array(self.t, np.int64), np.array(self.raw, np.float64), np.array(self.codes, np.uint32)

@@ -1,0 +1,135 @@
+"""Where events become deeds: the engine's effects carried out on spool, disk, outbox and publisher. No waiting."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from typing import Final, Protocol
+
+from dyncal.contracts import samples as wire
+from dyncal.contracts.codec import to_json
+from dyncal.contracts.coefficients import encode_report
+from dyncal.contracts.edges import VERSION, EventMessage
+from dyncal.contracts.topics import EdgeAddress
+from dyncal.domain.coefficients import Outcome
+from dyncal.ports.clock import Clock
+from dyncal.runtime.logging import logger
+from edge_agent.agent import AgentEngine
+from edge_agent.events import Append, Committed, Effect, Event, Keep, Kind, Notice, Release, Tell
+from edge_agent.keeper import SetKeeper
+from edge_agent.outbox import Outbox
+from edge_agent.publisher import Publisher
+from edge_agent.segment import entry_of
+from edge_agent.spool import Spool
+
+_REPEAT_NS: Final = 10_000_000_000
+_MAX_DETAIL: Final = 500
+
+
+class Receipt(Protocol):
+    """What a reader wants done once the samples of an input are in the spool."""
+
+    def settle(self) -> None:
+        """Acknowledge; never raises."""
+        ...
+
+
+class Station:
+    """Handles events, one after the other, in the event loop."""
+
+    def __init__(
+        self,
+        engine: AgentEngine,
+        spool: Spool,
+        outbox: Outbox,
+        publisher: Publisher,
+        keeper: SetKeeper,
+        address: EdgeAddress,
+        clock: Clock,
+    ) -> None:
+        self._engine = engine
+        self._spool = spool
+        self._outbox = outbox
+        self._publisher = publisher
+        self._keeper = keeper
+        self._address = address
+        self._clock = clock
+        self._log = logger("edge")
+        self._held: list[Hashable] = []
+        self._said: dict[tuple[Kind, str], int] = {}
+        self.sync_each_write = False
+        self.spool_trouble = ""
+        self.n_notices: Counter[Kind] = Counter()
+        self.n_outcomes: Counter[Outcome] = Counter()
+
+    def take(self, events: Iterable[Event]) -> None:
+        """Have the engine handle events, and do what it says."""
+        effects: list[Effect] = []
+        for event in events:
+            if isinstance(event, Committed):
+                self._committed(event)
+            effects += self._engine.handle(event)
+        self.perform(effects)
+
+    def perform(self, effects: Iterable[Effect]) -> None:
+        """Do what the engine says: the spool first, everything else after."""
+        later: list[Effect] = []
+        for effect in effects:
+            if isinstance(effect, Append):
+                self._spool.append(entry_of(effect.record, wire.encode(effect.record)))
+            elif isinstance(effect, Release):
+                self._held += effect.receipts
+            else:
+                later.append(effect)
+        self._flush()
+        for effect in later:
+            if isinstance(effect, Keep):
+                self._keep(effect)
+            elif isinstance(effect, Tell):
+                self.n_outcomes[effect.report.outcome] += 1
+                self._publisher.keep_said(self._address.reported(effect.report.sensor), encode_report(effect.report))
+            elif isinstance(effect, Notice):
+                self.notice(effect)
+
+    def notice(self, notice: Notice) -> None:
+        """Count, log and publish; the same kind for the same sensor once in ten seconds, sets always."""
+        self.n_notices[notice.kind] += 1
+        key = (notice.kind, notice.sensor or "")
+        last = self._said.get(key)
+        about_sets = notice.kind in (Kind.SET_APPLIED, Kind.SET_REJECTED, Kind.SET_REVERTED)
+        if not about_sets and last is not None and 0 <= notice.at_ns - last < _REPEAT_NS:
+            return
+        self._said[key] = notice.at_ns
+        detail = notice.detail[:_MAX_DETAIL]
+        self._log.info(notice.kind.value, sensor=notice.sensor, detail=detail)
+        message = EventMessage(VERSION, notice.at_ns, notice.kind.value, notice.sensor or "", detail)
+        self._publisher.say(to_json(message))
+
+    def _flush(self) -> None:
+        try:
+            written = self._spool.flush()
+            if self.sync_each_write:
+                self._spool.sync()
+        except OSError as error:
+            if not self.spool_trouble:
+                self.notice(Notice(Kind.SPOOL_FAILED, self._clock.now(), None, str(error)))
+            self.spool_trouble = str(error)
+            return
+        self.spool_trouble = ""
+        if written:
+            self._outbox.written(written, self._clock.monotonic_s())
+            self._publisher.wake()
+        held, self._held = self._held, []
+        for receipt in held:
+            receipt.settle()  # type: ignore[attr-defined]  # a `Receipt`: the engine hands back what readers gave it
+
+    def _committed(self, event: Committed) -> None:
+        if event.epoch == self._spool.epoch and self._spool.commit(event.upto):
+            self._outbox.committed(self._clock.monotonic_s())
+
+    def _keep(self, effect: Keep) -> None:
+        try:
+            self._keeper.keep(effect.sensor, effect.content)
+        except OSError as error:
+            detail = f"the set in use is not on disk, a restart will not know it: {error}"
+            self.notice(Notice(Kind.SPOOL_FAILED, self._clock.now(), effect.sensor, detail))
