@@ -67,18 +67,20 @@ class Adjuster:
         """Take in a run of aligned samples."""
         self._window.add(aligned)
 
-    def advance(self, estimate: Estimate | None, block: BlockOutcome | None, now_ns: InstantNs) -> Iterator[Effect]:
-        """Judge the candidate that waits, or make one from `estimate` where that is wished for.
+    def ready(self) -> bool:
+        """Tell whether a new estimate could lead to a candidate now."""
+        if self._pending is not None or len(self._window) < candidate.MIN_SPECTRUM_SAMPLES:
+            return False
+        return bool(self._window.t_ns[-1] >= max(self._review_ns, self.not_before_ns))
 
-        `estimate` is None where there is nothing new to consider; `block` is the last block that went into it.
-        """
-        if len(self._window) == 0:
-            return
-        last_ns = int(self._window.t_ns[-1])
-        if self._pending is not None:
-            yield from self._judge(self._pending, last_ns, now_ns)
-        elif estimate is not None and block is not None and last_ns >= max(self._review_ns, self.not_before_ns):
-            yield from self._review(estimate, block, last_ns)
+    def review(self, estimate: Estimate, block: BlockOutcome) -> Iterator[Effect]:
+        """Make a candidate of `estimate`, where that is wished for; `block` is the last that went into it."""
+        yield from self._review(estimate, block, int(self._window.t_ns[-1]))
+
+    def judge(self, now_ns: InstantNs) -> Iterator[Effect]:
+        """Judge the candidate that waits, where there is one and enough data came since."""
+        if self._pending is not None and len(self._window):
+            yield from self._judge(self._pending, int(self._window.t_ns[-1]), now_ns)
 
     def withdrawn(self, set_id: str, now_ns: InstantNs) -> bool:
         """Go back to the set before, where the edge left or refused the one in force; return whether it did."""

@@ -22,7 +22,8 @@ from dyncal.identification.records import Estimate
 from services.calibrate.window import Window
 
 _RESIDUAL_FACTOR: Final = 4.0
-_MIN_SPECTRUM_SAMPLES: Final = 48
+MIN_SPECTRUM_SAMPLES: Final = 128
+
 LIMITS: Final = SafetyLimits()
 
 
@@ -59,7 +60,7 @@ def measurand(window: Window, sensor: Sensor, pairing: Pairing, estimate: Estima
         If the record shows no activity and no bandwidth is stated.
     """
     parameters = estimate.parameters
-    if parameters is None or len(window) < _MIN_SPECTRUM_SAMPLES:
+    if parameters is None or len(window) < MIN_SPECTRUM_SAMPLES:
         raise InvalidData("too few samples for the measurand's spectrum")
     try:
         return fit_spectrum(

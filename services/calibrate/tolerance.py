@@ -18,7 +18,7 @@ from dyncal.domain.samples import FloatArray
 
 DEFAULT: Final = 0.05
 _GUARD: Final = 1.645
-_CAPABLE: Final = 0.25
+_CAPABLE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +49,7 @@ class Judged:
 
 
 def capable(parameters: Parameters, cov: FloatArray, tolerance: Mapping[str, float]) -> bool:
-    """Tell whether every parameter is known to a quarter of its tolerance: good enough for a baseline."""
+    """Tell whether every parameter is known to half of its tolerance: good enough for a baseline."""
     u = np.sqrt(np.diag(cov)) / np.abs(parameters.values)
     limits = np.array([tolerance.get(name, DEFAULT) for name in parameters.names])
     return bool(np.all(u <= _CAPABLE * limits))

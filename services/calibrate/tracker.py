@@ -15,7 +15,8 @@ from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import Pairing, Sensor
 from dyncal.domain.time import NS_PER_S, InstantNs, Int64Array, duration, seconds
-from dyncal.drift.monitor import DriftMonitor, DriftSettings, DriftState, DriftStatus
+from dyncal.drift.monitor import DriftMonitor, DriftState, DriftStatus
+from dyncal.drift.settings import DriftSettings
 from dyncal.identification.online import OnlineEstimator
 from dyncal.identification.records import BlockOutcome
 from dyncal.identification.settings import OnlineSettings
@@ -116,9 +117,12 @@ class Tracker:
         for aligned in runs:
             yield from self._identify(aligned, now_ns)
             self.adjuster.add(aligned)
-        estimate = self.estimator.estimate if self._fresh else None
-        self._fresh = False
-        yield from self.adjuster.advance(estimate, self.block, now_ns)
+        yield from self.adjuster.judge(now_ns)
+        if self._fresh and self.block is not None and self.adjuster.ready():
+            self._fresh = False
+            estimate = self.estimator.estimate
+            if estimate is not None:
+                yield from self.adjuster.review(estimate, self.block)
 
     def _identify(self, aligned: Aligned, now_ns: InstantNs) -> Iterator[Effect]:
         try:
@@ -151,7 +155,8 @@ class Tracker:
         if estimate is None or block is None or not estimate.accepted or estimate.parameters is None:
             return
         if self.baseline is None:
-            if tolerance.capable(estimate.parameters, block.cov, self.pairing.tolerance):
+            verified = self.adjuster.in_force is not None
+            if verified and tolerance.capable(estimate.parameters, block.cov, self.pairing.tolerance):
                 name = f"{self.sensor.id}.baseline.{block.to_ns}"
                 self.baseline = tolerance.Baseline(name, estimate.parameters.values.copy(), block.cov.copy())
                 calibration = calibration_of(name, self.sensor, self.pairing, estimate, None, now_ns)
