@@ -27,25 +27,25 @@ class _Channel(NamedTuple):
     address: str
     content_type: str
     messages: tuple[type[msgspec.Struct], ...]
-    retained: bool
     summary: str
+    retained: bool = False
 
 
 _CHANNELS: Final = (
-    _Channel("samples", "{site}/{edge}/samples/{sensor}", _MSGPACK, (samples.BlockMessage, samples.GapMessage), False,
+    _Channel("samples", "{site}/{edge}/samples/{sensor}", _MSGPACK, (samples.BlockMessage, samples.GapMessage),
              "Records of one sensor, numbered without a hole; published again until they are committed."),
-    _Channel("status", "{site}/{edge}/status", _JSON, (edges.StatusMessage,), True,
-             "Birth of an edge with its sensors, and its last will."),
-    _Channel("events", "{site}/{edge}/events", _JSON, (edges.EventMessage,), False,
+    _Channel("status", "{site}/{edge}/status", _JSON, (edges.StatusMessage,),
+             "Birth of an edge with its sensors, and its last will.", retained=True),
+    _Channel("events", "{site}/{edge}/events", _JSON, (edges.EventMessage,),
              "Overflows, revised sampling, quarantined inputs, for the people who run the edge."),
-    _Channel("committed", "{site}/{edge}/committed", _JSON, (edges.CommittedMessage,), True,
-             "What the store has of each sensor; the edge may forget it."),
-    _Channel("desired", "{site}/{edge}/coefficients/{sensor}/desired", _JSON, (coefficients.Envelope,), True,
-             "The signed set that a sensor should run; the text in `set` is a SetMessage as canonical JSON."),
-    _Channel("reported", "{site}/{edge}/coefficients/{sensor}/reported", _JSON, (coefficients.ReportMessage,), True,
-             "What the edge did with a set."),
-    _Channel("alarms", "{site}/alarms/{sensor}/{kind}", _JSON, (alarms.AlarmMessage,), True,
-             "The state of an alarm, for third parties."),
+    _Channel("committed", "{site}/{edge}/committed", _JSON, (edges.CommittedMessage,),
+             "What the store has of each sensor; the edge may forget it.", retained=True),
+    _Channel("desired", "{site}/{edge}/coefficients/{sensor}/desired", _JSON, (coefficients.Envelope,),
+             "The signed set that a sensor should run; `set` is a SetMessage as canonical JSON.", retained=True),
+    _Channel("reported", "{site}/{edge}/coefficients/{sensor}/reported", _JSON, (coefficients.ReportMessage,),
+             "What the edge did with a set.", retained=True),
+    _Channel("alarms", "{site}/alarms/{sensor}/{kind}", _JSON, (alarms.AlarmMessage,),
+             "The state of an alarm, for third parties.", retained=True),
 )  # fmt: skip
 
 _PARAMETERS: Final = {
@@ -75,7 +75,7 @@ def asyncapi() -> dict[str, Any]:
         "info": {
             "title": "dyncal wire protocol",
             "version": f"{samples.VERSION}.0.0",
-            "description": "MQTT 3.1.1 or 5 at QoS 1. Edges publish samples; services commit them and send coefficients.",
+            "description": "MQTT 3.1.1 or 5 at QoS 1. Edges publish samples, services commit them.",
         },
         "defaultContentType": _JSON,
         "channels": {channel.key: _channel(channel) for channel in _CHANNELS},

@@ -1,0 +1,95 @@
+# Everything starts here: `make help`. Needs Python 3.11 or newer with pip; what else is needed, it fetches or names.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+ARGS ?=
+
+# A stamp is newer than what it was made from, so that nothing is installed twice.
+DEV := $(VENV)/.installed-dev
+DEMO := $(VENV)/.installed-demo
+
+# Programs that tests start, and the Debian packages that hold them.
+TEST_PROGRAMS := mosquitto:mosquitto influxd:influxdb chromium:chromium
+
+.PHONY: help demo test lint types imports unit bench stats constraints protocol system clean
+
+help: ## Say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	echo "  ARGS=... goes to the command behind: make demo ARGS='--duration 90 --headless', make test ARGS='-k bus'"
+
+demo: $(DEMO) ## Run everything on this machine with simulated sensors; prints the address of the live page
+	@exec $(BIN)/dyncal demo $(ARGS)
+
+test: $(DEV) system lint ## Lint, types, import contracts and all tests; installs what they need
+	@$(BIN)/pytest -m 'not benchmark' $(ARGS)
+
+lint: $(DEV) ## Lint, types and import contracts
+	@$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet || { echo "run: $(BIN)/ruff format"; exit 1; }
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(DEV) ## Measure, each comparison within one run
+	@$(BIN)/pytest -m benchmark tests/benchmarks $(ARGS)
+
+stats: $(DEV) ## Statistical tests with their full number of trials
+	@$(BIN)/pytest tests/statistical $(ARGS)
+
+protocol: $(DEV) ## Write the schema of the wire protocol below docs/protocol
+	@$(BIN)/dyncal protocol
+
+constraints: $(DEV) ## Pin the versions that are installed now
+	@{ echo "# Versions that work together, for repeatable installation; made by 'make constraints'."
+	  $(PIP) freeze --exclude-editable --exclude dyncal | grep -E '^[A-Za-z0-9._-]+==' | LC_ALL=C sort -f; } > constraints.txt.new
+	mv constraints.txt.new constraints.txt
+	touch $(DEV)
+
+clean: ## Remove the virtual environment, caches and what was built
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -not -path './.git/*' -not -path '*/node_modules/*' -prune -exec rm -rf {} +
+
+system: # what only the system's package manager has
+	@wanted=()
+	for entry in $(TEST_PROGRAMS); do
+	  PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v "$${entry%%:*}" >/dev/null || wanted+=("$${entry##*:}")
+	done
+	[ "$${#wanted[@]}" -gt 0 ] || exit 0
+	as_root=()
+	if [ "$$(id -u)" -ne 0 ]; then
+	  if sudo -n true 2>/dev/null; then as_root=(sudo -n); else as_root=(none); fi
+	fi
+	if [ "$${as_root[*]-}" = none ] || ! command -v apt-get >/dev/null; then
+	  echo "The tests need these Debian packages, and this user may not install them: $${wanted[*]}"
+	  echo "Have them installed:  apt-get install $${wanted[*]}"
+	  exit 1
+	fi >&2
+	echo "installing $${wanted[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	"$${as_root[@]}" apt-get update -qq
+	"$${as_root[@]}" apt-get install -y -qq --no-install-recommends "$${wanted[@]}" >/dev/null
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; say make PYTHON=/path/to/python3.11"; exit 1; } >&2
+	$(PYTHON) -m venv $(VENV) 2>/dev/null || { # Debian without python3-venv
+	  rm -rf $(VENV)
+	  $(PYTHON) -m venv --without-pip $(VENV)
+	  $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q pip
+	}
+
+$(DEV): $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing for development"
+	$(PIP) install -q -c constraints.txt -e '.[dev]'
+	touch $(DEV) $(DEMO)
+
+$(DEMO): $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing"
+	$(PIP) install -q -c constraints.txt -e '.[demo]'
+	touch $(DEMO)
