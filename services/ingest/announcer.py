@@ -1,0 +1,67 @@
+"""What edges are told of their records: the watermarks of an epoch, when they moved, and not too often."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dyncal.contracts import codec
+from dyncal.contracts.edges import VERSION, CommittedMessage
+from dyncal.contracts.topics import EdgeAddress
+from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import InstantNs
+
+
+@dataclass(slots=True)
+class _Edge:
+    epoch: int
+    upto: dict[SensorId, int] = field(default_factory=dict)
+    due_s: float | None = None
+    said_s: float = float("-inf")
+
+
+class Announcer:
+    """Pure; `interval_s` is the least time between two announcements to one edge."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._edges: dict[EdgeAddress, _Edge] = {}
+
+    def moved(self, address: EdgeAddress, epoch: int, upto: Mapping[SensorId, int], at_s: float) -> None:
+        """Take note of watermarks after a commit; what an older epoch still sends is not announced."""
+        edge = self._edges.get(address)
+        if edge is not None and epoch < edge.epoch:
+            return
+        if edge is None or epoch > edge.epoch:
+            edge = self._edges[address] = _Edge(epoch)
+        changed = {sensor: n for sensor, n in upto.items() if n >= 0 and edge.upto.get(sensor) != n}
+        if changed:
+            edge.upto.update(changed)
+            edge.due_s = edge.due_s or max(at_s, edge.said_s + self._interval_s)
+
+    def born(self, address: EdgeAddress, epoch: int, upto: Mapping[SensorId, int], at_s: float) -> None:
+        """Take note of an edge that starts in `epoch`; it is told at once, even that there is nothing."""
+        before = self._edges.get(address)
+        known = dict(before.upto) if before is not None and before.epoch == epoch else {}
+        known.update({sensor: n for sensor, n in upto.items() if n > known.get(sensor, -1)})
+        self._edges[address] = _Edge(epoch, known, at_s)
+
+    def failed(self, address: EdgeAddress, at_s: float) -> None:
+        """Take note that the last announcement did not get through."""
+        edge = self._edges.get(address)
+        if edge is not None:
+            edge.due_s = at_s + max(self._interval_s, 0.2)
+
+    def next_s(self) -> float | None:
+        """Return when the next announcement is due."""
+        return min((edge.due_s for edge in self._edges.values() if edge.due_s is not None), default=None)
+
+    def due(self, at_s: float, now: InstantNs, *, hurry: bool = False) -> list[tuple[EdgeAddress, bytes]]:
+        """Return the announcements that are due, or with `hurry` all that are waiting."""
+        said = []
+        for address, edge in self._edges.items():
+            if edge.due_s is not None and (hurry or edge.due_s <= at_s):
+                edge.due_s, edge.said_s = None, at_s
+                message = CommittedMessage(VERSION, edge.epoch, now, {str(s): n for s, n in sorted(edge.upto.items())})
+                said.append((address, codec.to_json(message)))
+        return said

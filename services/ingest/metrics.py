@@ -1,0 +1,78 @@
+"""Prometheus metrics of ingest."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from dyncal.domain.errors import StoreUnauthorized, StoreUnavailable
+from dyncal.ports.sample_store import WriteReport
+
+
+class IngestMetrics:
+    """Counters and gauges in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._received = Counter("dyncal_ingest_messages", "Messages received from the broker", registry=self.registry)
+        self._rows = Counter("dyncal_ingest_rows", "Rows made durable in the store", ["kind"], registry=self.registry)
+        self._quarantined = Counter(
+            "dyncal_ingest_quarantined", "Messages put into quarantine", ["reason"], registry=self.registry
+        )
+        self._not_kept = Counter(
+            "dyncal_ingest_quarantine_failures", "Messages that quarantine could not keep", registry=self.registry
+        )
+        self._errors = Counter("dyncal_ingest_store_errors", "Failed writes", ["kind"], registry=self.registry)
+        self._write_s = Histogram(
+            "dyncal_ingest_write_seconds",
+            "Time from giving a batch to the store until it is in the ledger",
+            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+            registry=self.registry,
+        )
+        self._batch = Histogram(
+            "dyncal_ingest_batch_messages",
+            "Messages in a batch",
+            buckets=(1, 3, 10, 30, 100, 300, 1000, 3000),
+            registry=self.registry,
+        )
+        self._lag = Gauge(
+            "dyncal_ingest_lag_seconds", "From the edge's arrival to the ledger, newest record", registry=self.registry
+        )
+        self._pending = Gauge("dyncal_ingest_pending_messages", "Messages held unacknowledged", registry=self.registry)
+        self._connected = Gauge("dyncal_ingest_broker_connected", "1 while the broker answers", registry=self.registry)
+
+    def received(self) -> None:
+        """Count a message."""
+        self._received.inc()
+
+    def stored(self, report: WriteReport, *, n_messages: int, seconds: float, lag_s: float | None) -> None:
+        """Count a batch that is durable."""
+        for kind, n in (("raw", report.n_raw), ("corrected", report.n_corrected), ("gap", report.n_gaps)):
+            self._rows.labels(kind).inc(n)
+        self._write_s.observe(seconds)
+        self._batch.observe(n_messages)
+        if lag_s is not None:
+            self._lag.set(lag_s)
+
+    def quarantined(self, reason: str) -> None:
+        """Count a message that was set aside."""
+        self._quarantined.labels(reason).inc()
+
+    def not_kept(self, n: int) -> None:
+        """Count messages that were set aside and could not even be kept there."""
+        self._not_kept.inc(n)
+
+    def failed(self, error: BaseException) -> None:
+        """Count a failed write by its kind."""
+        match error:
+            case StoreUnavailable():
+                kind = "unavailable"
+            case StoreUnauthorized():
+                kind = "unauthorized"
+            case _:
+                kind = "refused"
+        self._errors.labels(kind).inc()
+
+    def standing(self, *, n_pending: int, connected: bool) -> None:
+        """Set the gauges."""
+        self._pending.set(n_pending)
+        self._connected.set(float(connected))

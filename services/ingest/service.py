@@ -1,0 +1,115 @@
+"""The ingest service: from the broker to the time-series store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import numpy as np
+
+from dyncal.adapters.ledger import SqliteLedger
+from dyncal.adapters.mqtt import open_bus
+from dyncal.adapters.stores import open_store
+from dyncal.ports.clock import Clock
+from dyncal.ports.ledger import Ledger
+from dyncal.ports.message_bus import MessageBus
+from dyncal.ports.sample_store import SampleStore
+from dyncal.runtime import metrics as metrics_server
+from dyncal.runtime.clocks import SystemClock
+from dyncal.runtime.logging import logger
+from dyncal.runtime.service import Health, Service
+from services.ingest.metrics import IngestMetrics
+from services.ingest.persisting import Persister
+from services.ingest.pipeline import IngestPipeline, Limits
+from services.ingest.quarantine import Quarantine
+from services.ingest.settings import IngestSection, IngestSettings
+from services.ingest.shell import Shell, Standing
+from services.ingest.worker import Worker
+
+LEDGER_FILE = "ingest-ledger.sqlite"
+
+BusFactory = Callable[[], AbstractAsyncContextManager[MessageBus]]
+
+
+def build(settings: IngestSettings, clock: Clock | None = None) -> Service:
+    """Return the service on the broker and the store of `settings`."""
+    section, data_dir = settings.ingest, settings.data_dir
+    client_id = section.client_id or f"dyncal-ingest-{settings.site}"
+    return IngestService(
+        section,
+        open_bus=lambda: open_bus(settings.broker, client_id),
+        open_store=lambda: open_store(settings.store, data_dir),
+        open_ledger=lambda: SqliteLedger(data_dir / LEDGER_FILE),
+        quarantine_dir=data_dir / "quarantine" / "ingest",
+        clock=SystemClock() if clock is None else clock,
+        rng=np.random.default_rng(),
+    )
+
+
+class IngestService:
+    """See `dyncal.runtime.service.Service`.
+
+    Parameters
+    ----------
+    open_bus : callable
+        Returns the bus, to be entered.
+    open_store, open_ledger : callable
+        Called in the worker thread; may raise `StoreUnavailable`, then they are called again later.
+    rng : numpy Generator
+        Spreads repetitions in time.
+    """
+
+    name = "ingest"
+
+    def __init__(
+        self,
+        section: IngestSection,
+        *,
+        open_bus: BusFactory,
+        open_store: Callable[[], SampleStore],
+        open_ledger: Callable[[], Ledger],
+        quarantine_dir: Path,
+        clock: Clock,
+        rng: np.random.Generator,
+    ) -> None:
+        self._section = section
+        self._open_bus = open_bus
+        self._open_store = open_store
+        self._open_ledger = open_ledger
+        self._quarantine_dir = quarantine_dir
+        self._clock = clock
+        self._rng = rng
+        self._standing = Standing()
+        self.metrics = IngestMetrics()
+
+    def health(self) -> Health:
+        """Tell how broker and store stand."""
+        broker = "" if self._standing.connected() else "not connected"
+        parts = {"broker": broker, "store": self._standing.store_trouble}
+        return Health(not any(parts.values()), parts)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`; then finish what is there, as far as the store lets in 3 s. What is not stays unacked."""
+        section = self._section
+        if section.metrics_port:
+            metrics_server.serve(self.metrics.registry, section.metrics_port, section.metrics_host)
+        log = logger(self.name)
+        persister = Persister(self._open_store, self._open_ledger, self._quarantine, log)
+        worker = Worker("ingest-store")
+        try:
+            async with self._open_bus() as bus:
+                pipeline = IngestPipeline(_limits(section), self._rng)
+                shell = Shell(bus, worker, persister, pipeline, self.metrics, self._standing, self._clock, log)
+                await shell.run(stop)
+        finally:
+            await worker.finish(persister.close)
+
+    def _quarantine(self) -> Quarantine:
+        section = self._section
+        return Quarantine(self._quarantine_dir, max_files=section.quarantine_files, max_bytes=section.quarantine_bytes)
+
+
+def _limits(section: IngestSection) -> Limits:
+    return Limits(**{name: getattr(section, name) for name in Limits.__dataclass_fields__})
