@@ -39,7 +39,7 @@ def test_own_server_broker_and_pairing_fit_in_under_twenty_lines(tmp_path: Path)
     ("old", "new", "says"),
     [
         ('"ns=2;s=TT101"', '"TT101"', ["edge.opcua.0.nodes.0.node", "'TT101'", "node id such as"]),
-        ("opc.tcp://", "http://", ["edge.opcua.0.url", "http://"]),
+        ("opc.tcp://", "http://", ["edge.opcua.0.url", "tcp:"]),
         ("dt_s = 0.1 }", "dt_s = -1 }", ["edge.opcua.0.nodes.1.dt_s", "-1", "greater than 0"]),
         ('"first_order"', '"third_order"', ["edge.opcua.0.nodes.0.model", "third_order", "second_order"]),
         (', model = "first_order"', "", ["reference and model go together"]),

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dyncal.domain import quality
+from dyncal.domain.samples import GapCause, GapRecord, SampleBlock
+from dyncal.domain.time import DurationNs, InstantNs
+from edge_agent.events import AgentLimits, DesiredSet, Drain, Effect, SamplesRead, SourceLost, StreamStart, Tick
+from tests.unit.edge_agent.helpers import (
+    DT,
+    SENSOR,
+    T0,
+    Content,
+    coefficient_set,
+    config,
+    engine,
+    envelope,
+    kinds,
+    read,
+    receipts,
+    records,
+    times,
+    value_at,
+)
+
+
+def test_blocks_are_cut_by_time_and_numbered_without_a_hole() -> None:
+    agent = engine()
+    effects: list[Effect] = []
+    for k in range(30):
+        effects += agent.handle(read(times(1, k)))
+        effects += agent.handle(Tick(InstantNs(T0 + k * DT)))
+    blocks = records(effects)
+    assert [len(block.axis) for block in blocks if isinstance(block, SampleBlock)] == [11, 11]
+    assert [block.sequence for block in blocks] == [0, 1]
+
+
+def test_blocks_are_cut_by_size() -> None:
+    agent = engine(limits=AgentLimits(block_samples=100))
+    blocks = records(agent.handle(read(times(250))))
+    assert [len(block.axis) for block in blocks if isinstance(block, SampleBlock)] == [100, 100]
+
+
+def test_a_slow_sensor_is_not_held_back() -> None:
+    agent = engine(config(dt=DurationNs(1_000_000_000)))
+    assert len(records(agent.handle(read(times(1))))) == 1
+
+
+def test_a_receipt_comes_back_after_its_samples_were_appended() -> None:
+    agent = engine()
+    assert receipts(agent.handle(read(times(3), receipt="a"))) == []
+    assert receipts(agent.handle(read(times(3), receipt="again"))) == []
+    effects = agent.handle(Drain(T0))
+    assert len(records(effects)) == 1
+    assert receipts(effects) == ["a", "again"]
+    assert receipts(agent.handle(read(times(3), receipt="b"))) == ["b"], "nothing in it is new"
+
+
+def test_a_hole_becomes_a_gap_with_the_number_that_is_missing() -> None:
+    agent = engine()
+    agent.handle(read(times(5)))
+    effects = agent.handle(read(times(5, 9), arrival=T0 + 13 * DT))
+    gaps = [record for record in records(effects) if isinstance(record, GapRecord)]
+    assert [(g.gap.after_ns, g.gap.before_ns, g.gap.n_lost) for g in gaps] == [(T0 + 4 * DT, T0 + 9 * DT, 4)]
+    assert gaps[0].gap.cause is GapCause.SOURCE_SILENT
+
+
+def test_the_overflow_bit_makes_a_gap_whatever_the_interval() -> None:
+    codes = np.zeros(5, np.uint32)
+    codes[2] = 0x0480
+    effects = engine().handle(read(times(5), codes=codes))
+    gap = records(effects)[0]
+    assert isinstance(gap, GapRecord)
+    assert gap.gap.cause is GapCause.SERVER_OVERFLOW
+    assert (gap.gap.after_ns, gap.gap.before_ns) == (T0 + DT, T0 + 2 * DT)
+
+
+def test_a_lost_connection_is_the_cause_of_the_next_gap_only() -> None:
+    agent = engine()
+    agent.handle(read(times(5)))
+    agent.handle(SourceLost((SENSOR,), T0))
+    effects = agent.handle(read(times(5, 20)))
+    effects += agent.handle(read(times(5, 40)))
+    causes = [record.gap.cause for record in records(effects) if isinstance(record, GapRecord)]
+    assert causes == [GapCause.CONNECTION_LOST, GapCause.SOURCE_SILENT]
+
+
+def test_silence_is_noticed_once() -> None:
+    agent = engine()
+    agent.handle(read(times(5)))
+    seen = [kind for k in range(10) for kind in kinds(agent.handle(Tick(InstantNs(T0 + k * 50 * DT))))]
+    assert seen == ["source_silent"]
+
+
+def test_late_samples_are_kept_and_doubles_are_not() -> None:
+    agent = engine()
+    agent.handle(read(times(10)))
+    late = np.array([T0 + 3 * DT + 1, T0 + 2 * DT], np.int64)
+    effects = agent.handle(read(late, arrival=T0 + 10 * DT))
+    effects += agent.handle(read(late, arrival=T0 + 10 * DT))
+    effects += agent.handle(Drain(T0))
+    content = Content.of(records(effects))
+    assert set(content.raw) == {*times(10).tolist(), T0 + 3 * DT + 1}
+    assert content.n_raw == 11
+
+
+def test_a_clock_set_back_does_not_stop_the_stream() -> None:
+    agent = engine()
+    agent.handle(DesiredSet(SENSOR, envelope(coefficient_set()), T0))
+    back = T0 - 3_600_000_000_000
+    effects = agent.handle(read(times(100)))
+    t_back = back + DT * np.arange(300, dtype=np.int64)
+    effects += agent.handle(read(t_back, arrival=T0 + 400 * DT))
+    effects += agent.handle(Drain(T0))
+    content = Content.of(records(effects))
+    assert set(content.raw) == {*times(100).tolist(), *t_back.tolist()}
+    assert content.n_raw == 400
+    assert "clock_step" in kinds(effects)
+    assert t_back[-1] in content.corrected
+    assert content.sequences == list(range(len(content.sequences)))
+
+
+def test_a_clock_set_forward_is_a_gap_of_that_cause() -> None:
+    agent = engine()
+    agent.handle(read(times(10)))
+    ahead = times(10, 10) + 3_600_000_000_000
+    effects = agent.handle(read(ahead, arrival=T0 + 20 * DT))
+    gaps = [record.gap for record in records(effects) if isinstance(record, GapRecord)]
+    assert [(gap.cause, gap.n_lost) for gap in gaps] == [(GapCause.CLOCK_STEP, None)]
+
+
+@pytest.mark.parametrize("t", [-1, 0, 2**62, -(2**63), 2**63 - 1])
+def test_impossible_times_are_refused_and_do_no_harm(t: int) -> None:
+    agent = engine()
+    effects = agent.handle(read(np.array([T0, t, T0 + DT], np.int64), arrival=T0 + DT))
+    effects += agent.handle(Drain(T0))
+    assert "samples_refused" in kinds(effects)
+    assert set(Content.of(records(effects)).raw) == {T0, T0 + DT}
+
+
+@pytest.mark.parametrize("y", [np.nan, np.inf, -np.inf, 1e308, -1e200])
+def test_impossible_values_become_holes_with_a_reason(y: float) -> None:
+    agent = engine()
+    agent.handle(DesiredSet(SENSOR, envelope(coefficient_set()), T0))
+    raw = value_at(times(50))
+    raw[20] = y
+    effects = [*agent.handle(read(times(50), raw)), *agent.handle(Drain(T0))]
+    block = records(effects)[0]
+    assert isinstance(block, SampleBlock)
+    assert np.isnan(block.raw[20])
+    assert bool(quality.is_bad(quality.expand(block.quality))[20])
+    assert "set_reverted" not in kinds(effects)
+    assert block.corrected is not None
+    assert np.isfinite(block.corrected.value[-1])
+
+
+def test_the_store_has_more_than_the_spool_remembers() -> None:
+    from edge_agent.events import Committed
+
+    agent = engine(starts={SENSOR: StreamStart(5, T0)})
+    effects = agent.handle(Committed(7, {SENSOR: 9}, T0))
+    assert kinds(effects) == ["sequence_jumped"]
+    agent.handle(Committed(8, {SENSOR: 99}, T0))
+    agent.handle(read(times(3, 1)))
+    assert [record.sequence for record in records(agent.handle(Drain(T0)))] == [10]
+
+
+# Properties
+
+DISORDER = st.lists(st.integers(0, 60), min_size=1, max_size=120)
+
+
+def stream_of(steps: list[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Instants that mostly go on, sometimes leave holes, repeat and come late."""
+    at, t = 0, []
+    for step in steps:
+        if step < 40:
+            at += 1
+        elif step < 48:
+            at += step - 40 + 2
+        elif step >= 54:
+            t.append(max(0, at - (step - 53)))
+            continue
+        t.append(at)
+    return T0 + DT * np.array(t, np.int64)
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=DISORDER, cuts=st.lists(st.integers(0, 120), max_size=12), ticks=st.lists(st.booleans(), max_size=12))
+def test_records_say_the_same_however_the_input_is_cut(steps: list[int], cuts: list[int], ticks: list[bool]) -> None:
+    t_ns = stream_of(steps)
+    arrival = InstantNs(int(t_ns.max()))
+    raw = value_at(t_ns)
+
+    def run(pieces: list[slice], ticked: list[bool]) -> Content:
+        agent = engine(limits=AgentLimits(block_samples=32))
+        effects = agent.handle(DesiredSet(SENSOR, envelope(coefficient_set()), T0))
+        for k, piece in enumerate(pieces):
+            effects += agent.handle(read(t_ns[piece], raw[piece], arrival=arrival))
+            if k < len(ticked) and ticked[k]:
+                effects += agent.handle(Drain(arrival))
+        return Content.of(records([*effects, *agent.handle(Drain(arrival))]))
+
+    edges = sorted({0, t_ns.size, *(c for c in cuts if c < t_ns.size)})
+    whole = run([slice(None)], [])
+    parts = run([slice(a, b) for a, b in itertools.pairwise(edges)], ticks)
+    assert parts.raw == whole.raw
+    assert parts.n_raw == whole.n_raw == len(set(t_ns.tolist()))
+    assert sorted(parts.gaps) == sorted(whole.gaps)
+    assert parts.sequences == list(range(len(parts.sequences)))
+    assert parts.corrected.keys() == whole.corrected.keys()
+    for t, (value, u, set_id) in whole.corrected.items():
+        assert parts.corrected[t][:2] == pytest.approx((value, u), rel=1e-9, nan_ok=True)
+        assert parts.corrected[t][2] == set_id
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=DISORDER, size=st.integers(1, 9), deaths=st.sets(st.integers(0, 60), max_size=4), flush=st.integers(1, 7))
+def test_a_death_at_any_point_loses_and_doubles_nothing(
+    steps: list[int], size: int, deaths: set[int], flush: int
+) -> None:
+    """Messages that were not released are delivered again after a restart, as a broker does at QoS 1."""
+    t_ns = np.array(sorted(set(stream_of(steps).tolist())), np.int64)
+    arrival = InstantNs(int(t_ns.max()))
+    messages = [t_ns[a : a + size] for a in range(0, t_ns.size, size)]
+    spooled: list[Effect] = []
+    unacknowledged: dict[int, SamplesRead] = {}
+    agent = engine()
+
+    def handle(event: SamplesRead | Drain) -> None:
+        effects = agent.handle(event)
+        spooled.extend(effects)
+        for receipt in receipts(effects):
+            unacknowledged.pop(receipt, None)  # type: ignore[call-overload]  # receipts here are ints
+
+    for k, message in enumerate(messages):
+        unacknowledged[k] = read(message, arrival=arrival, receipt=k)
+        handle(unacknowledged[k])
+        if k % flush == flush - 1:
+            handle(Drain(arrival))
+        if k in deaths:
+            content = Content.of(records(spooled))
+            start = StreamStart(len(content.sequences), InstantNs(max(content.raw)) if content.raw else None)
+            agent = engine(starts={SENSOR: start})
+            for again in list(unacknowledged.values()):
+                handle(again)
+    handle(Drain(arrival))
+    content = Content.of(records(spooled))
+    assert set(content.raw) == set(t_ns.tolist())
+    assert content.n_raw == t_ns.size
+    assert content.sequences == list(range(len(content.sequences)))
+    assert not unacknowledged
