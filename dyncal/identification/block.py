@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, Int64Array
+from dyncal.identification.gain import InnovationGain
 from dyncal.identification.innovations import innovations_pass
+from dyncal.identification.interpolation import CONTEXT, Interpolation, is_even, refined
 from dyncal.models import SensorModel
 
 N_CONSIDERED: Final = 2  # offset of the reference, offset of its clock
@@ -22,27 +24,57 @@ _GOOD_STEP: Final = 1e-3  # squared length of a last step, in posterior standard
 class BlockData:
     """Samples of one block; sample 0 belongs to the block before unless `fresh`.
 
-    Shapes: t_ns, y, r (n + 1,); d (2, n + 1): effect on the reference of a unit offset and of a unit clock offset [s].
+    Attributes
+    ----------
+    t_ns, y : shape (n + 1,)
+        Instants and indications.
+    r : float64, shape (n·stride + 1,)
+        Reference, with stride - 1 values between samples.
+    index : int64, shape (n·stride,)
+        Which of the intervals `steps_s` lies between the instants of `r`.
+    d : float64, shape (2, n·stride + 1)
+        Effect on `r` of a unit offset of the reference and of a unit offset of its clock [s].
     """
 
     t_ns: Int64Array
     y: FloatArray
     r: FloatArray
     fresh: bool
-    steps_s: FloatArray = field(init=False)
-    index: Int64Array = field(init=False)
-    d: FloatArray = field(init=False)
+    stride: int
+    steps_s: FloatArray
+    index: Int64Array
+    d: FloatArray
 
-    def __post_init__(self) -> None:
-        steps = np.diff(self.t_ns)
+    @classmethod
+    def of(cls, t_ns: Int64Array, y: FloatArray, r: FloatArray, *, fresh: bool) -> BlockData:
+        """Return a block whose reference moves in straight lines from sample to sample."""
+        return cls._on(t_ns, t_ns, y, r, fresh)
+
+    @classmethod
+    def between(cls, t_ns: Int64Array, y: FloatArray, r: FloatArray, kind: Interpolation, *, fresh: bool) -> BlockData:
+        """Return a block from samples with `CONTEXT` more of them at either end, the reference interpolated by `kind`.
+
+        Unevenly spaced samples are always joined by straight lines.
+        """
+        inner = slice(CONTEXT, t_ns.size - CONTEXT)
+        t = t_ns[inner]
+        if kind is Interpolation.LINEAR or not is_even(t_ns):
+            return cls.of(t, y[inner], r[inner], fresh=fresh)
+        fine = np.empty(2 * t.size - 1, dtype=np.int64)
+        fine[::2], fine[1::2] = t, t[:-1] + np.diff(t) // 2
+        return cls._on(t, fine, y[inner], refined(r, kind), fresh)
+
+    @classmethod
+    def _on(cls, t_ns: Int64Array, fine_ns: Int64Array, y: FloatArray, r: FloatArray, fresh: bool) -> BlockData:
+        steps = np.diff(fine_ns)
         if steps.size and bool(np.all(steps == steps[0])):
             intervals, index = steps[:1], np.zeros(steps.size, dtype=np.int64)
         else:
             intervals, index = np.unique(steps, return_inverse=True)
-        object.__setattr__(self, "steps_s", intervals / NS_PER_S)
-        object.__setattr__(self, "index", index.astype(np.int64))
-        slope = np.gradient(self.r, (self.t_ns - self.t_ns[0]) / NS_PER_S)
-        object.__setattr__(self, "d", np.ascontiguousarray(np.stack([np.ones_like(self.r), -slope])))
+        slope = np.gradient(r, (fine_ns - fine_ns[0]) / NS_PER_S)
+        d = np.ascontiguousarray(np.stack([np.ones_like(r), -slope]))
+        stride = 1 if fine_ns is t_ns else 2
+        return cls(t_ns, y, r, fresh, stride, intervals / NS_PER_S, index.astype(np.int64), d)
 
     @property
     def n(self) -> int:
@@ -52,7 +84,7 @@ class BlockData:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Start:
-    """Where a block begins: filtered state x (2,) at sample 0 and its sensitivities s (p + n_gain + 2, 2)."""
+    """Where a block begins: filtered state x (2,) at sample 0 and its sensitivities s (p + 1 + 2, 2)."""
 
     x: FloatArray
     s: FloatArray
@@ -71,7 +103,8 @@ class Prior:
 class Pass:
     """One evaluation at `h`, the initial state of a fresh block eliminated.
 
-    a (m, m) and b (m,): ΣψψT and Σψe; cross (m, 2): Σψ ψ_considered; sse: Σe². Not yet divided by σ².
+    gain (2,): K there. a (m, m) and b (m,): ΣψψT and Σψe; cross (m, 2): Σψ ψ_considered; sse: Σe².
+    Nothing is divided by σ² yet.
     """
 
     h: FloatArray
@@ -81,10 +114,11 @@ class Pass:
     sse: float
     end: Start
     e: FloatArray
+    gain: FloatArray
 
 
 class BlockProblem:
-    """The innovations of one block as a function of h = (η, K)."""
+    """The innovations of one block as a function of h = (η, κ), around `prior_h`, whose η also shapes K(κ)."""
 
     def __init__(self, model: SensorModel, data: BlockData, prior_h: FloatArray, start: Start | None) -> None:
         self._model = model
@@ -93,21 +127,20 @@ class BlockProblem:
         self._start = start
         self._p = model.n_parameters
         self._c = np.asarray(model.output)
-        self._n_gain = model.n_states
+        self._gain = InnovationGain(model, prior_h[: self._p], float(np.median(np.diff(data.t_ns))) / NS_PER_S)
 
     def evaluate(self, h: FloatArray) -> Pass | None:
         """Run one pass at `h`; None where the filter is unstable or the numbers overflow there."""
-        m, p, n_gain = h.size, self._p, self._n_gain
+        m, p = h.size, self._p
         data = self._data
         if bool(np.any(np.abs(h[1:]) > _FARTHEST)):
             return None
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             parts = self._model.discretise(h[:p], data.steps_s)
-        gain = np.zeros(2)
-        gain[:n_gain] = h[p:]
-        if not _stable(parts.phi, gain, self._c):
+        gain, slope = self._gain.at(float(h[p]))
+        if not _stable(np.linalg.matrix_power(parts.phi, data.stride), gain, self._c):
             return None
-        n_initial = n_gain if data.fresh else 0
+        n_initial = self._model.n_states if data.fresh else 0
         rows = m + n_initial + N_CONSIDERED
         s = np.zeros((rows, 2))
         if self._start is None:
@@ -119,13 +152,13 @@ class BlockProblem:
         gram, e = np.zeros((rows + 1, rows + 1)), np.empty(data.y.size)
         innovations_pass(
             data.y, data.r, data.d, data.index, parts.phi, parts.gamma, parts.dphi, parts.dgamma,
-            self._c, gain, n_gain, int(data.fresh), x, s, gram, e,
+            self._c, gain, slope, data.stride, int(data.fresh), x, s, gram, e,
         )  # fmt: skip
         if not bool(np.all(np.isfinite(gram))) or not bool(np.all(np.isfinite(x))):
             return None
         if n_initial:
             gram, x, s = _eliminate(gram, x, s, m, n_initial)
-        return Pass(h, gram[:m, :m], gram[:m, -1], gram[:m, m:-1], float(gram[-1, -1]), Start(x, s), e)
+        return Pass(h, gram[:m, :m], gram[:m, -1], gram[:m, m:-1], float(gram[-1, -1]), Start(x, s), e, gain)
 
 
 def _stable(phi: FloatArray, gain: FloatArray, c: FloatArray) -> bool:

@@ -4,7 +4,8 @@ The model of a block is the innovations form (Ljung, System Identification, 2nd 
 
     e_k = y_k - c x_k,      x_k⁺ = x_k + K e_k,      x_{k+1} = Φ x_k⁺ + Γ0 r_k + Γ1 r_{k+1}
 
-with K = 0 for output error. Coordinates are h = (η, K); a sensitivity s_i = ∂x/∂h_i obeys the differentiated recursion.
+with K = 0 for output error. Coordinates are h = (η, κ), K = K(κ); a sensitivity s_i = ∂x/∂h_i obeys the
+differentiated recursion.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dyncal.kernels import kernel
 
 _SIGNATURE = (
     "void(f8[::1], f8[::1], f8[:, ::1], i8[::1], f8[:, :, ::1], f8[:, :, ::1], f8[:, :, :, ::1], f8[:, :, :, ::1],"
-    " f8[::1], f8[::1], i8, i8, f8[::1], f8[:, ::1], f8[:, ::1], f8[::1])"
+    " f8[::1], f8[::1], f8[::1], i8, i8, f8[::1], f8[:, ::1], f8[:, ::1], f8[::1])"
 )
 
 
@@ -33,7 +34,8 @@ def innovations_pass(  # noqa: C901 - one loop over samples, kept together for t
     dgamma: FloatArray,
     c: FloatArray,
     gain: FloatArray,
-    n_gain: int,
+    gain_slope: FloatArray,
+    stride: int,
     fresh: int,
     x: FloatArray,
     s: FloatArray,
@@ -44,31 +46,31 @@ def innovations_pass(  # noqa: C901 - one loop over samples, kept together for t
 
     Parameters
     ----------
-    y, r : float64, shape (n + 1,)
-        Indications and reference; sample 0 is the last one of the block before, or the first of all if `fresh`.
-    d : float64, shape (n_considered, n + 1)
+    y : float64, shape (n + 1,)
+        Indications; sample 0 is the last one of the block before, or the first of all if `fresh`.
+    r : float64, shape (n·stride + 1,)
+        Reference at the samples, and at stride - 1 instants between them.
+    d : float64, shape (n_considered, n·stride + 1)
         Unit disturbances of the reference whose effect is to be known (offset, clock).
-    index : int64, shape (n,)
-        Which interval of the discretisation lies between samples k and k + 1.
+    index : int64, shape (n·stride,)
+        Which interval of the discretisation lies between instants k and k + 1 of `r`.
     phi, gamma, dphi, dgamma
         `dyncal.models.Discretisation`.
-    c, gain : float64, shape (2,)
-        Output row and innovation gain K.
-    n_gain : int
-        How many components of K are coordinates.
+    c, gain, gain_slope : float64, shape (2,)
+        Output row, innovation gain K and dK/dκ.
     fresh : int
         Not 0: sample 0 is an observation of this block, and `x` is the state predicted for it; otherwise `x` is the
         filtered state at sample 0.
     x : float64, shape (2,)
         State; on return, the filtered state at the last sample.
     s : float64, shape (m, 2)
-        Sensitivities of `x`, in and out: η, K, then rows without forcing (initial state), then `n_considered` rows.
+        Sensitivities of `x`, in and out: η, κ, then rows without forcing (initial state), then `n_considered` rows.
     gram : float64, shape (m + 1, m + 1)
         On return the Gram matrix of (∂ŷ/∂ each row of s, e), upper triangle mirrored.
     e : float64, shape (n + 1,)
         On return the innovations; e[0] = 0 unless `fresh`.
     """
-    n = y.size
+    n = r.size
     m = s.shape[0]
     p = dphi.shape[1]
     first_considered = m - d.shape[0]
@@ -106,9 +108,9 @@ def innovations_pass(  # noqa: C901 - one loop over samples, kept together for t
                 s[i, 1] += gamma[q, 1, 0] * d[j, k - 1] + gamma[q, 1, 1] * d[j, k]
             x[0] = f00 * x0 + f01 * x1 + gamma[q, 0, 0] * r0 + gamma[q, 0, 1] * r1
             x[1] = f10 * x0 + f11 * x1 + gamma[q, 1, 0] * r0 + gamma[q, 1, 1] * r1
-        if k > 0 or fresh != 0:
-            error = y[k] - c[0] * x[0] - c[1] * x[1]
-            e[k] = error
+        if k % stride == 0 and (k > 0 or fresh != 0):
+            error = y[k // stride] - c[0] * x[0] - c[1] * x[1]
+            e[k // stride] = error
             for i in range(m):
                 psi[i] = c[0] * s[i, 0] + c[1] * s[i, 1]
             psi[m] = error
@@ -118,8 +120,8 @@ def innovations_pass(  # noqa: C901 - one loop over samples, kept together for t
             for i in range(m):
                 s[i, 0] -= gain[0] * psi[i]
                 s[i, 1] -= gain[1] * psi[i]
-            for i in range(n_gain):
-                s[p + i, i] += error
+            s[p, 0] += gain_slope[0] * error
+            s[p, 1] += gain_slope[1] * error
             x[0] += gain[0] * error
             x[1] += gain[1] * error
     for i in range(m + 1):

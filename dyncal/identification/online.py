@@ -1,7 +1,7 @@
 """Online identification: block-MAP in the innovations form (docs/metrology.md).
 
 Samples gather until they say enough; the block is then fitted around what was known before (Levenberg-Marquardt on the
-innovations), and its information is added. In symbols, for a block with innovations e(h), h = (η, K)::
+innovations), and its information is added. In symbols, for a block with innovations e(h), h = (η, κ)::
 
     minimise Σe²/σ² + (h - h̄)ᵀ L (h - h̄),   started from x̄ + s̄ᵀ(h - h̄);    L ← F(L) + ΣψψT/σ²
 
@@ -20,7 +20,8 @@ from dyncal.domain.calibration import Verdict
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
 from dyncal.identification import report, start
-from dyncal.identification.block import BlockData, BlockProblem, Fit, Pass, Start, fit
+from dyncal.identification.block import BlockData, BlockProblem, Fit, Pass, fit
+from dyncal.identification.interpolation import CONTEXT
 from dyncal.identification.pending import Pending, runs
 from dyncal.identification.posterior import (
     Posterior,
@@ -36,7 +37,7 @@ from dyncal.identification.posterior import (
 from dyncal.identification.records import AlignedRecord, BlockOutcome, Estimate
 from dyncal.identification.settings import OnlineSettings
 from dyncal.identification.snapshot import Array, EstimatorState, pack, unpack
-from dyncal.identification.tracking import Edge, Tracking
+from dyncal.identification.tracking import Tracking
 from dyncal.models import model_of
 
 _GROWTH = 1.3
@@ -72,10 +73,10 @@ class OnlineEstimator:
             self.settings.min_block_samples,
             min(int(np.ceil(self.settings.min_block_s * 1e9 / dt_ns)), self.settings.max_block_samples),
         )
-        self._limits = limits(self._model.n_parameters + self._model.n_states)
+        self._limits = limits(self._model.n_parameters + 1)
         self._pending = Pending()
         self._last_ns: int | None = None
-        self._close_at = self._shortest
+        self._behind, self._close_at = CONTEXT, self._shortest
         self._tracking: Tracking | None = None
         self._refused: start.Refused | None = None
 
@@ -105,19 +106,30 @@ class OnlineEstimator:
                 self._cut(outcomes)
             self._pending.append(run.t_ns, run.indication, run.reference)
             self._last_ns = int(run.t_ns[-1])
-            while len(self._pending) >= self._close_at:
+            while self._waiting >= self._close_at:
                 self._consider(self._close_at, outcomes, final=False)
         return outcomes
 
+    @property
+    def _waiting(self) -> int:
+        """Samples that a block may take: all but those used already, and those that interpolation must look ahead."""
+        return len(self._pending) - self._behind - CONTEXT
+
     def _cut(self, outcomes: list[BlockOutcome]) -> None:
         """End a segment: what waits becomes a block if it says enough, and the next one finds its state anew."""
-        n = len(self._pending)
-        if n >= self.settings.min_block_samples and self._tracking is not None:
-            self._consider(n, outcomes, final=True)
+        if self._waiting >= self.settings.min_block_samples and self._tracking is not None:
+            self._consider(self._waiting, outcomes, final=True)
         self._pending.drop(len(self._pending))
-        self._close_at = self._shortest
+        self._close_at, self._behind = self._shortest, CONTEXT
         if self._tracking is not None:
-            self._tracking = replace(self._tracking, edge=replace(self._tracking.edge, begin=None))
+            self._tracking = replace(self._tracking, begin=None)
+
+    def _used(self, n: int) -> None:
+        """Leave the next n samples behind, but for those that the next block's interpolation looks back at."""
+        drop = max(self._behind + n - CONTEXT - 1, 0)
+        self._pending.drop(drop)
+        self._behind += n - drop
+        self._close_at = self._shortest
 
     def _consider(self, n: int, outcomes: list[BlockOutcome], *, final: bool) -> None:
         """Close a block of the first n samples that wait, or let it grow."""
@@ -125,16 +137,16 @@ class OnlineEstimator:
         if tracking is None:
             self._begin(n, outcomes)
             return
-        data = self._block(n)
+        data = self._block(tracking, n)
         posterior = tracking.posterior
-        problem = BlockProblem(self._model, data, posterior.h, tracking.edge.begin)
+        problem = BlockProblem(self._model, data, posterior.h, tracking.begin)
         first = problem.evaluate(posterior.h)
         full = final or n >= self.settings.max_block_samples or self._too_long(data)
         if first is None:  # cannot be: the state it starts from is finite
             self._reject(tracking, data, outcomes)
         else:
             variance = block_variance(first, posterior.variance, data.n)
-            u = start.lag_u(first.a / variance)
+            u = start.lag_u(self._model, first.a / variance)
             if u <= self.settings.target_u or (full and u <= 3 * self.settings.target_u):
                 self._take(tracking, problem, data, first, variance, outcomes)
             elif full:
@@ -142,45 +154,42 @@ class OnlineEstimator:
             else:
                 self._close_at = min(int(n * _GROWTH) + 1, self.settings.max_block_samples)
                 return
-        self._pending.drop(n)
-        self._close_at = self._shortest
+        self._used(n)
 
     def _too_long(self, data: BlockData) -> bool:
         return bool(data.t_ns[-1] - data.t_ns[0] >= self.settings.max_block_s * 1e9)
 
-    def _block(self, n: int) -> BlockData:
-        t, y, r = self._pending.head(n)
-        edge = self._tracking.edge if self._tracking is not None else None
-        if edge is None or edge.begin is None:
-            return BlockData(t, y, r, fresh=True)
-        return BlockData(np.r_[edge.t_ns, t], np.r_[edge.y, y], np.r_[edge.r, r], fresh=False)
+    def _block(self, tracking: Tracking, n: int) -> BlockData:
+        """Return the next n samples, after the last one used unless a segment begins."""
+        fresh = tracking.begin is None
+        first = self._behind - (0 if fresh else 1)
+        part = self._pending.part(first - CONTEXT, self._behind + n + CONTEXT)
+        return BlockData.between(*part, tracking.interpolation, fresh=fresh)
 
     def _begin(self, n: int, outcomes: list[BlockOutcome]) -> None:
-        data = self._block(n)
-        found = start.start(self._model, data, _START_U)
+        part = self._pending.part(self._behind - CONTEXT, self._behind + n + CONTEXT)
+        found = start.start(self._model, *part, _START_U)
         if isinstance(found, start.Refused):
             self._refused = found
             if n >= self.settings.max_block_samples:
                 self._pending.drop(n // 2)
-            self._close_at = int(len(self._pending) * _GROWTH) + 1
+            self._close_at = int(self._waiting * _GROWTH) + 1
             return
         self._refused = None
-        last, variance = found.fit.last, found.variance
+        last, variance, data = found.fit.last, found.variance, found.data
         m = found.fit.h.size
-        information = last.a / variance
-        gains = np.arange(self._model.n_parameters, m)
-        information[gains, gains] += 1 / start.U_GAIN_PRIOR**2
+        information = last.a / variance + start.kappa_prior(m)
         considered = -inverse(information) @ (last.cross / variance)
         posterior = Posterior(found.fit.h, information, considered, variance, float(data.n), np.zeros(m))
         self._tracking = Tracking(
             posterior,
-            _edge(data, found.fit.end),
-            report.Residuals.of(last.e, data.fresh, variance, float(np.var(data.y))),
+            found.fit.end,
+            found.interpolation,
+            report.Residuals.of(last, data.fresh, self._model, variance, float(np.var(data.y))),
             report.Window(data.n, int(data.t_ns[0]), int(data.t_ns[-1])),
         )
         outcomes.append(self._outcome(posterior, data, found.fit, variance, excited=True))
-        self._pending.drop(n)
-        self._close_at = self._shortest
+        self._used(n)
 
     def _take(
         self,
@@ -206,8 +215,9 @@ class OnlineEstimator:
         begin_ns = int(data.t_ns[0 if data.fresh else 1])
         self._tracking = Tracking(
             posterior,
-            _edge(data, done.end),
-            report.Residuals.of(done.last.e, data.fresh, tracking.posterior.variance, float(np.var(data.y))),
+            done.end,
+            tracking.interpolation,
+            report.Residuals.of(done.last, data.fresh, self._model, tracking.posterior.variance, float(np.var(data.y))),
             report.Window(
                 data.n if reset else tracking.window.n_samples + data.n,
                 begin_ns if reset else tracking.window.from_ns,
@@ -218,15 +228,14 @@ class OnlineEstimator:
 
     def _pass_by(self, tracking: Tracking, data: BlockData, first: Pass, outcomes: list[BlockOutcome]) -> None:
         """Let an idle block move nothing but the state."""
-        self._tracking = replace(tracking, edge=_edge(data, first.end))
+        self._tracking = replace(tracking, begin=first.end)
         idle = Fit(first.h, first, first.end, first.b, first.sse, converged=True)
         outcomes.append(self._outcome(tracking.posterior, data, idle, tracking.posterior.variance, excited=False))
 
     def _reject(self, tracking: Tracking, data: BlockData, outcomes: list[BlockOutcome]) -> None:
         """Leave a block out that no parameters explain; after a few of them, begin from nothing."""
         outcomes.append(self._rejected(data, tracking))
-        edge = Edge(int(data.t_ns[-1]), float(data.y[-1]), float(data.r[-1]), None)
-        self._tracking = replace(tracking, edge=edge, n_rejected=tracking.n_rejected + 1)
+        self._tracking = replace(tracking, begin=None, n_rejected=tracking.n_rejected + 1)
         if tracking.n_rejected + 1 >= _PATIENCE:
             self._tracking = None
             self._refused = start.Refused(
@@ -238,7 +247,7 @@ class OnlineEstimator:
     def _rejected(self, data: BlockData, tracking: Tracking) -> BlockOutcome:
         p = self._model.n_parameters
         theta, cov = report.physical(self._model, tracking.posterior.h, tracking.posterior.cov)
-        rms = float(np.std(data.y - data.r))
+        rms = float(np.std(data.y - data.r[:: data.stride]))
         span = int(data.t_ns[0]), int(data.t_ns[-1])
         return BlockOutcome(*span, data.n, False, False, True, theta, cov, np.zeros(p), np.zeros((p, p)), rms)  # noqa: FBT003
 
@@ -285,13 +294,14 @@ class OnlineEstimator:
         return estimator
 
     def _state(self) -> EstimatorState:
-        t, y, r = self._pending.head(len(self._pending))
+        t, y, r = self._pending.part(0, len(self._pending))
         return EstimatorState(
             model=self.model,
             dt_ns=self.dt_ns,
             settings=asdict(self.settings),
             pending=[Array.of(a) for a in (t, y, r)],
             last_ns=self._last_ns,
+            behind=self._behind,
             close_at=self._close_at,
             tracking=pack(self._tracking) if self._tracking is not None else None,
             refused=self._refused,
@@ -300,9 +310,6 @@ class OnlineEstimator:
     def _resume(self, state: EstimatorState) -> None:
         t, y, r = (a.array() for a in state.pending)
         self._pending.append(t, y, r)
-        self._last_ns, self._close_at, self._refused = state.last_ns, state.close_at, state.refused
+        self._last_ns, self._refused = state.last_ns, state.refused
+        self._behind, self._close_at = state.behind, state.close_at
         self._tracking = unpack(state.tracking) if state.tracking is not None else None
-
-
-def _edge(data: BlockData, end: Start) -> Edge:
-    return Edge(int(data.t_ns[-1]), float(data.y[-1]), float(data.r[-1]), end)

@@ -41,9 +41,9 @@ class Pending:
         self._values[0, self._n : need], self._values[1, self._n : need] = y, r
         self._n = need
 
-    def head(self, n: int) -> tuple[Int64Array, FloatArray, FloatArray]:
-        """Return copies of the first n samples."""
-        return self._t[:n].copy(), self._values[0, :n].copy(), self._values[1, :n].copy()
+    def part(self, begin: int, end: int) -> tuple[Int64Array, FloatArray, FloatArray]:
+        """Return copies of samples `begin` to `end`."""
+        return self._t[begin:end].copy(), self._values[0, begin:end].copy(), self._values[1, begin:end].copy()
 
     def drop(self, n: int) -> None:
         """Forget the first n samples."""

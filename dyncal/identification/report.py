@@ -16,29 +16,35 @@ from dyncal.identification.settings import OnlineSettings
 from dyncal.models import SensorModel
 
 if TYPE_CHECKING:
-    from dyncal.identification.block import Fit
+    from dyncal.identification.block import Fit, Pass
     from dyncal.identification.posterior import Posterior
 
 from dyncal.identification.records import Estimate
 
 _LAGS: Final = 12
-METHOD: Final = "online block-MAP, innovations form, first-order hold"
+METHOD: Final = "online block-MAP, innovations form"
 
 
 @dataclass(frozen=True, slots=True)
 class Residuals:
-    """Residuals of the newest excited block: mean square over the pooled variance, Ljung-Box p, unexplained share."""
+    """Residuals of the newest excited block: mean square over the pooled variance, Ljung-Box p, unexplained share.
+
+    `noise_share` is the part of the innovations' variance that is the sensor's own noise: R = σ²(1 - cK), as in a
+    Kalman filter at rest; the rest is what the reference did not show of the measurand.
+    """
 
     chi2: float
     whiteness_p: float
     unexplained: float
+    noise_share: float
 
     @classmethod
-    def of(cls, e: FloatArray, fresh: bool, variance: float, spread: float) -> Residuals:
-        """Summarise innovations `e`, whose first is none unless `fresh`, against their expected variance."""
-        own = e if fresh else e[1:]
+    def of(cls, last: Pass, fresh: bool, model: SensorModel, variance: float, spread: float) -> Residuals:
+        """Summarise the innovations of a pass, the first of which is none unless `fresh`."""
+        own = last.e if fresh else last.e[1:]
         mean_square = float(np.mean(own**2))
-        return cls(mean_square / variance, ljung_box(own), mean_square / max(spread, 1e-300))
+        share = float(np.clip(1 - np.asarray(model.output) @ last.gain, 0.01, 1.0))
+        return cls(mean_square / variance, ljung_box(own), mean_square / max(spread, 1e-300), share)
 
 
 def ljung_box(e: FloatArray) -> float:
@@ -56,14 +62,14 @@ def ljung_box(e: FloatArray) -> float:
 
 
 def physical(model: SensorModel, h: FloatArray, cov: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return θ (p,) and its covariance (p, p) from coordinates h = (η, K) and theirs."""
+    """Return θ (p,) and its covariance (p, p) from coordinates h = (η, κ) and theirs."""
     p = model.n_parameters
     jacobian = model.internal_jacobian(h[:p])
     return model.from_internal(h[:p]), jacobian @ cov[:p, :p] @ jacobian.T
 
 
 def block_evidence(model: SensorModel, done: Fit, variance: float, p: int) -> tuple[FloatArray, FloatArray]:
-    """Return a block's own score (p,) and information (p, p) in θ at its linearisation, K eliminated."""
+    """Return a block's own score (p,) and information (p, p) in θ at its linearisation, κ eliminated."""
     a, b = done.last.a / variance, done.b / variance
     mix = a[:p, p:] @ inverse(a[p:, p:])
     inward = np.linalg.inv(model.internal_jacobian(done.h[:p]))
@@ -84,13 +90,6 @@ def widened(model: SensorModel, posterior: Posterior, settings: OnlineSettings) 
     theta, cov = physical(model, posterior.h, posterior.cov + considered @ considered.T)
     cov[0, 0] += (theta[0] * settings.u_reference_gain) ** 2
     return theta, (cov + cov.T) / 2
-
-
-def noise_std(model: SensorModel, posterior: Posterior) -> float:
-    """Return the standard deviation of the sensor's own noise: R = σ²(1 - cK), as in a Kalman filter at rest."""
-    gain = posterior.h[model.n_parameters :]
-    share = 1 - float(np.asarray(model.output)[: gain.size] @ gain)
-    return float(np.sqrt(posterior.variance * np.clip(share, 0.05, 1.0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ def estimate(
         verdict=verdict,
         parameters=Parameters(model.kind, model.names, theta, cov),
         unobservable=unobservable,
-        noise_std=noise_std(model, posterior),
+        noise_std=float(np.sqrt(posterior.variance * residuals.noise_share)),
         reduced_chi2=residuals.chi2,
         whiteness_p=residuals.whiteness_p,
         n_samples=window.n_samples,

@@ -9,10 +9,11 @@ import numpy as np
 
 from dyncal.domain.sensors import ModelKind
 from dyncal.identification.block import Start
+from dyncal.identification.interpolation import Interpolation
 from dyncal.identification.posterior import Posterior
 from dyncal.identification.report import Residuals, Window
 from dyncal.identification.start import Refused
-from dyncal.identification.tracking import Edge, Tracking
+from dyncal.identification.tracking import Tracking
 
 
 class Array(msgspec.Struct, frozen=True, array_like=True):
@@ -41,7 +42,7 @@ class TrackingState(msgspec.Struct, frozen=True):
     arrays: dict[str, Array]
     variance: float
     dof: float
-    edge: tuple[int, float, float]
+    interpolation: Interpolation
     residuals: Residuals
     window: Window
     n_rejected: int
@@ -55,6 +56,7 @@ class EstimatorState(msgspec.Struct, frozen=True):
     settings: dict[str, Any]
     pending: list[Array]
     last_ns: int | None
+    behind: int
     close_at: int
     tracking: TrackingState | None
     refused: Refused | None
@@ -63,7 +65,7 @@ class EstimatorState(msgspec.Struct, frozen=True):
 
 def pack(tracking: Tracking) -> TrackingState:
     """Pack what is tracked."""
-    posterior, begin = tracking.posterior, tracking.edge.begin
+    posterior, begin = tracking.posterior, tracking.begin
     arrays = {name: getattr(posterior, name) for name in ("h", "information", "considered", "trend")}
     if begin is not None:
         arrays |= {"x": begin.x, "s": begin.s}
@@ -71,7 +73,7 @@ def pack(tracking: Tracking) -> TrackingState:
         arrays={name: Array.of(array) for name, array in arrays.items()},
         variance=posterior.variance,
         dof=posterior.dof,
-        edge=(tracking.edge.t_ns, tracking.edge.y, tracking.edge.r),
+        interpolation=tracking.interpolation,
         residuals=tracking.residuals,
         window=tracking.window,
         n_rejected=tracking.n_rejected,
@@ -88,4 +90,4 @@ def unpack(state: TrackingState) -> Tracking:
         arrays["h"], arrays["information"], arrays["considered"], state.variance, state.dof, arrays["trend"]
     )
     begin = Start(arrays["x"], arrays["s"]) if "x" in arrays and "s" in arrays else None
-    return Tracking(posterior, Edge(*state.edge, begin), state.residuals, state.window, state.n_rejected)
+    return Tracking(posterior, begin, state.interpolation, state.residuals, state.window, state.n_rejected)

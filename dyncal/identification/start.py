@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -10,12 +10,18 @@ import numpy as np
 from dyncal.domain.calibration import Verdict
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
+from dyncal.domain.time import Int64Array
 from dyncal.identification.block import BlockData, BlockProblem, Fit, Prior, fit
+from dyncal.identification.interpolation import Interpolation, is_even
 from dyncal.identification.screen import trouble_with, trouble_with_gain
 from dyncal.models import SensorModel
 
-U_GAIN_PRIOR: Final = 0.5  # prior standard deviation of the innovation gain's components
-_CANDIDATES: Final = 4
+KAPPA: Final = -2.0
+U_KAPPA: Final = 5.0  # prior of ln(input noise / sensor noise): from a perfect reference to a useless one
+_CANDIDATES: Final = 3
+_ROUNDS: Final = 4
+_NO_NOISE: Final = 40.0  # as -κ: output error
+_CLEARLY_BETTER: Final = 6.0  # twice a log-likelihood ratio
 _UNEXPLAINED: Final = 0.5
 _MEMORIES: Final = 3.0  # record length in time constants before a start is believed
 
@@ -26,6 +32,8 @@ class Started:
 
     fit: Fit
     variance: float
+    data: BlockData
+    interpolation: Interpolation = Interpolation.LINEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +45,17 @@ class Refused:
     final: bool
 
 
-def start(model: SensorModel, data: BlockData, max_u: float) -> Started | Refused:
+def start(model: SensorModel, t_ns: Int64Array, y: FloatArray, r: FloatArray, max_u: float) -> Started | Refused:
     """Estimate from nothing, or say why not.
 
     Parameters
     ----------
-    data : BlockData
-        Fresh, at least 16 samples.
+    t_ns, y, r : shape (n,), n >= 16 + 2·CONTEXT
+        The record; `CONTEXT` samples at either end serve the interpolation only.
     max_u : float
         Largest standard uncertainty of the logarithm of the lag that is enough to begin with.
     """
+    data = BlockData.between(t_ns, y, r, Interpolation.LINEAR, fresh=True)
     for name, values in (("indication", data.y), ("reference", data.r)):
         trouble = trouble_with(name, values)
         if trouble:
@@ -55,7 +64,20 @@ def start(model: SensorModel, data: BlockData, max_u: float) -> Started | Refuse
     if best is None:
         return Refused(Verdict.DIVERGED, "no start led to a fit", final=False)
     started, floor = best
-    return _judge(model, data, started, floor, max_u)
+    return _judge(model, data, _interpolated(model, started, t_ns, y, r), floor, max_u)
+
+
+def _interpolated(model: SensorModel, linear: Started, t_ns: Int64Array, y: FloatArray, r: FloatArray) -> Started:
+    """Return the fit with the interpolation of the reference that predicts the sensor best."""
+    if not is_even(t_ns):
+        return linear
+    best = linear
+    for kind in (Interpolation.CUBIC, Interpolation.QUINTIC):
+        data = BlockData.between(t_ns, y, r, kind, fresh=True)
+        there = _refine(model, data, linear.fit.h[:-1])
+        if there is not None and data.n * np.log(best.variance / there.variance) > _CLEARLY_BETTER:
+            best = replace(there, interpolation=kind)
+    return best
 
 
 def _judge(model: SensorModel, data: BlockData, started: Started, floor: float, max_u: float) -> Started | Refused:
@@ -76,7 +98,7 @@ def _judge(model: SensorModel, data: BlockData, started: Started, floor: float, 
     if length < _MEMORIES * memory:
         detail = f"a record of {length:.3g} s is short against a time constant of about {memory:.3g} s"
         return Refused(Verdict.NOT_EXCITED, detail, final=False)
-    if lag_u(started.fit.last.a / variance) > max_u:
+    if lag_u(model, started.fit.last.a / variance) > max_u:
         return Refused(Verdict.NOT_EXCITED, "the record says too little of the dynamics", final=False)
     if fastest(model, h) < 0.1 * floor:
         detail = "the sensor is faster than its sampling can show: no lag to be identified"
@@ -99,12 +121,12 @@ def fastest(model: SensorModel, h: FloatArray) -> float:
     return float(np.exp(h[1]))
 
 
-def lag_u(information: FloatArray) -> float:
+def lag_u(model: SensorModel, information: FloatArray) -> float:
     """Return the standard uncertainty of the logarithm of the lag (of the resonance) with only the gain unknown.
 
     It is the measure of excitation: a steady measurand determines the gain, and nothing of this.
     """
-    lag = 2 if information.shape[0] == 5 else 1  # second order: (S0, ln δ, ln f0, K1, K2)
+    lag = 2 if model.kind is ModelKind.SECOND_ORDER else 1
     i_gg, i_gl, i_ll = information[0, 0], information[0, lag], information[lag, lag]
     efficient = i_ll - i_gl**2 / i_gg if i_gg > 0 else 0.0
     return float(1 / np.sqrt(efficient)) if efficient > 0 else float("inf")
@@ -141,7 +163,7 @@ def _grid(model: SensorModel, dt: float, length: float) -> list[FloatArray]:
 
 def _solve_linear(model: SensorModel, data: BlockData, eta: FloatArray) -> tuple[float, FloatArray] | None:
     """Return the residual sum of squares and η with the gain (and the modes' shares) solved exactly."""
-    h = np.concatenate([eta, np.zeros(model.n_states)])
+    h = np.append(eta, -_NO_NOISE)
     at = BlockProblem(model, data, h, None).evaluate(h)
     if at is None:
         return None
@@ -161,27 +183,35 @@ def _solve_linear(model: SensorModel, data: BlockData, eta: FloatArray) -> tuple
 
 
 def _refine(model: SensorModel, data: BlockData, eta: FloatArray) -> Started | None:
-    h = np.concatenate([eta, np.zeros(model.n_states)])
-    information = np.zeros((h.size, h.size))
-    gains = np.arange(eta.size, h.size)
-    information[gains, gains] = 1 / U_GAIN_PRIOR**2
-    problem = BlockProblem(model, data, h, None)
-    first = problem.evaluate(h)
-    if first is None:
-        return None
-    variance = max(first.sse / data.n, 1e-300)
-    result: Fit | None = None
-    for _ in range(3):  # the noise variance is part of the answer
-        result = fit(problem, Prior(h, information, variance), result.last if result is not None else first)
-        before, variance = variance, max(result.sse / max(data.n - h.size - model.n_states, 1), 1e-300)
-        if abs(before / variance - 1) < 0.1:
+    h = np.append(eta, KAPPA)
+    information = kappa_prior(h.size)
+    variance, result = float("nan"), None
+    for _ in range(_ROUNDS):  # the noise variance is part of the answer, and K is shaped by η
+        problem = BlockProblem(model, data, h, None)
+        first = problem.evaluate(h)
+        if first is None:
+            return None
+        before = variance if np.isfinite(variance) else max(first.sse / data.n, 1e-300)
+        # the prior is of κ alone, and stays where it is
+        origin = np.append(h[:-1], KAPPA)
+        result = fit(problem, Prior(origin, information, before), first)
+        h = result.h
+        variance = max(result.sse / max(data.n - h.size - model.n_states, 1), 1e-300)
+        if abs(before / variance - 1) < 0.02:
             break
-    return Started(result, variance) if result is not None else None
+    return Started(result, variance, data) if result is not None else None
+
+
+def kappa_prior(m: int) -> FloatArray:
+    """Return the information (m, m) that is there before any data: on κ, the last coordinate, alone."""
+    information = np.zeros((m, m))
+    information[-1, -1] = 1 / U_KAPPA**2
+    return information
 
 
 def _swapped(model: SensorModel, data: BlockData, variance: float, spread: float) -> bool:
     """Tell whether the reference follows the sensor much better than the sensor the reference."""
-    mirrored = _search_unjudged(model, BlockData(data.t_ns, data.r, data.y, fresh=True))
+    mirrored = _search_unjudged(model, BlockData.of(data.t_ns, data.r, data.y, fresh=True))
     if mirrored is None:
         return False
     reverse = mirrored.variance / max(float(np.var(data.r)), 1e-300)

@@ -6,25 +6,20 @@ from dataclasses import dataclass
 
 from dyncal.identification import report
 from dyncal.identification.block import Start
+from dyncal.identification.interpolation import Interpolation
 from dyncal.identification.posterior import Posterior
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Edge:
-    """The newest sample of the last block and the state there; `begin` is None where a segment begins."""
-
-    t_ns: int
-    y: float
-    r: float
-    begin: Start | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Tracking:
-    """An estimate that is being followed."""
+    """An estimate that is being followed.
+
+    `begin` is the state at the newest sample of the last block; None where a segment begins.
+    """
 
     posterior: Posterior
-    edge: Edge
+    begin: Start | None
+    interpolation: Interpolation
     residuals: report.Residuals
     window: report.Window
     n_rejected: int = 0

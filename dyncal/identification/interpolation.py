@@ -1,0 +1,75 @@
+"""What the reference did between its samples.
+
+A straight line is right for a measurand as rough as a first-order random process, and wrong for a smooth one by
+(ωh)²/12 at angular frequency ω, which at a few samples a period is worse than any noise (h = interval). A spline of
+degree 2m - 1 is what a process with a spectrum falling as ω^{-2m} does between its samples on average (Kimeldorf &
+Wahba, 1970); a high degree approaches the sinc of a band-limited one. Which of them is right, the data say: the one
+with the smallest innovations.
+
+Splines are taken at half-intervals and joined by straight lines, whose own attenuation, sinc² at twice the sampling
+frequency, is taken out beforehand by five taps.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+from typing import Final
+
+import numpy as np
+
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
+
+CONTEXT: Final = 12
+"""Samples that a spline needs on both sides of where it is used."""
+
+_UNEVEN: Final = 0.02
+
+
+class Interpolation(enum.StrEnum):
+    """How the measurand is taken to move between samples of the reference."""
+
+    LINEAR = "linear"
+    CUBIC = "cubic"
+    QUINTIC = "quintic"
+
+
+def is_even(t_ns: Int64Array) -> bool:
+    """Tell whether instants are spaced evenly enough for splines on a uniform grid."""
+    steps = np.diff(t_ns)
+    return bool(steps.max() - steps.min() <= _UNEVEN * steps.mean()) if steps.size else False
+
+
+@functools.cache
+def _taps(kind: Interpolation) -> tuple[FloatArray, FloatArray]:
+    """Return the filters for values at samples (2·CONTEXT + 1 taps) and half-way (2·CONTEXT taps)."""
+    from scipy.interpolate import make_interp_spline  # noqa: PLC0415 - only where a spline is asked for
+
+    degree = {Interpolation.CUBIC: 3, Interpolation.QUINTIC: 5}[kind]
+    far = 4 * CONTEXT
+    grid = np.arange(-far, far + 1, dtype=np.float64)
+    cardinal = make_interp_spline(grid, (grid == 0).astype(np.float64), k=degree)
+    half = CONTEXT - 1  # two half-intervals are left for the compensation
+    fine = cardinal(np.arange(-2 * half, 2 * half + 1) / 2)
+    both = np.convolve(fine, _compensation())
+    even, odd = both[::2], both[1::2]
+    return even / even.sum(), odd / odd.sum()
+
+
+def _compensation() -> FloatArray:
+    """Return five symmetric taps with the response 1/sinc² of straight lines over half-intervals, up to Nyquist."""
+    x = np.linspace(1e-3, np.pi / 4, 200)
+    wanted = (x / np.sin(x)) ** 2 - 1
+    basis = np.stack([2 * np.cos(2 * x) - 2, 2 * np.cos(4 * x) - 2], axis=1)
+    a, b = np.linalg.lstsq(basis, wanted, rcond=None)[0]
+    return np.array([b, a, 1 - 2 * a - 2 * b, a, b])
+
+
+def refined(r: FloatArray, kind: Interpolation) -> FloatArray:
+    """Return values at samples and half-way between, (2n - 1,), for r of shape (n + 2·CONTEXT,) with context."""
+    even, odd = _taps(kind)
+    fine = np.empty(2 * (r.size - 2 * CONTEXT) - 1)
+    fine[::2] = np.convolve(r, even, mode="valid")
+    fine[1::2] = np.convolve(r, odd, mode="valid")[1:-1]
+    return fine
