@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from dyncal.adapters.influx import InfluxSampleStore
+from dyncal.adapters.influx.http import Endpoint
 from dyncal.adapters.sqlite import SqliteSampleStore
 from dyncal.ports.sample_store import SampleStore
 from dyncal.testing.store import MemorySampleStore, SampleStoreContract
+from tests.servers import Influxd
 
 
 class TestMemorySampleStore(SampleStoreContract):
@@ -22,5 +25,24 @@ class TestSqliteSampleStore(SampleStoreContract):
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[SampleStore]:
         store = SqliteSampleStore(tmp_path / "samples.sqlite")
+        yield store
+        store.close()
+
+
+@pytest.fixture(scope="module")
+def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
+    server = Influxd(tmp_path_factory.mktemp("influxd"))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop(kill=True)
+
+
+@pytest.mark.influxdb
+class TestInfluxSampleStore(SampleStoreContract):
+    @pytest.fixture
+    def store(self, influxd: Influxd, request: pytest.FixtureRequest) -> Iterator[SampleStore]:
+        store = InfluxSampleStore(Endpoint(influxd.url, request.node.name))
         yield store
         store.close()

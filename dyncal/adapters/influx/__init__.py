@@ -1,0 +1,5 @@
+"""Sample store on InfluxDB."""
+
+from dyncal.adapters.influx.store import InfluxSampleStore
+
+__all__ = ["InfluxSampleStore"]

@@ -1,0 +1,177 @@
+"""InfluxQL and its answers, in chunks. Statements are put together of numbers, our own words, and escaped literals."""
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.adapters.influx.http import Answer, Http, raise_for
+from dyncal.adapters.influx.lines import GAPS, SAMPLES
+from dyncal.domain.errors import StoreRefused
+from dyncal.domain.quality import GOOD
+from dyncal.domain.samples import SampleSeries
+
+FIELDS: Final = 'raw, corrected, u, quality, "set"'
+INFINITIES: Final = "raw_inf, corrected_inf, u_inf"
+CHUNK_ROWS: Final = 50_000
+
+Row = tuple[int, float | None, float | None, float | None, int | None, str | None]
+
+
+class _Result(msgspec.Struct):
+    statement_id: int = 0
+    series: list[msgspec.Raw] | None = None
+    error: str | None = None
+
+
+class _Document(msgspec.Struct):
+    results: list[_Result] = []
+    error: str | None = None
+
+
+class _SampleSeries(msgspec.Struct):
+    values: list[Row] = []
+
+
+class _AnySeries(msgspec.Struct):
+    columns: list[str] = []
+    values: list[list[Any]] = []
+
+
+_DOCUMENT: Final = msgspec.json.Decoder(_Document)
+_ROWS: Final = msgspec.json.Decoder(_SampleSeries)
+_ANY: Final = msgspec.json.Decoder(_AnySeries)
+
+
+def identifier(text: str) -> str:
+    """Return an identifier in double quotes, escaped."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def literal(text: str) -> str:
+    """Return a string in single quotes, escaped."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def range_of(sensor: str, start: int, end: int) -> str:
+    """Return the condition for the rows of a sensor with start <= t < end."""
+    return f"sensor = {literal(sensor)} AND time >= {start} AND time < {end}"
+
+
+class Queries:
+    """Asks one database; times are in nanoseconds."""
+
+    def __init__(self, http: Http, database: str) -> None:
+        self._http = http
+        self._database = database
+
+    def ask(self, statement: str, *, method: str = "GET", limit: int = CHUNK_ROWS) -> Iterator[tuple[int, bytes]]:
+        """Yield (number of the statement, a piece of a series as JSON). Raises as `raise_for`, and `StoreRefused`."""
+        fields = {"db": self._database, "epoch": "ns", "q": statement, "chunked": "true", "chunk_size": str(limit)}
+        answer = self._http.ask(method, "/query", fields)
+        raise_for(answer)
+        for document in _documents(answer):
+            for result in document.results:
+                for series in result.series or ():
+                    yield result.statement_id, bytes(series)
+
+    def samples(self, sensor: str, start: int, end: int) -> SampleSeries:
+        """Return the rows of a range."""
+        where = range_of(sensor, start, end)
+        statement = f"SELECT {FIELDS} FROM {SAMPLES} WHERE {where}; SELECT {INFINITIES} FROM {SAMPLES} WHERE {where}"
+        rows: list[Row] = []
+        infinite: list[list[Any]] = []
+        for number, series in self.ask(statement):
+            if number == 0:
+                rows += _decoded(series)
+            else:
+                infinite += _ANY.decode(series).values
+        return _with_infinities(series_of(rows), infinite)
+
+    def newest(self, sensor: str, field: str) -> int | None:
+        """Return the newest instant at which a sensor has `field`, or its infinite stand-in."""
+        found = [
+            int(_ANY.decode(series).values[0][0])
+            for name in (field, f"{field}_inf")
+            for _, series in self.ask(
+                f"SELECT {name} FROM {SAMPLES} WHERE sensor = {literal(sensor)} ORDER BY time DESC LIMIT 1"
+            )
+        ]
+        return max(found, default=None)
+
+    def gaps(self, sensor: str, start: int, end: int) -> list[dict[str, Any]]:
+        """Return the gaps that touch a range, by column."""
+        # A condition on an integer field of this size may be compared as float64: the end of a gap is looked at here.
+        statement = f"SELECT before_ns, n_lost, cause FROM {GAPS} WHERE sensor = {literal(sensor)} AND time < {end}"
+        found = []
+        for _, series in self.ask(statement):
+            piece = _ANY.decode(series)
+            found += [dict(zip(piece.columns, values, strict=True)) for values in piece.values]
+        return [gap for gap in found if gap["before_ns"] >= start]
+
+    def sensors(self) -> list[str]:
+        """Return the values of the tag ``sensor`` of the samples."""
+        statement = f"SHOW TAG VALUES FROM {SAMPLES} WITH KEY = sensor"
+        return sorted(values[1] for _, series in self.ask(statement) for values in _ANY.decode(series).values)
+
+    def create_database(self) -> None:
+        """Create the database; nothing happens if it is there."""
+        for _ in self.ask(f"CREATE DATABASE {identifier(self._database)}", method="POST"):
+            pass
+
+
+def series_of(rows: list[Row]) -> SampleSeries:
+    """Return rows as columns."""
+    if not rows:
+        rows_t: tuple[Any, ...] = ((),) * 6
+    else:
+        rows_t = tuple(zip(*rows, strict=True))
+    t, raw, corrected, u, codes, sets = rows_t
+    names = {name: k for k, name in enumerate(dict.fromkeys(name for name in sets if name is not None))}
+    return SampleSeries(
+        t_ns=np.array(t, np.int64),
+        raw=_floats(raw),
+        corrected=_floats(corrected),
+        u=_floats(u),
+        quality=np.array([GOOD if code is None else code for code in codes], np.uint32),
+        set_index=np.array([-1 if name is None else names[name] for name in sets], np.int32),
+        set_ids=tuple(names),
+    )
+
+
+def _decoded(piece: bytes) -> list[Row]:
+    # InfluxDB prints the negative zero as -0, which msgspec reads as the integer 0; the standard library can be told.
+    if b",-0" in piece:
+        found = json.loads(piece, parse_int=lambda text: -0.0 if text == "-0" else int(text))
+        return [tuple(values) for values in found["values"]]
+    return _ROWS.decode(piece).values
+
+
+def _floats(values: tuple[float | None, ...]) -> npt.NDArray[np.float64]:
+    return np.array(values, np.float64)  # None becomes NaN
+
+
+def _with_infinities(series: SampleSeries, rows: list[list[Any]]) -> SampleSeries:
+    if not rows:
+        return series
+    at = np.searchsorted(series.t_ns, np.array([row[0] for row in rows], np.int64))
+    for column, target in ((1, series.raw), (2, series.corrected), (3, series.u)):
+        for k, row in zip(at.tolist(), rows, strict=True):
+            if row[column] is not None:
+                target[k] = np.inf * row[column]
+    return series
+
+
+def _documents(answer: Answer) -> Iterator[_Document]:
+    for line in answer.body.splitlines():
+        document = _DOCUMENT.decode(line)
+        error = document.error or next((r.error for r in document.results if r.error), None)
+        if error is not None:
+            raise StoreRefused(f"InfluxDB: {error[:300]}")
+        yield document
