@@ -22,6 +22,7 @@ from dyncal.ports.registry import Act
 from services.calibrate import candidate, decision, policy, response
 from services.calibrate.alignment import Aligned
 from services.calibrate.candidate import Candidate
+from services.calibrate.decision import Values
 from services.calibrate.events import ACTOR, AddCalibration, AddSet, Effect, Note
 from services.calibrate.settings import CalibrateSection
 from services.calibrate.window import Window
@@ -142,27 +143,28 @@ class Adjuster:
         least_s = max(rules.held_out_s, rules.held_out_samples * seconds(self._sensor.dt_ns))
         if last_ns - pending.frozen_ns < duration(least_s * 2**self._looks):
             return
-        part = slice(int(np.searchsorted(window.t_ns, pending.frozen_ns, side="right")), None)
-        raw = window.indication
-        left, found = self._left(pending, raw), self._found(raw)
-        if decision.usable_count(left[part], found[part]) < rules.held_out_samples:
+        after = window.t_ns > pending.frozen_ns
+        raw = Values(window.indication, candidate.noise_of(pending.estimate, pending.spectrum) or 0.0)
+        left = Values(*correct(pending.filter, pending.parameters, raw.value))
+        found = self._found(raw)
+        after &= decision.finite(raw.value, left.value, found.value)
+        if np.count_nonzero(after) < rules.held_out_samples:
             if last_ns - pending.frozen_ns > duration(least_s * _EXPIRY):
                 self._drop(last_ns)
                 yield Note("candidate_expired", self._sensor.id, "too few instants could be compared")
             return
-        judgement = decision.judge(raw[part], found[part], left[part], window.reference[part], self.pairing.u_reference)
+        judgement = decision.judge(
+            raw.at(after), found.at(after), left.at(after), window.reference[after], self.pairing.u_reference
+        )
         self._looks += 1
         if judgement.conformity.passed or self._looks >= _MAX_LOOKS:
             yield from self._settle(pending, judgement.conformity, last_ns, now_ns)
 
-    def _left(self, pending: Candidate, raw: FloatArray) -> FloatArray:
-        return correct(pending.filter, pending.parameters, raw)[0]
-
-    def _found(self, raw: FloatArray) -> FloatArray:
+    def _found(self, raw: Values) -> Values:
         now = self.in_force
         if now is None or now.coefficients.filter.dt_ns != self._sensor.dt_ns:
             return raw
-        return correct(now.coefficients.filter, now.coefficients.parameters, raw)[0]
+        return Values(*correct(now.coefficients.filter, now.coefficients.parameters, raw.value))
 
     def _settle(self, pending: Candidate, conformity: Conformity, last_ns: int, now_ns: InstantNs) -> Iterator[Effect]:
         parent = None if self.in_force is None else self.in_force.coefficients.id

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from dyncal.correction.record import deviation
 from dyncal.domain.calibration import Conformity
@@ -35,16 +36,27 @@ class Judgement:
     u_gain: float
 
 
-def judge(
-    raw: FloatArray, found: FloatArray, left: FloatArray, reference: FloatArray, u_reference: float = 0.0
-) -> Judgement:
+@dataclass(frozen=True, slots=True, eq=False)
+class Values:
+    """Values of the measurand, float64 of shape (n,), and their standard uncertainty, of the same shape or a float."""
+
+    value: FloatArray
+    u: FloatArray | float
+
+    def at(self, where: npt.NDArray[np.bool_]) -> Values:
+        """Return the entries that `where`, bool of shape (n,), picks."""
+        return Values(self.value[where], self.u[where] if isinstance(self.u, np.ndarray) else self.u)
+
+
+def judge(raw: Values, found: Values, left: Values, reference: FloatArray, u_reference: float = 0.0) -> Judgement:
     """Judge a candidate.
 
     Parameters
     ----------
-    raw, found, left, reference : float64, shape (n,)
-        Indications uncorrected, with the coefficients in force, with the candidate, and the reference's, at the same
-        instants; instants where one of them is NaN are left out.
+    raw, found, left : Values
+        Indications uncorrected, with the coefficients in force, and with the candidate, at the same n instants.
+    reference : float64, shape (n,)
+        The reference's indications at these instants; where any of the four is NaN, the instant is left out.
     u_reference : float
         Standard uncertainty of the reference, for the deviations' own.
 
@@ -52,24 +64,29 @@ def judge(
     -------
     Judgement
         Not passed where fewer than two samples a batch are left.
+
+    Raises
+    ------
+    InvalidData
+        If no instant can be compared.
     """
-    usable = np.isfinite(raw) & np.isfinite(found) & np.isfinite(left) & np.isfinite(reference)
-    r = reference[usable]
-    d = (found[usable] - r) ** 2 - (left[usable] - r) ** 2
+    usable = finite(raw.value, found.value, left.value, reference)
+    raw, found, left, r = raw.at(usable), found.at(usable), left.at(usable), reference[usable]
+    d = (found.value - r) ** 2 - (left.value - r) ** 2
     gain, u_gain = float("nan"), float("nan")
     if d.size >= 2 * N_BATCHES:
         means = np.array([part.mean() for part in np.array_split(d, N_BATCHES)])
         gain, u_gain = float(means.mean()), float(means.std(ddof=1) / np.sqrt(N_BATCHES))
     conformity = Conformity(
-        raw=deviation(raw[usable], 0.0, r, u_reference),
-        as_found=deviation(found[usable], 0.0, r, u_reference),
-        as_left=deviation(left[usable], 0.0, r, u_reference),
+        raw=deviation(raw.value, raw.u, r, u_reference),
+        as_found=deviation(found.value, found.u, r, u_reference),
+        as_left=deviation(left.value, left.u, r, u_reference),
         rule=RULE,
         passed=bool(gain > COVERAGE * u_gain),
     )
     return Judgement(conformity, gain, u_gain)
 
 
-def usable_count(*columns: FloatArray) -> int:
-    """Return the number of entries that are finite in all columns."""
-    return int(np.count_nonzero(np.logical_and.reduce([np.isfinite(c) for c in columns])))
+def finite(*columns: FloatArray) -> npt.NDArray[np.bool_]:
+    """Tell which entries are finite in all columns, bool of shape (n,)."""
+    return np.asarray(np.logical_and.reduce([np.isfinite(c) for c in columns]))

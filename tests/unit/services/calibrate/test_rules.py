@@ -1,0 +1,164 @@
+"""The pure rules: decision, policy, tolerance, alarms."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
+from dyncal.domain.coefficients import Parameters
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.sensors import ModelKind, SensorId
+from dyncal.domain.time import InstantNs
+from services.calibrate import alarms, decision, policy, response, tolerance
+from services.calibrate.decision import Values
+from services.calibrate.settings import CalibrateSection
+
+RULES = CalibrateSection()
+SENSOR = SensorId("s1")
+
+
+def noise(seed: int, n: int = 400) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(n)
+
+
+def judge(r: np.ndarray, found: np.ndarray, left: np.ndarray) -> decision.Judgement:
+    return decision.judge(Values(found, 0.1), Values(found, 0.1), Values(left, np.full(left.size, 0.1)), r)
+
+
+def test_a_candidate_that_is_clearly_better_passes() -> None:
+    r = noise(1)
+    judged = judge(r, r + 0.5 * noise(2), r + 0.05 * noise(3))
+    assert judged.conformity.passed
+    assert judged.conformity.as_left.rms < 0.2 * judged.conformity.as_found.rms
+    assert "guard band" in judged.conformity.rule
+
+
+def test_candidates_that_are_no_better_pass_no_more_often_than_stated() -> None:
+    n_trials = 400
+    passed = 0
+    for k in range(n_trials):
+        r = noise(3 * k)
+        passed += judge(r, r + noise(3 * k + 1), r + noise(3 * k + 2)).conformity.passed
+    # Student's t with 7 degrees of freedom beyond 2: 4.3 %; binomial, 4 standard deviations
+    assert passed <= n_trials * 0.043 + 4 * np.sqrt(n_trials * 0.043)
+
+
+def test_a_worse_candidate_and_too_few_samples_do_not_pass() -> None:
+    r = noise(1)
+    assert not judge(r, r + 0.1 * noise(2), r + 0.5 * noise(3)).conformity.passed
+    assert not judge(r[:8], r[:8] + 1, r[:8]).conformity.passed
+    with pytest.raises(InvalidData):
+        judge(r, r + 1, np.full(r.size, np.nan))
+
+
+def situation(u: float = 0.01, **in_force: float) -> policy.Situation:
+    normal = policy.InForce(change=0.0, distance2=0.0, n_parameters=2, u_response=0.011, corner_ratio=1.0)
+    return policy.Situation(u, dataclasses.replace(normal, **in_force) if in_force else None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [
+        (situation(0.2), None),
+        (situation(0.04), "first set"),
+        (situation(0.01, change=0.0), None),
+        (situation(0.01, change=0.05, distance2=100.0), "parameters moved"),
+        (situation(0.01, change=0.05, distance2=1.0), None),
+        (situation(0.01, change=0.001, distance2=100.0), None),
+        (situation(0.004, u_response=0.011), "refined"),
+        (situation(0.01, corner_ratio=2.0), "measurand changed"),
+        (situation(0.01, corner_ratio=0.4), "measurand changed"),
+        (situation(0.2, change=0.5, distance2=1e6), None),
+    ],
+)
+def test_the_wish_for_a_new_set(given_: policy.Situation, expected: str | None) -> None:
+    why = policy.wish(given_, RULES)
+    assert (why is None) == (expected is None)
+    assert why is None or why.startswith(expected or "")
+
+
+def test_each_rejection_doubles_the_wait_up_to_a_bound() -> None:
+    waits = [policy.next_attempt_ns(0, RULES, first=False, n_rejected=n) / 1e9 for n in range(9)]
+    assert waits[:3] == [20, 40, 80]
+    assert waits[6] == waits[8] == 1280
+    assert policy.next_attempt_ns(0, RULES, first=True, n_rejected=0) == 2_500_000_000
+
+
+def first_order(gain: float, tau_s: float, u: float) -> Parameters:
+    return Parameters(
+        ModelKind.FIRST_ORDER, ("gain", "tau_s"), np.array([gain, tau_s]), np.diag([(u * gain) ** 2, (u * tau_s) ** 2])
+    )
+
+
+def test_the_response_knows_what_a_change_of_tau_means() -> None:
+    a, b = first_order(1, 1, 0.01), first_order(1, 1.2, 0.01)
+    band_hz = 100.0
+    change = response.relative_change(b, a, band_hz)
+    assert 0.1 < change < 0.2  # far above the corner H goes with 1/tau: -1/6
+    assert response.relative_change(a, a, band_hz) < 1e-15
+    assert response.relative_u(a, 1e-6) == pytest.approx(0.01, rel=1e-3)  # the gain alone
+    assert response.relative_u(a, 1e9) == pytest.approx(0.01 * np.sqrt(2), rel=0.1)
+    assert response.distance(b.values, b.cov, a.values, a.cov) == pytest.approx(0.2**2 / (0.01**2 + 0.012**2))
+
+
+def test_tolerance_has_a_guard_band_on_both_sides() -> None:
+    base = first_order(1, 1, 0.001)
+    baseline = tolerance.Baseline("b", base.values, base.cov)
+
+    def at(tau_s: float, u: float = 0.005) -> tolerance.Judged:
+        now = first_order(1, tau_s, u)
+        return tolerance.judge(now, now.cov, baseline, {"tau_s": 0.1})
+
+    assert at(1.0).within
+    assert at(1.08).within
+    for between in (1.095, 1.105):
+        assert not at(between).within
+        assert at(between).excess is None
+    excess = at(1.12).excess
+    assert excess is not None
+    assert (excess.parameter, excess.tolerance) == ("tau_s", 0.1)
+    assert excess.change == pytest.approx(0.12)
+    assert at(1.12, u=0.05).excess is None
+    assert tolerance.capable(base, base.cov, {})
+    assert not tolerance.capable(base, 1e4 * base.cov, {})
+
+
+FINDING = alarms.Finding(AlarmKind.DRIFT, Priority.MEDIUM, parameter="tau_s", value=0.1, cause="c", response="r")
+
+
+@given(st.lists(st.sampled_from(["on", "off", "ack"]), max_size=40))
+@settings(max_examples=300, deadline=None)
+def test_the_alarm_follows_its_condition_and_asks_to_be_seen(steps: list[str]) -> None:
+    alarm: Alarm | None = None
+    on = seen = False
+    for k, step in enumerate(steps):
+        now = InstantNs(k)
+        before = alarm
+        if step == "on":
+            alarm = alarms.raised(SENSOR, alarm, FINDING, now) or alarm
+            seen = seen if on else False
+            on = True
+        elif step == "off":
+            alarm = alarms.cleared(alarm, now) or alarm
+            on = False
+        elif alarm is not None:
+            person = dataclasses.replace(alarm, state=AlarmState.ACKNOWLEDGED)
+            alarm = alarms.acknowledged(alarm, person) or alarm
+            seen = True
+        if alarm is None:
+            assert not on
+            continue
+        assert alarm.active == on
+        expected = {
+            (True, True): AlarmState.ACKNOWLEDGED,
+            (True, False): AlarmState.UNACKNOWLEDGED,
+            (False, True): AlarmState.NORMAL,
+            (False, False): AlarmState.RETURNED_UNACKNOWLEDGED,
+        }
+        assert alarm.state is expected[on, seen]
+        assert alarm is before or before is None or alarm.state is not before.state
