@@ -23,6 +23,14 @@ from edge_agent.segment import entry_of
 from edge_agent.spool import Spool
 
 _REPEAT_NS: Final = 10_000_000_000
+# Changes of state, which come once each.
+_ALWAYS: Final = (
+    Kind.SET_APPLIED,
+    Kind.SET_REJECTED,
+    Kind.SET_REVERTED,
+    Kind.SOURCE_CONNECTED,
+    Kind.SOURCE_LOST,
+)
 _MAX_DETAIL: Final = 500
 
 
@@ -92,12 +100,11 @@ class Station:
                 self.notice(effect)
 
     def notice(self, notice: Notice) -> None:
-        """Count, log and publish; the same kind for the same sensor once in ten seconds, sets always."""
+        """Count, log and publish; floods thinned to one of a kind and sensor in ten seconds."""
         self.n_notices[notice.kind] += 1
         key = (notice.kind, notice.sensor or "")
         last = self._said.get(key)
-        about_sets = notice.kind in (Kind.SET_APPLIED, Kind.SET_REJECTED, Kind.SET_REVERTED)
-        if not about_sets and last is not None and 0 <= notice.at_ns - last < _REPEAT_NS:
+        if notice.kind not in _ALWAYS and last is not None and 0 <= notice.at_ns - last < _REPEAT_NS:
             return
         self._said[key] = notice.at_ns
         detail = notice.detail[:_MAX_DETAIL]

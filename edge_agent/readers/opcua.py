@@ -23,12 +23,13 @@ from edge_agent.readers.sink import Sink
 from edge_agent.readers.values import Gathered
 from edge_agent.source_settings import OpcuaSettings
 
-_FIRST_WAIT_S: Final = 0.5
-_LONGEST_WAIT_S: Final = 15.0
+_FIRST_WAIT_S: Final = 0.25
+_LONGEST_WAIT_S: Final = 5.0
 _RETRY_NODES_S: Final = 15.0
 _KEEPALIVE_S: Final = 5.0
 _LIFETIME_S: Final = 600.0
 _CLOSE_S: Final = 1.0
+_SESSION_MS: Final = 120_000
 
 
 class OpcuaReader:
@@ -97,6 +98,7 @@ class OpcuaReader:
         client = Client(settings.url, timeout=settings.timeout_s, watchdog_intervall=1.0)
         client.name = client.description = "dyncal edge agent"
         client.application_uri = "urn:dyncal:edge"
+        client.session_timeout = _SESSION_MS
         client.connection_lost_callback = self._on_lost
         if settings.username is not None:
             client.set_user(settings.username)
