@@ -6,6 +6,7 @@ are then integers modulo the period in nanoseconds: no rounding builds up, howev
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,7 @@ ComplexArray = npt.NDArray[np.complex128]
 
 PERIOD_S: Final = 1000
 _PERIOD_NS: Final = PERIOD_S * NS_PER_S
+_CHUNK: Final = 512
 MAX_HZ: Final = 9_000.0  # (frequency · period) · period [ns] must stay below 2^63
 
 
@@ -103,6 +105,22 @@ class UniformEvaluator:
         phasors = self._source.phasors(t0_ns)
         values: FloatArray = self._table @ np.concatenate((phasors.real, phasors.imag)) + self._source.mean
         return values
+
+
+def on_grid(source: Multisine, t0_ns: InstantNs, dt_ns: DurationNs, t_ns: Int64Array) -> FloatArray:
+    """Return x at `t_ns`, shape (n,), fast for instants of the grid t0 + k dt, and right for all others too."""
+    out = np.empty(t_ns.size)
+    index, rest = np.divmod(t_ns - t0_ns, dt_ns)
+    off = (rest != 0) | (index < 0)
+    out[off] = source.value(t_ns[off])
+    on = np.flatnonzero(~off)
+    chunks, places = np.divmod(index[on], _CHUNK)
+    evaluator = UniformEvaluator(source, dt_ns, _CHUNK)
+    firsts = np.flatnonzero(np.diff(chunks, prepend=-1))
+    for first, last in itertools.pairwise([*firsts.tolist(), on.size]):
+        start = InstantNs(t0_ns + int(chunks[first]) * _CHUNK * dt_ns)
+        out[on[first:last]] = evaluator.chunk(start)[places[first:last]]
+    return out
 
 
 def power_spectrum(f_hz: FloatArray, band_hz: float, order: int) -> FloatArray:

@@ -24,6 +24,7 @@ from dyncal.ports.sample_store import SampleStore
 from dyncal.runtime.settings import RegistrySettings, StoreSettings
 from edge_agent.spool import Spool
 from services.ingest.service import LEDGER_FILE
+from simulators.measurand import on_grid
 from simulators.plant import Channel, Plant
 from simulators.scenario import StationSpec
 from simulators.score import Evidence, Stored
@@ -60,24 +61,22 @@ def harvest(plant: Plant, heard: Heard, ended: Ended, data_dir: Path, edge: Edge
         ]
 
 
-def missing(plant: Plant, data_dir: Path, generated: Mapping[str, int]) -> list[str]:
+def last_instants(plant: Plant, generated: Mapping[str, int]) -> dict[str, int]:
+    """Return the instant of the last sample that each channel published, where it published any [ns]."""
+    instants = {channel.id: _made(channel, generated.get(channel.id, 0))[0] for channel in plant.channels()}
+    return {name: int(t_ns[-1]) for name, t_ns in instants.items() if t_ns.size}
+
+
+def missing(data_dir: Path, last_ns: Mapping[str, int]) -> list[str]:
     """Return the channels whose last published sample is not in the store yet; the programs may be running."""
     with closing(open_store(StoreSettings(), data_dir)) as store:
-        return [
-            channel.id
-            for channel in plant.channels()
-            if generated.get(channel.id) and _newest(store, channel.id) < _last_instant(channel, generated[channel.id])
-        ]
+        return [name for name, t_ns in last_ns.items() if _newest(store, name) < t_ns]
 
 
 def _newest(store: SampleStore, channel_id: str) -> int:
     series = store.latest(SensorId(channel_id))
     with_raw = series.t_ns[np.isfinite(series.raw)]
     return int(with_raw[-1]) if with_raw.size else -1
-
-
-def _last_instant(channel: Channel, n_generated: int) -> int:
-    return int(max(_made(channel, n_generated)[0], default=-1))
 
 
 def _sequences(data_dir: Path, edge: EdgeId, now: InstantNs) -> tuple[dict[str, int], dict[str, int]]:
@@ -119,7 +118,7 @@ def _evidence(
         min_gain=station.expect.min_gain,
         sensor=sensor,
         reference=reference,
-        truth=plant.measurand(station).value(sensor.t_ns),
+        truth=on_grid(plant.measurand(station), plant.t0_ns, DurationNs(station.dt_ns), sensor.t_ns),
         applied_ns=applied[0].at_ns if applied else None,
         n_applied=len(applied),
         settle_ns=DurationNs(settle),

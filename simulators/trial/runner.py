@@ -29,7 +29,7 @@ from simulators.score import SensorScore, failures, score
 from simulators.service import Started, Stopped, read_report
 from simulators.trial.children import Children
 from simulators.trial.configuration import EDGE, SITE, Ports, configuration, to_toml
-from simulators.trial.harvest import Ended, harvest, missing
+from simulators.trial.harvest import Ended, harvest, last_instants, missing
 from simulators.trial.watcher import Heard, Watcher
 
 T = TypeVar("T")
@@ -172,9 +172,10 @@ class Trial:
         return report, ended_ns
 
     async def _settled(self, plant: Plant, stopped: Stopped) -> list[str]:
+        last_ns = await asyncio.to_thread(last_instants, plant, stopped.generated)
         deadline = self._clock.monotonic_s() + SETTLE_S
         while True:
-            left = await asyncio.to_thread(missing, plant, self._options.data_dir, stopped.generated)
+            left = await asyncio.to_thread(missing, self._options.data_dir, last_ns)
             if not left or self._clock.monotonic_s() > deadline:
                 return left
             await asyncio.sleep(0.5)

@@ -81,7 +81,9 @@ class Watcher:
 
 def _read(delivery: Delivery) -> Report | None:
     try:
-        topics.parse(delivery.topic)
+        # amqtt hands out retained messages of other topics too
+        if topics.parse(delivery.topic).kind != "reported":
+            return None
         return coefficients.decode_report(delivery.payload)
     except InvalidInput as error:
         logger("trial").warning("unreadable_report", topic=delivery.topic, error=str(error))
@@ -90,6 +92,8 @@ def _read(delivery: Delivery) -> Report | None:
 
 def _has_corrected(delivery: Delivery) -> bool:
     try:
+        if topics.parse(delivery.topic).kind != "samples":
+            return False
         record = samples.decode(delivery.payload)
     except InvalidInput as error:
         logger("trial").warning("unreadable_block", topic=delivery.topic, error=str(error))

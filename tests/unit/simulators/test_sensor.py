@@ -14,7 +14,7 @@ from dyncal.domain.time import DurationNs, InstantNs, duration
 from simulators.converter import Converter
 from simulators.dynamics import frequency_response
 from simulators.laws import Parameterisation, Ramp
-from simulators.measurand import Multisine, UniformEvaluator, band_limited_noise
+from simulators.measurand import Multisine, UniformEvaluator, band_limited_noise, on_grid
 from simulators.sensor import CHUNK, Dynamics, Response, SampledSensor
 
 T0 = InstantNs(1_790_000_000_123_456_000)
@@ -139,6 +139,16 @@ def test_measurand_is_exact_at_late_instants_and_on_grids() -> None:
     np.testing.assert_allclose(on_grid, source.value(t_ns), rtol=0, atol=1e-11)
     late = t_ns + 3_000_000 * 10**9  # a whole number of periods later
     np.testing.assert_array_equal(source.value(late), source.value(t_ns))
+
+
+def test_measurand_on_a_grid_with_holes_and_strangers_is_the_measurand() -> None:
+    source, dt = measurand(20.0), DurationNs(5_000_000)
+    rng = np.random.default_rng(4)
+    t_ns = T0 + dt * np.sort(rng.choice(5000, 900, replace=False)).astype(np.int64)
+    t_ns[[3, 500]] += 1_234
+    t_ns[0] = T0 - dt
+    np.testing.assert_allclose(on_grid(source, T0, dt, t_ns), source.value(t_ns), rtol=0, atol=1e-10)
+    assert on_grid(source, T0, dt, t_ns[:0]).size == 0
 
 
 def test_measurand_has_the_power_and_the_band_that_were_asked() -> None:
