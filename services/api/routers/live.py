@@ -65,6 +65,7 @@ async def stream(
 async def _body(deps: Deps, client: Client, first: bytes) -> AsyncIterator[bytes]:
     try:
         yield b"retry: 1000\n\n" + first
+        client.sent_s = deps.clock.monotonic_s()
         while not (client.closed or client.cut):
             await client.wait(deps.settings.heartbeat_s)
             waiting = client.take()

@@ -51,6 +51,7 @@ export const text = {
     raw: "Raw",
     corrected: "Corrected",
     band: "± 2u",
+    readoutHint: "Point at the trend to read it; drag to enlarge.",
     gap: "No data",
     bad: "Bad quality",
     value: "Corrected value",

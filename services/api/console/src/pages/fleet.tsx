@@ -150,9 +150,11 @@ function Head({ sort, turn }: { sort: { by: Column; up: boolean }; turn: (column
         >
           <button onClick={() => turn(column)}>
             {text.fleet.columns[column]}
-            <span class="arrow" aria-hidden="true">
-              {sort.by === column ? (sort.up ? "▲" : "▼") : ""}
-            </span>
+            {sort.by === column && (
+              <span class="arrow" aria-hidden="true">
+                {sort.up ? "▲" : "▼"}
+              </span>
+            )}
           </button>
         </span>
       ))}
@@ -175,7 +177,7 @@ function Row({ sensor, model }: { sensor: Sensor | undefined; model: typeof Mode
         <span class="label">{sensor.label}</span>
       </span>
       <span role="gridcell" class="cell c-value">
-        <Value value={now.value} u={now.u} live={now.live} />
+        <Value value={now.value} u={now.u} live={now.live} column />
       </span>
       <span role="gridcell" class="cell c-unit">
         {unit(sensor.unit)}
@@ -205,5 +207,9 @@ function Alarms({ sensor, model }: { sensor: Sensor; model: typeof Model }) {
     });
     return <span class="alarm-words">{words.join(", ")}</span>;
   }
-  return <span class="muted">{sensor.state_detail || text.fleet.noAlarm}</span>;
+  return (
+    <span class="muted" title={sensor.state_detail || undefined}>
+      {sensor.state_detail || text.fleet.noAlarm}
+    </span>
+  );
 }

@@ -215,7 +215,7 @@ function SetPanel({ sensor, sets }: { sensor: Sensor; sets: CoefficientSet[] }) 
           <tbody>
             {sets.map((set) => (
               <tr key={set.id} class={set.state === "active" ? "" : "calm"}>
-                <td>№ {set.sequence}</td>
+                <td class="instant">№ {set.sequence}</td>
                 <td>{set.state}</td>
                 <td class="instant">{instant(ms(set.changed_ns))}</td>
                 <td class="words">{set.reason}</td>

@@ -15,6 +15,7 @@ const AGAIN_MS = 2500;
 
 export function Trend({ sensor, theme }: { sensor: Sensor; theme: Theme }) {
   const element = useRef<HTMLDivElement>(null);
+  const readout = useRef<HTMLParagraphElement>(null);
   const [windowS, setWindow] = useState(sensor.dt_ns < 20_000_000 ? 10 : 60);
   const [following, setFollowing] = useState(true);
   const follow = useRef(true);
@@ -25,7 +26,7 @@ export function Trend({ sensor, theme }: { sensor: Sensor; theme: Theme }) {
     if (!box) return;
     const dtS = sensor.dt_ns / 1e9;
     const data = new TrendData(dtS);
-    const chart: uPlot = plot(box, data, unit(sensor.unit), () => setFollowing(false));
+    const chart: uPlot = plot(box, data, unit(sensor.unit), readout.current ?? box, () => setFollowing(false));
     let [ended, stale, drawn] = [false, true, 0];
 
     const history = async () => {
@@ -64,7 +65,7 @@ export function Trend({ sensor, theme }: { sensor: Sensor; theme: Theme }) {
     };
     requestAnimationFrame(step);
 
-    const resize = new ResizeObserver(() => chart.setSize({ width: box.clientWidth, height: box.clientHeight - 34 }));
+    const resize = new ResizeObserver(() => chart.setSize({ width: box.clientWidth, height: box.clientHeight }));
     resize.observe(box);
     return () => {
       ended = true;
@@ -100,6 +101,9 @@ export function Trend({ sensor, theme }: { sensor: Sensor; theme: Theme }) {
         </button>
       </div>
       <div class="chart" ref={element} />
+      <p class="readout" ref={readout}>
+        {text.sensor.readoutHint}
+      </p>
     </section>
   );
 }

@@ -31,12 +31,21 @@ export function reading(sensor: Sensor): Reading {
   };
 }
 
-export function Value({ value, u, live, class: extra = "" }: { value: number | null; u: number | null; live: boolean; class?: string }) {
+interface ValueProps {
+  value: number | null;
+  u: number | null;
+  live: boolean;
+  class?: string;
+  /** In a column, numbers and uncertainties stand one below the other. */
+  column?: boolean;
+}
+
+export function Value({ value, u, live, class: extra = "", column = false }: ValueProps) {
   const pair = withU(value, u);
   return (
-    <span class={`value ${live ? "" : "dead"} ${extra}`}>
+    <span class={`value ${live ? "" : "dead"} ${column ? "column" : ""} ${extra}`}>
       <span class="number">{pair.value}</span>
-      {pair.expanded && <span class="expanded"> ± {pair.expanded}</span>}
+      {(pair.expanded || column) && <span class="expanded">{pair.expanded ? ` ± ${pair.expanded}` : ""}</span>}
     </span>
   );
 }

@@ -1,5 +1,5 @@
 import uPlot from "uplot";
-import { clock, instant, plain } from "../format";
+import { clock, instant, plain, withU } from "../format";
 import { causeText, text } from "../text";
 import type { TrendData } from "./data";
 
@@ -60,33 +60,65 @@ function switches(u: uPlot, data: TrendData): void {
   ctx.restore();
 }
 
-export function plot(element: HTMLElement, data: TrendData, unit: string, onZoom: () => void): uPlot {
+/** Tick labels with as many decimals as their step needs. */
+function amounts(_: uPlot, splits: number[], _axis: number, _space: number, step: number): string[] {
+  const decimals = Math.min(Math.max(0, -Math.floor(Math.log10(step) + 1e-9)), 9);
+  return splits.map((v) => (Math.abs(v) >= 1e6 ? plain(v, 4) : v.toFixed(decimals).replace("-", "\u2212")));
+}
+
+/** What stands under the cursor: the nearest value of each curve, in words. */
+function underCursor(u: uPlot, unit: string): string {
+  const at = u.cursor.idx;
+  if (at === null || at === undefined || (u.cursor.left ?? -1) < 0) return "";
+  const t = u.data[0][at];
+  if (t === undefined) return "";
+  const near = (series: number): number | null => {
+    const column = u.data[series] ?? [];
+    for (let off = 0; off < 200; off++) {
+      const value = column[at - off] ?? column[at + off];
+      if (value !== undefined) return value;
+    }
+    return null;
+  };
+  const [raw, corrected, upper] = [near(1), near(2), near(3)];
+  const pair = withU(corrected, corrected === null || upper === null ? null : (upper - corrected) / 2);
+  const parts = [instant(t * 1000).replace(/:\d\d(?=[Z+-])/, (s) => `${s}.${String(Math.floor((t * 1000) % 1000)).padStart(3, "0")}`)];
+  if (corrected !== null) parts.push(`${text.sensor.corrected} ${pair.value}${pair.expanded ? ` ± ${pair.expanded}` : ""} ${unit}`);
+  if (raw !== null) parts.push(`${text.sensor.raw} ${plain(raw, 6)} ${unit}`);
+  return parts.join("   ");
+}
+
+export function plot(element: HTMLElement, data: TrendData, unit: string, readout: HTMLElement, onZoom: () => void): uPlot {
   const grid = { stroke: colour("grid"), width: 1 };
   const axis = { stroke: colour("muted"), grid, ticks: { ...grid, size: 4 }, font: "12px system-ui, sans-serif" };
-  const shown = (_: uPlot, value: number | null) => (value === null || value === undefined ? text.nothing : `${plain(value, 6)} ${unit}`);
   return new uPlot(
     {
       width: element.clientWidth,
-      height: element.clientHeight - 34,
-      ms: 1,
+      height: element.clientHeight,
+      ms: 1e-3,
       cursor: { drag: { x: true, y: false }, points: { size: 6 } },
-      legend: { live: true },
+      legend: { show: false },
       scales: { x: { time: true } },
       axes: [
         { ...axis, values: times, space: 90 },
-        { ...axis, size: 64, label: unit, labelSize: 18, labelFont: "12px system-ui, sans-serif", values: (_, splits) => splits.map((v) => plain(v, 5)) },
+        { ...axis, size: 64, label: unit, labelSize: 18, labelFont: "12px system-ui, sans-serif", values: amounts },
       ],
       series: [
-        { label: "", value: (_, t) => (t === null || t === undefined ? text.nothing : instant(t * 1000)) },
-        { label: text.sensor.raw, stroke: colour("raw"), width: 1.25, points: { show: false }, value: shown },
-        { label: text.sensor.corrected, stroke: colour("corrected"), width: 1.75, points: { show: false }, value: shown },
-        { label: `+2u`, stroke: colour("band-edge"), width: 0.5, points: { show: false }, value: shown },
-        { label: `\u22122u`, stroke: colour("band-edge"), width: 0.5, points: { show: false }, value: shown },
+        {},
+        { label: text.sensor.raw, stroke: colour("raw"), width: 1.25, points: { show: false } },
+        { label: text.sensor.corrected, stroke: colour("corrected"), width: 1.75, points: { show: false } },
+        { label: `+2u`, stroke: colour("band-edge"), width: 0.5, points: { show: false } },
+        { label: `\u22122u`, stroke: colour("band-edge"), width: 0.5, points: { show: false } },
       ],
       bands: [{ series: [3, 4], fill: colour("band") }],
       hooks: {
         drawClear: [(u) => shades(u, data)],
         draw: [(u) => switches(u, data)],
+        setCursor: [
+          (u) => {
+            readout.textContent = underCursor(u, unit) || text.sensor.readoutHint;
+          },
+        ],
         setSelect: [(u) => u.select.width > 0 && onZoom()],
       },
     },

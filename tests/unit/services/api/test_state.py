@@ -1,0 +1,68 @@
+"""States: what cannot be told is never called normal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
+from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import InstantNs
+from dyncal.testing.registry import make_sensor
+from services.api.frames import Latest
+from services.api.state import SensorState, standing
+
+NOW = InstantNs(1_700_000_000_000_000_000)
+
+
+def alarm(kind: AlarmKind) -> Alarm:
+    return Alarm(SensorId("tc-1"), kind, AlarmState.UNACKNOWLEDGED, Priority.LOW, NOW, NOW, "tau_s")
+
+
+def stands(age_s: float = 0.1, **changes: Any) -> SensorState:
+    latest = Latest(raw_t_ns=NOW - int(age_s * 1e9), raw=1.0, quality=changes.pop("code", 0))
+    facts: dict[str, Any] = {
+        "edge_online": True,
+        "paired": True,
+        "is_reference": False,
+        "has_set": True,
+        "alarms": (),
+        "now": NOW,
+    }
+    return standing(make_sensor(), changes.pop("latest", latest), **{**facts, **changes}).state
+
+
+def test_a_sensor_with_fresh_corrected_values_is_normal() -> None:
+    assert stands() is SensorState.NORMAL
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"latest": None}, {"latest": Latest()}, {"age_s": 5.1}, {"edge_online": False}, {"code": 0x80310000}],
+)
+def test_without_good_fresh_values_it_has_failed_whatever_else_holds(facts: dict[str, Any]) -> None:
+    assert stands(**facts, alarms=(alarm(AlarmKind.DRIFT),)) is SensorState.FAILURE
+
+
+@pytest.mark.parametrize(
+    ("kinds", "state"),
+    [
+        ([AlarmKind.DRIFT], SensorState.MAINTENANCE_REQUIRED),
+        ([AlarmKind.DRIFT, AlarmKind.OUT_OF_TOLERANCE], SensorState.OUT_OF_SPECIFICATION),
+        ([AlarmKind.CORRECTION_REVERTED], SensorState.CHECK_FUNCTION),
+        ([AlarmKind.REFERENCE_LOST], SensorState.CHECK_FUNCTION),
+    ],
+)
+def test_the_gravest_alarm_says_the_state(kinds: list[AlarmKind], state: SensorState) -> None:
+    assert stands(alarms=tuple(map(alarm, kinds))) is state
+
+
+def test_without_coefficients_it_learns_or_is_a_reference() -> None:
+    assert stands(has_set=False) is SensorState.LEARNING
+    assert stands(has_set=False, paired=False) is SensorState.LEARNING
+    assert stands(has_set=False, paired=False, is_reference=True) is SensorState.REFERENCE
+
+
+def test_an_edge_that_has_not_spoken_yet_is_not_offline() -> None:
+    assert stands(edge_online=None) is SensorState.NORMAL
