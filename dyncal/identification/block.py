@@ -137,6 +137,8 @@ class BlockProblem:
             return None
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             parts = self._model.discretise(h[:p], data.steps_s)
+        if not bool(np.all(np.isfinite(parts.phi)) and np.all(np.isfinite(parts.dgamma))):
+            return None
         gain, slope = self._gain.at(float(h[p]))
         if not _stable(np.linalg.matrix_power(parts.phi, data.stride), gain, self._c):
             return None
@@ -164,8 +166,6 @@ class BlockProblem:
 def _stable(phi: FloatArray, gain: FloatArray, c: FloatArray) -> bool:
     """Check the poles of the predictor, Φ(I - Kc), for the intervals of a block (Jury's conditions)."""
     closed = phi @ (np.eye(2) - np.outer(gain, c))
-    if not bool(np.all(np.isfinite(closed))):
-        return False
     trace = closed[:, 0, 0] + closed[:, 1, 1]
     det = closed[:, 0, 0] * closed[:, 1, 1] - closed[:, 0, 1] * closed[:, 1, 0]
     return bool(np.all((np.abs(det) < 1) & (np.abs(trace) < 1 + det)))

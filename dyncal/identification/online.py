@@ -20,7 +20,7 @@ from dyncal.domain.calibration import Verdict
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
 from dyncal.identification import report, start
-from dyncal.identification.block import BlockData, BlockProblem, Fit, Pass, fit
+from dyncal.identification.block import BlockData, BlockProblem, Fit, Pass, Prior, fit
 from dyncal.identification.interpolation import CONTEXT
 from dyncal.identification.pending import Pending, runs
 from dyncal.identification.posterior import (
@@ -145,7 +145,7 @@ class OnlineEstimator:
         if first is None:  # cannot be: the state it starts from is finite
             self._reject(tracking, data, outcomes)
         else:
-            variance = block_variance(first, posterior.variance, data.n)
+            variance = block_variance(first, posterior.variance, data.n) * posterior.dispersion
             u = start.lag_u(self._model, first.a / variance)
             if u <= self.settings.target_u or (full and u <= 3 * self.settings.target_u):
                 self._take(tracking, problem, data, first, variance, outcomes)
@@ -173,7 +173,8 @@ class OnlineEstimator:
             self._refused = found
             if n >= self.settings.max_block_samples:
                 self._pending.drop(n // 2)
-            self._close_at = int(self._waiting * _GROWTH) + 1
+                n -= n // 2
+            self._close_at = min(int(n * _GROWTH) + 1, self.settings.max_block_samples)
             return
         self._refused = None
         last, variance, data = found.fit.last, found.variance, found.data
@@ -201,16 +202,17 @@ class OnlineEstimator:
         outcomes: list[BlockOutcome],
     ) -> None:
         p = self._model.n_parameters
-        before = replace(tracking.posterior, variance=variance)
-        white = disagreement(first, before.prior)
+        posterior = tracking.posterior
+        white = disagreement(first, Prior(posterior.h, posterior.information, variance))
         reset = jumped(white, self._limits[0])
-        before = weakened(before, p) if reset else followed(before, white, p, self._limits[1])
-        done = fit(problem, before.prior, first)
+        floor = start.kappa_prior(posterior.h.size)[p:, p:]
+        kept = followed(posterior, white, p, floor, self._limits[1])
+        before = weakened(posterior, p, floor) if reset else kept
+        done = fit(problem, Prior(before.h, before.information, variance), first)
         own = done.sse / max(data.n - 1, 1)
         if own > _MISFIT * float(np.var(data.y)) or (reset and own > 4 * variance) or not done.converged:
             self._reject(tracking, data, outcomes)
             return
-        before = replace(before, variance=tracking.posterior.variance)
         posterior = renewed(before, done, variance, data.n, self.settings.memory_blocks)
         begin_ns = int(data.t_ns[0 if data.fresh else 1])
         self._tracking = Tracking(
@@ -230,7 +232,7 @@ class OnlineEstimator:
         """Let an idle block move nothing but the state."""
         self._tracking = replace(tracking, begin=first.end)
         idle = Fit(first.h, first, first.end, first.b, first.sse, converged=True)
-        outcomes.append(self._outcome(tracking.posterior, data, idle, tracking.posterior.variance, excited=False))
+        outcomes.append(self._outcome(tracking.posterior, data, idle, tracking.posterior.effective, excited=False))
 
     def _reject(self, tracking: Tracking, data: BlockData, outcomes: list[BlockOutcome]) -> None:
         """Leave a block out that no parameters explain; after a few of them, begin from nothing."""

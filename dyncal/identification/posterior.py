@@ -13,6 +13,8 @@ from dyncal.identification.block import Fit, Pass, Prior
 _WEAK: Final = 1e-6  # share of the information that survives a reset
 _SHORTER: Final = 0.2  # share that survives when the blocks keep disagreeing in one direction
 _MEAN_WEIGHT: Final = 0.25
+_DISPERSION_WEIGHT: Final = 0.04
+_MOST_EXCESS: Final = 8.0
 _P_JUMP: Final = 3.7e-6  # D > 25 for two coordinates (docs/metrology.md)
 _P_TREND: Final = 1e-5
 
@@ -33,6 +35,9 @@ class Posterior:
         Degrees of freedom that `variance` rests on.
     trend : float64, shape (m,)
         Running mean of the whitened disagreement of new blocks.
+    dispersion : float
+        Running ratio, not below 1, of the blocks' disagreement to what their information claims (Birge); more than 1
+        where the innovations are not white, as when the reference aliases. Information is divided by it.
     """
 
     h: FloatArray
@@ -41,11 +46,17 @@ class Posterior:
     variance: float
     dof: float
     trend: FloatArray
+    dispersion: float = 1.0
+
+    @property
+    def effective(self) -> float:
+        """Variance that turns Gram matrices into information."""
+        return self.variance * self.dispersion
 
     @property
     def prior(self) -> Prior:
         """What the next block is fitted around."""
-        return Prior(self.h, self.information, self.variance)
+        return Prior(self.h, self.information, self.effective)
 
     @property
     def cov(self) -> FloatArray:
@@ -86,22 +97,26 @@ def jumped(white: FloatArray, limit: float) -> bool:
     return float(white @ white) > limit
 
 
-def weakened(posterior: Posterior, p: int, share: float = _WEAK) -> Posterior:
-    """Return the posterior with only a share of its information on the model's p coordinates."""
-    keep = np.ones(posterior.h.size)
-    keep[:p] = np.sqrt(share)
+def weakened(posterior: Posterior, p: int, floor: FloatArray, share: float = _WEAK) -> Posterior:
+    """Return the posterior with only a share of its information; on the noise coordinate, `floor` is added."""
+    keep = np.full(posterior.h.size, np.sqrt(share))
+    information = posterior.information * np.outer(keep, keep)
+    information[p:, p:] += floor
     return replace(
         posterior,
-        information=posterior.information * np.outer(keep, keep),
+        information=information,
         trend=np.zeros_like(posterior.trend),
     )
 
 
-def followed(posterior: Posterior, white: FloatArray, p: int, limit: float) -> Posterior:
-    """Return the posterior with `white` in its running mean, and a shorter memory where that mean shows a trend."""
+def followed(posterior: Posterior, white: FloatArray, p: int, floor: FloatArray, limit: float) -> Posterior:
+    """Return the posterior with `white` in its running means, and a shorter memory where their mean shows a trend."""
+    excess = min(float(white @ white) / white.size, _MOST_EXCESS) - 1
+    dispersion = max(posterior.dispersion * (1 + _DISPERSION_WEIGHT * excess), 1.0)
+    posterior = replace(posterior, dispersion=dispersion)
     trend = (1 - _MEAN_WEIGHT) * posterior.trend + _MEAN_WEIGHT * white
     if float(trend @ trend) * (2 - _MEAN_WEIGHT) / _MEAN_WEIGHT > limit:
-        return weakened(posterior, p, _SHORTER)
+        return weakened(posterior, p, floor, _SHORTER)
     return replace(posterior, trend=trend)
 
 
@@ -115,7 +130,7 @@ def renewed(before: Posterior, fit: Fit, variance: float, n: int, memory_blocks:
     dof = min(before.dof, 40.0 * n) + n
     own = fit.sse / max(n - 1, 1)
     pooled = before.variance + (own - before.variance) * n / dof
-    return Posterior(fit.h, information, considered, pooled, dof, before.trend)
+    return Posterior(fit.h, information, considered, pooled, dof, before.trend, before.dispersion)
 
 
 def forgotten(information: FloatArray, new: FloatArray, rate: float) -> FloatArray:

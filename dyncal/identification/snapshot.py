@@ -41,6 +41,7 @@ class TrackingState(msgspec.Struct, frozen=True):
 
     arrays: dict[str, Array]
     variance: float
+    dispersion: float
     dof: float
     interpolation: Interpolation
     residuals: Residuals
@@ -72,6 +73,7 @@ def pack(tracking: Tracking) -> TrackingState:
     return TrackingState(
         arrays={name: Array.of(array) for name, array in arrays.items()},
         variance=posterior.variance,
+        dispersion=posterior.dispersion,
         dof=posterior.dof,
         interpolation=tracking.interpolation,
         residuals=tracking.residuals,
@@ -87,7 +89,13 @@ def unpack(state: TrackingState) -> Tracking:
     if missing:
         raise ValueError(f"the snapshot lacks {', '.join(sorted(missing))}")
     posterior = Posterior(
-        arrays["h"], arrays["information"], arrays["considered"], state.variance, state.dof, arrays["trend"]
+        arrays["h"],
+        arrays["information"],
+        arrays["considered"],
+        state.variance,
+        state.dof,
+        arrays["trend"],
+        state.dispersion,
     )
     begin = Start(arrays["x"], arrays["s"]) if "x" in arrays and "s" in arrays else None
     return Tracking(posterior, begin, state.interpolation, state.residuals, state.window, state.n_rejected)

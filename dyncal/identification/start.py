@@ -71,12 +71,12 @@ def _interpolated(model: SensorModel, linear: Started, t_ns: Int64Array, y: Floa
     """Return the fit with the interpolation of the reference that predicts the sensor best."""
     if not is_even(t_ns):
         return linear
-    best = linear
+    best, margin = linear, _CLEARLY_BETTER
     for kind in (Interpolation.CUBIC, Interpolation.QUINTIC):
         data = BlockData.between(t_ns, y, r, kind, fresh=True)
         there = _refine(model, data, linear.fit.h[:-1])
-        if there is not None and data.n * np.log(best.variance / there.variance) > _CLEARLY_BETTER:
-            best = replace(there, interpolation=kind)
+        if there is not None and data.n * np.log(best.variance / there.variance) > margin:
+            best, margin = replace(there, interpolation=kind), 0.0
     return best
 
 
