@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from dyncal.adapters.influx.http import Answer, Http, raise_for
+from dyncal.adapters.influx.http import Answer, BadLines, Http, NoDatabase, raise_for
 from dyncal.adapters.influx.lines import GAPS, SAMPLES
 from dyncal.domain.errors import StoreRefused
 from dyncal.domain.quality import GOOD
@@ -72,14 +72,22 @@ class Queries:
         self._database = database
 
     def ask(self, statement: str, *, method: str = "GET", limit: int = CHUNK_ROWS) -> Iterator[tuple[int, bytes]]:
-        """Yield (number of the statement, a piece of a series as JSON). Raises as `raise_for`, and `StoreRefused`."""
+        """Yield (number of the statement, a piece of a series as JSON); nothing where there is no database.
+
+        Raises as `raise_for`, and `StoreRefused` where the server cannot answer.
+        """
         fields = {"db": self._database, "epoch": "ns", "q": statement, "chunked": "true", "chunk_size": str(limit)}
         answer = self._http.ask(method, "/query", fields)
-        raise_for(answer)
-        for document in _documents(answer):
-            for result in document.results:
-                for series in result.series or ():
-                    yield result.statement_id, bytes(series)
+        try:
+            raise_for(answer)
+            for document in _documents(answer):
+                for result in document.results:
+                    for series in result.series or ():
+                        yield result.statement_id, bytes(series)
+        except NoDatabase:  # it is made by the first write
+            return
+        except BadLines as error:
+            raise StoreRefused(str(error)) from error
 
     def samples(self, sensor: str, start: int, end: int) -> SampleSeries:
         """Return the rows of a range."""
@@ -172,6 +180,8 @@ def _documents(answer: Answer) -> Iterator[_Document]:
     for line in answer.body.splitlines():
         document = _DOCUMENT.decode(line)
         error = document.error or next((r.error for r in document.results if r.error), None)
+        if error is not None and error.startswith("database not found"):
+            raise NoDatabase(f"InfluxDB: {error[:300]}")
         if error is not None:
             raise StoreRefused(f"InfluxDB: {error[:300]}")
         yield document

@@ -82,10 +82,7 @@ class InfluxSampleStore:
     ) -> SampleSeries:
         """Return a range; see the port."""
         self._connected()
-        try:
-            return series.decimate(self._queries.samples(sensor, start, end), max_points)
-        except NoDatabase:
-            return series.join(series.NO_RAW, series.NO_CORRECTED, ())
+        return series.decimate(self._queries.samples(sensor, start, end), max_points)
 
     def latest(self, sensor: SensorId) -> SampleSeries:
         """Return the newest row with a raw value and the newest with a corrected one."""

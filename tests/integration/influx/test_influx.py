@@ -1,0 +1,90 @@
+"""What a real InfluxDB 1.6.7 does with what it cannot take, without credentials, and when it is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from dyncal.adapters.influx import InfluxSampleStore
+from dyncal.adapters.influx.http import Endpoint, Http, raise_for
+from dyncal.domain.errors import PoisonedWrite, StoreUnauthorized, StoreUnavailable
+from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import DurationNs, InstantNs, UniformAxis
+from dyncal.testing.store import block, uniform
+from tests.servers import Influxd
+
+pytestmark = pytest.mark.influxdb
+
+ALL = (InstantNs(0), InstantNs(9_000_000_000_000_000_000))
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["open", "auth"])
+def influxd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
+    server = Influxd(tmp_path_factory.mktemp("influxd"), auth=request.param)
+    server.start()
+    if server.auth:
+        admin = Http(Endpoint(server.url, ""))
+        raise_for(admin.ask("POST", "/query", {"q": "CREATE USER boss WITH PASSWORD 'secret' WITH ALL PRIVILEGES"}))
+        admin.close()
+    try:
+        yield server
+    finally:
+        server.stop(kill=True)
+
+
+def test_lines_that_cannot_be_written_are_found(influxd: Influxd) -> None:
+    endpoint = Endpoint(influxd.url, "poison", username="boss", password="secret")
+    http = Http(endpoint)
+    store = InfluxSampleStore(endpoint)
+    store.check()
+    # The type of a field is settled for each shard: sensors b and c write to another week.
+    raise_for(http.ask("POST", "/write", {"db": "poison", "precision": "ns"}, b'samples,sensor=a raw="text" 1'))
+    records = [
+        block([1.0], sensor="b", axis=uniform(1)),
+        block([1.0, 2.0], sensor="a", axis=UniformAxis(InstantNs(2), DurationNs(1), 2)),
+        block([3.0], sensor="c", axis=uniform(1)),
+    ]
+    with pytest.raises(PoisonedWrite, match="field type conflict") as caught:
+        store.write(records)
+    assert caught.value.indices == (1,)
+    assert store.read(SensorId("b"), *ALL).raw.tolist() == [1.0]
+    assert store.read(SensorId("c"), *ALL).raw.tolist() == [3.0]
+    store.close()
+    http.close()
+
+
+@pytest.mark.parametrize("influxd", [True], indirect=True, ids=["auth"])
+def test_wrong_credentials(influxd: Influxd) -> None:
+    store = InfluxSampleStore(Endpoint(influxd.url, "poison", username="boss", password="wrong"))
+    with pytest.raises(StoreUnauthorized):
+        store.check()
+    with pytest.raises(StoreUnauthorized):
+        store.write([block([1.0])])
+    store.close()
+
+
+def test_a_database_that_is_dropped_is_made_again(influxd: Influxd) -> None:
+    endpoint = Endpoint(influxd.url, "dropped", username="boss", password="secret")
+    store, http = InfluxSampleStore(endpoint), Http(endpoint)
+    store.write([block([1.0])])
+    raise_for(http.ask("POST", "/query", {"q": "DROP DATABASE dropped"}))
+    assert len(store.read(SensorId("tc-1"), *ALL)) == 0
+    store.write([block([2.0])])
+    assert store.read(SensorId("tc-1"), *ALL).raw.tolist() == [2.0]
+    store.close()
+    http.close()
+
+
+def test_what_was_answered_survives_a_kill(influxd: Influxd) -> None:
+    endpoint = Endpoint(influxd.url, "killed", username="boss", password="secret")
+    store = InfluxSampleStore(endpoint)
+    for k in range(50):
+        store.write([block(np.full(100, float(k)), sequence=k, axis=uniform(100, 100 * k))])
+    influxd.stop(kill=True)
+    with pytest.raises(StoreUnavailable):
+        store.write([block([1.0])])
+    influxd.start()
+    np.testing.assert_array_equal(store.read(SensorId("tc-1"), *ALL).raw, np.repeat(np.arange(50.0), 100))
+    store.close()
