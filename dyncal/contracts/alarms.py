@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from dyncal.contracts import codec
+from dyncal.contracts.fields import Instant, Name, Text
 from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
 from dyncal.domain.errors import InvalidData, MalformedMessage
 from dyncal.domain.sensors import sensor_id
@@ -19,19 +20,19 @@ class AlarmMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """The state of one alarm, as `dyncal.domain.alarms.Alarm`."""
 
     v: int
-    id: str
-    sensor: str
+    id: Text
+    sensor: Name
     kind: AlarmKind
     state: AlarmState
     priority: Priority
-    raised_ns: int
-    changed_ns: int
-    parameter: str = ""
+    raised_ns: Instant
+    changed_ns: Instant
+    parameter: Text = ""
     value: float | None = None
     u: float | None = None
     limit: float | None = None
-    cause: str = ""
-    response: str = ""
+    cause: Text = ""
+    response: Text = ""
 
 
 def encode(alarm: Alarm) -> bytes:
@@ -65,7 +66,7 @@ def decode(payload: bytes) -> Alarm:
         sensor = sensor_id(m.sensor)
     except InvalidData as error:
         raise MalformedMessage(str(error)) from error
-    return Alarm(
+    alarm = Alarm(
         sensor=sensor,
         kind=m.kind,
         state=m.state,
@@ -79,3 +80,6 @@ def decode(payload: bytes) -> Alarm:
         cause=m.cause,
         response=m.response,
     )
+    if alarm.id != m.id:
+        raise MalformedMessage(f"alarm calls itself {m.id[:200]!r} and is {alarm.id[:200]!r}")
+    return alarm

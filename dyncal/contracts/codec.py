@@ -71,4 +71,5 @@ def array_from_bytes(packed: bytes, kind: str, what: str) -> npt.NDArray[Any]:
     dtype = np.dtype(kind)
     if len(packed) % dtype.itemsize:
         raise MalformedMessage(f"{what}: {len(packed)} bytes are no whole number of {dtype.itemsize}-byte items")
-    return np.frombuffer(packed, dtype).astype(dtype.newbyteorder("="), copy=False)
+    # A copy: an array over the payload is read-only, and compiled kernels take writable ones only.
+    return np.frombuffer(packed, dtype).astype(dtype.newbyteorder("="), copy=True)

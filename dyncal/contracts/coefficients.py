@@ -8,12 +8,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 from dyncal.contracts import codec
+from dyncal.contracts.fields import Count, Instant, Interval, Name, NotNegative, Ordinal, SetId, Text
 from dyncal.domain.coefficients import (
     CoefficientSet,
     CorrectionFilter,
@@ -29,27 +31,31 @@ from dyncal.ports.signing import Signer
 
 VERSION: Final = 1
 
+MAX_PARAMETERS: Final = 64
+MAX_SECTIONS: Final = 256
+MAX_TAPS: Final = 65_536
+
 
 class ParametersMessage(msgspec.Struct, frozen=True):
     """Physical parameters, in the units of their names, with covariance (row by row)."""
 
     model: ModelKind
-    names: list[str]
-    values: list[float]
-    cov: list[list[float]]
+    names: Annotated[list[Text], Meta(max_length=MAX_PARAMETERS)]
+    values: Annotated[list[float], Meta(max_length=MAX_PARAMETERS)]
+    cov: Annotated[list[list[float]], Meta(max_length=MAX_PARAMETERS)]
 
 
 class FilterMessage(msgspec.Struct, frozen=True):
     """The filter, as `dyncal.domain.coefficients.CorrectionFilter`."""
 
-    dt_ns: int
-    fir: list[float]
-    sos: list[list[float]]
-    delay: int
-    sensitivities: list[list[float]]
-    u_noise: float
-    u_model: float
-    band_hz: float
+    dt_ns: Interval
+    fir: Annotated[list[float], Meta(min_length=1, max_length=MAX_TAPS)]
+    sos: Annotated[list[list[float]], Meta(max_length=MAX_SECTIONS)]
+    delay: Annotated[int, Meta(ge=0, le=MAX_TAPS)]
+    sensitivities: Annotated[list[list[float]], Meta(max_length=MAX_PARAMETERS)]
+    u_noise: NotNegative
+    u_model: NotNegative
+    band_hz: NotNegative
     latency_s: float
     noise_gain: float
 
@@ -57,29 +63,29 @@ class FilterMessage(msgspec.Struct, frozen=True):
 class ProvenanceMessage(msgspec.Struct, frozen=True):
     """Where the set came from."""
 
-    calibration_id: str
-    reference: str
-    fitted_at_ns: int
-    window_from_ns: int
-    window_to_ns: int
-    n_samples: int
+    calibration_id: Text
+    reference: Name
+    fitted_at_ns: Instant
+    window_from_ns: Instant
+    window_to_ns: Instant
+    n_samples: Count
 
 
 class SetMessage(msgspec.Struct, frozen=True):
     """A coefficient set."""
 
     v: int
-    id: str
-    sensor: str
-    sequence: int
-    parent: str | None
+    id: SetId
+    sensor: Name
+    sequence: Ordinal
+    parent: SetId | None
     parameters: ParametersMessage
     filter: FilterMessage
     gain_limits: tuple[float, float]
-    valid_from_ns: int
+    valid_from_ns: Instant
     provenance: ProvenanceMessage
-    residual_limit: float = 0.0
-    note: str = ""
+    residual_limit: NotNegative = 0.0
+    note: Text = ""
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -87,26 +93,35 @@ class Envelope(msgspec.Struct, frozen=True):
 
     v: int
     set: str
-    sha256: str
-    key_id: str
-    signature: str
+    sha256: Text
+    key_id: Text
+    signature: Text
 
 
 class ReportMessage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the edge did with a set, retained."""
+    """What the edge did with a set, retained; of one that it cannot read, `set_id` is empty and `sequence` 0."""
 
     v: int
-    sensor: str
-    set_id: str
-    sequence: int
+    sensor: Name
+    set_id: Text
+    sequence: Count
     outcome: Outcome
-    at_ns: int
-    reason: str = ""
+    at_ns: Instant
+    reason: Text = ""
 
 
 def canonical(coefficients: CoefficientSet) -> bytes:
-    """Return the canonical JSON of a set: the bytes that are hashed and signed."""
+    """Return the canonical JSON of a set: the bytes that are hashed and signed.
+
+    Raises
+    ------
+    InvalidData
+        If a number in it is not finite: JSON has none such, and nobody could read the set.
+    """
     p, f, o = coefficients.parameters, coefficients.filter, coefficients.provenance
+    scalars = (f.u_noise, f.u_model, f.band_hz, coefficients.residual_limit, *coefficients.gain_limits)
+    if not all(np.isfinite(part).all() for part in (p.values, p.cov, f.fir, f.sos, f.sensitivities, scalars)):
+        raise InvalidData(f"set {coefficients.id} has numbers that are not finite")
     return codec.to_json(
         SetMessage(
             v=VERSION,

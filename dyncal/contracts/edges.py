@@ -6,29 +6,31 @@ from typing import Final, Literal
 
 import msgspec
 
+from dyncal.contracts.fields import Count, Instant, Interval, Name, NotNegative, Positive, Span, Text, Watermark
+
 VERSION: Final = 1
 
 
 class PairingMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """The reference of a sensor, as `dyncal.domain.sensors.Pairing`."""
 
-    reference: str
-    model: str
-    u_reference: float = 0.0
-    u_reference_gain: float = 0.0
-    u_clock_s: float = 0.0
-    band_hz: float | None = None
-    max_latency_s: float | None = None
-    tolerance: dict[str, float] = {}
+    reference: Name
+    model: Text
+    u_reference: NotNegative = 0.0
+    u_reference_gain: NotNegative = 0.0
+    u_clock_s: NotNegative = 0.0
+    band_hz: Positive | None = None
+    max_latency_s: Positive | None = None
+    tolerance: dict[Text, Positive] = {}
 
 
 class SensorMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """A sensor that an edge reads."""
 
-    id: str
-    unit: str
-    dt_ns: int
-    label: str = ""
+    id: Name
+    unit: Text
+    dt_ns: Interval
+    label: Text = ""
     pairing: PairingMessage | None = None
 
 
@@ -40,10 +42,10 @@ class StatusMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 
     v: int
     state: Literal["online", "offline"]
-    at_ns: int = 0
-    version: str = ""
-    epoch: int = 0
-    u_clock_ns: int | None = None
+    at_ns: Instant = 0
+    version: Text = ""
+    epoch: Count = 0
+    u_clock_ns: Span | None = None
     sensors: list[SensorMessage] = []
 
 
@@ -51,16 +53,16 @@ class CommittedMessage(msgspec.Struct, frozen=True):
     """Watermarks, retained: all records of `epoch` up to and with `upto[sensor]` are in the store."""
 
     v: int
-    epoch: int
-    at_ns: int
-    upto: dict[str, int]
+    epoch: Count
+    at_ns: Instant
+    upto: dict[Name, Watermark]
 
 
 class EventMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something that the people who run the edge may want to know; `kind` is stable and machine-readable."""
 
     v: int
-    at_ns: int
-    kind: str
-    sensor: str = ""
-    detail: str = ""
+    at_ns: Instant
+    kind: Text
+    sensor: Text = ""
+    detail: Text = ""

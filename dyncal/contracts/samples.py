@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from dyncal.contracts import codec
+from dyncal.contracts.fields import Count, Instant, Interval, Name, Ordinal, SetId, Span, StatusCode
 from dyncal.domain.errors import InvalidData, MalformedMessage
 from dyncal.domain.samples import (
     MAX_BLOCK_SAMPLES,
@@ -26,9 +27,9 @@ VERSION: Final = 1
 class AxisMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Either `t0_ns`, `dt_ns` and `n`, or `t_ns`: int64 little-endian, one for each sample."""
 
-    t0_ns: int | None = None
-    dt_ns: int | None = None
-    n: int | None = None
+    t0_ns: Instant | None = None
+    dt_ns: Interval | None = None
+    n: Count | None = None
     t_ns: bytes | None = None
 
 
@@ -38,23 +39,23 @@ class CorrectedMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     axis: AxisMessage
     value: bytes
     u: bytes
-    set: str
+    set: SetId
 
 
 class BlockMessage(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="block"):
     """A block of samples: `raw` is float64 little-endian, `quality` runs of (OPC UA status code, count)."""
 
     v: int
-    sensor: str
-    edge: str
-    epoch: int
-    sequence: int
+    sensor: Name
+    edge: Name
+    epoch: Count
+    sequence: Count
     axis: AxisMessage
     raw: bytes
-    quality: list[tuple[int, int]]
-    arrival_ns: int
-    u_t_ns: int = 0
-    server_ns: int | None = None
+    quality: list[tuple[StatusCode, Ordinal]]
+    arrival_ns: Instant
+    u_t_ns: Span = 0
+    server_ns: Instant | None = None
     corrected: CorrectedMessage | None = None
     replayed: bool = False
 
@@ -63,15 +64,15 @@ class GapMessage(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kin
     """A gap that takes the sequence numbers `sequence` to `last_sequence`."""
 
     v: int
-    sensor: str
-    edge: str
-    epoch: int
-    sequence: int
-    last_sequence: int
-    after_ns: int
-    before_ns: int
+    sensor: Name
+    edge: Name
+    epoch: Count
+    sequence: Count
+    last_sequence: Count
+    after_ns: Instant
+    before_ns: Instant
     cause: GapCause
-    n_lost: int | None = None
+    n_lost: Count | None = None
     replayed: bool = False
 
 
@@ -185,6 +186,10 @@ def _axis_message(axis: TimeAxis) -> AxisMessage:
 
 def _axis(message: AxisMessage) -> TimeAxis:
     if message.t_ns is not None:
+        if message.t0_ns is not None or message.dt_ns is not None or message.n is not None:
+            raise MalformedMessage("an axis has either t_ns, or t0_ns with dt_ns and n, not both")
+        if len(message.t_ns) > 8 * MAX_BLOCK_SAMPLES:
+            raise MalformedMessage(f"an axis of {len(message.t_ns)} bytes is longer than a block may be")
         return ExplicitAxis(codec.array_from_bytes(message.t_ns, "<i8", "t_ns"))
     if message.t0_ns is None or message.dt_ns is None or message.n is None:
         raise MalformedMessage("an axis needs t_ns, or t0_ns with dt_ns and n")

@@ -59,7 +59,7 @@ def parse_iso(text: str) -> InstantNs:
     Raises
     ------
     InvalidData
-        If the text is no instant, or has no time zone.
+        If the text is no instant between 1970 and 2255, or has no time zone.
     """
     head, dot, tail = text.strip().partition(".")
     digits = ""
@@ -74,7 +74,10 @@ def parse_iso(text: str) -> InstantNs:
         raise InvalidData(f"{text!r} has no time zone: write Z or an offset such as +01:00")
     if dot and not 1 <= len(digits) <= 9:
         raise InvalidData(f"{text!r} must have 1 to 9 digits after the point")
-    return InstantNs(from_datetime(moment) + int(digits.ljust(9, "0") or "0"))
+    instant = InstantNs(from_datetime(moment) + int(digits.ljust(9, "0") or "0"))
+    if not EARLIEST <= instant <= LATEST:
+        raise InvalidData(f"{text!r} does not lie between 1970 and 2255")
+    return instant
 
 
 @dataclass(frozen=True, slots=True)

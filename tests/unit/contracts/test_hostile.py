@@ -1,0 +1,61 @@
+"""Every hostile payload ends in `MalformedMessage`, quickly, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from dyncal.contracts import alarms, codec, coefficients, samples, topics
+from dyncal.contracts.edges import CommittedMessage, StatusMessage
+from dyncal.domain.errors import MalformedMessage
+from tests.hostile.corpus import CORPUS, KINDS, TOPICS, block, coefficient_set, envelope, gap, of_kind
+
+
+def read_desired(payload: bytes) -> object:
+    sealed = coefficients.read_envelope(payload)
+    coefficients.signature_bytes(sealed)
+    return coefficients.open_set(sealed.set)
+
+
+READERS: dict[str, Callable[[bytes], object]] = {
+    "samples": samples.decode,
+    "status": lambda payload: codec.from_json(payload, StatusMessage),
+    "committed": lambda payload: codec.from_json(payload, CommittedMessage),
+    "desired": read_desired,
+    "reported": coefficients.decode_report,
+    "alarms": alarms.decode,
+}
+CASES = [(kind, hostile) for kind in KINDS for hostile in of_kind(kind)]
+
+
+@pytest.mark.parametrize(("kind", "hostile"), CASES, ids=[f"{kind}: {hostile.name}" for kind, hostile in CASES])
+def test_is_malformed(kind: str, hostile: object) -> None:
+    payload = hostile.payload  # type: ignore[attr-defined]
+    started = time.perf_counter()
+    with pytest.raises(MalformedMessage):
+        READERS[kind](payload)
+    assert time.perf_counter() - started < 1.0
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=[repr(topic[:60]) for topic in TOPICS])
+def test_topic_is_malformed(topic: str) -> None:
+    with pytest.raises(MalformedMessage) as caught:
+        topics.parse(topic)
+    assert len(str(caught.value)) < 400
+
+
+def test_the_corpus_is_what_it_says() -> None:
+    names = [(hostile.kind, hostile.name) for hostile in CORPUS]
+    assert len(names) == len(set(names)) >= 40
+    assert {kind for kind, _ in names} == {*KINDS, "any"}
+
+
+def test_what_the_corpus_is_made_from_is_sound() -> None:
+    """Otherwise its payloads would be refused for another reason than their own."""
+    import json
+
+    assert samples.decode(block()).sequence == 0
+    assert samples.decode(gap()).sequence == 3
+    assert read_desired(envelope(json.dumps(coefficient_set()))).id == "TT1.1"  # type: ignore[attr-defined]
