@@ -12,7 +12,7 @@ import numpy as np
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.correction.record import correct
 from dyncal.domain.calibration import Calibration, Conformity
-from dyncal.domain.coefficients import CoefficientSet, SetState
+from dyncal.domain.coefficients import CoefficientSet, Parameters, SetState
 from dyncal.domain.errors import InvalidData, RejectedSet
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import Pairing, Sensor
@@ -63,6 +63,7 @@ class Adjuster:
         self._pending: Candidate | None = None
         self._looks = 0
         self._review_ns = 0
+        self._spectrum_ns = 0
 
     def add(self, aligned: Aligned) -> None:
         """Take in a run of aligned samples."""
@@ -101,9 +102,12 @@ class Adjuster:
             yield Note("interval_mismatch", self._sensor.id, f"samples come {error:+.1%} off the declared interval")
             return
         try:
+            if not self._worthwhile(estimate.parameters, block, last_ns):
+                return
+            self._spectrum_ns = last_ns + duration(self._rules.spectrum_s)
             spectrum = candidate.measurand(self._window, self._sensor, self.pairing, estimate)
-            band_hz = candidate.band_of(spectrum, self.pairing, self._sensor.dt_ns)
-            why = policy.wish(self._situation(estimate, block, band_hz, spectrum.corner_rad_s), self._rules)
+            situation = self._situation(estimate.parameters, block, spectrum.corner_rad_s)
+            why = policy.wish(situation, self._rules)
             if why is None:
                 return
             self._pending = candidate.make(
@@ -116,12 +120,16 @@ class Adjuster:
         self._looks = 0
         yield Note("candidate", self._sensor.id, why)
 
-    def _situation(
-        self, estimate: Estimate, block: BlockOutcome, band_hz: float, corner_rad_s: float
-    ) -> policy.Situation:
-        parameters, now = estimate.parameters, self.in_force
-        if parameters is None:
-            raise InvalidData("an estimate without parameters")
+    def _worthwhile(self, parameters: Parameters, block: BlockOutcome, last_ns: int) -> bool:
+        """Tell whether it is time for a new spectrum, which is dear, or the old one shows the need for a new set."""
+        now = self.in_force
+        if now is None or math.isnan(now.corner_rad_s) or last_ns >= self._spectrum_ns:
+            return True
+        return policy.wish(self._situation(parameters, block, now.corner_rad_s), self._rules) is not None
+
+    def _situation(self, parameters: Parameters, block: BlockOutcome, corner_rad_s: float) -> policy.Situation:
+        now = self.in_force
+        band_hz = candidate.band_of(corner_rad_s, self.pairing, self._sensor.dt_ns)
         u = response.relative_u(parameters, band_hz)
         if now is None or now.coefficients.parameters.model is not parameters.model:
             return policy.Situation(u, None)

@@ -18,6 +18,7 @@ from dyncal.identification.records import AlignedRecord
 
 _SENSOR_GAP: Final = 1.6  # intervals; one lost sample is a gap, jitter is none
 _REFERENCE_GAP: Final = 2.5  # one lost reference sample is bridged
+_TOO_CLOSE: Final = 0.4  # intervals; a sample that follows another this closely is none of the sensor's own rhythm
 _NOTHING: Final = np.iinfo(np.int64).min
 
 
@@ -96,6 +97,7 @@ class Aligner:
         self._patience_ns = patience_ns
         self.sensor = Stream(capacity)
         self.reference = Stream(reference_capacity)
+        self.n_too_close = 0
         self._last_ns: int | None = None
 
     @property
@@ -110,6 +112,7 @@ class Aligner:
 
     def pull(self) -> list[Aligned]:
         """Return what can be aligned now, oldest first."""
+        self._thin_out()
         s, r = self.sensor.t_ns, self.reference.t_ns
         if s.size == 0 or r.size == 0:
             return []
@@ -123,6 +126,20 @@ class Aligner:
             self.sensor.forget(int(s[end - 1]))
             self._forget_reference(int(s[end - 1]))
         return runs
+
+    def _thin_out(self) -> None:
+        """Drop sensor samples that follow the one before too closely."""
+        t, nearest = self.sensor.t_ns, round(_TOO_CLOSE * self._dt_ns)
+        last = self._last_ns
+        close_to_last = t.size > 0 and last is not None and t[0] - last < nearest
+        if not close_to_last and not bool(np.any(np.diff(t) < nearest)):
+            return
+        keep = np.zeros(t.size, np.bool_)
+        for k, instant in enumerate(t.tolist()):
+            if last is None or instant - last >= nearest:
+                keep[k], last = True, instant
+        self.n_too_close += int(np.count_nonzero(~keep))
+        self.sensor.t_ns, self.sensor.value = t[keep], self.sensor.value[keep]
 
     def _bridged(self, s: Int64Array, r: Int64Array) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Tell which instants lie on, or close enough between, two reference samples."""

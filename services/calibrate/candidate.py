@@ -72,10 +72,10 @@ def measurand(window: Window, sensor: Sensor, pairing: Pairing, estimate: Estima
         return from_bandwidth(pairing.band_hz, float(np.var(window.reference)))
 
 
-def band_of(spectrum: MeasurandSpectrum, pairing: Pairing, dt_ns: DurationNs) -> float:
+def band_of(corner_rad_s: float, pairing: Pairing, dt_ns: DurationNs) -> float:
     """Return the band [Hz] in which the response matters: as wished, or where the measurand has its power."""
     nyquist = 0.5 / seconds(dt_ns)
-    return min(pairing.band_hz or 1.2 * spectrum.corner_rad_s / (2 * math.pi), 0.8 * nyquist)
+    return min(pairing.band_hz or 1.2 * corner_rad_s / (2 * math.pi), 0.8 * nyquist)
 
 
 def make(

@@ -22,6 +22,9 @@ class CalibrateSection(Section):
     review_s: float = Field(5.0, gt=0)
     """Interval at which a sensor with a set is reviewed [s] of its own data."""
 
+    spectrum_s: float = Field(30.0, gt=0)
+    """Interval at which the measurand's spectrum is compared with that of the set in force [s] of data."""
+
     held_out_s: float = Field(0.5, gt=0)
     """Least time of data that a candidate is judged on [s]: data that its fit did not see."""
 

@@ -46,8 +46,7 @@ class Window:
         self.t_ns, self.indication, self.reference = self.t_ns[keep], self.indication[keep], self.reference[keep]
 
     def interval_error(self, dt_ns: int) -> float:
-        """Return how far the mean interval is from `dt_ns`, relative; 0 where fewer than three samples are known."""
+        """Return how far the median interval is from `dt_ns`, relative; 0 where fewer than three samples are known."""
         if len(self) < 3:
             return 0.0
-        mean = float(self.t_ns[-1] - self.t_ns[0]) / (len(self) - 1)
-        return mean / dt_ns - 1
+        return float(np.median(np.diff(self.t_ns))) / dt_ns - 1

@@ -146,6 +146,17 @@ def test_duplicates_change_nothing() -> None:
     assert a.pull() == []
 
 
+def test_samples_out_of_the_sensors_rhythm_are_left_out() -> None:
+    a = aligner()
+    s, dense = axis(0, 40), axis(100, 150, 1, shift=5 * DT)
+    a.sensor.add(s[:10], line(s[:10]))
+    a.sensor.add(dense, line(dense))
+    a.sensor.add(s[10:], line(s[10:]))
+    a.reference.add(s, line(s))
+    assert np.array_equal(flat(a.pull()), s)
+    assert a.n_too_close == 50
+
+
 @pytest.mark.parametrize("shift_s", [-3600, 3600])
 def test_instants_that_never_meet_give_nothing(shift_s: int) -> None:
     a = aligner()

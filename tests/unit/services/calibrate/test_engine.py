@@ -1,0 +1,260 @@
+"""The engine, end to end, on simulated streams."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from dyncal.contracts.topics import EdgeAddress
+from dyncal.correction.record import correct
+from dyncal.correction.safety import check
+from dyncal.domain.alarms import AlarmKind, AlarmState
+from dyncal.domain.coefficients import CoefficientSet, Outcome, Report, SetState
+from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, SensorId, SiteId
+from services.calibrate import snapshots
+from services.calibrate.events import (
+    AlarmsSeen,
+    Connected,
+    Event,
+    Known,
+    MoveSet,
+    PairingsChanged,
+    PutAlarm,
+    RecordArrived,
+    SaveSnapshot,
+    SendDesired,
+    SetReported,
+    Stopping,
+    Tick,
+)
+
+from .conftest import Run
+from .plant import Plant
+
+ADDRESS = EdgeAddress(SiteId("plant"), EdgeId("edge1"))
+
+
+def accelerometer(duration_s: float = 4.0) -> Plant:
+    return Plant(ModelKind.SECOND_ORDER, [(0, (1.0, 0.05, 600.0))], 1 / 4000, 300.0, duration_s, block=400)
+
+
+def rtd(duration_s: float = 40.0, seed: int = 1) -> Plant:
+    return Plant(ModelKind.LEAD_LAG, [(0, (1.0, 3.0, 0.6, 0.3))], 0.1, 0.3, duration_s, noise=0.005, seed=seed)
+
+
+def thermocouple(duration_s: float = 60.0, seed: int = 1) -> Plant:
+    return Plant(ModelKind.FIRST_ORDER, [(0, (1.0, 0.4))], 0.05, 1.5, duration_s, block=2, seed=seed)
+
+
+def improvement(plant: Plant, made: CoefficientSet, from_s: float) -> float:
+    """Return rms error corrected over raw, against the simulated truth, of what comes after `from_s`."""
+    value, _ = correct(made.filter, made.parameters, plant.raw)
+    later = (plant.t_ns > plant.at(from_s)) & np.isfinite(value)
+    return float(np.std((value - plant.truth)[later]) / np.std((plant.raw - plant.truth)[later]))
+
+
+@pytest.mark.parametrize(
+    ("plant", "within_s"),
+    [(accelerometer(), 3.0), (rtd(), 30.0), (thermocouple(30.0), 15.0)],
+    ids=["accelerometer", "rtd", "thermocouple"],
+)
+def test_a_first_set_comes_soon_and_makes_the_sensor_at_least_five_times_better(plant: Plant, within_s: float) -> None:
+    run = Run(plant).pair().go()
+    second, made, why = run.published()[0]
+    assert second <= within_s
+    assert why.startswith("first set")
+    assert (made.sequence, made.parent, made.sensor) == (1, None, "s1")
+    assert made.provenance.window_to_ns <= plant.at(second)
+    check(made, dt_ns=plant.dt_ns)
+    assert improvement(plant, made, second) < 0.2
+    calibration = next(c.calibration for c in run.calibrations() if c.calibration.id == made.provenance.calibration_id)
+    assert calibration.conformity is not None
+    assert calibration.conformity.passed
+    assert calibration.conformity.as_left.rms < 0.2 * calibration.conformity.as_found.rms
+    assert made.residual_limit > calibration.conformity.as_left.rms
+    truth = np.array(plant.theta[0][1])
+    assert np.all(np.abs(made.parameters.values - truth) < 6 * made.parameters.u + 0.02 * truth)
+
+
+def test_the_candidate_is_judged_on_data_that_its_fit_did_not_use() -> None:
+    run = Run(thermocouple(30.0)).pair().go()
+    for second, made, _ in run.published():
+        calibration = next(
+            c.calibration for c in run.calibrations() if c.calibration.id == made.provenance.calibration_id
+        )
+        assert calibration.conformity is not None
+        span_s = calibration.conformity.as_left.n * run.plant.dt_s
+        assert made.provenance.window_to_ns <= run.plant.at(second - span_s)
+
+
+def test_a_healthy_sensor_raises_nothing_and_is_left_alone() -> None:
+    run = Run(thermocouple(240.0, seed=5)).pair().go()
+    assert run.alarms(AlarmKind.DRIFT) == []
+    assert run.alarms(AlarmKind.OUT_OF_TOLERANCE) == []
+    assert run.alarms(AlarmKind.REFERENCE_LOST) == []
+    assert 1 <= len(run.published()) <= 6
+
+
+def test_growing_tau_raises_drift_and_tolerance_alarms_and_the_correction_follows() -> None:
+    steps: list[tuple[float, tuple[float, ...]]] = [(0.0, (1.0, 0.4))]
+    steps += [(60.0 + 2 * k, (1.0, 0.4 * (1 + 0.01 * (k + 1)))) for k in range(30)]
+    plant = Plant(ModelKind.FIRST_ORDER, steps, 0.05, 1.5, 180.0, block=2)
+    run = Run(plant).pair().go()
+    drift, out = run.alarms(AlarmKind.DRIFT), run.alarms(AlarmKind.OUT_OF_TOLERANCE)
+    assert [state for _, state in drift] == [AlarmState.UNACKNOWLEDGED]
+    assert 60 < drift[0][0] < 120
+    assert [state for _, state in out] == [AlarmState.UNACKNOWLEDGED]
+    assert 60 < out[0][0] < 125
+    raised = next(e.alarm for _, e in run.effects if isinstance(e, PutAlarm) and e.alarm.kind is AlarmKind.DRIFT)
+    assert raised.parameter == "tau_s"
+    assert raised.value is not None
+    assert raised.value > 0
+    assert "response time" in raised.cause
+    assert raised.response
+    last = run.published()[-1][1]
+    assert last.parameters.as_dict()["tau_s"] == pytest.approx(0.52, rel=0.05)
+    sequences = [made.sequence for _, made, _ in run.published()]
+    assert sequences == sorted(set(sequences))
+    assert last.sequence > 1
+
+
+def test_the_reference_lost_and_back() -> None:
+    def without(second: float, event: RecordArrived) -> Iterator[Event]:
+        if not (20 < second < 40 and event.record.sensor == "s1-ref"):
+            yield event
+
+    run = Run(thermocouple(60.0)).pair().go(change=without)
+    (lost, back) = run.alarms(AlarmKind.REFERENCE_LOST)
+    assert lost[1] is AlarmState.UNACKNOWLEDGED
+    assert 25 < lost[0] < 30
+    assert back[1] is AlarmState.RETURNED_UNACKNOWLEDGED
+    assert 40 <= back[0] < 43  # when the patience with what may still come is at its end
+    assert run.alarms(AlarmKind.DRIFT) == []
+    alarm = next(e.alarm for _, e in run.effects if isinstance(e, PutAlarm))
+    assert "none came" in alarm.cause
+    assert "s1-ref" in alarm.cause
+
+
+def test_when_both_are_silent_nothing_is_said_of_the_reference() -> None:
+    run = Run(thermocouple(20.0)).pair().go()
+    for second in range(20, 60):
+        run.tell(second, Tick(run.plant.at(second)))
+    assert run.alarms(AlarmKind.REFERENCE_LOST) == []
+
+
+def test_the_same_events_give_the_same_effects_to_the_last_bit() -> None:
+    plant = thermocouple(40.0)
+    first, second = Run(plant).pair().go(), Run(plant).pair().go()
+    assert first.digest() == second.digest()
+    assert len(first.published()) >= 1
+
+
+def test_reports_move_sets_and_a_reverted_one_raises_an_alarm() -> None:
+    run = Run(thermocouple(30.0)).pair().go()
+    second, made, _ = run.published()[-1]
+
+    def report(outcome: Outcome, set_id: str = made.id, address: EdgeAddress = ADDRESS) -> list[object]:
+        said = Report(SensorId("s1"), set_id, made.sequence, outcome, run.plant.at(30), "residual")
+        return list(run.tell(30, SetReported(address, said, run.plant.at(30))))
+
+    (moved,) = report(Outcome.APPLIED)
+    assert isinstance(moved, MoveSet)
+    assert (moved.set_id, moved.state, moved.act.actor) == (made.id, SetState.ACTIVE, "edge:edge1")
+    foreign = report(Outcome.REVERTED, address=EdgeAddress(SiteId("plant"), EdgeId("other")))
+    assert not any(isinstance(e, MoveSet) for e in foreign)
+    report(Outcome.REVERTED, set_id="of-long-ago")
+    assert run.alarms(AlarmKind.CORRECTION_REVERTED) == []
+    moved, raised = report(Outcome.REVERTED)
+    assert isinstance(moved, MoveSet)
+    assert moved.state is SetState.REVERTED
+    assert isinstance(raised, PutAlarm)
+    assert "residual" in raised.alarm.cause
+    assert len(report(Outcome.REVERTED)) == 1  # said again, it changes nothing
+    assert second < 30
+
+
+def test_a_connection_makes_the_desired_set_and_the_alarms_known_again() -> None:
+    run = Run(thermocouple(30.0)).pair().go()
+    effects = run.tell(30, Connected(run.plant.at(30)))
+    assert effects == [SendDesired(ADDRESS, SensorId("s1"))]
+
+
+def test_an_acknowledgement_in_the_registry_is_taken_over() -> None:
+    def without(second: float, event: RecordArrived) -> Iterator[Event]:
+        if not (5 < second < 25 and event.record.sensor == "s1-ref"):
+            yield event
+
+    run = Run(thermocouple(40.0)).pair().go(0, 20, change=without)
+    raised = next(e.alarm for _, e in run.effects if isinstance(e, PutAlarm))
+    seen = dataclasses.replace(raised, state=AlarmState.ACKNOWLEDGED, changed_ns=run.plant.at(20))
+    (put,) = run.tell(20, AlarmsSeen((seen,), run.plant.at(20)))
+    assert isinstance(put, PutAlarm)
+    assert put.known
+    assert run.tell(20, AlarmsSeen((seen,), run.plant.at(20))) == []
+    run.go(20, 40, change=without)
+    assert run.alarms(AlarmKind.REFERENCE_LOST)[-1][1] is AlarmState.NORMAL
+
+
+def test_a_restart_from_the_snapshot_goes_on_where_it_was() -> None:
+    plant = thermocouple(120.0)
+    run = Run(plant).pair().go(0, 60)
+    saved = [e for e in run.tell(60, Stopping(plant.at(60))) if isinstance(e, SaveSnapshot)]
+    assert [s.key for s in saved] == [snapshots.key_of("s1")]
+    second, desired, _ = run.published()[-1]
+    known = Known(last_sequence=desired.sequence, desired=desired, snapshot=saved[0].content)
+    again = Run(plant)
+    again.tell(60, dataclasses.replace(plant.paired(60), known={SensorId("s1"): known}))
+    assert again.notes() == []
+    before, after = run.engine.trackers[SensorId("s1")], again.engine.trackers[SensorId("s1")]
+    assert after.resumed_ns == before.aligner.last_ns
+    assert after.baseline is not None
+    old, new = before.estimator.estimate, after.estimator.estimate
+    assert old is not None
+    assert new is not None
+    assert old.parameters is not None
+    assert new.parameters is not None
+    assert np.array_equal(old.parameters.values, new.parameters.values)
+    again.go(60, 120)
+    assert again.alarms(AlarmKind.DRIFT) == []
+    assert not any(why.startswith("first set") for _, _, why in again.published())
+    for _, made, _ in again.published():
+        assert made.sequence > desired.sequence
+    assert second < 60
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xc1", b"nonsense" * 50, None])
+def test_a_damaged_snapshot_is_refused_and_the_sensor_begins_anew(damage: bytes | None) -> None:
+    plant = thermocouple(30.0)
+    if damage is None:
+        run = Run(plant).pair().go(0, 10)
+        (saved,) = [e for e in run.tell(10, Stopping(plant.at(10))) if isinstance(e, SaveSnapshot)]
+        damage = saved.content[:-40] + bytes(40)
+    run = Run(plant).pair(dataclasses.replace(plant.paired(), known={SensorId("s1"): Known(snapshot=damage)}))
+    assert run.notes() == ["snapshot_refused"]
+    run.go()
+    assert len(run.published()) >= 1
+
+
+def test_pairings_come_change_and_go() -> None:
+    plant = thermocouple(40.0)
+    run = Run(plant).pair().go(0, 20)
+    tracker = run.engine.trackers[SensorId("s1")]
+    wished = dataclasses.replace(plant.pairing, tolerance={"tau_s": 0.2}, max_latency_s=0.5)
+    run.tell(20, PairingsChanged(plant.sensors(), (wished,), plant.at(20)))
+    assert run.engine.trackers[SensorId("s1")] is tracker
+    sequence = run.published()[-1][1].sequence
+    other = dataclasses.replace(plant.pairing, u_clock_s=0.001)
+    run.tell(20, PairingsChanged(plant.sensors(), (other,), plant.at(20)))
+    fresh = run.engine.trackers[SensorId("s1")]
+    assert fresh is not tracker
+    assert fresh.adjuster.last_sequence == sequence
+    run.tell(20, PairingsChanged(plant.sensors(), (), plant.at(20)))
+    assert run.engine.trackers == {}
+    unknown = Pairing(SensorId("nobody"), SensorId("s1-ref"), ModelKind.FIRST_ORDER)
+    static = dataclasses.replace(plant.pairing, model=ModelKind.STATIC)
+    run.tell(20, PairingsChanged(plant.sensors(), (unknown, static), plant.at(20)))
+    assert run.notes()[-2:] == ["pairing_without_sensor", "no_model"]
+    assert run.engine.trackers == {}
