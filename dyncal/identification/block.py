@@ -18,6 +18,8 @@ N_CONSIDERED: Final = 2  # offset of the reference, offset of its clock
 _FARTHEST: Final = 45.0  # logarithms beyond this are no time constants of sensors
 _MAX_PASSES: Final = 12
 _GOOD_STEP: Final = 1e-3  # squared length of a last step, in posterior standard deviations
+_SHORT_STEP: Final = 0.1  # in logarithms: the linear model is trusted that far
+_LONGEST_STEP: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,7 +211,7 @@ def fit(problem: BlockProblem, prior: Prior, first: Pass) -> Fit:
     converged = False
     for _ in range(_MAX_PASSES):
         step, hessian = _step(here, prior, damping)
-        if float(step @ hessian @ step) < _GOOD_STEP:
+        if float(step @ hessian @ step) < _GOOD_STEP and float(np.abs(step[1:]).max()) < _SHORT_STEP:
             converged = True
             break
         there = problem.evaluate(here.h + step)
@@ -237,4 +239,6 @@ def _step(at: Pass, prior: Prior, damping: float) -> tuple[FloatArray, FloatArra
     gradient = at.b / prior.variance - prior.information @ (at.h - prior.h)
     scale = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
     unit = hessian / np.outer(scale, scale) + (damping + 1e-13) * np.eye(scale.size)
-    return np.linalg.solve(unit, gradient / scale) / scale, hessian
+    step = np.linalg.solve(unit, gradient / scale) / scale
+    # a direction without information must not be run along
+    return step * min(1.0, _LONGEST_STEP / max(float(np.abs(step[1:]).max()), 1e-300)), hessian

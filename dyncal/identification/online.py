@@ -73,7 +73,7 @@ class OnlineEstimator:
             self.settings.min_block_samples,
             min(int(np.ceil(self.settings.min_block_s * 1e9 / dt_ns)), self.settings.max_block_samples),
         )
-        self._limits = limits(self._model.n_parameters + 1)
+        self._limits = limits(self._model.n_parameters)
         self._pending = Pending()
         self._last_ns: int | None = None
         self._behind, self._close_at = CONTEXT, self._shortest
@@ -181,7 +181,7 @@ class OnlineEstimator:
         m = found.fit.h.size
         information = last.a / variance + start.kappa_prior(m)
         considered = -inverse(information) @ (last.cross / variance)
-        posterior = Posterior(found.fit.h, information, considered, variance, float(data.n), np.zeros(m))
+        posterior = Posterior(found.fit.h, information, considered, variance, float(data.n), np.zeros(m - 1))
         self._tracking = Tracking(
             posterior,
             found.fit.end,
@@ -203,7 +203,7 @@ class OnlineEstimator:
     ) -> None:
         p = self._model.n_parameters
         posterior = tracking.posterior
-        white = disagreement(first, Prior(posterior.h, posterior.information, variance))
+        white = disagreement(first, Prior(posterior.h, posterior.information, variance), p)
         reset = jumped(white, self._limits[0])
         floor = start.kappa_prior(posterior.h.size)[p:, p:]
         kept = followed(posterior, white, p, floor, self._limits[1])

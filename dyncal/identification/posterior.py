@@ -33,7 +33,7 @@ class Posterior:
         Of the innovations.
     dof : float
         Degrees of freedom that `variance` rests on.
-    trend : float64, shape (m,)
+    trend : float64, shape (p,)
         Running mean of the whitened disagreement of new blocks.
     dispersion : float
         Running ratio, not below 1, of the blocks' disagreement to what their information claims (Birge); more than 1
@@ -80,15 +80,17 @@ def block_variance(first: Pass, variance: float, n: int) -> float:
     return own if own > 2 * variance else variance
 
 
-def disagreement(first: Pass, prior: Prior) -> FloatArray:
-    """Return the whitened gradient of a block at the prior, (m,), standard normal while nothing has changed.
+def disagreement(first: Pass, prior: Prior, p: int) -> FloatArray:
+    """Return the whitened gradient of a block at the prior, (p,), standard normal while nothing has changed.
 
-    Its squared norm is D = bᵀ(A + A P A)⁻¹b with A = ΣψψT/σ², b = Σψe/σ² (docs/metrology.md).
+    It is that of the model's coordinates alone: the noise coordinate is nearly orthogonal to them, and its own score is
+    skewed where there is no input noise to be found. Its squared norm is D = bᵀ(A + A P A)⁻¹b
+    with A = ΣψψT/σ², b = Σψe/σ² (docs/metrology.md).
     """
-    a, b = first.a / prior.variance, first.b / prior.variance
+    a, b = first.a[:p, :p] / prior.variance, first.b[:p] / prior.variance
     scale = np.sqrt(np.maximum(np.diag(a), 1e-300))
-    unit, p = a / np.outer(scale, scale), inverse(prior.information) * np.outer(scale, scale)
-    spread = unit + unit @ p @ unit + 1e-12 * np.eye(scale.size)
+    unit, cov = a / np.outer(scale, scale), inverse(prior.information)[:p, :p] * np.outer(scale, scale)
+    spread = unit + unit @ cov @ unit + 1e-12 * np.eye(scale.size)
     return np.asarray(np.linalg.solve(np.linalg.cholesky(spread), b / scale), dtype=np.float64)
 
 
