@@ -1,0 +1,160 @@
+"""What the embedded store adds to the contract: packing, merging, retention, and a kill at any instant."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dyncal.adapters.sqlite import SqliteSampleStore, columns, segments
+from dyncal.adapters.sqlite.merging import FULL_ROWS, TAIL_SEGMENTS
+from dyncal.domain.errors import StoreUnavailable
+from dyncal.domain.time import InstantNs
+from dyncal.testing.store import DT, T0, TC, MemorySampleStore, assert_same, block, gap, span, uniform
+
+ALL = (InstantNs(0), InstantNs(9_000_000_000_000_000_000))
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=0, max_size=400))
+def test_columns_come_back_bit_for_bit(values: list[int]) -> None:
+    column = np.array(values, np.int64)
+    np.testing.assert_array_equal(columns.unpack(columns.pack(column), column.size, "i8"), column)
+    floats = column.view(np.float64)
+    unpacked = columns.unpack(columns.pack(floats), floats.size, "f8")
+    np.testing.assert_array_equal(unpacked.view(np.int64), column)
+
+
+def test_quantised_and_constant_columns_are_packed_well() -> None:
+    rng = np.random.default_rng(1)
+    adc = np.round(rng.normal(100, 0.5, FULL_ROWS) * 64) / 64
+    assert len(columns.pack(adc)) < 0.35 * adc.nbytes
+    assert len(columns.pack(np.full(FULL_ROWS, 0.1))) < 0.02 * adc.nbytes
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_history_reads_like_the_reference(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    store = SqliteSampleStore(tmp_path / "samples.sqlite")
+    reference = MemorySampleStore()
+    for k in range(4 + seed):
+        records = []
+        for _ in range(int(rng.integers(1, 40))):
+            n, first = int(rng.integers(1, 900)), int(rng.integers(0, 30_000))
+            values = rng.normal(size=n)
+            values[rng.random(n) < 0.02] = np.nan
+            corrected = (
+                span(uniform(n, max(first - 50, 0)), values[::-1], f"set-{k % 3}") if rng.random() < 0.5 else None
+            )
+            records.append(block(values, axis=uniform(n, first), corrected=corrected))
+        store.write(records)
+        reference.write(records)
+    assert_same(store.read(TC, *ALL), reference.read(TC, *ALL))
+    start, end = InstantNs(T0 + 7_000 * DT), InstantNs(T0 + 21_000 * DT)
+    assert_same(store.read(TC, start, end), reference.read(TC, start, end))
+    assert_same(store.latest(TC), reference.latest(TC))
+    store.close()
+
+
+def test_segments_stay_few_and_disjoint(tmp_path: Path) -> None:
+    store = SqliteSampleStore(tmp_path / "samples.sqlite")
+    for k in np.random.default_rng(2).permutation(3000).tolist():
+        store.write([block(np.full(10, float(k)), sequence=k, axis=uniform(10, 10 * k))])
+    db = sqlite3.connect(tmp_path / "samples.sqlite")
+    full = np.array(db.execute("SELECT t_first_ns, t_last_ns, n FROM segment WHERE tail = 0 ORDER BY 1").fetchall())
+    (n_tail,) = db.execute("SELECT count(*) FROM segment WHERE tail = 1").fetchone()
+    origins = [o for (p,) in db.execute("SELECT origins FROM segment") for o in segments.unpack_origins(p)]
+    db.close()
+    assert bool(np.all(full[1:, 0] > full[:-1, 1]))
+    assert n_tail <= TAIL_SEGMENTS
+    assert sorted(origin.sequence for origin in origins) == list(range(3000))
+    assert {(origin.u_t_ns, origin.server_ns) for origin in origins} == {(1_000, T0 + 5)}
+    np.testing.assert_array_equal(store.read(TC, *ALL).raw, np.repeat(np.arange(3000.0), 10))
+    store.close()
+
+
+def test_retention_forgets_and_gives_space_back(tmp_path: Path) -> None:
+    path = tmp_path / "samples.sqlite"
+    store = SqliteSampleStore(path)
+    rng = np.random.default_rng(3)
+    for k in range(100):
+        store.write([block(rng.normal(size=4096), sequence=k, axis=uniform(4096, 4096 * k))])
+    store.write([gap(0, 10)])
+    border = InstantNs(T0 + 300_000 * DT)
+    removed = store.forget_before(border)
+    rows = store.read(TC, *ALL)
+    assert removed + len(rows) == 409_600
+    assert removed > 300_000 - 2 * FULL_ROWS
+    assert rows.t_ns[0] <= border
+    assert store.gaps(TC, *ALL) == []
+    assert store.latest(TC).t_ns.tolist() == [T0 + 409_599 * DT]
+    store.close()
+    assert path.stat().st_size < 0.5 * 8 * 409_600
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from dyncal.adapters.sqlite import SqliteSampleStore
+from dyncal.testing.store import block, span, uniform
+store = SqliteSampleStore(Path(sys.argv[1]))
+for k in range(int(sys.argv[2]), 10**6):
+    axis = uniform(50, 50 * k)
+    store.write([block(np.full(50, float(k)), sequence=k, axis=axis, corrected=span(axis, np.full(50, k + 0.5)))])
+    print(k, flush=True)
+"""
+
+
+def test_what_was_answered_survives_a_kill_at_any_instant(tmp_path: Path) -> None:
+    path = tmp_path / "samples.sqlite"
+    answered = -1
+    rng = np.random.default_rng(4)
+    for _ in range(4):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), str(answered + 1)], stdout=subprocess.PIPE, text=True
+        )
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        time.sleep(float(rng.uniform(0.05, 0.4)))
+        writer.send_signal(signal.SIGKILL)
+        lines = writer.stdout.read().split()
+        writer.stdout.close()
+        writer.wait()
+        answered = int(lines[-1]) if lines else answered + 1
+        store = SqliteSampleStore(path)
+        rows = store.read(TC, *ALL)
+        store.close()
+        n_blocks = len(rows) // 50
+        assert n_blocks >= answered + 1
+        np.testing.assert_array_equal(rows.raw, np.repeat(np.arange(float(n_blocks)), 50))
+        np.testing.assert_array_equal(rows.corrected, rows.raw + 0.5)
+
+
+def test_a_full_disk_is_said_and_harms_nothing(tmp_path: Path) -> None:
+    store = SqliteSampleStore(tmp_path / "samples.sqlite")
+    store.write([block(np.arange(100.0))])
+    store._file._writer.execute("PRAGMA max_page_count = 20")
+    noise = np.random.default_rng(5).normal(size=60_000)
+    with pytest.raises(StoreUnavailable, match="full"):
+        store.write([block(noise, axis=uniform(60_000, 1000))])
+    assert len(store.read(TC, *ALL)) == 100
+    store._file._writer.execute("PRAGMA max_page_count = 1000000")
+    store.write([block(noise, axis=uniform(60_000, 1000))])
+    assert len(store.read(TC, *ALL)) == 60_100
+    store.close()
+
+
+def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "samples.sqlite")
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(StoreUnavailable, match="schema version 99"):
+        SqliteSampleStore(tmp_path / "samples.sqlite")

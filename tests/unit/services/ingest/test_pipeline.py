@@ -1,0 +1,193 @@
+"""The pipeline, event by event, on a clock of numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from dyncal.contracts import codec, samples
+from dyncal.contracts.edges import CommittedMessage
+from dyncal.contracts.topics import EdgeAddress
+from dyncal.domain.sensors import EdgeId, SensorId, SiteId
+from dyncal.domain.time import InstantNs
+from dyncal.testing.store import TC, block
+from services.ingest.announcer import Announcer
+from services.ingest.pipeline import (
+    Ack,
+    Announce,
+    Arrived,
+    Failed,
+    IngestPipeline,
+    Limits,
+    Persist,
+    Persisted,
+    Stopping,
+    Tick,
+)
+from services.ingest.quarantine import Quarantine, Sidecar
+
+EDGE = EdgeAddress(SiteId("plant"), EdgeId("edge-1"))
+NOW = InstantNs(1)
+LIMITS = Limits(batch_records=5, linger_s=0.05, quiet_s=0.01, pending_records=8, retry_first_s=1, retry_longest_s=8)
+
+
+@dataclass
+class Message:
+    topic: str
+    payload: bytes
+    retained: bool = False
+    acks: list[None] = field(default_factory=list)
+
+    def ack(self) -> None:
+        self.acks.append(None)
+
+
+def message(k: int) -> Message:
+    return Message(EDGE.samples(TC), samples.encode(block([1.0], sequence=k)))
+
+
+def pipeline(limits: Limits = LIMITS) -> IngestPipeline:
+    return IngestPipeline(limits, np.random.default_rng(1))
+
+
+def test_a_batch_begins_when_it_is_quiet() -> None:
+    p = pipeline()
+    assert p.next_s() is None
+    assert p.handle(Arrived(message(0), 0.0)) == []
+    assert p.next_s() == 0.01
+    assert p.handle(Tick(0.009, NOW)) == []
+    (effect,) = p.handle(Tick(0.01, NOW))
+    assert isinstance(effect, Persist)
+    assert len(effect.batch.items) == 1
+
+
+def test_a_batch_begins_at_the_latest_after_linger() -> None:
+    p = pipeline(Limits(linger_s=0.05, quiet_s=0.04))
+    for k in range(3):
+        assert p.handle(Arrived(message(k), 0.02 * k)) == []
+    assert p.next_s() == 0.05
+    assert len(p.handle(Tick(0.05, NOW))) == 1
+
+
+def test_a_batch_begins_when_it_is_full_and_the_rest_waits() -> None:
+    p = pipeline()
+    effects = [effect for k in range(8) for effect in p.handle(Arrived(message(k), 0.0))]
+    assert [len(effect.batch.items) for effect in effects if isinstance(effect, Persist)] == [5]
+    assert (p.n_pending, p.full) == (8, False)
+    for k in range(8, 13):
+        assert p.handle(Arrived(message(k), 0.0)) == []
+    assert p.full
+    ack, second = p.handle(Persisted({}, 0.1))
+    assert isinstance(ack, Ack)
+    assert len(ack.deliveries) == 5
+    assert isinstance(second, Persist)
+    assert not p.full
+
+
+def test_bytes_limit_a_batch() -> None:
+    size = len(message(0).payload)
+    p = pipeline(Limits(batch_bytes=2 * size + 1, linger_s=0, quiet_s=0))
+    p.handle(Arrived(message(0), 0.0))
+    for k in range(1, 5):
+        p.handle(Arrived(message(k), 0.0))
+    persist = p.handle(Persisted({}, 0.1))[1]
+    assert isinstance(persist, Persist)
+    assert len(persist.batch.items) == 2
+
+
+def test_a_failed_batch_comes_again_whole_later_and_later() -> None:
+    p = pipeline()
+    p.handle(Arrived(message(0), 0.0))
+    (first,) = p.handle(Tick(0.01, NOW))
+    at, waits = 0.01, []
+    for _ in range(6):
+        assert p.handle(Failed(at)) == []
+        due = p.next_s()
+        assert due is not None
+        waits.append(due - at)
+        assert p.handle(Tick(due - 0.001, NOW)) == []
+        (again,) = p.handle(Tick(due, NOW))
+        assert isinstance(again, Persist)
+        assert isinstance(first, Persist)
+        assert again.batch is first.batch
+        at = due
+    for wait, longest in zip(waits, (1, 2, 4, 8, 8, 8), strict=True):
+        assert 0.5 * longest <= wait <= longest
+
+
+def test_retry_after_is_honoured_and_patience_kept() -> None:
+    p = pipeline()
+    p.handle(Arrived(message(0), 0.0))
+    p.handle(Tick(0.01, NOW))
+    p.handle(Failed(1.0, retry_after_s=30))
+    assert p.next_s() == 31.0
+    p.handle(Tick(31.0, NOW))
+    p.handle(Failed(31.0, patient=True))
+    due = p.next_s()
+    assert due is not None
+    assert 35 <= due <= 39
+
+
+def test_stopping_hurries_and_settles() -> None:
+    p = pipeline()
+    p.handle(Arrived(message(0), 0.0))
+    assert not p.settled
+    p.handle(Stopping())
+    (persist,) = p.handle(Tick(0.0001, NOW))
+    assert isinstance(persist, Persist)
+    p.handle(Persisted({(EDGE, 1): {TC: 0}}, 0.001))
+    assert not p.settled
+    (announce,) = p.handle(Tick(0.0012, NOW))
+    assert isinstance(announce, Announce)
+    assert p.settled
+
+
+def upto(payload: bytes) -> dict[str, int]:
+    return codec.from_json(payload, CommittedMessage).upto
+
+
+def test_an_edge_is_told_at_most_once_in_an_interval() -> None:
+    announcer = Announcer(0.2)
+    announcer.moved(EDGE, 1, {TC: 0}, 10.0)
+    assert [upto(said) for _, said in announcer.due(10.0, NOW)] == [{TC: 0}]
+    announcer.moved(EDGE, 1, {TC: 1}, 10.05)
+    announcer.moved(EDGE, 1, {TC: 2, SensorId("b"): 5}, 10.1)
+    assert announcer.due(10.19, NOW) == []
+    assert announcer.next_s() == 10.2
+    assert [upto(said) for _, said in announcer.due(10.2, NOW)] == [{TC: 2, "b": 5}]
+    announcer.moved(EDGE, 1, {TC: 2}, 11.0)
+    assert announcer.next_s() is None
+    announcer.failed(EDGE, 11.0)
+    assert len(announcer.due(11.2, NOW)) == 1
+
+
+def test_an_older_epoch_does_not_speak_over_a_newer_one() -> None:
+    announcer = Announcer(0)
+    announcer.born(EDGE, 2, {}, 0.0)
+    announcer.moved(EDGE, 1, {TC: 77}, 1.0)
+    assert [upto(said) for _, said in announcer.due(1.0, NOW)] == [{}]
+
+
+def test_quarantine_is_bounded_and_survives_a_restart(tmp_path: Path) -> None:
+    directory = tmp_path / "quarantine"
+    for start in (0, 7):
+        quarantine = Quarantine(directory, max_files=5, max_bytes=10_000)
+        for k in range(start, start + 7):
+            quarantine.add("a/topic", f"payload {k}".encode(), "malformed", "detail", NOW)
+    assert len(quarantine) == 5
+    kept = sorted(directory.glob("*.bin"))
+    assert [path.read_bytes() for path in kept] == [f"payload {k}".encode() for k in range(9, 14)]
+    assert len(list(directory.glob("*.json"))) == 5
+    sidecar = msgspec.json.decode(kept[0].with_suffix(".json").read_bytes(), type=Sidecar)
+    assert sidecar == Sidecar("a/topic", "malformed", "detail", 1, 9)
+    Quarantine(directory, max_files=100, max_bytes=3 * 150).add("t", b"x" * 100, "r", "d", NOW)
+    assert 1 <= len(list(directory.glob("*.bin"))) <= 3
+
+
+def test_a_huge_payload_is_cut(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path, max_files=5, max_bytes=10 << 20)
+    quarantine.add("t", bytes(5 << 20), "malformed", "too long", NOW)
+    assert next(tmp_path.glob("*.bin")).stat().st_size == 1 << 20
