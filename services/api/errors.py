@@ -47,7 +47,7 @@ def problem(
         "title": known.phrase,
         "status": status,
         "detail": detail,
-        **({"instance": instance} if instance else {}),
+        **({"instance": instance[:300]} if instance else {}),
         **extra,
     }
     return Response(msgspec.json.encode(body), status, headers, MEDIA_TYPE)

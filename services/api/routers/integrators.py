@@ -55,7 +55,8 @@ def _range(start: str | None, end: str | None, deps: Deps) -> tuple[InstantNs, I
     """Return the interval asked for: by default the last ten minutes before its end, and its end is now."""
     # Sources whose clock is a little ahead are part of now.
     to_ns = _instant(end, "to") if end is not None else InstantNs(deps.clock.now() + NS_PER_S)
-    from_ns = _instant(start, "from") if start is not None else InstantNs(max(to_ns - DEFAULT_SPAN_NS, 0))
+    latest = to_ns if end is not None else deps.clock.now()
+    from_ns = _instant(start, "from") if start is not None else InstantNs(max(latest - DEFAULT_SPAN_NS, 0))
     if from_ns >= to_ns:
         raise InvalidData(f"from ({from_ns}) must lie before to ({to_ns})")
     return from_ns, to_ns

@@ -1,0 +1,179 @@
+"""The consumer of the bus: what is good arrives, what is not is counted, and all is acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+import pytest
+
+from dyncal.contracts import alarms as alarm_contract
+from dyncal.contracts import samples as sample_contract
+from dyncal.contracts import topics
+from dyncal.contracts.edges import PairingMessage, SensorMessage, StatusMessage
+from dyncal.domain.alarms import AlarmState
+from dyncal.domain.errors import StoreUnavailable
+from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, SensorId, SiteId
+from dyncal.testing.bus import FakeBroker
+from dyncal.testing.registry import S1, S2, act, make_alarm
+from dyncal.testing.store import block
+from services.api.consumer import BusConsumer
+from services.api.hub import EVENTS, Wanted
+from tests.unit.services.api.conftest import Api
+
+EDGE = topics.EdgeAddress(SiteId("plant"), EdgeId("edge-7"))
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def broker(api: Api) -> AsyncIterator[FakeBroker]:
+    """Yield a broker whose messages the application consumes."""
+    made = FakeBroker()
+    async with made.bus("api", clean=True) as bus:
+        task = asyncio.create_task(BusConsumer(api.deps).run(bus))
+        await asyncio.sleep(0.01)
+        yield made
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def status(state: str = "online", *names: str, reference: str = "") -> bytes:
+    pairing = PairingMessage(reference, "first_order") if reference else None
+    sensors = [SensorMessage(name, "Cel", 10**8, pairing=pairing if k == 0 else None) for k, name in enumerate(names)]
+    return msgspec.json.encode(StatusMessage(1, state, 7, "0.1", sensors=sensors))  # type: ignore[arg-type]  # as it comes
+
+
+def rejected(api: Api, kind: str) -> float:
+    return api.deps.metrics.registry.get_sample_value("dyncal_api_rejected_total", {"kind": kind}) or 0.0
+
+
+async def test_a_birth_enters_the_registry_with_its_actor(api: Api, broker: FakeBroker) -> None:
+    broker.publish(EDGE.status, status("online", "n-1", "n-2", reference="n-2"), retain=True)
+    await until(lambda: len(api.registry.sensors()) == 5)
+    await until(lambda: broker.unacknowledged("api") == 0)
+    assert [p.reference for p in api.registry.pairings() if p.sensor == "n-1"] == ["n-2"]
+    assert api.registry.audit()[-1].actor == "edge:edge-7"
+    assert api.deps.edges.online(EDGE.edge) is True
+    revision = api.registry.revision()
+    broker.publish(EDGE.status, status("online", "n-1", "n-2", reference="n-2"), retain=True)
+    await until(lambda: broker.unacknowledged("api") == 0)
+    assert api.registry.revision() == revision
+
+
+async def test_what_people_change_outlives_the_next_birth(api: Api, broker: FakeBroker) -> None:
+    birth = status("online", "n-1", "n-2", reference="n-2")
+    broker.publish(EDGE.status, birth)
+    await until(lambda: len(api.registry.pairings()) == 2)
+    sensor = api.registry.sensor(SensorId("n-1"))
+    theirs = Pairing(sensor.id, S2, ModelKind.SECOND_ORDER)
+    api.registry.put_sensors([sensor], [theirs], act())
+    broker.publish(EDGE.status, birth)
+    await until(lambda: broker.unacknowledged("api") == 0)
+    assert next(p for p in api.registry.pairings() if p.sensor == "n-1") == theirs
+
+
+async def test_an_edge_cannot_claim_the_sensor_of_one_that_is_online(api: Api, broker: FakeBroker) -> None:
+    owner = topics.EdgeAddress(SiteId("plant"), EdgeId("edge-1"))
+    broker.publish(owner.status, status("online", S1))
+    await until(lambda: broker.unacknowledged("api") == 0)
+    broker.publish(EDGE.status, status("online", S1, "n-9"))
+    await until(lambda: len(api.registry.sensors()) == 4 and broker.unacknowledged("api") == 0)
+    assert api.registry.sensor(S1).edge == "edge-1"
+    assert rejected(api, "sensor") == 1
+    broker.publish(owner.status, status("offline"))
+    broker.publish(EDGE.status, status("online", S1, "n-9"))
+    await until(lambda: api.registry.sensor(S1).edge == EDGE.edge)
+
+
+async def test_edges_come_and_go_for_the_console(api: Api, broker: FakeBroker) -> None:
+    client, _ = api.deps.hub.subscribe(Wanted(EVENTS))
+    for state in ("online", "online", "offline"):
+        broker.publish(EDGE.status, status(state))
+    await until(lambda: api.deps.edges.online(EDGE.edge) is False)
+    told = client.take().decode()
+    assert told.count("event: edge") == 2
+    edge = (await api.http.get("/v1/edges")).json()["items"][0]
+    assert (edge["edge"], edge["online"], edge["since_ns"]) == ("edge-7", False, 7)
+
+
+async def test_samples_and_alarms_reach_the_hub(api: Api, broker: FakeBroker) -> None:
+    client, _ = api.deps.hub.subscribe(Wanted(EVENTS))
+    address = topics.EdgeAddress(SiteId("plant"), EdgeId("edge-1"))
+    broker.publish(address.samples(S1), sample_contract.encode(block([4.0], sensor=S1)))
+    topic = topics.alarm(SiteId("plant"), S1, "drift")
+    for state in (AlarmState.UNACKNOWLEDGED, AlarmState.UNACKNOWLEDGED, AlarmState.NORMAL):
+        broker.publish(topic, alarm_contract.encode(make_alarm(state)), retain=True)
+    broker.publish(topic, b"", retain=True)
+    await until(lambda: broker.unacknowledged("api") == 0)
+    api.deps.hub.flush()
+    told = client.take().decode()
+    assert told.count("event: alarm") == 2
+    assert '"raw":4.0' in told
+
+
+async def test_a_registry_that_is_away_is_waited_for(
+    api: Api, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, n_failures = type(api.registry).put_sensors, 0
+
+    def flaky(*arguments: object, **named: object) -> bool:
+        nonlocal n_failures
+        n_failures += 1
+        if n_failures <= 2:
+            raise StoreUnavailable("away", retry_after_s=0.01)
+        return bool(put(*arguments, **named))  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr(type(api.registry), "put_sensors", flaky)
+    broker.publish(EDGE.status, status("online", "n-1"))
+    await until(lambda: len(api.registry.sensors()) == 4)
+    assert n_failures == 3
+
+
+GOOD_BLOCK = sample_contract.encode(block([1.0], sensor=S1))
+SAMPLES = "dyncal/v1/plant/edge-1/samples/tc-1"
+ALARM = "dyncal/v1/plant/alarms/tc-1/drift"
+
+HOSTILE = [
+    (SAMPLES, b""),
+    (SAMPLES, b"\xc1"),
+    (SAMPLES, b"\x00" * 100),
+    (SAMPLES, GOOD_BLOCK[:-3]),
+    (SAMPLES, GOOD_BLOCK + b"x"),
+    (SAMPLES, b"\x91" * 5000),
+    (SAMPLES, b"\xdf\xff\xff\xff\xff"),
+    (SAMPLES, b"x" * (5 << 20)),
+    ("dyncal/v1/plant/edge-1/samples/other", GOOD_BLOCK),
+    ("dyncal/v1/plant/edge-2/samples/tc-1", GOOD_BLOCK),
+    ("dyncal/v1/plant/edge 2/samples/tc-1", GOOD_BLOCK),
+    (ALARM, b"{"),
+    (ALARM, b"null"),
+    (ALARM, b'{"v":9}'),
+    (ALARM, alarm_contract.encode(make_alarm()).replace(b"tc-1", b"tc/1")),
+    (ALARM, alarm_contract.encode(make_alarm()).replace(b"drift", b"doom")),
+    (EDGE.status, b"{"),
+    (EDGE.status, b'{"v":1,"state":"asleep"}'),
+    (EDGE.status, status("online", "a/b")),
+    (EDGE.status, status("online", "a", reference="a")),
+    (EDGE.status, status("online", "a", "a")),
+    ("dyncal/v1/plant/%s/status" % ("e" * 300), status("online")),
+]
+
+
+@pytest.mark.parametrize(("topic", "payload"), HOSTILE)
+async def test_a_hostile_payload_is_counted_and_the_next_one_is_used(
+    api: Api, broker: FakeBroker, topic: str, payload: bytes
+) -> None:
+    before = api.registry.revision()
+    broker.publish(topic, payload)
+    kind = "alarms" if "/alarms/" in topic else "status" if topic.endswith("status") else "samples"
+    await until(lambda: rejected(api, kind) == 1)
+    await until(lambda: broker.unacknowledged("api") == 0)
+    assert api.registry.revision() == before
+    broker.publish(SAMPLES, GOOD_BLOCK)
+    await until(lambda: api.deps.hub.latest(S1) is not None)
