@@ -33,7 +33,7 @@ _NEAR_LONGEST: Final = 1.01  # rms error that fewer taps may cost against the mo
 _BAND_ERROR: Final = 0.1  # |G H e^(iωD) - 1| up to which the correction is called valid
 _LEAST_NOISE: Final = 1e-10  # of the indication's variance: keeps the normal equations solvable without noise
 _OPTIMUM_TAPS: Final = 2048
-_POINTS: Final = (1 << 12, 1 << 17)
+_POINTS: Final = (1 << 12, 1 << 16)
 _MOST_FOLDS: Final = 32
 
 
@@ -109,6 +109,7 @@ def design(
     wished = spectrum if band_hz is None else from_bandwidth(band_hz, spectrum.variance)
     dt_s = dt_ns / NS_PER_S
     model = model_of(parameters.model)
+    _dc_gain(model, parameters.values)
     sensitivities = model.sensitivity_biquads(parameters.values, dt_s)
     folding = _folding(sensitivities, dt_s, min(wished.corner_rad_s, spectrum.corner_rad_s), wished)
     problem = Problem(model, parameters.values, folding, wished, noise_std, max_taps)

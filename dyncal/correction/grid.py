@@ -7,9 +7,9 @@ what it costs is put into the uncertainty:
   clock that runs a little fast or slow is no jitter. A sample e off the grid has the input variance (ẏ e)², and its
   instant the variance e²;
 - a hole of up to `max_bridge` missing samples is filled by a straight line. The error of such a line is measured on
-  the stream itself: the mean square of y[k] - (y[k-1] + y[k+1])/2 over the recent past, scaled as curvature grows with
-  the hole's length, or the last sample's distance from the line over the hole if that is more. Neighbours in one hole
-  err together, therefore times the number of them (Cauchy-Schwarz);
+  the stream itself: the mean square distance, over the recent past, of a sample from a line as long as the one over the
+  hole, in its middle; or the last sample's distance from the line to the sample after the hole if that is more.
+  Neighbours in one hole err together, therefore times the number of them (Cauchy-Schwarz);
 - anything else (a longer gap, an instant off the grid) ends the grid, and a new one begins with the next sample;
 - a sample that the source calls bad, or NaN, is a slot with NaN: the source says that it was not measuring, and its
   neighbours cannot stand for it.
@@ -33,7 +33,7 @@ FOLLOW: Final = 0.1
 """Share of a sample's distance from the grid by which the grid follows."""
 
 _PAST: Final = 66  # slots from which the error of a straight line is measured
-_ENOUGH: Final = 8  # second differences that such a measurement needs
+_ENOUGH: Final = 8  # distances that such a measurement needs
 
 
 class SamplingGrid:
@@ -147,14 +147,17 @@ def _bridge(past: FloatArray, measured: npt.NDArray[np.bool_], extra: FloatArray
     left = right - hole - 1
     known = past[left - _PAST + 1 : left + 1]
     with np.errstate(over="ignore", invalid="ignore"):
-        bend = known[1:-1] - (known[:-2] + known[2:]) / 2
+        back = (hole + 2) // 2
+        ahead = hole + 1 - back
+        ends, middle = slice(None, -hole - 1), slice(back, known.size - ahead)
+        bend = known[middle] - (ahead * known[ends] + back * known[hole + 1 :]) / (hole + 1)
         seen = measured[left - _PAST + 1 : left + 1]
-        bend = bend[seen[1:-1] & seen[:-2] & seen[2:] & np.isfinite(bend)]
+        bend = bend[seen[middle] & seen[ends] & seen[hole + 1 :] & np.isfinite(bend)]
         if bend.size < _ENOUGH:
             return
         line = np.linspace(past[left], past[right], hole + 2)[1:-1]
         aside = past[left] - (past[left - 1] + (past[right] - past[left - 1]) / (hole + 2))
-        square = hole * max(((hole + 1) / 2) ** 4 * float(np.mean(bend**2)), float(aside**2))
+        square = hole * max(float(np.mean(bend**2)), float(aside**2))
     if math.isfinite(square) and bool(np.all(np.isfinite(line))):
         past[left + 1 : right] = line
         extra[at - hole : at] = square

@@ -1,0 +1,131 @@
+"""Sensors, measurands and sets that the tests of the correction share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from dyncal.correction.design import Design, design
+from dyncal.correction.spectrum import MeasurandSpectrum, from_bandwidth
+from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter, Parameters, Provenance
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.sensors import ModelKind, SensorId
+from dyncal.domain.time import DurationNs, InstantNs, Int64Array
+from dyncal.models import model_of
+
+T0_NS = 1_800_000_000_000_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A sensor, its noise, and a measurand."""
+
+    kind: ModelKind
+    theta: FloatArray
+    dt_ns: int
+    noise_std: float
+    spectrum: MeasurandSpectrum
+    u_relative: float = 0.02
+
+    @property
+    def dt_s(self) -> float:
+        return self.dt_ns / 1e9
+
+    @property
+    def parameters(self) -> Parameters:
+        u = self.u_relative * self.theta
+        u[0] /= 10
+        return Parameters(self.kind, model_of(self.kind).names, self.theta, np.diag(u**2))
+
+    def design(self) -> Design:
+        return design(self.parameters, dt_ns=self.dt_ns, noise_std=self.noise_std, spectrum=self.spectrum)
+
+    def simulate(
+        self, rng: np.random.Generator, n: int, theta: FloatArray | None = None, over: int = 8
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return measurand and indication, periodic, the sensor exact up to `over` times Nyquist."""
+        m = n * over
+        omega: FloatArray = 2 * np.pi * np.fft.rfftfreq(m, self.dt_s / over).astype(np.float64)
+        size = np.sqrt(self.spectrum.at(omega) * m * over / self.dt_s / 2)
+        lines = size * (rng.normal(size=omega.size) + 1j * rng.normal(size=omega.size))
+        lines[0] = 0
+        lines[-1] = lines[-1].real
+        response = model_of(self.kind).frequency_response(self.theta if theta is None else theta, omega / (2 * np.pi))
+        measurand = np.fft.irfft(lines, m)[::over]
+        indication = np.fft.irfft(lines * response, m)[::over]
+        return measurand, indication + self.noise_std * rng.normal(size=n)
+
+
+CASES = {
+    "thermocouple": Case(
+        ModelKind.FIRST_ORDER, np.array([1.0, 0.5]), 10_000_000, 1e-2, from_bandwidth(0.3, 1.0, order=2)
+    ),
+    "pressure_line": Case(ModelKind.SECOND_ORDER, np.array([2.0, 0.3, 5.0]), 10_000_000, 1e-2, from_bandwidth(6, 1.0)),
+    "thermowell": Case(
+        ModelKind.LEAD_LAG, np.array([1.0, 8.0, 1.5, 0.8]), 200_000_000, 1e-2, from_bandwidth(0.1, 1.0, order=4)
+    ),
+    "accelerometer": Case(
+        ModelKind.SECOND_ORDER, np.array([1.0, 0.02, 500.0]), 500_000, 1e-2, from_bandwidth(300, 1.0), 0.01
+    ),
+}
+
+
+@cache
+def designed(name: str) -> Design:
+    """Return the default design of a case."""
+    return CASES[name].design()
+
+
+def coefficient_set(parameters: Parameters, correction: CorrectionFilter, **changes: object) -> CoefficientSet:
+    """Return a set around a filter."""
+    values: dict[str, object] = {
+        "id": "set-1",
+        "sensor": SensorId("s"),
+        "sequence": 1,
+        "parent": None,
+        "parameters": parameters,
+        "filter": correction,
+        "gain_limits": (0.1, 10.0),
+        "valid_from_ns": InstantNs(0),
+        "provenance": Provenance("c", SensorId("r"), InstantNs(0), InstantNs(0), InstantNs(0), 1),
+    }
+    return CoefficientSet(**(values | changes))  # type: ignore[arg-type]
+
+
+def set_of(name: str) -> CoefficientSet:
+    """Return the set with the default design of a case."""
+    return coefficient_set(CASES[name].parameters, designed(name).filter)
+
+
+def arbitrary_set(
+    rng: np.random.Generator, *, taps: int = 24, delay: int = 7, sections: int = 0, shared: bool = True
+) -> CoefficientSet:
+    """Return a set with arbitrary numbers: what a third party might make."""
+    fir = rng.normal(size=taps)
+    fir /= fir.sum()
+    if shared:
+        rows = [[-0.5, 0, 0, 0, 0], [-5, 10, -5, -1.6, 0.7], [3, 0, -3, -1.6, 0.7]]
+    else:
+        rows = [[-0.5, 0, 0, 0, 0], [-5, 5, 0, -0.9, 0], [3, -3, 0, -0.8, 0], [1, -2, 1, -1.2, 0.5]]
+    names = tuple(f"p{i}" for i in range(len(rows)))
+    root = 0.02 * rng.normal(size=(len(rows), len(rows)))
+    parameters = Parameters(ModelKind.RATIONAL, names, np.ones(len(rows)), root @ root.T)
+    sos = np.array([[0.2, 0.05, 0.05, 1, -1.1, 0.4], [0.3, -0.1, 0.0, 1, -0.8, 0.0]])[:sections]
+    correction = CorrectionFilter(
+        dt_ns=DurationNs(10_000_000),
+        fir=fir,
+        sos=sos,
+        delay=delay,
+        sensitivities=np.array(rows, dtype=np.float64),
+        u_noise=0.01,
+        u_model=0.02,
+        band_hz=1.0,
+    )
+    return coefficient_set(parameters, correction)
+
+
+def instants(n: int, dt_ns: int = 10_000_000) -> Int64Array:
+    """Return n regular instants."""
+    return T0_NS + dt_ns * np.arange(n, dtype=np.int64)
