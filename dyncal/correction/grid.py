@@ -72,14 +72,14 @@ class SamplingGrid:
 
     def place(self, t_ns: Int64Array, y: FloatArray, u_t_ns: float) -> Slots:
         """Place samples, at least one, strictly increasing and after the last; NaN in `y` where there is no value."""
-        before = t_ns[0] - self._dt if self._last is None else self._last
-        intervals = np.diff(t_ns, prepend=before)
+        before = int(t_ns[0]) - self._dt if self._last is None else self._last
         variance = (u_t_ns / NS_PER_S) ** 2
-        if self._off == 0.0 and bool(np.all(intervals == self._dt)):
+        on_grid = self._off == 0.0 and int(t_ns[0]) - before == self._dt
+        if on_grid and bool((t_ns[1:] - t_ns[:-1] == self._dt).all()):
             slots = Slots(t_ns, y, np.full(y.size, variance), np.zeros(y.size))
             self._remember(slots.y, slots.t_ns)
         else:
-            slots = self._spread(t_ns, y, intervals, variance)
+            slots = self._spread(t_ns, y, np.diff(t_ns, prepend=before), variance)
         self._last = int(t_ns[-1])
         return slots
 
@@ -137,8 +137,10 @@ class SamplingGrid:
         slots.y[where[~np.isfinite(slope)]] = np.nan
 
     def _remember(self, y: FloatArray, t_ns: Int64Array) -> None:
-        self._past = np.concatenate([self._past, y[-_PAST:]])[-_PAST:]
-        self._measured = np.concatenate([self._measured, t_ns[-_PAST:] != NO_SAMPLE])[-_PAST:]
+        n = min(y.size, _PAST)
+        for kept, new in ((self._past, y[-n:]), (self._measured, t_ns[-n:] != NO_SAMPLE)):
+            kept[: _PAST - n] = kept[n:]
+            kept[_PAST - n :] = new
 
 
 def _bridge(past: FloatArray, measured: npt.NDArray[np.bool_], extra: FloatArray, at: int, hole: int) -> None:

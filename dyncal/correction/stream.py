@@ -168,16 +168,18 @@ class StreamingCorrector:
         good = usable(raw)
         if codes is not None:
             good &= ~quality.is_bad(codes)
-        slots = self._grid.place(t_ns, np.where(good, raw, np.nan), u_t_ns)
+        y = raw if bool(good.all()) else np.where(good, raw, np.nan)
+        slots = self._grid.place(t_ns, y, u_t_ns)
         value, u = self._filter.advance(slots.y, slots.time_variance, slots.input_variance)
         instants = np.concatenate([self._pending, slots.t_ns])
         n = value.size
         self._pending = instants[n:].copy()
-        held = instants[:n] != NO_SAMPLE
-        return instants[:n][held], value[held], u[held]
+        about = instants[:n]
+        held = about != NO_SAMPLE
+        return (about, value, u) if bool(held.all()) else (about[held], value[held], u[held])
 
     def _take(self, t: Int64Array, value: FloatArray, u: FloatArray) -> tuple[Int64Array, FloatArray, FloatArray]:
-        if self._emitted_to is not None:
+        if self._emitted_to is not None and t.size and t[0] <= self._emitted_to:
             new = int(np.searchsorted(t, self._emitted_to, side="right"))
             t, value, u = t[new:], value[new:], u[new:]
         if t.size:
@@ -196,5 +198,5 @@ def _check(t_ns: Int64Array, raw: FloatArray, codes: UInt32Array | None, u_t_ns:
         raise InvalidData(f"u_t_ns must be finite and not negative, not {u_t_ns}")
     if t_ns.size and (t_ns[0] < 0 or (last_ns is not None and t_ns[0] <= last_ns)):
         raise InvalidData(f"instant {int(t_ns[0])} does not come after {last_ns}")
-    if not bool(np.all(t_ns[1:] > t_ns[:-1])):
+    if not bool((t_ns[1:] > t_ns[:-1]).all()):
         raise InvalidData("instants must increase strictly")
