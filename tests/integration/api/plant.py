@@ -101,6 +101,8 @@ class Plant:
     clock: Clock
     channels: list[Channel]
     rng: np.random.Generator
+    stop: asyncio.Event
+    task: asyncio.Task[None]
     t_ns: int = 0
 
     def birth(self) -> None:
@@ -302,11 +304,11 @@ async def running(
             store=lambda: store,
             bus=lambda: broker.bus("api", clean=True),
         )
-        plant = Plant(broker, store, registry, service, clock, channels(n), np.random.default_rng(1))
-        plant.birth()
-        plant.t_ns = clock.now() - int(history_s * NS_PER_S)
         stop = asyncio.Event()
         task = asyncio.create_task(service.run(stop))
+        plant = Plant(broker, store, registry, service, clock, channels(n), np.random.default_rng(1), stop, task)
+        plant.birth()
+        plant.t_ns = clock.now() - int(history_s * NS_PER_S)
         try:
             await asyncio.wait_for(service.listening.wait(), 20)
             await _until(lambda: len(registry.sensors()) == len(plant.channels))

@@ -1,0 +1,188 @@
+"""The service on a real port: streams, latency, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from dyncal.domain.alarms import AlarmState
+from tests.integration.api.plant import running
+from tests.servers_mosquitto import Mosquitto, free_port
+
+Event = tuple[str, str, Any]
+
+
+async def events(client: httpx.AsyncClient, path: str, **headers: str) -> AsyncGenerator[Event]:
+    """Read server-sent events: id, name, data."""
+    async with client.stream("GET", path, headers=headers, timeout=20) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        fields: dict[str, str] = {}
+        async for line in answer.aiter_lines():
+            if line:
+                name, _, value = line.partition(": ")
+                fields[name] = value
+            elif "data" in fields:
+                yield fields.get("id", ""), fields["event"], json.loads(fields["data"])
+                fields = {}
+            else:
+                fields = {}
+
+
+async def take(stream: AsyncIterator[Event], n: int, name: str = "") -> list[Event]:
+    found: list[Event] = []
+    async for event in stream:
+        if not name or event[1] == name:
+            found.append(event)
+        if len(found) == n:
+            return found
+    return found
+
+
+async def test_samples_flow_and_a_client_resumes_without_a_hole() -> None:
+    async with running(2, history_s=5) as plant, httpx.AsyncClient(base_url=plant.service.address) as client:
+        path = "/v1/stream?events=samples&trend=TT-101"
+        async with contextlib.aclosing(events(client, path)) as stream:
+            first = await take(stream, 5, "samples")
+        await asyncio.sleep(1)
+        async with contextlib.aclosing(events(client, path, **{"last-event-id": first[-1][0]})) as stream:
+            hello = (await take(stream, 1))[0]
+            rest = await take(stream, 15, "samples")
+        assert hello[1] == "hello"
+        ids = [int(event[0]) for event in first + rest]
+        assert ids == sorted(set(ids))
+        t = [
+            r["t0_ns"] + k
+            for _, _, data in first + rest
+            for s in data["series"]
+            for r in [s["raw"]]
+            for k in r["offset_ns"]
+        ]
+        assert set(np.diff(t)) == {100_000_000}
+
+
+async def test_an_alarm_reaches_a_listener_and_the_sensors_state() -> None:
+    async with running(2, history_s=5) as plant, httpx.AsyncClient(base_url=plant.service.address) as client:
+        async with contextlib.aclosing(events(client, "/v1/stream?events=alarm")) as stream:
+            await take(stream, 1, "hello")
+            plant.alarm("TT-101")
+            (_, _, raised) = (await take(stream, 1, "alarm"))[0]
+            assert (raised["sensor"], raised["state"]) == ("TT-101", "unacknowledged")
+            assert (await client.get("/v1/sensors/TT-101")).json()["state"] == "maintenance_required"
+            plant.alarm("TT-101", AlarmState.NORMAL)
+            assert (await take(stream, 1, "alarm"))[0][2]["state"] == "normal"
+        assert (await client.get("/v1/sensors/TT-101")).json()["state"] == "normal"
+
+
+async def test_a_silent_stream_has_a_heartbeat() -> None:
+    async with (
+        running(1, history_s=2, feed=False, heartbeat_s=0.2) as plant,
+        httpx.AsyncClient(base_url=plant.service.address) as client,
+        contextlib.aclosing(events(client, "/v1/stream?events=alarm")) as stream,
+    ):
+        assert [name for _, name, _ in await take(stream, 4)] == ["hello", "beat", "beat", "beat"]
+
+
+async def test_streams_are_bounded_in_number() -> None:
+    async with (
+        running(1, history_s=2, max_clients=1) as plant,
+        httpx.AsyncClient(base_url=plant.service.address) as client,
+    ):
+        async with contextlib.aclosing(events(client, "/v1/stream")) as stream:
+            await take(stream, 1)
+            refused = await client.get("/v1/stream")
+            assert (refused.status_code, refused.json()["type"]) == (503, "urn:dyncal:problem:too-many-streams")
+        for _ in range(100):  # the place is free again once the server has noticed
+            async with client.stream("GET", "/v1/stream") as answer:
+                if answer.status_code == 200:
+                    return
+            await asyncio.sleep(0.05)
+        pytest.fail("the place was not given back")
+
+
+async def test_a_long_poll_is_answered_soon_after_another_process_publishes() -> None:
+    async with running(2, history_s=5) as plant, httpx.AsyncClient(base_url=plant.service.address) as client:
+        before = await client.get("/v1/edges/edge-a/coefficients")
+        waiting = asyncio.create_task(
+            client.get(
+                "/v1/edges/edge-a/coefficients",
+                headers={"if-none-match": before.headers["etag"], "prefer": "wait=30"},
+                timeout=40,
+            )
+        )
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        published = plant.calibrate(plant.channels[0])
+        answer = await asyncio.wait_for(waiting, 3)
+        assert published.id in answer.text
+
+
+async def test_the_service_ends_in_time_although_clients_listen_and_one_does_not_read() -> None:
+    """One stream is read, one is never read, one request waits for coefficients."""
+    async with running(3, history_s=5) as plant, httpx.AsyncClient(base_url=plant.service.address) as client:
+        stream = events(client, "/v1/stream?events=samples,values")
+        await take(stream, 2)
+        host, port = plant.service.address.removeprefix("http://").split(":")
+        _, deaf = await asyncio.open_connection(host, int(port), limit=1024)
+        deaf.write(f"GET /v1/stream?events=samples HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        await deaf.drain()
+        tag = (await client.get("/v1/edges/edge-a/coefficients")).headers["etag"]
+        headers = {"if-none-match": tag, "prefer": "wait=60"}
+        waiting = asyncio.create_task(client.get("/v1/edges/edge-a/coefficients", headers=headers, timeout=60))
+        await asyncio.sleep(1)
+        started = plant.clock.monotonic_s()
+        rest = asyncio.create_task(take(stream, 100_000))
+        plant.stop.set()
+        await asyncio.wait_for(plant.task, 5)
+        assert plant.clock.monotonic_s() - started < 4
+        assert (await waiting).status_code == 304
+        with contextlib.suppress(httpx.HTTPError):
+            await rest
+        deaf.close()
+
+
+@pytest.mark.mosquitto
+async def test_sigterm_ends_the_program_with_status_0_while_a_stream_is_open(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    port = free_port()
+    config = tmp_path / "dyncal.toml"
+    config.write_text(
+        f'data_dir = "{tmp_path}"\n[broker]\nport = {mosquitto.port}\n[api]\nport = {port}\n', encoding="utf-8"
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("DYNCAL_")}
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.api", "--config", str(config), stderr=asyncio.subprocess.PIPE, env=environment
+    )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            await _ready(client)
+            stream = events(client, "/v1/stream")
+            await take(stream, 1)
+            program.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(program.wait(), 5) == 0
+            with contextlib.suppress(httpx.HTTPError):
+                await take(stream, 1000)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            program.kill()
+        await program.communicate()
+
+
+async def _ready(client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(40):
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if (await client.get("/readyz")).status_code == 200:
+                    return
+            await asyncio.sleep(0.1)
