@@ -84,7 +84,7 @@ def newest_corrected(parts: Sequence[CorrectedRows]) -> CorrectedRows:
 def join(raw: RawRows, corrected: CorrectedRows, set_ids: Sequence[str]) -> SampleSeries:
     """Return the rows of both on the union of their instants; both must increase strictly."""
     t, at_raw, at_corrected = _union(raw.t_ns, corrected.t_ns)
-    used, position = np.unique(corrected.set_index, return_inverse=True)
+    used, position = renumbered(corrected.set_index)
     n = t.size
     return SampleSeries(
         t_ns=t,
@@ -92,7 +92,7 @@ def join(raw: RawRows, corrected: CorrectedRows, set_ids: Sequence[str]) -> Samp
         corrected=_placed(n, np.nan, np.float64, at_corrected, corrected.value),
         u=_placed(n, np.nan, np.float64, at_corrected, corrected.u),
         quality=_placed(n, GOOD, np.uint32, at_raw, raw.quality),
-        set_index=_placed(n, -1, np.int32, at_corrected, position.astype(np.int32)),
+        set_index=_placed(n, -1, np.int32, at_corrected, position),
         set_ids=tuple(set_ids[k] for k in used.tolist()),
     )
 
@@ -123,9 +123,15 @@ def select(series: SampleSeries, chosen: npt.NDArray[np.bool_]) -> SampleSeries:
     )
 
 
+def renumbered(index: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]:
+    """Return the numbers (not negative, not many) that occur, in order, and for each place which of them it is."""
+    occurs = np.bincount(index) > 0
+    return np.flatnonzero(occurs), (np.cumsum(occurs) - 1).astype(np.int32)[index]
+
+
 def _rows(series: SampleSeries, rows: npt.NDArray[np.intp]) -> SampleSeries:
     index = series.set_index[rows]
-    used, position = np.unique(index[index >= 0], return_inverse=True)
+    used, position = renumbered(index[index >= 0])
     index[index >= 0] = position
     return SampleSeries(
         t_ns=series.t_ns[rows],
@@ -173,6 +179,9 @@ def _union(
 ) -> tuple[Int64Array, npt.NDArray[np.intp] | slice, npt.NDArray[np.intp] | slice]:
     if not b.size:
         return a, slice(None), slice(0, 0)
+    first = int(np.searchsorted(a, b[0]))
+    if bool(np.array_equal(a[first : first + b.size], b)):  # as it is where nothing is missing
+        return a, slice(None), slice(first, first + b.size)
     at = np.searchsorted(a, b)
     if a.size and at[-1] < a.size and bool(np.array_equal(a[at], b)):
         return a, slice(None), at

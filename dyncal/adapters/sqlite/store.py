@@ -241,9 +241,9 @@ def _range(db: sqlite3.Connection, sensor: str, start: int, end: int) -> SampleS
         segments.unpack_corrected(p).within(start, end) for p in _payloads(db, number, CORRECTED, start, end, longest)
     ]
     rows = series.newest_corrected(corrected)
-    numbers, position = np.unique(rows.set_index, return_inverse=True)
+    numbers, position = series.renumbered(rows.set_index)
     names = [db.execute("SELECT name FROM coefficient_set WHERE id = ?", (k,)).fetchone()[0] for k in numbers.tolist()]
-    return series.join(series.newest_raw(raw), rows._replace(set_index=position.astype(np.int32)), names)
+    return series.join(series.newest_raw(raw), rows._replace(set_index=position), names)
 
 
 def _payloads(db: sqlite3.Connection, sensor: int, kind: int, start: int, end: int, longest: int) -> list[bytes]:
