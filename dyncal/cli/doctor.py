@@ -27,7 +27,7 @@ from dyncal.runtime.settings import (
 )
 
 ANSWER_S: Final = 5.0
-CONNECT_S: Final = 6.0
+CONNECT_S: Final = 8.0
 MIN_FREE_BYTES: Final = 1 << 30
 LOW_FREE_BYTES: Final = 5 << 30
 

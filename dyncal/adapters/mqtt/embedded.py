@@ -11,6 +11,7 @@ from amqtt.plugins.base import BaseAuthPlugin
 from amqtt.session import Session
 
 from dyncal.domain.errors import BusUnavailable
+from dyncal.runtime.logging import logger
 
 _NOISY: Final = ("amqtt", "transitions")
 
@@ -22,6 +23,20 @@ class Everyone(BaseAuthPlugin):  # type: ignore[misc]  # amqtt is not typed for 
         """Say yes."""
         del session
         return True
+
+
+class _Broker(Broker):  # type: ignore[misc]
+    """amqtt's broker, with a client that goes away in the midst of its CONNECT contained."""
+
+    async def stream_connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
+    ) -> None:
+        """Serve one connection."""
+        try:
+            await super().stream_connected(reader, writer, listener_name)
+        except Exception as error:  # noqa: BLE001  whatever a client does, the broker goes on
+            writer.transport.abort()
+            logger("broker").info("connection_failed", error=str(error) or type(error).__name__)
 
 
 class EmbeddedBroker:
@@ -51,7 +66,7 @@ class EmbeddedBroker:
     async def __aenter__(self) -> Self:
         for name in _NOISY:
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        broker = Broker(_config(self.host, self.port), loop=asyncio.get_running_loop())
+        broker = _Broker(_config(self.host, self.port), loop=asyncio.get_running_loop())
         try:
             await broker.start()
         except Exception as error:  # amqtt raises what its parts raise

@@ -24,6 +24,8 @@ from dyncal.adapters.mqtt.delivery import Holding, HoldLimits, PahoDelivery
 from dyncal.ports.message_bus import Will
 
 CONNECT_TIMEOUT_S: Final = 4.0
+TRIAL_TIMEOUT_S: Final = 1.5
+"""Wait for the answer to a CONNECT of MQTT 5 where 3.1.1 will do as well: some brokers are just silent."""
 SESSION_EXPIRY_S: Final = 7 * 24 * 3600
 _TICK_S: Final = 0.5
 
@@ -136,14 +138,15 @@ class Link:
         else:
             client.connect(options.host, options.port, options.keepalive_s)
         self.try_other_protocol = True  # until the broker answers CONNECT with anything but "not this version"
-        deadline = time.monotonic() + CONNECT_TIMEOUT_S
+        patience_s = TRIAL_TIMEOUT_S if (options.protocol, self.protocol) == ("auto", "5") else CONNECT_TIMEOUT_S
+        deadline = time.monotonic() + patience_s
         while not self._ended.is_set() or client.want_write():
             code = client.loop(_TICK_S)
             if code != paho.MQTT_ERR_SUCCESS:
                 self._reason = self._reason or paho.error_string(code)
                 return
             if not self._up and time.monotonic() > deadline:
-                self._reason = self._reason or f"no answer to CONNECT in {CONNECT_TIMEOUT_S:g} s"
+                self._reason = self._reason or f"no answer to CONNECT in {patience_s:g} s"
                 return
             if self.holding.overflowed and self.holding.empty:
                 self.end("taking again what was too much before")

@@ -1,0 +1,240 @@
+"""What is encoded comes back as it was, for any content the domain allows."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from dyncal.contracts import alarms, codec, coefficients, samples, topics
+from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
+from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter, Outcome, Parameters, Provenance, Report
+from dyncal.domain.errors import InvalidData, MalformedMessage
+from dyncal.domain.quality import runs_of
+from dyncal.domain.samples import CorrectedSpan, Gap, GapCause, GapRecord, SampleBlock
+from dyncal.domain.sensors import EdgeId, ModelKind, SensorId, SiteId
+from dyncal.domain.time import LATEST, DurationNs, ExplicitAxis, InstantNs, TimeAxis, UniformAxis
+
+names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", fullmatch=True)
+sensors = names.map(SensorId)
+instants = st.integers(0, LATEST).map(InstantNs)
+counts = st.integers(0, 2**63 - 1)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+positive = st.floats(0, 1e300)
+text = st.text(max_size=40)
+
+
+def vector(n: int, elements: st.SearchStrategy[float] | None = None) -> st.SearchStrategy[np.ndarray]:
+    return hnp.arrays(np.float64, n, elements=st.floats() if elements is None else elements)
+
+
+@st.composite
+def axes(draw: st.DrawFn, n: int) -> TimeAxis:
+    if draw(st.booleans()):
+        return UniformAxis(InstantNs(draw(st.integers(0, 2**62))), DurationNs(draw(st.integers(1, 2**50))), n)
+    instants_ = draw(st.lists(st.integers(0, LATEST), min_size=n, max_size=n, unique=True))
+    return ExplicitAxis(np.array(sorted(instants_), np.int64))
+
+
+@st.composite
+def spans(draw: st.DrawFn) -> CorrectedSpan:
+    n = draw(st.integers(0, 5))
+    u = st.floats(0, allow_nan=False) | st.just(float("nan"))
+    return CorrectedSpan(draw(axes(n)), draw(vector(n)), draw(vector(n, u)), draw(names))
+
+
+@st.composite
+def blocks(draw: st.DrawFn) -> SampleBlock:
+    n = draw(st.integers(1, 8))
+    return SampleBlock(
+        sensor=draw(sensors),
+        edge=EdgeId(draw(names)),
+        epoch=draw(counts),
+        sequence=draw(counts),
+        axis=draw(axes(n)),
+        raw=draw(vector(n)),
+        quality=runs_of(draw(st.lists(st.integers(0, 2**32 - 1), min_size=n, max_size=n))),
+        arrival_ns=draw(instants),
+        u_t_ns=DurationNs(draw(st.integers(0, LATEST))),
+        server_ns=draw(st.none() | instants),
+        corrected=draw(st.none() | spans()),
+        replayed=draw(st.booleans()),
+    )
+
+
+@st.composite
+def gaps(draw: st.DrawFn) -> GapRecord:
+    first, last = sorted(draw(st.tuples(counts, counts)))
+    after, before = sorted(draw(st.tuples(instants, instants)))
+    gap = Gap(after, before, draw(st.sampled_from(GapCause)), draw(st.none() | counts))
+    return GapRecord(draw(sensors), EdgeId(draw(names)), draw(counts), first, last, gap, draw(st.booleans()))
+
+
+@st.composite
+def coefficient_sets(draw: st.DrawFn) -> CoefficientSet:
+    p = draw(st.integers(1, 4))
+    n_sections = draw(st.integers(0, 3))
+    matrix = hnp.arrays(np.float64, (p, p), elements=finite)
+    return CoefficientSet(
+        id=draw(names),
+        sensor=draw(sensors),
+        sequence=draw(st.integers(1, 2**63 - 1)),
+        parent=draw(st.none() | names),
+        parameters=Parameters(
+            draw(st.sampled_from(ModelKind)),
+            tuple(draw(st.lists(names, min_size=p, max_size=p))),
+            draw(vector(p, finite)),
+            draw(matrix),
+        ),
+        filter=CorrectionFilter(
+            dt_ns=DurationNs(draw(st.integers(1, 2**50))),
+            fir=draw(st.integers(1, 6).flatmap(lambda n: vector(n, st.floats(-1e100, 1e100)))),
+            sos=draw(hnp.arrays(np.float64, (n_sections, 6), elements=finite)),
+            delay=draw(st.integers(0, 1000)),
+            sensitivities=draw(hnp.arrays(np.float64, (p, 5), elements=finite)),
+            u_noise=draw(positive),
+            u_model=draw(positive),
+            band_hz=draw(positive),
+        ),
+        gain_limits=(draw(finite), draw(finite)),
+        valid_from_ns=draw(instants),
+        provenance=Provenance(draw(text), draw(sensors), draw(instants), draw(instants), draw(instants), draw(counts)),
+        residual_limit=draw(positive),
+        note=draw(text),
+    )
+
+
+@given(blocks())
+def test_block(block: SampleBlock) -> None:
+    back = samples.decode(samples.encode(block))
+    assert isinstance(back, SampleBlock)
+    for name in (
+        "sensor",
+        "edge",
+        "epoch",
+        "sequence",
+        "axis",
+        "quality",
+        "arrival_ns",
+        "u_t_ns",
+        "server_ns",
+        "replayed",
+    ):
+        assert getattr(back, name) == getattr(block, name), name
+    assert back.raw.tobytes() == block.raw.tobytes()
+    assert back.raw.flags.writeable
+    assert (back.corrected is None) == (block.corrected is None)
+    if back.corrected is not None and block.corrected is not None:
+        assert (back.corrected.axis, back.corrected.set_id) == (block.corrected.axis, block.corrected.set_id)
+        assert back.corrected.value.tobytes() == block.corrected.value.tobytes()
+        assert back.corrected.u.tobytes() == block.corrected.u.tobytes()
+
+
+@given(gaps())
+def test_gap(gap: GapRecord) -> None:
+    assert samples.decode(samples.encode(gap)) == gap
+
+
+@given(blocks(), st.data())
+def test_a_damaged_block_is_read_or_malformed_but_nothing_else(block: SampleBlock, data: st.DataObject) -> None:
+    payload = bytearray(samples.encode(block))
+    for _ in range(data.draw(st.integers(1, 4))):
+        payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(MalformedMessage):
+        assert isinstance(samples.decode(bytes(payload)), SampleBlock | GapRecord)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read_or_malformed_but_nothing_else(payload: bytes) -> None:
+    readers = (
+        samples.decode,
+        alarms.decode,
+        coefficients.decode_report,
+        coefficients.read_envelope,
+        coefficients.open_set,
+    )
+    for read in readers:
+        with contextlib.suppress(MalformedMessage):
+            assert read(payload) is not None
+
+
+@settings(max_examples=60)
+@given(coefficient_sets())
+def test_coefficient_set(original: CoefficientSet) -> None:
+    written = coefficients.canonical(original)
+    back = coefficients.open_set(written)
+    assert coefficients.canonical(back) == written
+    assert back.filter.fir.tobytes() == original.filter.fir.tobytes()
+    assert back.parameters.cov.tobytes() == original.parameters.cov.tobytes()
+    assert (back.id, back.sensor, back.sequence, back.parent) == (
+        original.id, original.sensor, original.sequence, original.parent,
+    )  # fmt: skip
+    assert back.provenance == original.provenance
+
+
+@given(coefficient_sets(), st.sampled_from(["fir", "cov"]), st.sampled_from([float("nan"), float("inf")]))
+@settings(max_examples=20)
+def test_a_set_with_numbers_that_are_not_finite_is_not_sealed(original: CoefficientSet, where: str, bad: float) -> None:
+    (original.filter.fir if where == "fir" else original.parameters.cov).flat[0] = bad
+    with pytest.raises(InvalidData, match="not finite"):
+        coefficients.canonical(original)
+
+
+class Nobody:
+    key_id = "nobody"
+
+    def sign(self, message: bytes) -> bytes:
+        return hashlib.sha512(message).digest()
+
+
+@settings(max_examples=20)
+@given(coefficient_sets())
+def test_envelope(original: CoefficientSet) -> None:
+    sealed = coefficients.read_envelope(coefficients.seal(original, Nobody()))
+    assert sealed.set.encode() == coefficients.canonical(original)
+    assert sealed.sha256 == hashlib.sha256(sealed.set.encode()).hexdigest()
+    assert coefficients.signature_bytes(sealed) == Nobody().sign(sealed.set.encode())
+
+
+@given(sensors, text, counts, st.sampled_from(Outcome), instants, text)
+def test_report(sensor: SensorId, set_id: str, sequence: int, outcome: Outcome, at: InstantNs, reason: str) -> None:
+    report = Report(sensor, set_id, sequence, outcome, at, reason)
+    assert coefficients.decode_report(coefficients.encode_report(report)) == report
+
+
+@given(sensors, st.sampled_from(AlarmKind), st.sampled_from(AlarmState), st.sampled_from(Priority), instants, text,
+       st.none() | finite)  # fmt: skip
+def test_alarm(
+    sensor: SensorId, kind: AlarmKind, state: AlarmState, priority: Priority, at: InstantNs, cause: str, u: float | None
+) -> None:
+    alarm = Alarm(sensor, kind, state, priority, at, at, "tau_s", 1.0, u, None, cause, cause)
+    assert alarms.decode(alarms.encode(alarm)) == alarm
+
+
+@given(names, names, names)
+def test_topics(site: str, edge: str, sensor: str) -> None:
+    address = topics.EdgeAddress(SiteId(site), EdgeId(edge))
+    for topic, kind in ((address.status, "status"), (address.events, "events"), (address.committed, "committed")):
+        assert topics.parse(topic) == (address, kind, None)
+    of_sensor = SensorId(sensor)
+    for topic, kind in (
+        (address.samples(of_sensor), "samples"),
+        (address.desired(of_sensor), "desired"),
+        (address.reported(of_sensor), "reported"),
+    ):
+        assert topics.parse(topic) == (address, kind, of_sensor)
+
+
+def test_canonical_json_does_not_depend_on_the_order_of_fields() -> None:
+    import msgspec
+
+    class A(msgspec.Struct):
+        b: float
+        a: int
+
+    assert codec.to_json(A(0.1, 1)) == b'{"a":1,"b":0.1}'
