@@ -75,16 +75,18 @@ class CalibrateService:
         StoreRefused
             If the registry is of another version.
         """
+        port = self._settings.calibrate.metrics_port
+        close_metrics = None if port is None else metrics_server.serve(self.metrics.registry, port)
         try:
             await self._run(stop)
         finally:
             self._pool.shutdown(wait=True)
+            if close_metrics is not None:
+                close_metrics()
 
     async def _run(self, stop: asyncio.Event) -> None:
         s = self._settings
         signer = open_signer(s.signing, s.data_dir)
-        if s.calibrate.metrics_port is not None:
-            metrics_server.serve(self.metrics.registry, s.calibrate.metrics_port)
         registry = await self._open(lambda: open_registry(s.registry, s.data_dir), "registry", stop)
         if registry is None:
             return
