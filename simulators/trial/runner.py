@@ -98,6 +98,7 @@ class Trial:
         broker = BrokerSettings(port=o.ports.broker, protocol="3.1.1")
         async with AsyncExitStack() as stack:
             children = await stack.enter_async_context(Children())
+            await children.start("broker", self._broker_arguments())
             await children.start("embedded", ["-m", "dyncal", "run", "embedded", "--config", str(config)])
             plant_process = await children.start("simulators", self._plant_arguments(), pipe=True)
             await children.start("edge", ["-m", "dyncal", "run", "edge", "--config", str(config)])
@@ -116,6 +117,10 @@ class Trial:
             plant = Plant(o.scenario, InstantNs(started.t0_ns))
             stopped, ended_ns = await self._wind_down(plant_process, children, plant)
         return await asyncio.to_thread(self._judge, plant, watcher.heard, stopped, ended_ns)
+
+    def _broker_arguments(self) -> list[str]:
+        o = self._options
+        return ["-m", "simulators.trial.broker", "--port", str(o.ports.broker), "--log-level", o.log_level]
 
     def _plant_arguments(self) -> list[str]:
         o = self._options
@@ -164,7 +169,7 @@ class Trial:
         left = await self._settled(plant, report)
         if left:
             logger("trial").error("samples_not_in_store", channels=left, after_s=SETTLE_S)
-        for name in ("edge", "embedded"):
+        for name in ("edge", "embedded", "broker"):
             children.check()
             status = await children.stop(name)
             if status:
