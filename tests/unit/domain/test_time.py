@@ -90,7 +90,7 @@ def test_explicit_axis_refuses_shape_and_type() -> None:
     with pytest.raises(InvalidData):
         ExplicitAxis(np.zeros((1, 1), np.int64))
     with pytest.raises(InvalidData):
-        ExplicitAxis(np.array([1.0]))  # type: ignore[arg-type]
+        ExplicitAxis(np.array([1.0]))
 
 
 @given(st.lists(st.integers(0, 2**60), unique=True, max_size=20))

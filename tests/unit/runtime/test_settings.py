@@ -125,4 +125,4 @@ def test_origins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load(Settings).broker.port = 5
+        setattr(load(Settings).broker, "port", 5)  # noqa: B010  as a checker would not let pass
