@@ -5,10 +5,13 @@ from __future__ import annotations
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
 from dyncal.models.base import Discretisation, Hold, SensorModel
+from dyncal.models.first_order import FirstOrder
+from dyncal.models.lead_lag import LeadLag
+from dyncal.models.second_order import SecondOrder
 
 __all__ = ["Discretisation", "Hold", "SensorModel", "model_of"]
 
-_MODELS: dict[ModelKind, SensorModel] = {}
+_MODELS: dict[ModelKind, SensorModel] = {model.kind: model for model in (FirstOrder(), SecondOrder(), LeadLag())}
 
 
 def model_of(kind: ModelKind) -> SensorModel:

@@ -48,7 +48,7 @@ class Discretisation:
 class SensorModel(ABC):
     """A sensor's transfer function H(s; θ) in physical parameters θ, and in internal coordinates η for estimators.
 
-    η holds the logarithms of what must be positive and, unchanged, what the output is linear in.
+    η[0] is the gain; the others are logarithms of what must be positive and, unchanged, what the output is linear in.
 
     Attributes
     ----------
@@ -59,8 +59,6 @@ class SensorModel(ABC):
         Order of the model.
     output : tuple of float
         Row c of the output equation.
-    n_lags : int
-        Coordinates η[1] … η[n_lags] are logarithms of time constants or frequencies; η[0] is the gain.
     """
 
     kind: ClassVar[ModelKind]
@@ -147,7 +145,8 @@ class SensorModel(ABC):
         for k, step in enumerate(index.tolist()):
             x = parts.phi[step] @ x + forced[k]
             states[k + 1] = x
-        return states @ np.asarray(self.output)
+        indication: FloatArray = states @ np.asarray(self.output)
+        return indication
 
     @abstractmethod
     def rest(self, eta: FloatArray) -> FloatArray:
