@@ -35,6 +35,7 @@ from dyncal.identification.posterior import (
     weakened,
 )
 from dyncal.identification.records import AlignedRecord, BlockOutcome, Estimate
+from dyncal.identification.screen import clipped
 from dyncal.identification.settings import OnlineSettings
 from dyncal.identification.snapshot import Array, EstimatorState, pack, unpack
 from dyncal.identification.tracking import Tracking
@@ -42,8 +43,8 @@ from dyncal.models import model_of
 
 _GROWTH = 1.3
 _START_U = 0.05
-_MISFIT = 0.5
 _PATIENCE = 4
+_LONGER = 12  # shortest blocks that a new start takes after a pair has proved inconsistent
 
 
 class OnlineEstimator:
@@ -79,6 +80,7 @@ class OnlineEstimator:
         self._behind, self._close_at = CONTEXT, self._shortest
         self._tracking: Tracking | None = None
         self._refused: start.Refused | None = None
+        self._doubtful = False
 
     @property
     def estimate(self) -> Estimate | None:
@@ -86,7 +88,7 @@ class OnlineEstimator:
         if self._tracking is not None:
             now = self._tracking
             return report.estimate(
-                self._model, now.posterior, now.residuals, now.window, self.settings, n_rejected=now.n_rejected
+                self._model, now.posterior, now.residuals, now.window, self.settings, trouble=now.trouble
             )
         if self._refused is not None:
             return report.refusal(self._refused.verdict, self._refused.detail, self._last_ns or 0)
@@ -143,7 +145,7 @@ class OnlineEstimator:
         first = problem.evaluate(posterior.h)
         full = final or n >= self.settings.max_block_samples or self._too_long(data)
         if first is None:  # cannot be: the state it starts from is finite
-            self._reject(tracking, data, outcomes)
+            self._reject(tracking, data, "the estimate is not finite", outcomes)
         else:
             variance = block_variance(first, posterior.variance, data.n) * posterior.dispersion
             u = start.lag_u(self._model, first.a / variance)
@@ -167,6 +169,9 @@ class OnlineEstimator:
         return BlockData.between(*part, tracking.interpolation, fresh=fresh)
 
     def _begin(self, n: int, outcomes: list[BlockOutcome]) -> None:
+        if self._doubtful and n < min(_LONGER * self._shortest, self.settings.max_block_samples):
+            self._close_at = min(_LONGER * self._shortest, self.settings.max_block_samples)
+            return
         part = self._pending.part(self._behind - CONTEXT, self._behind + n + CONTEXT)
         found = start.start(self._model, *part, _START_U)
         if isinstance(found, start.Refused):
@@ -176,7 +181,7 @@ class OnlineEstimator:
                 n -= n // 2
             self._close_at = min(int(n * _GROWTH) + 1, self.settings.max_block_samples)
             return
-        self._refused = None
+        self._refused, self._doubtful = None, False
         last, variance, data = found.fit.last, found.variance, found.data
         m = found.fit.h.size
         information = last.a / variance + start.kappa_prior(m)
@@ -186,7 +191,9 @@ class OnlineEstimator:
             posterior,
             found.fit.end,
             found.interpolation,
-            report.Residuals.of(last, data.fresh, self._model, variance, float(np.var(data.y))),
+            report.Residuals.of(
+                last, data.fresh, self._model, variance, start.unexplained(self._model, data, found.fit.h)
+            ),
             report.Window(data.n, int(data.t_ns[0]), int(data.t_ns[-1])),
         )
         outcomes.append(self._outcome(posterior, data, found.fit, variance, excited=True))
@@ -210,8 +217,15 @@ class OnlineEstimator:
         before = weakened(posterior, p, floor) if reset else kept
         done = fit(problem, Prior(before.h, before.information, variance), first)
         own = done.sse / max(data.n - 1, 1)
-        if own > _MISFIT * float(np.var(data.y)) or (reset and own > 4 * variance) or not done.converged:
-            self._reject(tracking, data, outcomes)
+        missing = start.unexplained(self._model, data, done.h)
+        trouble = clipped("indication", data.y) or clipped("reference", data.r)
+        if not trouble and missing > start.UNEXPLAINED and own <= 2 * posterior.variance:
+            self._pass_by(tracking, data, first, outcomes)  # nothing but the usual noise
+            return
+        if not trouble and (missing > start.UNEXPLAINED or (reset and own > 4 * variance) or not done.converged):
+            trouble = f"the newest block fits no parameters of a {self.model} sensor"
+        if trouble:
+            self._reject(tracking, data, trouble, outcomes)
             return
         posterior = renewed(before, done, variance, data.n, self.settings.memory_blocks)
         begin_ns = int(data.t_ns[0 if data.fresh else 1])
@@ -219,7 +233,7 @@ class OnlineEstimator:
             posterior,
             done.end,
             tracking.interpolation,
-            report.Residuals.of(done.last, data.fresh, self._model, tracking.posterior.variance, float(np.var(data.y))),
+            report.Residuals.of(done.last, data.fresh, self._model, tracking.posterior.variance, missing),
             report.Window(
                 data.n if reset else tracking.window.n_samples + data.n,
                 begin_ns if reset else tracking.window.from_ns,
@@ -234,17 +248,15 @@ class OnlineEstimator:
         idle = Fit(first.h, first, first.end, first.b, first.sse, converged=True)
         outcomes.append(self._outcome(tracking.posterior, data, idle, tracking.posterior.effective, excited=False))
 
-    def _reject(self, tracking: Tracking, data: BlockData, outcomes: list[BlockOutcome]) -> None:
+    def _reject(self, tracking: Tracking, data: BlockData, trouble: str, outcomes: list[BlockOutcome]) -> None:
         """Leave a block out that no parameters explain; after a few of them, begin from nothing."""
         outcomes.append(self._rejected(data, tracking))
-        self._tracking = replace(tracking, begin=None, n_rejected=tracking.n_rejected + 1)
+        self._tracking = replace(tracking, begin=None, n_rejected=tracking.n_rejected + 1, trouble=trouble)
         if tracking.n_rejected + 1 >= _PATIENCE:
             self._tracking = None
-            self._refused = start.Refused(
-                Verdict.INCONSISTENT,
-                f"{_PATIENCE} blocks in a row fit no parameters of a {self.model} sensor",
-                final=False,
-            )
+            verdict = Verdict.BAD_DATA if "saturated" in trouble else Verdict.INCONSISTENT
+            self._doubtful = True
+            self._refused = start.Refused(verdict, f"{trouble}, and so did those before it", final=False)
 
     def _rejected(self, data: BlockData, tracking: Tracking) -> BlockOutcome:
         p = self._model.n_parameters
@@ -307,11 +319,12 @@ class OnlineEstimator:
             close_at=self._close_at,
             tracking=pack(self._tracking) if self._tracking is not None else None,
             refused=self._refused,
+            doubtful=self._doubtful,
         )
 
     def _resume(self, state: EstimatorState) -> None:
         t, y, r = (a.array() for a in state.pending)
         self._pending.append(t, y, r)
-        self._last_ns, self._refused = state.last_ns, state.refused
+        self._last_ns, self._refused, self._doubtful = state.last_ns, state.refused, state.doubtful
         self._behind, self._close_at = state.behind, state.close_at
         self._tracking = unpack(state.tracking) if state.tracking is not None else None

@@ -39,12 +39,12 @@ class Residuals:
     noise_share: float
 
     @classmethod
-    def of(cls, last: Pass, fresh: bool, model: SensorModel, variance: float, spread: float) -> Residuals:
+    def of(cls, last: Pass, fresh: bool, model: SensorModel, variance: float, unexplained: float) -> Residuals:
         """Summarise the innovations of a pass, the first of which is none unless `fresh`."""
         own = last.e if fresh else last.e[1:]
         mean_square = float(np.mean(own**2))
         share = float(np.clip(1 - np.asarray(model.output) @ last.gain, 0.01, 1.0))
-        return cls(mean_square / variance, ljung_box(own), mean_square / max(spread, 1e-300), share)
+        return cls(mean_square / variance, ljung_box(own), unexplained, share)
 
 
 def ljung_box(e: FloatArray) -> float:
@@ -108,12 +108,12 @@ def estimate(
     window: Window,
     settings: OnlineSettings,
     *,
-    n_rejected: int,
+    trouble: str,
 ) -> Estimate:
     """Return what is known, with a verdict."""
     theta, cov = widened(model, posterior, settings)
     unobservable = unknown(model, theta, cov, settings.max_relative_u)
-    verdict, detail = _verdict(theta, residuals, unobservable, n_rejected)
+    verdict, detail = _verdict(theta, residuals, unobservable, trouble)
     return Estimate(
         verdict=verdict,
         parameters=Parameters(model.kind, model.names, theta, cov),
@@ -142,19 +142,16 @@ def unknown(model: SensorModel, theta: FloatArray, cov: FloatArray, limit: float
 
 
 def _verdict(
-    theta: FloatArray, residuals: Residuals, unobservable: tuple[str, ...], n_rejected: int
+    theta: FloatArray, residuals: Residuals, unobservable: tuple[str, ...], trouble: str
 ) -> tuple[Verdict, str]:
-    trouble = trouble_with_gain(float(theta[0]))
-    if trouble:
-        return Verdict.INCONSISTENT, trouble
-    if n_rejected:
-        return Verdict.INCONSISTENT, f"the last {n_rejected} block(s) fit no parameters of this kind of sensor"
+    against = trouble_with_gain(float(theta[0])) or trouble
+    if against:
+        return Verdict.BAD_DATA if "saturated" in against else Verdict.INCONSISTENT, against
     if unobservable:
         return Verdict.NOT_IDENTIFIABLE, f"the data do not determine {', '.join(unobservable)}"
     if not np.isfinite(theta).all():
         return Verdict.DIVERGED, "the estimate is not finite"
-    text = f"residuals explain {100 * (1 - residuals.unexplained):.2f} % of the newest block"
-    return Verdict.ACCEPTED, text.replace("residuals explain", "the model explains")
+    return Verdict.ACCEPTED, f"the model explains {100 * (1 - residuals.unexplained):.2f} % of the newest block"
 
 
 def refusal(verdict: Verdict, detail: str, at_ns: int) -> Estimate:

@@ -9,6 +9,7 @@ import numpy as np
 from dyncal.domain.samples import FloatArray
 
 _CLIPPED_SHARE: Final = 0.05
+_CLIPPED_RUN: Final = 3
 _GAIN_LIMITS: Final = (0.1, 10.0)
 
 
@@ -17,12 +18,20 @@ def trouble_with(name: str, values: FloatArray) -> str:
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(high - low) or high - low <= 1e-12 * max(abs(low), abs(high)):
         return f"the {name} is constant ({low:.6g})"
+    return clipped(name, values)
+
+
+def clipped(name: str, values: FloatArray) -> str:
+    """Return at which end a record that moves is clipped, or an empty string."""
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return ""
+    coarse = np.unique(values).size < values.size / 2  # quantised: equal neighbours are nothing special
     for level in (low, high):
         at = values == level
-        # quantised data sit on their extremes now and then; clipped data stay there
         stays = int(np.count_nonzero(at[1:] & at[:-1]))
-        if stays > _CLIPPED_SHARE * values.size:
-            return f"the {name} is saturated at {level:.6g} ({100 * np.mean(at):.0f} % of the record)"
+        if stays > _CLIPPED_SHARE * values.size or (not coarse and stays >= _CLIPPED_RUN):
+            return f"the {name} is saturated at {level:.6g} ({100 * np.mean(at):.1f} % of the samples)"
     return ""
 
 

@@ -47,6 +47,7 @@ class TrackingState(msgspec.Struct, frozen=True):
     residuals: Residuals
     window: Window
     n_rejected: int
+    trouble: str
 
 
 class EstimatorState(msgspec.Struct, frozen=True):
@@ -61,6 +62,7 @@ class EstimatorState(msgspec.Struct, frozen=True):
     close_at: int
     tracking: TrackingState | None
     refused: Refused | None
+    doubtful: bool
     version: int = 1
 
 
@@ -79,6 +81,7 @@ def pack(tracking: Tracking) -> TrackingState:
         residuals=tracking.residuals,
         window=tracking.window,
         n_rejected=tracking.n_rejected,
+        trouble=tracking.trouble,
     )
 
 
@@ -98,4 +101,6 @@ def unpack(state: TrackingState) -> Tracking:
         state.dispersion,
     )
     begin = Start(arrays["x"], arrays["s"]) if "x" in arrays and "s" in arrays else None
-    return Tracking(posterior, begin, state.interpolation, state.residuals, state.window, state.n_rejected)
+    return Tracking(
+        posterior, begin, state.interpolation, state.residuals, state.window, state.n_rejected, state.trouble
+    )

@@ -22,7 +22,8 @@ _CANDIDATES: Final = 3
 _ROUNDS: Final = 4
 _NO_NOISE: Final = 40.0  # as -κ: output error
 _CLEARLY_BETTER: Final = 6.0  # twice a log-likelihood ratio
-_UNEXPLAINED: Final = 0.5
+UNEXPLAINED: Final = 0.5
+_START_UNEXPLAINED: Final = 0.25
 _MEMORIES: Final = 3.0  # record length in time constants before a start is believed
 
 
@@ -86,9 +87,9 @@ def _judge(model: SensorModel, data: BlockData, started: Started, floor: float, 
     if _swapped(model, data, variance, spread):
         detail = "the reference lags the sensor: the two seem to be swapped, or their clocks are apart"
         return Refused(Verdict.INCONSISTENT, detail, final=True)
-    if variance > _UNEXPLAINED * spread:
-        share = 100 * (1 - variance / spread)
-        detail = f"the reference explains only {share:.0f} % of what the sensor shows, or nothing happens"
+    missing = unexplained(model, data, h)
+    if missing > _START_UNEXPLAINED:
+        detail = f"the reference does not explain {100 * min(missing, 1):.0f} % of what the sensor shows"
         return Refused(Verdict.NOT_EXCITED, detail, final=False)
     trouble = trouble_with_gain(float(h[0]))
     if trouble:
@@ -104,6 +105,17 @@ def _judge(model: SensorModel, data: BlockData, started: Started, floor: float, 
         detail = "the sensor is faster than its sampling can show: no lag to be identified"
         return Refused(Verdict.NOT_IDENTIFIABLE, detail, final=False)
     return started
+
+
+def unexplained(model: SensorModel, data: BlockData, h: FloatArray) -> float:
+    """Return the share of the indication's variance that the reference does not explain at all.
+
+    By simulation alone (K = 0): with a gain, any smooth indication is predicted well from its own past.
+    """
+    alone = np.append(h[:-1], -_NO_NOISE)
+    at = BlockProblem(model, replace(data, fresh=True), alone, None).evaluate(alone)
+    spread = float(np.sum((data.y - data.y.mean()) ** 2))
+    return at.sse / max(spread, 1e-300) if at is not None else float("inf")
 
 
 def slowest(model: SensorModel, h: FloatArray) -> float:

@@ -23,3 +23,4 @@ class Tracking:
     residuals: report.Residuals
     window: report.Window
     n_rejected: int = 0
+    trouble: str = ""
