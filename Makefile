@@ -37,8 +37,12 @@ lint: $(DEV) ## Lint, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: $(DEV) ## Measure, each comparison within one run
-	@$(BIN)/pytest -m benchmark tests/benchmarks $(ARGS)
+bench: $(DEV) system ## Measure, each comparison within one run
+	@$(BIN)/pytest -q -m benchmark tests/benchmarks $(ARGS)
+	for script in tests/benchmarks/bench_*.py; do
+	  echo "--- $$(basename "$$script" .py)"
+	  $(BIN)/python -m "tests.benchmarks.$$(basename "$$script" .py)"
+	done
 
 stats: $(DEV) ## Statistical tests with their full number of trials
 	@$(BIN)/pytest tests/statistical $(ARGS)
