@@ -137,7 +137,8 @@ class DriftMonitor:
             for i in range(len(self.names)):
                 self._charts[i] = self._charted(i, theta, cov, before, block.to_ns, training)
         # what raises a chart is not taken for normal
-        if training and not any(chart.latched for chart in self._charts):
+        quiet = all(chart.worst.value < self._limit / 3 and not chart.latched for chart in self._charts)
+        if training and (quiet or self._baseline.n < self.settings.learning_blocks):
             self._baseline = self._baseline.with_block(theta, block.information)
 
     def _charted(

@@ -148,7 +148,8 @@ class OnlineEstimator:
             self._reject(tracking, data, "the estimate is not finite", outcomes)
         else:
             variance = block_variance(first, posterior.variance, data.n) * posterior.dispersion
-            u = start.lag_u(self._model, first.a / variance)
+            # by the usual noise: a block that fits nothing must be looked at, not waited for
+            u = start.lag_u(self._model, first.a / posterior.effective)
             if u <= self.settings.target_u or (full and u <= 3 * self.settings.target_u):
                 self._take(tracking, problem, data, first, variance, outcomes)
             elif full:
