@@ -83,7 +83,7 @@ class Worker:
     ) -> None:
         self._rules, self._registry, self._store, self._signer = rules, registry, store, signer
         self._clock, self._metrics, self._log = clock, metrics, log
-        self._engine = CalibrateEngine(rules)
+        self.engine = CalibrateEngine(rules)
         self._jobs: deque[Job] = deque()
         self._effects: deque[Effect] = deque()
         self._messages: list[Message] = []
@@ -116,7 +116,7 @@ class Worker:
         Unavailable
             If store or registry are not there.
         """
-        trackers = self._engine.trackers
+        trackers = self.engine.trackers
         resumed = [t.resumed_ns for t in trackers.values() if t.resumed_ns is not None]
         if not resumed:
             return
@@ -150,7 +150,7 @@ class Worker:
 
     def _handle(self, event: Event) -> None:
         try:
-            self._effects.extend(self._engine.handle(event))
+            self._effects.extend(self.engine.handle(event))
         except Exception:  # noqa: BLE001 - the service goes on without one message, whatever it was
             self._log.exception("engine_fault", event_kind=type(event).__name__)
             self._metrics.notes.labels("engine_fault").inc()
@@ -159,11 +159,11 @@ class Worker:
         revision = self._registry.revision()
         if revision != self._revision:
             pairings = tuple(self._registry.pairings())
-            new = [p.sensor for p in pairings if p.sensor not in self._engine.trackers]
+            new = [p.sensor for p in pairings if p.sensor not in self.engine.trackers]
             known = {sensor: self._known(sensor) for sensor in new}
             yield PairingsChanged(tuple(self._registry.sensors()), pairings, self._clock.now(), known)
             self._revision = revision
-            self._metrics.pairings.set(len(self._engine.trackers))
+            self._metrics.pairings.set(len(self.engine.trackers))
         yield AlarmsSeen(tuple(self._registry.alarms()), self._clock.now())
 
     def _known(self, sensor: SensorId) -> Known:
@@ -214,6 +214,10 @@ class Worker:
         try:
             self._registry.add_set(made, envelope, effect.state, effect.act)
         except Conflict as error:
+            if self._is_kept(made.id, envelope):  # the answer to an earlier try was lost, not the set
+                if published:
+                    yield Message(effect.address.desired(made.sensor), envelope)
+                return
             self._log.warning("set_conflict", sensor=made.sensor, error=str(error))
             self._jobs.appendleft(Forget(made.sensor, self._clock.now()))
             self._revision = None
@@ -222,6 +226,12 @@ class Worker:
         self._log.info("set", sensor=made.sensor, id=made.id, state=effect.state, reason=effect.act.reason)
         if published:
             yield Message(effect.address.desired(made.sensor), envelope)
+
+    def _is_kept(self, set_id: str, envelope: bytes) -> bool:
+        try:
+            return self._registry.coefficient_set(set_id).envelope == envelope
+        except NotFound:
+            return False
 
     def _move_set(self, effect: MoveSet) -> None:
         try:

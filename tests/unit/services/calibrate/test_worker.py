@@ -1,0 +1,151 @@
+"""The worker against a registry that is away now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dyncal.adapters.registry import open_registry
+from dyncal.adapters.registry.sql import SqlRegistry
+from dyncal.adapters.signing import open_signer
+from dyncal.contracts import samples
+from dyncal.contracts.topics import EdgeAddress
+from dyncal.domain.coefficients import SetState
+from dyncal.domain.errors import StoreUnavailable
+from dyncal.domain.sensors import ModelKind, SensorId, SiteId
+from dyncal.domain.time import InstantNs
+from dyncal.ports.registry import Act
+from dyncal.runtime.clocks import SimulatedClock
+from dyncal.runtime.logging import logger
+from dyncal.runtime.settings import RegistrySettings, SigningSettings
+from dyncal.testing.registry import make_set
+from dyncal.testing.store import MemorySampleStore
+from services.calibrate.metrics import CalibrateMetrics
+from services.calibrate.settings import CalibrateSection
+from services.calibrate.worker import Arrived, Job, Message, Worker
+
+from .plant import EDGE, T0, Plant
+
+S1 = SensorId("s1")
+DESIRED = EdgeAddress(SiteId("plant"), EDGE).desired(S1)
+
+
+class Flaky:
+    """A registry that is away at a share of the calls."""
+
+    def __init__(self, registry: SqlRegistry, share: float) -> None:
+        self._registry, self._share = registry, share
+        self._rng = np.random.default_rng(7)
+        self.n_failed = 0
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            if self._rng.random() < self._share:
+                self.n_failed += 1
+                raise StoreUnavailable("away")
+            return getattr(self._registry, name)(*arguments, **options)
+
+        return call
+
+
+@pytest.fixture
+def plant() -> Plant:
+    return Plant(ModelKind.FIRST_ORDER, [(0, (1.0, 0.4))], 0.05, 1.5, 20.0, block=4)
+
+
+@pytest.fixture
+def registry(tmp_path: Path, plant: Plant) -> Iterator[SqlRegistry]:
+    opened = open_registry(RegistrySettings(), tmp_path)
+    opened.put_sensors(plant.sensors(), [plant.pairing], Act("test", InstantNs(T0)))
+    yield opened
+    opened.close()
+
+
+def worker_on(registry: Any, tmp_path: Path, clock: SimulatedClock) -> Worker:
+    return Worker(
+        CalibrateSection(snapshot_s=2.0),
+        registry,
+        MemorySampleStore(),
+        open_signer(SigningSettings(), tmp_path),
+        clock,
+        CalibrateMetrics(),
+        logger("test"),
+    )
+
+
+def insist(worker: Worker, jobs: list[Job]) -> list[Message]:
+    """Do the jobs, coming back as often as the registry is away."""
+    for _ in range(200):
+        try:
+            return worker.process(jobs)
+        except StoreUnavailable:
+            jobs = []
+    raise AssertionError("the registry never came back")
+
+
+def drive(worker: Worker, plant: Plant, clock: SimulatedClock) -> list[Message]:
+    messages = insist(worker, [None])
+    for second, event in plant.events():
+        clock.instant = max(clock.instant, plant.at(second))
+        topic = EdgeAddress(SiteId("plant"), EDGE).samples(event.record.sensor)
+        messages += insist(worker, [Arrived(topic, samples.encode(event.record)), worker.tick()])
+    return messages
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_a_registry_that_is_away_costs_nothing_but_time(
+    registry: SqlRegistry, tmp_path: Path, plant: Plant, share: float
+) -> None:
+    clock = SimulatedClock(InstantNs(T0))
+    flaky = Flaky(registry, share)
+    messages = drive(worker_on(flaky, tmp_path, clock), plant, clock)
+    assert (flaky.n_failed > 0) == (share > 0)
+    published = [r for r in registry.sets(S1) if r.state is SetState.PUBLISHED]
+    assert len(published) >= 1
+    assert [m.payload for m in messages if m.topic == DESIRED] == [r.envelope for r in reversed(published)]
+    assert registry.load_snapshot("calibrate/s1") is not None
+    assert registry.verify_audit() is None
+
+
+def test_a_sequence_that_somebody_else_took_makes_it_begin_anew_from_the_registry(
+    registry: SqlRegistry, tmp_path: Path, plant: Plant
+) -> None:
+    clock = SimulatedClock(InstantNs(T0))
+    worker = worker_on(registry, tmp_path, clock)
+    assert worker.process([None]) == []
+    registry.add_set(make_set(1, S1), b"foreign", SetState.PUBLISHED, Act("test", InstantNs(T0)))
+    messages = drive(worker, plant, clock)
+    assert [m for m in messages if m.topic == DESIRED] == []  # refused, and nothing was sent
+    assert registry.last_sequence(S1) == 1
+    worker.process([None])
+    assert worker.engine.trackers[S1].adjuster.last_sequence == 1
+
+
+def test_a_set_whose_answer_was_lost_is_sent_all_the_same(registry: SqlRegistry, tmp_path: Path, plant: Plant) -> None:
+    clock = SimulatedClock(InstantNs(T0))
+    first = [m for m in drive(worker_on(registry, tmp_path, clock), plant, clock) if m.topic == DESIRED]
+    clock = SimulatedClock(InstantNs(T0))
+    forgetful = Flaky(registry, 0.0)
+    for name in ("desired_set", "load_snapshot"):
+        setattr(forgetful, name, lambda _: None)
+    forgetful.__dict__["last_sequence"] = lambda _: 0
+    again = [m for m in drive(worker_on(forgetful, tmp_path, clock), plant, clock) if m.topic == DESIRED]
+    assert again == first
+    assert len(first) >= 1
+
+
+def test_what_is_rejected_is_not_signed(registry: SqlRegistry, tmp_path: Path, plant: Plant) -> None:
+    # From some point on the reference says what the sensor says: no correction can prove better.
+    half = plant.t_ns.size * 2 // 5
+    plant.reference[half:] = plant.raw[half:]
+    clock = SimulatedClock(InstantNs(T0))
+    messages = drive(worker_on(registry, tmp_path, clock), plant, clock)
+    assert SetState.REJECTED in [record.state for record in registry.sets(S1)]
+    for record in registry.sets(S1):
+        signed = record.envelope != b""
+        assert signed == (record.state is SetState.PUBLISHED)
+        assert not signed or record.envelope in [m.payload for m in messages]
