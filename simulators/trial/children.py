@@ -44,6 +44,7 @@ class Children:
         """Stop all."""
         for name in reversed(list(self._processes)):
             await self.stop(name)
+        await asyncio.gather(*self._watchers)
 
     async def start(self, name: str, arguments: Sequence[str], *, pipe: bool = False) -> Process:
         """Start ``python arguments``; its standard output is a pipe or goes to standard error."""

@@ -29,7 +29,6 @@ from simulators.score import SensorScore, failures, score
 from simulators.service import Started, Stopped, read_report
 from simulators.trial.children import Children
 from simulators.trial.configuration import EDGE, SITE, Ports, configuration, to_toml
-from simulators.trial.harvest import Ended, harvest, last_instants, missing
 from simulators.trial.watcher import Heard, Watcher
 
 T = TypeVar("T")
@@ -177,6 +176,8 @@ class Trial:
         return report, ended_ns
 
     async def _settled(self, plant: Plant, stopped: Stopped) -> list[str]:
+        from simulators.trial.harvest import last_instants, missing  # noqa: PLC0415  # stores: not before they are needed
+
         last_ns = await asyncio.to_thread(last_instants, plant, stopped.generated)
         deadline = self._clock.monotonic_s() + SETTLE_S
         while True:
@@ -186,6 +187,8 @@ class Trial:
             await asyncio.sleep(0.5)
 
     def _judge(self, plant: Plant, heard: Heard, stopped: Stopped, ended_ns: InstantNs) -> Result:
+        from simulators.trial.harvest import Ended, harvest  # noqa: PLC0415
+
         o = self._options
         ended = Ended(stopped.published, stopped.generated, InstantNs(ended_ns))
         scores = tuple(score(evidence) for evidence in harvest(plant, heard, ended, o.data_dir, EdgeId(EDGE)))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
-from dyncal.adapters.mqtt import PahoMessageBus
 from dyncal.contracts import coefficients, samples, topics
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.coefficients import Outcome, Report
@@ -15,7 +15,7 @@ from dyncal.domain.errors import InvalidInput
 from dyncal.domain.samples import SampleBlock
 from dyncal.domain.sensors import SensorId
 from dyncal.ports.clock import Clock
-from dyncal.ports.message_bus import Delivery
+from dyncal.ports.message_bus import Delivery, MessageBus
 from dyncal.runtime.logging import logger
 
 
@@ -35,13 +35,21 @@ class Heard:
         return list(sets.values())
 
 
+class ClosableBus(MessageBus, Protocol):
+    """A bus that can be left before its context ends."""
+
+    async def close(self) -> None:
+        """Disconnect for good."""
+        ...
+
+
 class Watcher:
     """Collects `Heard` from a bus until cancelled.
 
     Samples are listened to only from the first applied set to its first corrected value, so that watching costs little.
     """
 
-    def __init__(self, reports: PahoMessageBus, blocks: PahoMessageBus, edge: EdgeAddress, clock: Clock) -> None:
+    def __init__(self, reports: MessageBus, blocks: ClosableBus, edge: EdgeAddress, clock: Clock) -> None:
         self._reports, self._blocks, self._edge, self._clock = reports, blocks, edge, clock
         self.heard = Heard()
 
