@@ -85,6 +85,8 @@ class Link:
         self._options = options
         self._events = events
         self._ended = threading.Event()
+        self._calls = threading.Lock()  # keeps other threads out of paho while its sockets are closed
+        self._closed = False
         self._up = False
         self._reason = ""
         self.holding = Holding(options.hold)
@@ -113,16 +115,24 @@ class Link:
         """Ask the connection to end, with a word to the broker if it stands."""
         self._reason = self._reason or reason
         self._ended.set()
-        self._client.disconnect()
+        with self._calls:
+            if not self._closed:
+                self._client.disconnect()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool) -> int | None:
         """Queue a publish at QoS 1 and return its message id, or None if it cannot be taken."""
-        info = self._client.publish(topic, payload, qos=1, retain=retain)
+        with self._calls:
+            if self._closed:
+                return None
+            info = self._client.publish(topic, payload, qos=1, retain=retain)
         return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
 
     def subscribe(self, filters: list[str]) -> int | None:
         """Queue a subscription at QoS 1 and return its message id, or None if it cannot be taken."""
-        code, mid = self._client.subscribe([(item, 1) for item in filters])
+        with self._calls:
+            if self._closed:
+                return None
+            code, mid = self._client.subscribe([(item, 1) for item in filters])
         return mid if code == paho.MQTT_ERR_SUCCESS else None
 
     def _serve(self) -> None:
@@ -153,7 +163,9 @@ class Link:
 
     def _close(self) -> None:
         # Closes all sockets without a word, so that the broker publishes the will of a connection that broke.
-        self._client.reinitialise()
+        with self._calls:
+            self._closed = True
+            self._client.reinitialise()
 
     def _on_connect(
         self, _client: Any, _data: Any, flags: Any, reason: ReasonCode, properties: Properties | None
@@ -194,8 +206,9 @@ class Link:
 
         def acknowledge() -> None:
             self.holding.give_back(n_bytes)
-            if qos and self._up:
-                client.ack(mid, qos)
+            with self._calls:
+                if qos and self._up and not self._closed:
+                    client.ack(mid, qos)
 
         self._events.link_delivered(
             self, PahoDelivery(topic, payload, retained=bool(message.retain), acknowledge=acknowledge)

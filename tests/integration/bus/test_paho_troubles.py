@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import ipaddress
 import socket
@@ -91,6 +92,7 @@ async def test_publish_without_answer_times_out_and_makes_the_connection_anew(mo
 async def test_a_killed_client_leaves_its_will(mosquitto: Mosquitto, protocol: str) -> None:
     program = f"""
 import asyncio
+import contextlib
 from dyncal.adapters.mqtt import open_bus
 from dyncal.ports.message_bus import Will
 from dyncal.runtime.settings import BrokerSettings
@@ -267,3 +269,25 @@ def make_certificate(
     (directory / f"{name}.key").write_bytes(private)
     (directory / f"{name}.key").chmod(0o644)
     return certificate, key
+
+
+@pytest.mark.mosquitto
+async def test_acknowledging_and_publishing_while_connections_end_never_raises_anything_unexpected(
+    mosquitto: Mosquitto,
+) -> None:
+    """paho closes its sockets in its own thread, at any moment of ours."""
+    async with open_bus(BrokerSettings(port=mosquitto.port), "source", clean=True) as source:
+        await ready(source)
+        for round_ in range(15):
+            async with PahoMessageBus(options(mosquitto.port, "sink", protocol="3.1.1")) as sink:
+                await ready(sink)
+                await sink.subscribe(["race"])
+                await asyncio.gather(*(source.publish("race", b"x") for _ in range(20)))
+                held = await take(sink, 20, ack=False)
+                closing = asyncio.create_task(sink.close())
+                await asyncio.sleep(0.0002 * round_)
+                for delivery in held:
+                    delivery.ack()
+                    with contextlib.suppress(BusUnavailable):
+                        await asyncio.wait_for(sink.publish("elsewhere", b"x"), 5)
+                await closing
