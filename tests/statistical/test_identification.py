@@ -19,10 +19,10 @@ from dyncal.identification import AlignedRecord, OnlineEstimator, OnlineSettings
 from dyncal.identification.block import BlockData, BlockProblem
 from dyncal.models import model_of
 
-TRIALS = int(os.environ.get("DYNCAL_TRIALS", "40"))
+TRIALS = int(os.environ.get("DYNCAL_TRIALS", "12"))
 CASES = [
-    (ModelKind.FIRST_ORDER, (1.0, 0.5), 0.01, 0.95, 3000),
-    (ModelKind.SECOND_ORDER, (1.0, 0.3, 5.0), 0.005, 0.8, 3000),
+    (ModelKind.FIRST_ORDER, (1.0, 0.5), 0.01, 0.95, 2000),
+    (ModelKind.SECOND_ORDER, (1.0, 0.3, 5.0), 0.005, 0.8, 2000),
 ]
 
 
