@@ -224,8 +224,8 @@ class LiveHub:
 
     def remember(self, sensor: SensorId, latest: Latest) -> None:
         """Take values from the store for a sensor of which nothing came by yet."""
-        if sensor not in self._latest and len(self._latest) < MAX_SENSORS:
-            self._latest[sensor] = latest
+        if len(self._latest) < MAX_SENSORS:
+            self._latest.setdefault(sensor, latest)  # called from worker threads: what came live meanwhile stays
 
     def record(self, record: Record) -> bool:
         """Take a block or a gap; return False where there are too many sensors and this one is new."""
