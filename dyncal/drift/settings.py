@@ -31,7 +31,7 @@ class DriftSettings:
     shift: float = 1.0
     learning_blocks: int = 6
     training_blocks: int = 200
-    minimum_change: float = 0.02
+    minimum_change: float = 0.05
     idle_after_s: float = 600.0
 
     def __post_init__(self) -> None:
