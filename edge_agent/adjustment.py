@@ -49,6 +49,7 @@ class Adjustment:
         self._kept = Kept()
         self._running: _Running | None = None
         self._waiting: _Waiting | None = None
+        self._sent_to: InstantNs | None = None
 
     @property
     def set_id(self) -> str | None:
@@ -127,23 +128,35 @@ class Adjustment:
         at, known = self._history.at(span.axis.t_ns)
         indications = np.where(quality.is_bad(known), np.nan, at)
         wrong = running.monitor.update(span.value, indications)
-        return (None, self._revert(wrong, now)) if wrong else (span, [])
+        if wrong:
+            return None, self._revert(wrong, now)
+        self._sent_to = InstantNs(int(span.axis.t_ns[-1]))
+        return span, []
 
     def interrupted(self) -> None:
         """Begin anew after the clock stepped back: the same set, without history."""
+        self._sent_to = None
         if self._running is not None:
             self._start(self._running.coefficients)
 
     def _start(self, coefficients: CoefficientSet) -> None:
-        """Run a set from the next sample on, primed with the newest ones. Raises `RejectedSet` if it cannot run."""
+        """Run a set from the next sample on. Raises `RejectedSet` if it cannot run.
+
+        It is primed with what it needs to go on after the last corrected instant that was sent: no instant is left out
+        or corrected twice, whatever the latencies of this set and the one before.
+        """
         try:
             corrector = StreamingCorrector(coefficients)
-            t_ns, raw, codes = self._history.newest(corrector.history_length)
+            t_ns, raw, codes = self._history.newest(corrector.history_length + self._n_unsent())
             if t_ns.size:
-                corrector.prime(t_ns, raw, codes)
+                corrector.prime(t_ns, raw, codes, self._u_t_ns, emitted_to_ns=self._sent_to)
         except (InvalidData, FloatingPointError) as error:
             raise RejectedSet("corrector", str(error)) from error
         self._running = _Running(coefficients, corrector, ResidualMonitor(coefficients))
+
+    def _n_unsent(self) -> int:
+        """Return how many of the newest samples have not been corrected yet."""
+        return 0 if self._sent_to is None else self._history.n_after(self._sent_to)
 
     def _revert(self, why: str, now: InstantNs) -> list[Effect]:
         running = self._running

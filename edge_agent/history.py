@@ -55,6 +55,10 @@ class History:
         window = slice(max(0, self._size - n), self._size)
         return self._t[window].copy(), self._raw[window].copy(), self._codes[window].copy()
 
+    def n_after(self, t_ns: int) -> int:
+        """Return how many samples are newer than `t_ns`."""
+        return self._size - int(np.searchsorted(self._t[: self._size], t_ns, side="right"))
+
     def holds(self, t_ns: Int64Array) -> npt.NDArray[np.bool_]:
         """Tell which instants are there."""
         return self._find(t_ns)[1]

@@ -11,12 +11,14 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from dyncal.domain.sensors import SensorId
 from edge_agent.segment import Entry
 from edge_agent.spool import Position, Spool
 
 MAX_LIVE_BYTES: Final = 16 << 20
 _MAX_PATIENCE: Final = 16
 _BURST_S: Final = 0.25
+_CHECKS: Final = 0.1  # of the timeout, between two looks at the watermarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,9 @@ class Outbox:
         self._allowance = 0.0
         self._refilled_s = 0.0
         self._patience = 1
-        self._waiting_since_s: float | None = None
+        self._waiting: dict[SensorId, tuple[int, float]] = {}  # watermark, and since when it has stood there
+        self._resent: dict[SensorId, int] = {}
+        self._next_check_s = 0.0
         self.n_resends = 0
 
     @property
@@ -69,7 +73,8 @@ class Outbox:
         self._live_bytes = 0
         self._backlog.clear()
         self._cursor = self._end = self._spool.end
-        self._waiting_since_s = None
+        self._waiting.clear()
+        self._resent.clear()
 
     def written(self, written: list[tuple[Entry, Position]], now_s: float) -> None:
         """Take what the spool has just written."""
@@ -78,15 +83,8 @@ class Outbox:
         for entry, _ in written:
             self._live.append(entry)
             self._live_bytes += len(entry.payload)
-        if written and self._waiting_since_s is None:
-            self._waiting_since_s = now_s
         if self._live_bytes > MAX_LIVE_BYTES:
             self._resend(now_s)
-
-    def committed(self, now_s: float) -> None:
-        """Take notice that the store has more than before."""
-        self._patience = 1
-        self._waiting_since_s = now_s
 
     def next(self, now_s: float) -> Outgoing | None:
         """Return what to publish next, or None if nothing may go out now."""
@@ -125,16 +123,36 @@ class Outbox:
         self._backlog.clear()
         self._cursor = self._spool.first_uncommitted()
         self._end = self._spool.end
-        self._waiting_since_s = now_s
+        self._waiting.clear()
+        self._next_check_s = now_s
 
     def _check_patience(self, now_s: float) -> None:
-        """Send again what was sent long ago without a word from the store, less and less often."""
-        since = self._waiting_since_s
-        if since is None or self.backlogged or now_s - since < self._commit_timeout_s * self._patience:
+        """Send again what was sent long ago without a word from the store, less and less often.
+
+        Each stream is watched on its own: a hole in one must not wait for as long as others get on.
+        """
+        if self.backlogged or now_s < self._next_check_s:
             return
-        if self._spool.first_uncommitted() >= self._spool.end or not self._spool.n_uncommitted:
-            self._waiting_since_s = None
+        self._next_check_s = now_s + _CHECKS * self._commit_timeout_s
+        self._watch(now_s)
+        self._resent = {sensor: upto for sensor, upto in self._resent.items() if self._spool.watermark(sensor) == upto}
+        if not self._resent:
+            self._patience = 1
+        limit_s = self._commit_timeout_s * self._patience
+        stuck = {sensor: upto for sensor, (upto, since_s) in self._waiting.items() if now_s - since_s >= limit_s}
+        if not stuck:
             return
         self._patience = min(2 * self._patience, _MAX_PATIENCE)
+        self._resent = stuck
         self.n_resends += 1
         self._resend(now_s)
+
+    def _watch(self, now_s: float) -> None:
+        """Note for each stream that the store does not have in full since when its watermark has not risen."""
+        waiting: dict[SensorId, tuple[int, float]] = {}
+        for sensor, start in self._spool.starts.items():
+            upto = self._spool.watermark(sensor)
+            if upto < start.next_sequence - 1:
+                known = self._waiting.get(sensor)
+                waiting[sensor] = known if known is not None and known[0] == upto else (upto, now_s)
+        self._waiting = waiting

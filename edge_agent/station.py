@@ -131,8 +131,8 @@ class Station:
             receipt.settle()  # type: ignore[attr-defined]  # a `Receipt`: the engine hands back what readers gave it
 
     def _committed(self, event: Committed) -> None:
-        if event.epoch == self._spool.epoch and self._spool.commit(event.upto):
-            self._outbox.committed(self._clock.monotonic_s())
+        if event.epoch == self._spool.epoch:
+            self._spool.commit(event.upto)
 
     def _keep(self, effect: Keep) -> None:
         try:

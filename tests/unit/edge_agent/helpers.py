@@ -74,8 +74,12 @@ def coefficient_set(
     residual_limit: float = 0.0,
     valid_from: InstantNs = T0,
     gain: float = 1.0,
+    delay: int = 0,
 ) -> CoefficientSet:
-    """The exact inverse of a first-order sensor under zero-order hold: û[k] = (y[k] - a y[k-1]) / (g (1 - a))."""
+    """The exact inverse of a first-order sensor under zero-order hold, `delay` samples late:
+
+    û[k] = (y[k] - a y[k-1]) / (g (1 - a)).
+    """
     a = math.exp(-dt / NS_PER_S / (filter_tau_s or tau_s))
     return CoefficientSet(
         id=set_id or f"set-{sequence}",
@@ -87,9 +91,9 @@ def coefficient_set(
         ),
         filter=CorrectionFilter(
             dt_ns=dt,
-            fir=np.array([1.0, -a]) / (gain * (1 - a)),
+            fir=np.concatenate((np.zeros(delay), np.array([1.0, -a]) / (gain * (1 - a)))),
             sos=np.empty((0, 6)),
-            delay=0,
+            delay=delay,
             sensitivities=np.array([[-1.0 / gain, 0, 0, 0, 0], [1.0, -1.0, 0, -a, 0]]),
             u_noise=0.01,
             u_model=0.001,

@@ -71,6 +71,24 @@ def test_switching_makes_no_step() -> None:
         assert switched.corrected[t][2] == ("set-1" if t < T0 + 300 * DT else "set-2")
 
 
+@pytest.mark.parametrize("delays", [(0, 7), (7, 0), (5, 5)])
+def test_switching_between_latencies_leaves_out_no_instant_and_doubles_none(delays: tuple[int, int]) -> None:
+    u = 20 + np.sin(np.arange(600) / 40)
+    y = lagged(u)
+    agent = engine()
+    desire(agent, coefficient_set(1, delay=delays[0]))
+    effects = agent.handle(read(times(300), y[:300]))
+    effects += desire(agent, coefficient_set(2, delay=delays[1]))
+    effects += agent.handle(read(times(300, 300), y[300:]))
+    blocks = [r for r in records([*effects, *agent.handle(Drain(T0))]) if isinstance(r, SampleBlock)]
+    spans = [block.corrected for block in blocks if block.corrected is not None]
+    instants = np.concatenate([span.axis.t_ns for span in spans])
+    assert instants.tolist() == times(600 - delays[1]).tolist()
+    values = np.concatenate([span.value for span in spans])
+    assert np.nanmax(np.abs(values - u[: values.size])[1:]) < 1e-9
+    assert not np.any(np.isnan(values[1:]))
+
+
 def test_older_sets_are_refused_even_after_a_restart() -> None:
     agent = engine()
     content = kept(desire(agent, coefficient_set(5)))

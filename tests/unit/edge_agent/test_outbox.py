@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dyncal.contracts import samples as wire
+from dyncal.domain.samples import SampleBlock
+from dyncal.domain.sensors import EdgeId, SensorId
+from dyncal.domain.time import DurationNs, InstantNs, UniformAxis
+from edge_agent.outbox import Outbox
+from edge_agent.segment import Entry, EntryKind
+from edge_agent.spool import Spool
+
+EDGE = EdgeId("edge1")
+A, B = SensorId("A"), SensorId("B")
+T0 = InstantNs(1_700_000_000_000_000_000)
+TIMEOUT_S = 10.0
+
+
+class Rig:
+    """An outbox on a spool, with a broker that is there and a store that has what it is told to have."""
+
+    def __init__(self, directory: Path) -> None:
+        self.spool = Spool.open(directory, EDGE, T0)
+        self.outbox = Outbox(self.spool, replay_per_s=1000.0, commit_timeout_s=TIMEOUT_S)
+        self.outbox.connected(0.0)
+
+    def write(self, sensor: SensorId, sequence: int, now_s: float) -> None:
+        axis = UniformAxis(InstantNs(T0 + sequence * 10), DurationNs(10), 1)
+        record = SampleBlock(sensor, EDGE, self.spool.epoch, sequence, axis, np.zeros(1), ((0, 1),), T0)
+        t_ns = int(axis.t0_ns)
+        self.spool.append(Entry(EntryKind.BLOCK, sensor, sequence, sequence, t_ns, t_ns, 1, wire.encode(record)))
+        self.outbox.written(self.spool.flush(), now_s)
+
+    def sent(self, now_s: float) -> list[tuple[SensorId, int, bool]]:
+        out = []
+        while (outgoing := self.outbox.next(now_s)) is not None:
+            out.append((outgoing.entry.sensor, outgoing.entry.first, outgoing.replayed))
+        return out
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def test_a_hole_in_one_stream_is_sent_again_while_others_get_on(rig: Rig) -> None:
+    """The first record of A was lost at the broker; B is committed all the time."""
+    again: list[tuple[float, int]] = []
+    for step in range(300):
+        now_s = step * 0.1
+        rig.write(A, step, now_s)
+        rig.write(B, step, now_s)
+        for sensor, sequence, replayed in rig.sent(now_s):
+            if sensor == A and replayed:
+                again.append((now_s, sequence))
+        rig.spool.commit({B: step})
+        if again and again[-1][1] >= 0:
+            rig.spool.commit({A: step - 1})
+    assert again[0][1] == 0
+    assert TIMEOUT_S <= again[0][0] <= 1.2 * TIMEOUT_S
+    assert rig.outbox.n_resends == 1
+    assert all(sequence <= 110 for _, sequence in again)
+
+
+def test_without_any_word_it_sends_again_less_and_less_often(rig: Rig) -> None:
+    rig.write(A, 0, 0.0)
+    assert rig.sent(0.0) == [(A, 0, False)]
+    times = [now_s / 10 for now_s in range(1, 10_000) if rig.sent(now_s / 10)]
+    assert len(times) == rig.outbox.n_resends
+    gaps = np.diff([0.0, *times])
+    assert gaps[:4] == pytest.approx(TIMEOUT_S * np.array([1, 2, 4, 8]), rel=0.15, abs=2.1)
+    assert np.all(gaps <= 17 * TIMEOUT_S)
+
+
+def test_nothing_is_sent_again_while_all_is_committed_in_time(rig: Rig) -> None:
+    for step in range(500):
+        now_s = step * 0.1
+        rig.write(A, step, now_s)
+        assert rig.sent(now_s) == [(A, step, False)]
+        rig.spool.commit({A: step - 5})  # half a second behind
+    rig.spool.commit({A: 499})
+    assert rig.sent(1000.0) == []
+    assert rig.outbox.n_resends == 0
