@@ -14,8 +14,8 @@ import pytest
 
 from simulators.scenario import load_scenario
 
-DURATION_S = 60
-LIMIT_S = 180
+DURATION_S = 90
+LIMIT_S = 240
 
 
 def demo(*arguments: str) -> list[str]:
