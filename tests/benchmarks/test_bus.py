@@ -30,7 +30,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> SAY:
 @pytest.mark.mosquitto
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 async def test_mosquitto(mosquitto: Mosquitto, protocol: str, say: SAY) -> None:
-    rate = await messages_per_s(BrokerSettings(port=mosquitto.port, protocol=protocol), 20_000)  # type: ignore[arg-type]
+    rate = await messages_per_s(BrokerSettings(port=mosquitto.port, protocol=protocol), 20_000)
     say(f"bus, mosquitto, MQTT {protocol}: {rate:.0f} messages/s")
     assert rate > 500
 
