@@ -149,6 +149,23 @@ class RegistryContract:
         assert registry.sensor(S1).unit == "K"
         assert registry.revision() > after
 
+    def test_a_birth_of_many_audits_each_change_once(self, registry: Registry) -> None:
+        registry.put_sensors([make_sensor(S2, unit="K"), make_sensor(S1)], [], act())
+        before = registry.audit()[-1].number
+        names = [S2, SensorId("x-1"), S1, SensorId("x-2"), SensorId("x-1")]
+        sensors = [make_sensor(name) for name in names[:4]] + [make_sensor(SensorId("x-1"), unit="K")]
+        assert registry.put_sensors(sensors, [make_pairing(), make_pairing()], act(1))
+        assert [(entry.action, entry.subject) for entry in registry.audit(after=before)] == [
+            ("sensor.put", S2),
+            ("sensor.put", "x-1"),
+            ("sensor.put", "x-2"),
+            ("sensor.put", "x-1"),
+            ("pairing.put", S1),
+        ]
+        assert registry.verify_audit() is None
+        assert registry.sensor(S2) == make_sensor(S2)
+        assert registry.sensor(SensorId("x-1")).unit == "K"  # the later one of the two
+
     def test_a_pairing_can_be_removed(self, registry: Registry) -> None:
         registry.put_sensors([make_sensor(S1)], [make_pairing()], act())
         before = registry.revision()

@@ -9,6 +9,7 @@ a whole new chain; the newest digest kept elsewhere finds that too.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -35,21 +36,31 @@ def begin(connection: sa.Connection) -> None:
 
 def append(connection: sa.Connection, act: Act, action: str, subject: str) -> None:
     """Append an entry, in the transaction of `connection`; other writers wait for its end."""
+    extend(connection, act, [(action, subject)])
+
+
+def extend(connection: sa.Connection, act: Act, changes: Sequence[tuple[str, str]]) -> None:
+    """Append entries, one for each (action, subject) of one act, in the transaction of `connection`."""
+    if not changes:
+        return
     head = connection.execute(sa.select(schema.audit_head).with_for_update()).one()
-    number = head.number + 1
-    digest = digest_of(head.digest, number, act.at_ns, act.actor, action, subject, act.reason)
-    connection.execute(
-        sa.insert(schema.audit).values(
-            number=number,
-            at_ns=act.at_ns,
-            actor=act.actor,
-            action=action,
-            subject=subject,
-            reason=act.reason,
-            digest=digest,
+    digest: str = head.digest
+    rows = []
+    for number, (action, subject) in enumerate(changes, head.number + 1):
+        digest = digest_of(digest, number, act.at_ns, act.actor, action, subject, act.reason)
+        rows.append(
+            {
+                "number": number,
+                "at_ns": act.at_ns,
+                "actor": act.actor,
+                "action": action,
+                "subject": subject,
+                "reason": act.reason,
+                "digest": digest,
+            }
         )
-    )
-    connection.execute(sa.update(schema.audit_head).values(number=number, digest=digest))
+    connection.execute(sa.insert(schema.audit), rows)
+    connection.execute(sa.update(schema.audit_head).values(number=head.number + len(rows), digest=digest))
 
 
 def entries(connection: sa.Connection, after: int, limit: int) -> list[AuditEntry]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
+import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -14,28 +14,52 @@ from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, Sensor, SensorId, 
 from dyncal.domain.time import DurationNs
 from dyncal.ports.registry import Act
 
+_WHERE: Final = "key_of_row"
+_PER_QUERY: Final = 1_000  # databases bound the number of parameters
+
 
 def put(connection: sa.Connection, sensors: Sequence[Sensor], pairings: Sequence[Pairing], act: Act) -> bool:
     """Add or replace; return whether anything changed."""
-    changed = False
-    for sensor in sensors:
-        changed |= _put(connection, schema.sensors, "id", dataclasses.asdict(sensor), act, "sensor.put")
-    for pairing in pairings:
-        changed |= _put(connection, schema.pairings, "sensor", dataclasses.asdict(pairing), act, "pairing.put")
-    if changed:
-        counters.increase(connection, "sensors")
+    changed = [("sensor.put", key) for key in _put(connection, schema.sensors, "id", sensors)]
+    changed += [("pairing.put", key) for key in _put(connection, schema.pairings, "sensor", pairings)]
+    if not changed:
+        return False
+    audit.extend(connection, act, changed)
+    counters.increase(connection, "sensors")
+    return True
+
+
+def _put(connection: sa.Connection, table: sa.Table, key: str, things: Sequence[Sensor | Pairing]) -> list[str]:
+    """Add or replace rows in few statements; return the keys of what changed, in order, as if put one by one.
+
+    Columns are named as attributes are, and the key is the first.
+    """
+    columns = table.columns.keys()
+    content = operator.attrgetter(*columns)
+    there = _rows(connection, table.c[key], [getattr(thing, key) for thing in things])
+    now = dict(there)
+    changed: list[str] = []
+    for thing in things:
+        row = content(thing)
+        if now.get(row[0]) != row:
+            now[row[0]] = row
+            changed.append(row[0])
+    names = dict.fromkeys(changed)
+    new = [dict(zip(columns, now[name], strict=True)) for name in names if name not in there]
+    other = [dict(zip(columns, now[name], strict=True), **{_WHERE: name}) for name in names if name in there]
+    if new:
+        connection.execute(sa.insert(table), new)
+    if other:
+        connection.execute(sa.update(table).where(table.c[key] == sa.bindparam(_WHERE)), other)
     return changed
 
 
-def _put(connection: sa.Connection, table: sa.Table, key: str, content: dict[str, Any], act: Act, action: str) -> bool:
-    here = table.c[key] == content[key]
-    row = connection.execute(sa.select(table).where(here)).mappings().one_or_none()
-    if row is not None and dict(row) == content:
-        return False
-    statement = sa.insert(table) if row is None else sa.update(table).where(here)
-    connection.execute(statement.values(**content))
-    audit.append(connection, act, action, content[key])
-    return True
+def _rows(connection: sa.Connection, key: sa.Column[Any], names: list[str]) -> dict[str, tuple[Any, ...]]:
+    found: dict[str, tuple[Any, ...]] = {}
+    for start in range(0, len(names), _PER_QUERY):
+        query = sa.select(key.table).where(key.in_(names[start : start + _PER_QUERY]))
+        found.update((row[0], tuple(row)) for row in connection.execute(query))
+    return found
 
 
 def remove_pairing(connection: sa.Connection, sensor: SensorId, act: Act) -> None:

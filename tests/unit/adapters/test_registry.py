@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,8 +13,9 @@ import pytest
 
 from dyncal.adapters.registry import SqlRegistry, open_registry
 from dyncal.domain.errors import InvalidSetting, StoreRefused, StoreUnavailable
+from dyncal.domain.sensors import SensorId
 from dyncal.runtime.settings import RegistrySettings
-from dyncal.testing.registry import act, make_alarm
+from dyncal.testing.registry import act, make_alarm, make_pairing, make_sensor
 
 WRITER = """
 import sys
@@ -99,3 +102,18 @@ def test_check_names_the_database(registry: SqlRegistry, tmp_path: Path) -> None
     line = registry.check()
     assert line.startswith("sqlite 3.")
     assert str(tmp_path) in line
+
+
+def test_a_birth_of_ten_thousand_sensors_is_taken_in_seconds(registry: SqlRegistry) -> None:
+    names = [SensorId(f"s{k:05d}") for k in range(10_000)]
+    sensors = [make_sensor(name) for name in names]
+    pairings = [dataclasses.replace(make_pairing(), sensor=name, reference=SensorId("ref")) for name in names]
+    started = time.perf_counter()
+    assert registry.put_sensors(sensors, pairings, act())
+    born = time.perf_counter()
+    assert not registry.put_sensors(sensors, pairings, act(1))
+    again = time.perf_counter()
+    assert born - started <= 5
+    assert again - born <= 1
+    assert len(registry.sensors()) == len(registry.pairings()) == 10_000
+    assert len(registry.audit(limit=30_000)) == 20_000
