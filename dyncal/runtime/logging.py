@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from dyncal.runtime import foreign_logs
 from dyncal.runtime.settings import LogSettings
 
 Logger = Any  # structlog's bound loggers are made to be duck-typed
@@ -17,26 +18,19 @@ def configure(settings: LogSettings) -> None:
     """Set up structlog and the standard library's logging alike."""
     level = getattr(logging, settings.level.upper())
     shared = _shared_processors()
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if settings.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+    rendering = _rendering(settings.format)
     structlog.configure(
-        processors=[*shared, *_after(settings.format), renderer],
+        processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=_StandardError,
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(foreign_logs.Thinned(max(level, logging.WARNING)))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_after(settings.format),
-                renderer,
-            ],
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(), foreign_logs.shorten],
         )
     )
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
@@ -45,7 +39,11 @@ def configure(settings: LogSettings) -> None:
 def logger(name: str) -> Logger:
     """Return a logger that says who speaks."""
     if not structlog.is_configured():  # used as a library: structlog by itself would write to standard output
-        structlog.configure(logger_factory=_StandardError, cache_logger_on_first_use=False)
+        structlog.configure(
+            processors=[*_shared_processors(), *_rendering("console")],
+            logger_factory=_StandardError,
+            cache_logger_on_first_use=False,
+        )
     return structlog.get_logger(component=name)
 
 
@@ -57,9 +55,12 @@ def _shared_processors() -> list[Any]:
     ]
 
 
-def _after(form: str) -> list[Any]:
-    # ConsoleRenderer renders exceptions itself.
-    return [structlog.processors.format_exc_info] if form == "json" else []
+def _rendering(form: str) -> list[Any]:
+    """Return what makes text of an event. Tracebacks are plain: local variables may hold secrets."""
+    if form == "json":
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
 
 
 class _StandardError:
