@@ -142,7 +142,8 @@ class BlockProblem:
         if not bool(np.all(np.isfinite(parts.phi)) and np.all(np.isfinite(parts.dgamma))):
             return None
         gain, slope = self._gain.at(float(h[p]))
-        if not _stable(np.linalg.matrix_power(parts.phi, data.stride), gain, self._c):
+        step = parts.phi if data.stride == 1 else np.linalg.matrix_power(parts.phi, data.stride)
+        if not _stable(step, gain, self._c):
             return None
         n_initial = self._model.n_states if data.fresh else 0
         rows = m + n_initial + N_CONSIDERED

@@ -15,6 +15,8 @@ from dyncal.domain.samples import FloatArray
 from dyncal.kernels import kernel
 from dyncal.models import Hold, SensorModel
 
+NO_NOISE: Final = 40.0
+"""As -κ: output error; there K is 0 to the last digit, and is not computed."""
 _PIECES: Final = 4
 
 
@@ -70,16 +72,25 @@ class InnovationGain:
 
     def __init__(self, model: SensorModel, eta: FloatArray, h_s: float) -> None:
         self._c = np.asarray(model.output)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            parts = model.discretise(eta, h_s * np.arange(1, _PIECES + 1) / _PIECES, Hold.ZERO)
-        self._phi = np.ascontiguousarray(parts.phi[-1])
-        # step responses after 1/4 … 4/4 of an interval: their differences are what noise in each quarter does
-        reach = np.diff(parts.gamma[:, :, 0], axis=0, prepend=0.0)
-        self._q = np.ascontiguousarray(_PIECES * reach.T @ reach)
+        self._model, self._eta, self._h_s = model, eta, h_s
+        self._parts: tuple[FloatArray, FloatArray] | None = None
 
     def at(self, kappa: float) -> tuple[FloatArray, FloatArray]:
         """Return K and dK/dκ, each of shape (2,)."""
         gain, slope = np.zeros(2), np.zeros(2)
-        if np.all(np.isfinite(self._phi)) and np.all(np.isfinite(self._q)):
-            riccati_gain(self._phi, self._q, self._c, float(np.exp(kappa)), gain, slope)
+        if kappa <= -NO_NOISE:
+            return gain, slope
+        if self._parts is None:
+            self._parts = self.discretised()
+        phi, q = self._parts
+        if np.all(np.isfinite(phi)) and np.all(np.isfinite(q)):
+            riccati_gain(phi, q, self._c, float(np.exp(kappa)), gain, slope)
         return gain, slope
+
+    def discretised(self) -> tuple[FloatArray, FloatArray]:
+        """Return Φ and Q of one interval, each (2, 2)."""
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            parts = self._model.discretise(self._eta, self._h_s * np.arange(1, _PIECES + 1) / _PIECES, Hold.ZERO)
+        # step responses after 1/4 … 4/4 of an interval: their differences are what noise in each quarter does
+        reach = np.diff(parts.gamma[:, :, 0], axis=0, prepend=0.0)
+        return np.ascontiguousarray(parts.phi[-1]), np.ascontiguousarray(_PIECES * reach.T @ reach)

@@ -12,6 +12,7 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.domain.time import Int64Array
 from dyncal.identification.block import BlockData, BlockProblem, Fit, Prior, fit
+from dyncal.identification.gain import NO_NOISE
 from dyncal.identification.interpolation import Interpolation, is_even
 from dyncal.identification.screen import trouble_with, trouble_with_gain
 from dyncal.models import SensorModel
@@ -20,10 +21,11 @@ KAPPA: Final = -2.0
 U_KAPPA: Final = 5.0  # prior of ln(input noise / sensor noise): from a perfect reference to a useless one
 _CANDIDATES: Final = 3
 _ROUNDS: Final = 4
-_NO_NOISE: Final = 40.0  # as -κ: output error
 _CLEARLY_BETTER: Final = 6.0  # twice a log-likelihood ratio
 UNEXPLAINED: Final = 0.5
 _START_UNEXPLAINED: Final = 0.25
+_MUCH_BETTER: Final = 0.3  # ratio of relative variances that shows a swapped pair
+_NEARLY: Final = 2.0  # further rounds of a fit do not lower its variance by more
 _MEMORIES: Final = 3.0  # record length in time constants before a start is believed
 
 
@@ -61,11 +63,12 @@ def start(model: SensorModel, t_ns: Int64Array, y: FloatArray, r: FloatArray, ma
         trouble = trouble_with(name, values)
         if trouble:
             return Refused(Verdict.BAD_DATA, trouble, final=True)
-    best = _search(model, data)
+    found = _search(model, data)
+    best = _refine(model, data, found.fit.h) if found is not None else None
     if best is None:
         return Refused(Verdict.DIVERGED, "no start led to a fit", final=False)
-    started, floor = best
-    return _judge(model, data, _interpolated(model, started, t_ns, y, r), floor, max_u)
+    trouble = _too_little(model, data, best, max_u)
+    return trouble or _judge(model, data, _interpolated(model, best, t_ns, y, r), max_u)
 
 
 def _interpolated(model: SensorModel, linear: Started, t_ns: Int64Array, y: FloatArray, r: FloatArray) -> Started:
@@ -75,16 +78,29 @@ def _interpolated(model: SensorModel, linear: Started, t_ns: Int64Array, y: Floa
     best, margin = linear, _CLEARLY_BETTER
     for kind in (Interpolation.CUBIC, Interpolation.QUINTIC):
         data = BlockData.between(t_ns, y, r, kind, fresh=True)
-        there = _refine(model, data, linear.fit.h[:-1])
+        there = _refine(model, data, linear.fit.h)
         if there is not None and data.n * np.log(best.variance / there.variance) > margin:
             best, margin = replace(there, interpolation=kind), 0.0
     return best
 
 
-def _judge(model: SensorModel, data: BlockData, started: Started, floor: float, max_u: float) -> Started | Refused:
+def _too_little(model: SensorModel, data: BlockData, started: Started, max_u: float) -> Refused | None:
+    """Say of a pair that does belong together why its record is not enough yet; None of one to be looked at further."""
+    h = started.fit.h
+    if unexplained(model, data, h) > _START_UNEXPLAINED or trouble_with_gain(float(h[0])):
+        return None
+    length, memory = float(data.t_ns[-1] - data.t_ns[0]) / 1e9, slowest(model, h)
+    if length < _MEMORIES * memory:
+        detail = f"a record of {length:.3g} s is short against a time constant of about {memory:.3g} s"
+        return Refused(Verdict.NOT_EXCITED, detail, final=False)
+    if lag_u(model, started.fit.last.a / started.variance) > 2 * max_u and fastest(model, h) > _interval_s(data):
+        return Refused(Verdict.NOT_EXCITED, "the record says too little of the dynamics", final=False)
+    return None
+
+
+def _judge(model: SensorModel, data: BlockData, started: Started, max_u: float) -> Started | Refused:
     h, variance = started.fit.h, started.variance
-    spread = float(np.var(data.y))
-    if _swapped(model, data, variance, spread):
+    if _swapped(model, data, variance):
         detail = "the reference lags the sensor: the two seem to be swapped, or their clocks are apart"
         return Refused(Verdict.INCONSISTENT, detail, final=True)
     missing = unexplained(model, data, h)
@@ -94,14 +110,12 @@ def _judge(model: SensorModel, data: BlockData, started: Started, floor: float, 
     trouble = trouble_with_gain(float(h[0]))
     if trouble:
         return Refused(Verdict.INCONSISTENT, trouble, final=True)
-    length = float(data.t_ns[-1] - data.t_ns[0]) / 1e9
-    memory = slowest(model, h)
-    if length < _MEMORIES * memory:
-        detail = f"a record of {length:.3g} s is short against a time constant of about {memory:.3g} s"
-        return Refused(Verdict.NOT_EXCITED, detail, final=False)
+    short = _too_little(model, data, started, max_u)
+    if short is not None:
+        return short
     if lag_u(model, started.fit.last.a / variance) > max_u:
         return Refused(Verdict.NOT_EXCITED, "the record says too little of the dynamics", final=False)
-    if fastest(model, h) < 0.1 * floor:
+    if fastest(model, h) < 0.1 * _interval_s(data):
         detail = "the sensor is faster than its sampling can show: no lag to be identified"
         return Refused(Verdict.NOT_IDENTIFIABLE, detail, final=False)
     return started
@@ -112,7 +126,7 @@ def unexplained(model: SensorModel, data: BlockData, h: FloatArray) -> float:
 
     By simulation alone (K = 0): with a gain, any smooth indication is predicted well from its own past.
     """
-    alone = np.append(h[:-1], -_NO_NOISE)
+    alone = np.append(h[:-1], -NO_NOISE)
     at = BlockProblem(model, replace(data, fresh=True), alone, None).evaluate(alone)
     spread = float(np.sum((data.y - data.y.mean()) ** 2))
     return at.sse / max(spread, 1e-300) if at is not None else float("inf")
@@ -144,9 +158,13 @@ def lag_u(model: SensorModel, information: FloatArray) -> float:
     return float(1 / np.sqrt(efficient)) if efficient > 0 else float("inf")
 
 
-def _search(model: SensorModel, data: BlockData) -> tuple[Started, float] | None:
-    dt = float(np.median(np.diff(data.t_ns))) / 1e9
-    starts = _grid(model, dt, float(data.t_ns[-1] - data.t_ns[0]) / 1e9)
+def _interval_s(data: BlockData) -> float:
+    return float(np.median(np.diff(data.t_ns))) / 1e9
+
+
+def _search(model: SensorModel, data: BlockData) -> Started | None:
+    """Return the best of the grid after one round of `_refine`, or None."""
+    starts = _grid(model, _interval_s(data), float(data.t_ns[-1] - data.t_ns[0]) / 1e9)
     ranked: list[tuple[float, FloatArray]] = []
     for eta in starts:
         solved = _solve_linear(model, data, eta)
@@ -155,10 +173,10 @@ def _search(model: SensorModel, data: BlockData) -> tuple[Started, float] | None
     ranked.sort(key=lambda pair: pair[0])
     best: Started | None = None
     for _, eta in ranked[:_CANDIDATES]:
-        there = _refine(model, data, eta)
+        there = _refine(model, data, np.append(eta, KAPPA), rounds=1)
         if there is not None and (best is None or there.variance < best.variance):
             best = there
-    return (best, dt) if best is not None else None
+    return best
 
 
 def _grid(model: SensorModel, dt: float, length: float) -> list[FloatArray]:
@@ -175,7 +193,7 @@ def _grid(model: SensorModel, dt: float, length: float) -> list[FloatArray]:
 
 def _solve_linear(model: SensorModel, data: BlockData, eta: FloatArray) -> tuple[float, FloatArray] | None:
     """Return the residual sum of squares and η with the gain (and the modes' shares) solved exactly."""
-    h = np.append(eta, -_NO_NOISE)
+    h = np.append(eta, -NO_NOISE)
     at = BlockProblem(model, data, h, None).evaluate(h)
     if at is None:
         return None
@@ -194,11 +212,10 @@ def _solve_linear(model: SensorModel, data: BlockData, eta: FloatArray) -> tuple
     return at.sse - float(b @ step), solved
 
 
-def _refine(model: SensorModel, data: BlockData, eta: FloatArray) -> Started | None:
-    h = np.append(eta, KAPPA)
+def _refine(model: SensorModel, data: BlockData, h: FloatArray, rounds: int = _ROUNDS) -> Started | None:
     information = kappa_prior(h.size)
     variance, result = float("nan"), None
-    for _ in range(_ROUNDS):  # the noise variance is part of the answer, and K is shaped by η
+    for _ in range(rounds):  # the noise variance is part of the answer, and K is shaped by η
         problem = BlockProblem(model, data, h, None)
         first = problem.evaluate(h)
         if first is None:
@@ -221,15 +238,12 @@ def kappa_prior(m: int) -> FloatArray:
     return information
 
 
-def _swapped(model: SensorModel, data: BlockData, variance: float, spread: float) -> bool:
+def _swapped(model: SensorModel, data: BlockData, variance: float) -> bool:
     """Tell whether the reference follows the sensor much better than the sensor the reference."""
-    mirrored = _search_unjudged(model, BlockData.of(data.t_ns, data.r, data.y, fresh=True))
-    if mirrored is None:
+    turned = BlockData.of(data.t_ns, data.r, data.y, fresh=True)
+    limit = _MUCH_BETTER * variance / max(float(np.var(data.y)), 1e-300) * max(float(np.var(data.r)), 1e-300)
+    mirrored = _search(model, turned)
+    if mirrored is None or mirrored.variance > _NEARLY * limit:
         return False
-    reverse = mirrored.variance / max(float(np.var(data.r)), 1e-300)
-    return reverse < 0.3 * variance / max(spread, 1e-300) and mirrored.fit.h[0] > 0
-
-
-def _search_unjudged(model: SensorModel, data: BlockData) -> Started | None:
-    found = _search(model, data)
-    return found[0] if found is not None else None
+    done = _refine(model, turned, mirrored.fit.h)
+    return done is not None and done.variance < limit and done.fit.h[0] > 0

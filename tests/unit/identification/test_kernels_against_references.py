@@ -106,7 +106,8 @@ def test_the_gain_is_that_of_a_kalman_filter_at_rest(kind: ModelKind, theta: tup
     eta = model.to_internal(np.array(theta))
     shaped = InnovationGain(model, eta, 0.05)
     n = model.n_states
-    phi, q, c = shaped._phi[:n, :n], np.exp(kappa) * shaped._q[:n, :n], np.asarray(model.output)[None, :n]
+    whole, noise = shaped.discretised()
+    phi, q, c = whole[:n, :n], np.exp(kappa) * noise[:n, :n], np.asarray(model.output)[None, :n]
     P = solve_discrete_are(phi.T, c.T, q, np.eye(1))
     gain, slope = shaped.at(kappa)
     assert_allclose(gain[:n], (P @ c.T / (c @ P @ c.T + 1))[:, 0], rtol=1e-6, atol=1e-12)
