@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from edge_agent.segment import Entry
+
 
 class Span(NamedTuple):
     """Sequences `first` to `last` of a sensor, their samples between two instants [ns], and how many those are."""
@@ -23,6 +25,11 @@ class Span(NamedTuple):
             max(self.t_last_ns, other.t_last_ns),
             self.n_samples + other.n_samples,
         )
+
+
+def span_of(entry: Entry) -> Span:
+    """Return the run that an entry is."""
+    return Span(entry.first, entry.last, entry.t_first_ns, entry.t_last_ns, entry.n_samples)
 
 
 def add_span(spans: list[Span], span: Span) -> None:

@@ -172,6 +172,30 @@ def test_a_full_spool_gives_up_the_newest_where_told(tmp_path: Path) -> None:
     spool.close()
 
 
+def test_what_a_full_spool_refused_is_told_after_a_restart(tmp_path: Path) -> None:
+    spool = opened(tmp_path, max_bytes=20_000, segment_bytes=4000, policy="newest")
+    for k in range(400):
+        put(spool, block(k))
+    n_kept = len(sequences(spool))
+    n_bytes = spool.n_bytes
+    spool.close()
+    spool.close()
+    again = opened(tmp_path, max_bytes=20_000, segment_bytes=4000, policy="newest")
+    assert covered(again) == list(range(400))
+    assert again.n_bytes <= n_bytes + 300
+    *_, last = again.replayable()
+    record = wire.decode(last.payload)
+    assert isinstance(record, GapRecord)
+    assert (record.sequence, record.last_sequence) == (n_kept, 399)
+    assert record.gap.cause is GapCause.SPOOL_CAPPED
+    assert record.gap.n_lost == 10 * (400 - n_kept)
+    assert (record.gap.after_ns, record.gap.before_ns) == (T0 + 10 * n_kept * DT - 1, T0 + 3999 * DT + 1)
+    assert again.starts[SENSOR].next_sequence == 400
+    assert again.starts[SENSOR].last_t_ns == T0 + 3999 * DT
+    again.close()
+    assert covered(opened(tmp_path, max_bytes=20_000, segment_bytes=4000, policy="newest")) == list(range(400))
+
+
 def test_a_full_disk_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = opened(tmp_path)
     put(spool, block(0))

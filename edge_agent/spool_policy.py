@@ -1,0 +1,71 @@
+"""What is given up when the spool is full, and the gap records that stand for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from dyncal.contracts import samples as wire
+from dyncal.domain.samples import Gap, GapCause, GapRecord
+from dyncal.domain.sensors import EdgeId, SensorId
+from dyncal.domain.time import InstantNs
+from edge_agent.segment import Entry, EntryKind
+from edge_agent.spans import Span, add_span, merged
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolLimits:
+    """Most bytes on disk, bytes of a file, and what is given up when it is full."""
+
+    max_bytes: int = 1 << 30
+    segment_bytes: int = 4 << 20
+    policy: Literal["oldest", "newest"] = "oldest"
+
+    def refuses(self, n_bytes: int) -> bool:
+        """Tell whether a spool of that size takes nothing new."""
+        return self.policy == "newest" and n_bytes >= self.max_bytes
+
+    def gives_up_oldest(self, n_bytes: int) -> bool:
+        """Tell whether a spool of that size must remove its oldest file before the newest may grow."""
+        return self.policy == "oldest" and n_bytes > self.max_bytes - self.segment_bytes
+
+
+class GivenUp:
+    """Runs of sequences that were given up and whose gap is not written yet."""
+
+    def __init__(self) -> None:
+        self._spans: dict[SensorId, list[Span]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._spans)
+
+    def add(self, sensor: SensorId, span: Span) -> None:
+        """Take note of a run."""
+        add_span(self._spans.setdefault(sensor, []), span)
+
+    def update(self, runs: Iterable[tuple[SensorId, Span]]) -> None:
+        """Take note of runs."""
+        for sensor, span in runs:
+            self.add(sensor, span)
+
+    def gaps(self, edge: EdgeId, epoch: int) -> Iterator[Entry]:
+        """Iterate over the entries that stand for all of it; one counts as written when the next is asked for."""
+        for sensor in list(self._spans):
+            spans = merged(self._spans[sensor])
+            while spans:
+                yield _gap(sensor, spans[0], edge, epoch)
+                del spans[0]
+                self._spans[sensor] = spans
+            del self._spans[sensor]
+
+
+def _gap(sensor: SensorId, span: Span, edge: EdgeId, epoch: int) -> Entry:
+    gap = Gap(
+        InstantNs(max(0, span.t_first_ns - 1)),
+        InstantNs(span.t_last_ns + 1),
+        GapCause.SPOOL_CAPPED,
+        span.n_samples or None,
+    )
+    payload = wire.encode(GapRecord(sensor, edge, epoch, span.first, span.last, gap))
+    return Entry(EntryKind.DROPPED, sensor, *span, payload)
