@@ -7,6 +7,7 @@ from the store), the answer is the same: the range that begins at the first unco
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -29,6 +30,15 @@ class Outgoing:
     replayed: bool
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """A watermark that does not rise: since when [s], and for how many timeouts it is waited for."""
+
+    upto: int
+    since_s: float
+    patience: int = 1
+
+
 class Outbox:
     """Decides what goes out. Times are seconds of a monotonic clock."""
 
@@ -44,9 +54,8 @@ class Outbox:
         self._connected = False
         self._allowance = 0.0
         self._refilled_s = 0.0
-        self._patience = 1
-        self._waiting: dict[SensorId, tuple[int, float]] = {}  # watermark, and since when it has stood there
-        self._resent: dict[SensorId, int] = {}
+        self._waiting: dict[SensorId, _Waiting] = {}
+        self._only: frozenset[SensorId] | None = None  # whose backlog is sent; None is everybody's
         self._next_check_s = 0.0
         self.n_resends = 0
 
@@ -74,7 +83,6 @@ class Outbox:
         self._backlog.clear()
         self._cursor = self._end = self._spool.end
         self._waiting.clear()
-        self._resent.clear()
 
     def written(self, written: list[tuple[Entry, Position]], now_s: float) -> None:
         """Take what the spool has just written."""
@@ -107,6 +115,8 @@ class Outbox:
             self._backlog.extend(entry for entry, _ in found)
         while self._backlog:
             entry = self._backlog.popleft()
+            if self._only is not None and entry.sensor not in self._only:
+                continue
             if entry.last > self._spool.watermark(entry.sensor):
                 return entry
         return None
@@ -118,41 +128,57 @@ class Outbox:
         return self._allowance >= 1
 
     def _resend(self, now_s: float) -> None:
+        """Send everything that the store does not have."""
         self._live.clear()
         self._live_bytes = 0
-        self._backlog.clear()
-        self._cursor = self._spool.first_uncommitted()
-        self._end = self._spool.end
+        self._rewind(None)
         self._waiting.clear()
         self._next_check_s = now_s
+
+    def _rewind(self, sensors: frozenset[SensorId] | None) -> None:
+        self._only = sensors
+        self._backlog.clear()
+        self._cursor = self._spool.first_uncommitted(sensors)
+        self._end = self._spool.end
 
     def _check_patience(self, now_s: float) -> None:
         """Send again what was sent long ago without a word from the store, less and less often.
 
-        Each stream is watched on its own: a hole in one must not wait for as long as others get on.
+        Each stream is watched, and sent again, on its own: a hole in one must not wait for as long as others get on,
+        and one that the store never takes must not have the others repeated.
         """
         if self.backlogged or now_s < self._next_check_s:
             return
         self._next_check_s = now_s + _CHECKS * self._commit_timeout_s
         self._watch(now_s)
-        self._resent = {sensor: upto for sensor, upto in self._resent.items() if self._spool.watermark(sensor) == upto}
-        if not self._resent:
-            self._patience = 1
-        limit_s = self._commit_timeout_s * self._patience
-        stuck = {sensor: upto for sensor, (upto, since_s) in self._waiting.items() if now_s - since_s >= limit_s}
+        stuck = [
+            sensor
+            for sensor, waiting in self._waiting.items()
+            if now_s - waiting.since_s >= self._commit_timeout_s * waiting.patience
+        ]
         if not stuck:
             return
-        self._patience = min(2 * self._patience, _MAX_PATIENCE)
-        self._resent = stuck
+        for sensor in stuck:
+            waiting = self._waiting[sensor]
+            waiting.since_s = math.inf
+            waiting.patience = min(2 * waiting.patience, _MAX_PATIENCE)
         self.n_resends += 1
-        self._resend(now_s)
+        self._rewind(frozenset(stuck))
 
     def _watch(self, now_s: float) -> None:
-        """Note for each stream that the store does not have in full since when its watermark has not risen."""
-        waiting: dict[SensorId, tuple[int, float]] = {}
+        """Note for each stream that the store does not have in full since when its watermark has not risen.
+
+        A stream that was sent again is watched anew once all of its backlog is out.
+        """
+        waiting: dict[SensorId, _Waiting] = {}
         for sensor, start in self._spool.starts.items():
             upto = self._spool.watermark(sensor)
-            if upto < start.next_sequence - 1:
-                known = self._waiting.get(sensor)
-                waiting[sensor] = known if known is not None and known[0] == upto else (upto, now_s)
+            if upto >= start.next_sequence - 1:
+                continue
+            known = self._waiting.get(sensor)
+            if known is None or known.upto != upto:
+                known = _Waiting(upto, now_s)
+            elif known.since_s == math.inf:
+                known.since_s = now_s
+            waiting[sensor] = known
         self._waiting = waiting

@@ -9,6 +9,7 @@ from dyncal.contracts import samples as wire
 from dyncal.domain.samples import SampleBlock
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import DurationNs, InstantNs, UniformAxis
+from edge_agent import outbox as outbox_module
 from edge_agent.outbox import Outbox
 from edge_agent.segment import Entry, EntryKind
 from edge_agent.spool import Spool
@@ -84,3 +85,60 @@ def test_nothing_is_sent_again_while_all_is_committed_in_time(rig: Rig) -> None:
     rig.spool.commit({A: 499})
     assert rig.sent(1000.0) == []
     assert rig.outbox.n_resends == 0
+
+
+def test_a_stream_that_the_store_never_takes_does_not_disturb_the_others(rig: Rig) -> None:
+    """A is refused for ever; long after, one record of B is lost."""
+    again: dict[SensorId, list[float]] = {A: [], B: []}
+    lost_at = 6000
+    for step in range(8000):
+        now_s = step * 0.1
+        if step % 10 == 0:
+            rig.write(A, step // 10, now_s)
+        rig.write(B, step, now_s)
+        for sensor, _, replayed in rig.sent(now_s):
+            if replayed:
+                again[sensor].append(now_s)
+        arrived = step < lost_at or again[B]
+        rig.spool.commit({B: step if arrived else lost_at - 1})
+    assert again[B], "the lost record was not sent again"
+    assert 0.1 * lost_at + TIMEOUT_S <= min(again[B]) <= 0.1 * lost_at + 1.3 * TIMEOUT_S
+    assert max(again[B]) - min(again[B]) < 1
+    assert rig.outbox.n_resends < 10
+
+
+def test_a_lost_connection_sends_everything_again_and_live_goes_first(rig: Rig) -> None:
+    for sequence in range(3):
+        rig.write(A, sequence, 0.0)
+        rig.write(B, sequence, 0.0)
+    assert len(rig.sent(0.0)) == 6
+    rig.outbox.disconnected()
+    rig.write(A, 3, 1.0)
+    assert rig.sent(1.0) == []
+    rig.spool.commit({A: 1, B: 0})
+    rig.outbox.connected(2.0)
+    rig.write(B, 3, 2.0)
+    assert rig.sent(2.1) == [(B, 3, False), (B, 1, True), (A, 2, True), (B, 2, True), (A, 3, True)]
+    assert not rig.outbox.backlogged
+
+
+def test_the_backlog_keeps_to_its_rate(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.outbox.disconnected()
+    for sequence in range(5000):
+        rig.write(A, sequence, 0.0)
+    rig.outbox.connected(10.0)
+    n_sent = [len(rig.sent(10 + 0.1 * k)) for k in range(1, 61)]
+    assert n_sent[:40] == pytest.approx([100] * 40, abs=1)
+    assert sum(n_sent) == 5000
+
+
+def test_more_live_records_than_memory_allows_are_read_again_from_the_spool(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "MAX_LIVE_BYTES", 1000)
+    for sequence in range(100):
+        rig.write(A, sequence, 0.0)
+    assert rig.outbox.n_live < 20
+    sent = [sequence for now_s in (1.0, 2.0) for _, sequence, _ in rig.sent(now_s)]
+    assert sorted(sent) == list(range(100))
