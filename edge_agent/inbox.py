@@ -10,7 +10,8 @@ from dyncal.contracts.topics import EdgeAddress, parse
 from dyncal.domain.errors import MalformedMessage
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
-from edge_agent.events import Committed, DesiredSet, Event, Kind, Notice
+from edge_agent.aside import Unreadable
+from edge_agent.events import Committed, DesiredSet, Event
 
 
 def filters(address: EdgeAddress, sensors: Iterable[SensorId]) -> list[str]:
@@ -19,13 +20,13 @@ def filters(address: EdgeAddress, sensors: Iterable[SensorId]) -> list[str]:
 
 
 def read(
-    topic: str, payload: bytes, address: EdgeAddress, now: InstantNs, note: Callable[[Notice], None]
+    topic: str, payload: bytes, address: EdgeAddress, now: InstantNs, set_aside: Callable[[Unreadable], None]
 ) -> list[Event]:
-    """Return the events in a message; what cannot be read is noted and left alone."""
+    """Return the events in a message; what cannot be read is set aside."""
     try:
         return _read(topic, payload, address, now)
     except MalformedMessage as error:
-        note(Notice(Kind.INPUT_QUARANTINED, now, None, f"{topic[:200]}: {error}"))
+        set_aside(Unreadable(topic, payload, str(error), now))
         return []
 
 

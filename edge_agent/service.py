@@ -24,10 +24,12 @@ from dyncal.ports.message_bus import MessageBus, Will
 from dyncal.runtime import metrics
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.logging import logger
+from dyncal.runtime.quarantine import Quarantine
 from dyncal.runtime.service import Health, Service
 from dyncal.runtime.settings import BrokerSettings
 from edge_agent import declared, inbox
 from edge_agent.agent import AgentEngine
+from edge_agent.aside import Aside
 from edge_agent.clock_quality import u_clock_ns
 from edge_agent.events import Drain, Kind, Notice, Tick
 from edge_agent.keeper import SetKeeper
@@ -43,6 +45,7 @@ from edge_agent.station import Station
 
 _DRAIN_S: Final = 2.5
 _FAREWELL_S: Final = 1.0
+_QUARANTINE_S: Final = 0.5
 
 
 class Connect(Protocol):
@@ -125,7 +128,8 @@ class EdgeService:
             limits=declared.agent_limits(settings),
             policy=declared.policy(settings, open_verifier(settings.signing, settings.data_dir)),
         )
-        station = Station(engine, spool, outbox, publisher, keeper, self._address, self._clock)
+        aside = Aside(self._open_quarantine)
+        station = Station(engine, spool, outbox, publisher, keeper, aside, self._address, self._clock)
         station.sync_each_write = settings.edge.spool.fsync_s == 0
         self._station = station
         publisher.keep_said(self._address.status, self._status("online", spool.epoch))
@@ -160,6 +164,7 @@ class EdgeService:
             others = [
                 group.create_task(self._tick(station), name="edge-tick"),
                 group.create_task(self._sync(spool), name="edge-sync"),
+                group.create_task(self._quarantine(station), name="edge-quarantine"),
                 group.create_task(self._listen(bus, station), name="edge-inbox"),
                 group.create_task(publisher.run(), name="edge-publisher"),
             ]
@@ -175,6 +180,7 @@ class EdgeService:
                     await publisher.drained()
             for task in others:
                 task.cancel()
+        self._write_aside(station)
 
     async def _tick(self, station: Station) -> None:
         interval_s = self._settings.edge.flush_s / 4
@@ -200,9 +206,26 @@ class EdgeService:
             except OSError as error:
                 self._log.error("spool_sync_failed", error=str(error))
 
+    async def _quarantine(self, station: Station) -> None:
+        while True:
+            await asyncio.sleep(_QUARANTINE_S)
+            if station.aside:
+                await asyncio.to_thread(self._write_aside, station)
+
+    def _write_aside(self, station: Station) -> None:
+        try:
+            station.aside.write()
+        except OSError as error:
+            self._log.error("quarantine_failed", error=str(error))
+
+    def _open_quarantine(self) -> Quarantine:
+        edge = self._settings.edge
+        directory = self._settings.quarantine_dir
+        return Quarantine(directory, max_files=edge.quarantine_files, max_bytes=edge.quarantine_bytes)
+
     async def _listen(self, bus: MessageBus, station: Station) -> None:
         async for delivery in bus.deliveries():
-            events = inbox.read(delivery.topic, delivery.payload, self._address, self._clock.now(), station.notice)
+            events = inbox.read(delivery.topic, delivery.payload, self._address, self._clock.now(), station.set_aside)
             station.take(events)
             delivery.ack()
 

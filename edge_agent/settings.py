@@ -104,6 +104,12 @@ class EdgeSection(Section):
     u_clock_s: float | None = Field(None, ge=0)
     """Standard uncertainty of this machine's clock [s]; asked of the kernel if absent."""
 
+    quarantine_files: int = Field(1000, ge=0, le=1_000_000)
+    """Most unreadable messages kept in quarantine; the oldest give way."""
+
+    quarantine_bytes: int = Field(64 << 20, ge=0, le=1 << 40)
+    """Most bytes kept in quarantine; the oldest give way."""
+
     spool: SpoolSettings = SpoolSettings()
     correction: CorrectionSettings = CorrectionSettings()
 
@@ -158,3 +164,8 @@ class EdgeSettings(ProgramSettings):
     def sets_dir(self) -> Path:
         """Directory of the last-known-good coefficient sets."""
         return self.data_dir / "edge" / self.edge.name / "coefficients"
+
+    @property
+    def quarantine_dir(self) -> Path:
+        """Directory of messages that could not be read."""
+        return self.data_dir / "quarantine" / "edge" / self.edge.name

@@ -12,9 +12,11 @@ from dyncal.contracts.coefficients import encode_report
 from dyncal.contracts.edges import VERSION, EventMessage
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.coefficients import Outcome
+from dyncal.domain.sensors import SensorId
 from dyncal.ports.clock import Clock
 from dyncal.runtime.logging import logger
 from edge_agent.agent import AgentEngine
+from edge_agent.aside import Aside, Unreadable
 from edge_agent.events import Append, Committed, Effect, Event, Keep, Kind, Notice, Release, Tell
 from edge_agent.keeper import SetKeeper
 from edge_agent.outbox import Outbox
@@ -32,6 +34,8 @@ _ALWAYS: Final = (
     Kind.SOURCE_LOST,
 )
 _MAX_DETAIL: Final = 500
+_SHOWN: Final = 200
+_SHOWN_BYTES: Final = 60
 
 
 class Receipt(Protocol):
@@ -52,6 +56,7 @@ class Station:
         outbox: Outbox,
         publisher: Publisher,
         keeper: SetKeeper,
+        aside: Aside,
         address: EdgeAddress,
         clock: Clock,
     ) -> None:
@@ -67,6 +72,7 @@ class Station:
         self._said: dict[tuple[Kind, str], int] = {}
         self.sync_each_write = False
         self.spool_trouble = ""
+        self.aside = aside
         self.n_notices: Counter[Kind] = Counter()
         self.n_outcomes: Counter[Outcome] = Counter()
 
@@ -111,6 +117,12 @@ class Station:
         self._log.info(notice.kind.value, sensor=notice.sensor, detail=detail)
         message = EventMessage(VERSION, notice.at_ns, notice.kind.value, notice.sensor or "", detail)
         self._publisher.say(to_json(message))
+
+    def set_aside(self, message: Unreadable, sensor: SensorId | None = None) -> None:
+        """Keep a message that cannot be read for the quarantine, and give notice."""
+        self.aside.add(message)
+        detail = f"{message.topic[:_SHOWN]}: {message.why}; begins {message.payload[:_SHOWN_BYTES]!r}"
+        self.notice(Notice(Kind.INPUT_QUARANTINED, message.at_ns, sensor, detail))
 
     def _flush(self) -> None:
         try:

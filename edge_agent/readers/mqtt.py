@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from dyncal.domain.errors import BusUnavailable, MalformedMessage
@@ -12,6 +10,7 @@ from dyncal.domain.samples import GapCause
 from dyncal.domain.sensors import Sensor, SensorId
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import Delivery, MessageBus
+from edge_agent.aside import Unreadable
 from edge_agent.events import Drain, Event, Kind, Notice, SamplesRead, SourceLost
 from edge_agent.readers.mapping import decode, sensor_of
 from edge_agent.readers.sink import Sink
@@ -19,8 +18,6 @@ from edge_agent.source_settings import MappingSettings, MqttSourceSettings
 
 # Brokers keep few messages in flight (mosquitto 20): with so many held, ask for them to be spooled at once.
 _HELD: Final = 10
-_QUARANTINE: Final = 100
-_SHOWN_BYTES: Final = 200
 
 
 class DeliveryReceipt:
@@ -39,17 +36,6 @@ class DeliveryReceipt:
         if self._n == 0:
             self._delivery.ack()
             self._reader.n_held -= 1
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A message that could not be read: where it came, why, its beginning and its size."""
-
-    at_ns: int
-    topic: str
-    reason: str
-    beginning: bytes
-    n_bytes: int
 
 
 class MqttReader:
@@ -72,7 +58,6 @@ class MqttReader:
         self._name = name
         self._filters = [(mapping.topic.split("/"), mapping) for mapping in settings.mappings]
         self._by_topic: dict[str, list[MappingSettings]] = {}
-        self.quarantine: deque[Quarantined] = deque(maxlen=_QUARANTINE)
         self._trouble = ""
         self.n_messages = 0
         self.n_quarantined = 0
@@ -146,15 +131,9 @@ class MqttReader:
         return known
 
     def _set_aside(self, delivery: Delivery, mapping: MappingSettings, reason: str) -> None:
-        now = self._clock.now()
         self.n_quarantined += 1
-        payload = delivery.payload
-        self.quarantine.append(
-            Quarantined(now, delivery.topic[:_SHOWN_BYTES], reason, payload[:_SHOWN_BYTES], len(payload))
-        )
         sensor = SensorId(mapping.sensor) if mapping.sensor is not None else None
-        detail = f"{delivery.topic[:_SHOWN_BYTES]}: {reason}; begins {payload[:60]!r}"
-        self._sink.notice(Notice(Kind.INPUT_QUARANTINED, now, sensor, detail))
+        self._sink.set_aside(Unreadable(delivery.topic, delivery.payload, reason, self._clock.now()), sensor)
 
 
 def matches(levels: list[str], topic: str) -> bool:

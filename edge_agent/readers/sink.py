@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from dyncal.domain.sensors import SensorId
+from edge_agent.aside import Unreadable
 from edge_agent.events import Event, Notice
 
 
@@ -21,6 +23,10 @@ class Sink(Protocol):
 
     def notice(self, notice: Notice) -> None:
         """Tell that something happened."""
+        ...
+
+    def set_aside(self, message: Unreadable, sensor: SensorId | None) -> None:
+        """Keep a message that cannot be read, and tell of it."""
         ...
 
 

@@ -15,9 +15,9 @@ from dyncal.domain.time import InstantNs
 from dyncal.ports.ledger import Ledger
 from dyncal.ports.sample_store import SampleStore, WriteReport
 from dyncal.runtime.logging import Logger
+from dyncal.runtime.quarantine import Quarantine
 from services.ingest.intake import Accepted, Birth, Rejected
 from services.ingest.pipeline import Batch, Item
-from services.ingest.quarantine import Quarantine
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,11 @@ from dyncal.ports.sample_store import SampleStore
 from dyncal.runtime import metrics as metrics_server
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.logging import logger
+from dyncal.runtime.quarantine import Quarantine
 from dyncal.runtime.service import Health, Service
 from services.ingest.metrics import IngestMetrics
 from services.ingest.persisting import Persister
 from services.ingest.pipeline import IngestPipeline, Limits
-from services.ingest.quarantine import Quarantine
 from services.ingest.settings import IngestSection, IngestSettings
 from services.ingest.shell import Shell, Standing
 from services.ingest.worker import Worker

@@ -133,7 +133,8 @@ async def test_hostile_messages_are_set_aside_and_the_edge_goes_on(tmp_path: Pat
         b'{"t":1e999,"v":1}',
     ]
     topics = [COMMITTED, DESIRED, "dyncal/v1/plant/edge1/coefficients/other/desired"]
-    async with running(settings_of(tmp_path, edge()), broker) as service:
+    settings = settings_of(tmp_path, edge())
+    async with running(settings, broker) as service:
         await listening(broker)
         for payload in hostile:
             broker.publish(DEVICE, payload)
@@ -149,6 +150,8 @@ async def test_hostile_messages_are_set_aside_and_the_edge_goes_on(tmp_path: Pat
     assert len(Content.of(sent(broker)).raw) == 20
     kinds = {msgspec.json.decode(event)["kind"] for event in broker.published("dyncal/v1/plant/edge1/events")}
     assert {"input_quarantined", "samples_refused", "set_rejected"} <= kinds
+    kept = {path.read_bytes() for path in settings.quarantine_dir.glob("*.bin")}
+    assert {b"{", b"\xff", b"[" * 9999} <= kept
 
 
 async def test_a_set_is_applied_reported_and_known_after_a_restart(tmp_path: Path, broker: FakeBroker) -> None:

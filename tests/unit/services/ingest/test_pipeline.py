@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from dyncal.contracts import codec, samples
@@ -27,7 +25,6 @@ from services.ingest.pipeline import (
     Stopping,
     Tick,
 )
-from services.ingest.quarantine import Quarantine, Sidecar
 
 EDGE = EdgeAddress(SiteId("plant"), EdgeId("edge-1"))
 NOW = InstantNs(1)
@@ -169,25 +166,3 @@ def test_an_older_epoch_does_not_speak_over_a_newer_one() -> None:
     announcer.born(EDGE, 2, {}, 0.0)
     announcer.moved(EDGE, 1, {TC: 77}, 1.0)
     assert [upto(said) for _, said in announcer.due(1.0, NOW)] == [{}]
-
-
-def test_quarantine_is_bounded_and_survives_a_restart(tmp_path: Path) -> None:
-    directory = tmp_path / "quarantine"
-    for start in (0, 7):
-        quarantine = Quarantine(directory, max_files=5, max_bytes=10_000)
-        for k in range(start, start + 7):
-            quarantine.add("a/topic", f"payload {k}".encode(), "malformed", "detail", NOW)
-    assert len(quarantine) == 5
-    kept = sorted(directory.glob("*.bin"))
-    assert [path.read_bytes() for path in kept] == [f"payload {k}".encode() for k in range(9, 14)]
-    assert len(list(directory.glob("*.json"))) == 5
-    sidecar = msgspec.json.decode(kept[0].with_suffix(".json").read_bytes(), type=Sidecar)
-    assert sidecar == Sidecar("a/topic", "malformed", "detail", 1, 9)
-    Quarantine(directory, max_files=100, max_bytes=3 * 150).add("t", b"x" * 100, "r", "d", NOW)
-    assert 1 <= len(list(directory.glob("*.bin"))) <= 3
-
-
-def test_a_huge_payload_is_cut(tmp_path: Path) -> None:
-    quarantine = Quarantine(tmp_path, max_files=5, max_bytes=10 << 20)
-    quarantine.add("t", bytes(5 << 20), "malformed", "too long", NOW)
-    assert next(tmp_path.glob("*.bin")).stat().st_size == 1 << 20

@@ -1,4 +1,4 @@
-"""Where payloads go that can never be stored: a bounded directory, each with a file that says why."""
+"""Where messages go that nobody can use: a bounded directory, each payload with a file beside it that says why."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ class _Entry:
     def sidecar(self) -> Path:
         return self.payload.with_suffix(".json")
 
+    def remove(self) -> None:
+        """Remove both files."""
+        self.payload.unlink(missing_ok=True)
+        self.sidecar.unlink(missing_ok=True)
+
 
 class Quarantine:
     """A directory of at most `max_files` payloads and `max_bytes`; the oldest give way. Blocks; one user at a time."""
@@ -56,10 +61,15 @@ class Quarantine:
         self._next += 1
         sidecar = Sidecar(topic[:1000], reason, detail[:2000], at_ns, len(payload))
         text = msgspec.json.format(msgspec.json.encode(sidecar), indent=1)
-        path.with_suffix(".json").write_bytes(text)
-        path.write_bytes(kept)
-        self._entries.append(_Entry(path, len(kept) + len(text)))
-        self._n_bytes += self._entries[-1].n_bytes
+        entry = _Entry(path, len(kept) + len(text))
+        try:
+            entry.sidecar.write_bytes(text)
+            path.write_bytes(kept)
+        except OSError:
+            entry.remove()
+            raise
+        self._entries.append(entry)
+        self._n_bytes += entry.n_bytes
         self._evict()
 
     def __len__(self) -> int:
@@ -69,8 +79,7 @@ class Quarantine:
         while self._entries and (len(self._entries) > self._max_files or self._n_bytes > self._max_bytes):
             oldest = self._entries.popleft()
             self._n_bytes -= oldest.n_bytes
-            oldest.payload.unlink(missing_ok=True)
-            oldest.sidecar.unlink(missing_ok=True)
+            oldest.remove()
 
     def _read_directory(self) -> None:
         found = sorted(p for p in self._directory.glob("*.bin") if p.stem.isdecimal())
@@ -79,5 +88,8 @@ class Quarantine:
             n_bytes = path.stat().st_size + (sidecar.stat().st_size if sidecar.exists() else 0)
             self._entries.append(_Entry(path, n_bytes))
             self._n_bytes += n_bytes
+        for sidecar in self._directory.glob("*.json"):
+            if sidecar.stem.isdecimal() and not sidecar.with_suffix(".bin").exists():
+                sidecar.unlink(missing_ok=True)
         self._next = int(found[-1].stem) + 1 if found else 0
         self._evict()
