@@ -15,6 +15,7 @@ ARGS ?=
 # A stamp is newer than what it was made from, so that nothing is installed twice.
 DEV := $(VENV)/.installed-dev
 DEMO := $(VENV)/.installed-demo
+CONSTRAINTS := deploy/constraints.txt
 
 # Programs that tests start, and the Debian packages that hold them.
 TEST_PROGRAMS := mosquitto:mosquitto influxd:influxdb chromium:chromium
@@ -52,8 +53,8 @@ protocol: $(DEV) ## Write the schema of the wire protocol below docs/protocol
 
 constraints: $(DEV) ## Pin the versions that are installed now
 	@{ echo "# Versions that work together, for repeatable installation; made by 'make constraints'."
-	  $(PIP) freeze --exclude-editable --exclude dyncal | grep -E '^[A-Za-z0-9._-]+==' | LC_ALL=C sort -f; } > constraints.txt.new
-	mv constraints.txt.new constraints.txt
+	  $(PIP) freeze --exclude-editable --exclude dyncal | grep -E '^[A-Za-z0-9._-]+==' | LC_ALL=C sort -f; } > $(CONSTRAINTS).new
+	mv $(CONSTRAINTS).new $(CONSTRAINTS)
 	touch $(DEV)
 
 clean: ## Remove the virtual environment, caches and what was built
@@ -88,12 +89,12 @@ $(BIN)/python:
 	  $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q pip
 	}
 
-$(DEV): $(BIN)/python pyproject.toml constraints.txt
+$(DEV): $(BIN)/python pyproject.toml $(CONSTRAINTS)
 	@echo "installing for development"
-	$(PIP) install -q -c constraints.txt -e '.[dev]'
+	$(PIP) install -q -c $(CONSTRAINTS) -e '.[dev]'
 	touch $(DEV) $(DEMO)
 
-$(DEMO): $(BIN)/python pyproject.toml constraints.txt
+$(DEMO): $(BIN)/python pyproject.toml $(CONSTRAINTS)
 	@echo "installing"
-	$(PIP) install -q -c constraints.txt -e '.[demo]'
+	$(PIP) install -q -c $(CONSTRAINTS) -e '.[demo]'
 	touch $(DEMO)
