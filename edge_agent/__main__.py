@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
-from dyncal.domain.errors import InvalidSetting
-from dyncal.runtime.logging import configure
-from dyncal.runtime.service import run_service
-from dyncal.runtime.settings import load
+from dyncal.runtime.program import main
 from edge_agent.service import build
 from edge_agent.settings import EdgeSettings
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the service until SIGTERM; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m edge_agent", description=__doc__)
-    parser.add_argument("--config", type=Path, help="TOML file")
-    options = parser.parse_args(arguments)
-    try:
-        settings = load(EdgeSettings, options.config)
-    except InvalidSetting as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    configure(settings.log)
-    return run_service(build(settings))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(EdgeSettings, build))
