@@ -11,12 +11,10 @@ among filters of that length and latency with g·1 = 1/H(0) (docs/metrology.md, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from scipy import linalg
 
 from dyncal.correction import safety
 from dyncal.correction.folding import ComplexArray, Folding
@@ -25,13 +23,15 @@ from dyncal.correction.spectrum import MeasurandSpectrum, from_bandwidth
 from dyncal.domain.coefficients import CorrectionFilter, Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
-from dyncal.domain.time import NS_PER_S, DurationNs
+from dyncal.domain.time import NS_PER_S, DurationNs, Int64Array
 from dyncal.models import SensorModel, model_of
 
 _NEAR_OPTIMUM: Final = 1.03  # rms error that a shorter latency may cost against the longest
 _NEAR_LONGEST: Final = 1.01  # rms error that fewer taps may cost against the most
 _BAND_ERROR: Final = 0.1  # |G H e^(iωD) - 1| up to which the correction is called valid
 _LEAST_NOISE: Final = 1e-10  # of the indication's variance: keeps the normal equations solvable without noise
+_TRIED: Final = 17  # latencies at a time: two rounds find one of 256
+_HUGE: Final = 1e300
 _OPTIMUM_TAPS: Final = 2048
 _POINTS: Final = (1 << 12, 1 << 16)
 _MOST_FOLDS: Final = 32
@@ -50,8 +50,6 @@ class Design:
         Predicted rms error, noise and lost signal, in the sensor's unit; without the parameters' uncertainty.
     rms_error_in_band, rms_uncorrected_in_band : float
         The same of the content up to `filter.band_hz`, with the correction and without.
-    optimum_ratio : float
-        `rms_error` over that of the best filter with the same latency and any length.
     """
 
     filter: CorrectionFilter
@@ -59,7 +57,12 @@ class Design:
     rms_error: float
     rms_error_in_band: float
     rms_uncorrected_in_band: float
-    optimum_ratio: float
+    problem: Problem = field(repr=False)
+
+    @property
+    def optimum_ratio(self) -> float:
+        """`rms_error` over that of the best filter with the same latency and any length; a long system is solved."""
+        return self.rms_error / self.problem.best(self.filter.delay)
 
 
 def design(
@@ -124,7 +127,7 @@ def design(
     sensitivities = judge.refined(sensitivities, fir)
     if wished is not spectrum:
         problem = Problem(model, parameters.values, folding, spectrum, noise_std, max_taps)
-    return judge.of(fir, delay, sensitivities, dt_ns, problem.best(delay))
+    return judge.of(fir, delay, sensitivities, dt_ns, problem)
 
 
 def _folding(sensitivities: FloatArray, dt_s: float, corner: float, spectrum: MeasurandSpectrum) -> Folding:
@@ -160,6 +163,7 @@ class Problem:
         self._back = max_taps
         self._cross = folding.cross_covariance(folding.fold(density * np.conj(response)), self._back, length)
         self._signal = spectrum.variance
+        self._least = 1e-14 * self._signal
         self.noise_variance = max(noise_std**2, _LEAST_NOISE * float(self._auto[0]))
 
     def solve(self, delay: int, taps: int) -> FloatArray:
@@ -167,45 +171,76 @@ class Problem:
         a, b = self._solve(delay, taps).T
         return self._exact(np.asarray(a + (1 / self.dc_gain - a.sum()) / b.sum() * b))
 
-    def rms(self, delay: int, taps: int) -> float:
-        """Return the predicted rms error of the constrained solution."""
-        a, b = self._solve(delay, taps).T
-        multiplier = (1 / self.dc_gain - a.sum()) / b.sum()
-        return self._root(float(self._right(delay, taps) @ a) - float(multiplier**2 * b.sum()))
-
     def best(self, delay: int) -> float:
         """Return the rms error of the unconstrained solution with many taps."""
-        taps = self._auto.size
-        return self._root(float(self._right(delay, taps) @ self._solve(delay, taps)[:, 0]))
+        from scipy.linalg import solve_toeplitz  # noqa: PLC0415 - only where the optimum is asked for
+
+        right = self._right(delay, self._auto.size)
+        return math.sqrt(self._floored(float(right @ solve_toeplitz(self._column(self._auto.size), right))))
 
     def shortest_delay(self, longest: int) -> int:
-        """Return the shortest latency whose error is near that of the longest allowed (bisection: it falls with it)."""
-        bound = _NEAR_OPTIMUM * self.rms(longest, self._max_taps)
-        return _first(0, longest, lambda delay: self.rms(delay, self._max_taps) <= bound)
+        """Return the shortest latency whose error is near that of the longest allowed (the error falls with it)."""
+        low, high, bound = 0, longest, math.inf
+        while low < high:
+            tried = np.unique(np.linspace(low, high, _TRIED).astype(np.int64))
+            squares = self._errors(tried)[:, -1]
+            if math.isinf(bound):
+                bound = _NEAR_OPTIMUM**2 * float(squares[-1])
+            first = int(np.argmax(squares <= bound))
+            high = int(tried[first])
+            low = int(tried[first - 1]) + 1 if first else high
+        return high
 
     def fewest_taps(self, delay: int) -> int:
         """Return the smallest number of taps whose error is near that of the most."""
-        bound = _NEAR_LONGEST * self.rms(delay, self._max_taps)
-        return _first(min(delay + 1, self._max_taps), self._max_taps, lambda taps: self.rms(delay, taps) <= bound)
+        squares = self._errors(np.array([delay]))[0]
+        enough = np.flatnonzero(squares <= _NEAR_LONGEST**2 * squares[-1])
+        return max(int(enough[0]) + 1, min(delay + 1, self._max_taps))
+
+    def _errors(self, delays: Int64Array) -> FloatArray:
+        """Return the mean square error for each of the delays and 1 … max_taps taps, shape (n, max_taps).
+
+        With T = L Lᵀ, w = L⁻¹ r_uy and v = L⁻¹ 1, the first k entries of w and v belong to k taps: rᵀa = Σw², 1ᵀa = Σwv
+        and 1ᵀb = Σv². Bordering T with the right sides gives w and v as further rows of one Cholesky factor.
+        """
+        n, k = self._max_taps, delays.size
+        column = self._column(n)
+        bordered = np.zeros((n + k + 1, n + k + 1))
+        bordered[:n, :n] = np.lib.stride_tricks.sliding_window_view(np.append(column[:0:-1], column), n)[::-1]
+        for row, delay in enumerate(delays.tolist()):
+            bordered[n + row, :n] = self._right(delay, n)
+        bordered[-1, :n] = 1.0
+        border = np.arange(n, n + k + 1)
+        bordered[border, border] = _HUGE
+        factor = np.linalg.cholesky(bordered)
+        w, v = factor[n:-1, :n], factor[-1, :n]
+        missing = 1 / self.dc_gain - np.cumsum(w * v, axis=1)
+        squares: FloatArray = self._signal - np.cumsum(w**2, axis=1) + missing**2 / np.cumsum(v**2)
+        return np.maximum(squares, self._least)
 
     def _right(self, delay: int, taps: int) -> FloatArray:
         start = self._back - delay
         return self._cross[start : start + taps]
 
-    def _solve(self, delay: int, taps: int) -> FloatArray:
+    def _column(self, taps: int) -> FloatArray:
         column = self._auto[:taps].copy()
         column[0] += self.noise_variance
-        right = np.column_stack([self._right(delay, taps), np.ones(taps)])
-        solution: FloatArray = np.asarray(linalg.solve_toeplitz(column, right), np.float64)
-        return solution
+        return column
+
+    def _solve(self, delay: int, taps: int) -> FloatArray:
+        column = self._column(taps)
+        matrix = np.lib.stride_tricks.sliding_window_view(np.append(column[:0:-1], column), taps)[::-1]
+        return np.asarray(
+            np.linalg.solve(matrix, np.column_stack([self._right(delay, taps), np.ones(taps)])), np.float64
+        )
 
     def _exact(self, taps: FloatArray) -> FloatArray:
         # Rounding in the solution is put where it shows least: on the largest tap.
         taps[int(np.argmax(np.abs(taps)))] += 1 / self.dc_gain - math.fsum(taps)
         return taps
 
-    def _root(self, explained: float) -> float:
-        return math.sqrt(max(self._signal - explained, 1e-14 * self._signal))
+    def _floored(self, explained: float) -> float:
+        return max(self._signal - explained, self._least)
 
 
 class Judge:
@@ -222,7 +257,7 @@ class Judge:
         self._beyond = max(spectrum.variance - float(self._weight.sum()), 0.0)
         self._noise_std = noise_std
 
-    def of(self, fir: FloatArray, delay: int, sensitivities: FloatArray, dt_ns: int, optimum: float) -> Design:
+    def of(self, fir: FloatArray, delay: int, sensitivities: FloatArray, dt_ns: int, problem: Problem) -> Design:
         """Return the design that these taps are."""
         digital = self._folding.response(fir)
         restored = self._folding.unfold(digital) * self._response
@@ -249,7 +284,7 @@ class Judge:
             rms_error=rms_error,
             rms_error_in_band=corrected,
             rms_uncorrected_in_band=uncorrected,
-            optimum_ratio=rms_error / optimum,
+            problem=problem,
         )
 
     def refined(self, sensitivities: FloatArray, fir: FloatArray) -> FloatArray:
@@ -286,14 +321,3 @@ def _dc_gain(model: SensorModel, theta: FloatArray) -> float:
     if not (math.isfinite(gain) and gain != 0):
         raise InvalidData(f"a sensor with gain {gain} at DC cannot be corrected")
     return gain
-
-
-def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
-    """Return the smallest number in [low, high] for which `holds`, taken to hold from there on; `high` if none."""
-    while low < high:
-        middle = (low + high) // 2
-        if holds(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
 from dyncal.domain.samples import FloatArray
 
@@ -56,19 +55,30 @@ class Folding:
 
     def covariance(self, folded: FloatArray, lags: int) -> FloatArray:
         """Return r[k] = (1/M) Σ_j F_j cos(k θ_j), k = 0 … lags - 1, θ_j = ω_j·dt."""
-        transformed: FloatArray = fft.dct(folded, 2)[:lags] / (2 * self.points)
+        transformed: FloatArray = _transformed(folded)[:lags].real / (2 * self.points)
         return transformed
 
     def cross_covariance(self, folded: ComplexArray, back: int, ahead: int) -> FloatArray:
         """Return (1/M) Σ_j Re{C_j e^(iθ_j m)} for m = -back … ahead - 1, shape (back + ahead,)."""
         n = max(back + 1, ahead)
-        even = fft.dct(folded.real, 2)[:n] / (2 * self.points)
-        odd = np.concatenate([[0.0], fft.dst(folded.imag, 2)[: n - 1]]) / (2 * self.points)
+        even = _transformed(folded.real)[:n].real / (2 * self.points)
+        odd = -_transformed(folded.imag, odd=True)[:n].imag / (2 * self.points)
         later, earlier = even - odd, even + odd
         return np.concatenate([earlier[back:0:-1], later[:ahead]])
 
     def response(self, taps: FloatArray) -> ComplexArray:
         """Return Σ_k taps[k] e^(-iθ_j k) at the frequencies below Nyquist, shape (points,)."""
         shifted = taps * np.exp(-0.5j * np.pi * np.arange(taps.size) / self.points)
-        whole: ComplexArray = np.asarray(fft.fft(shifted, 2 * self.points))
+        whole: ComplexArray = np.asarray(np.fft.fft(shifted, 2 * self.points))
         return whole[: self.points]
+
+
+def _transformed(x: FloatArray, *, odd: bool = False) -> ComplexArray:
+    """Return 2 Σ x_j cos(k θ_j), or with `odd` -2i Σ x_j sin(k θ_j), θ_j = π(j + ½)/M, for k = 0 … M, x of shape (M,).
+
+    They are the DCT-II and DST-II by the Fourier transform of x and its mirror image.
+    """
+    mirrored = -x[::-1] if odd else x[::-1]
+    whole = np.fft.rfft(np.concatenate([x, mirrored]))
+    turned: ComplexArray = whole * np.exp(-0.5j * np.pi * np.arange(x.size + 1) / x.size)
+    return turned

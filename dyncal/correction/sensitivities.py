@@ -93,7 +93,10 @@ def _solve(
         matrix = matrix[:, :, :-2]
     flat, side = matrix.reshape(p * n, -1), right.ravel()
     size = np.linalg.norm(flat, axis=0)
-    x = np.linalg.lstsq(np.vstack([flat.real, flat.imag]) / size, np.concatenate([side.real, side.imag]))[0] / size
+    # the same least squares on the triangle of an orthogonal reduction, which is small
+    tall = np.column_stack([np.vstack([flat.real, flat.imag]) / size, np.concatenate([side.real, side.imag])])
+    triangle: FloatArray = np.asarray(np.linalg.qr(tall, mode="r"))
+    x = np.linalg.lstsq(triangle[:, :-1], triangle[:, -1])[0] / size
     if not fixed:
         denominator = x[-2:]
     rows = np.zeros((p, 5))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import optimize, signal
 
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
@@ -19,6 +18,11 @@ _SKIPPED: Final = 2  # lowest bins, which the window's main lobe and the removed
 _FEWEST_BINS: Final = 3.0  # ω_B is at least so many bins: below, the record does not show it
 _ORDERS: Final = (1.0, 8.0)
 _NOISE_KNOWN: Final = 0.05  # relative standard deviation with which a given noise is believed
+_REFINED: Final = 2  # best of the grid of starts that are refined
+_MOST_STEPS: Final = 100
+_LONGEST_STEP: Final = 2.0
+_STUCK: Final = 1e8
+_CONVERGED: Final = 1e-7  # change of the negative log-likelihood
 _ACTIVITY: Final = 30.0  # twice the log-likelihood that a measurand must add to mere noise (χ², 3 degrees: p < 1e-5)
 
 
@@ -127,9 +131,7 @@ class _Likelihood:
 
     def __init__(self, y: FloatArray, dt_s: float, model: ModelKind, theta: FloatArray, noise_std: float) -> None:
         length = 1 << min(max((y.size // 4).bit_length() - 1, 6), 13)
-        _, both = signal.welch(y, window="hann", nperseg=length, detrend="constant")
-        keep = slice(_SKIPPED, length // 2)
-        self._periodogram = both[keep] / 2
+        self._periodogram = averaged_periodogram(y, length)[_SKIPPED : length // 2]
         # Half-overlapping Hann segments count as 0.95 independent ones each.
         self.averages = max(0.95 * (2 * y.size / length - 1), 1.0)
         bin_rad_s = 2 * np.pi / (length * dt_s)
@@ -140,6 +142,7 @@ class _Likelihood:
         self._power = np.abs(response) ** 2 / dt_s
         self._log_omega = np.log(omega)
         self._noise = 2 * math.log(noise_std) if noise_std > 0 else None
+        self._trust = 1 / ((2 * _NOISE_KNOWN) ** 2 * self.averages)  # inverse variance of ln R, over the averages
         floor = math.log(max(float(np.min(self._periodogram)), 1e-18))
         self._bounds = [
             (-80.0, 80.0),
@@ -149,11 +152,40 @@ class _Likelihood:
         ]
 
     def __call__(self, p: FloatArray) -> float:
-        density, corner, order, noise = p
-        shape = np.exp(-np.logaddexp(0.0, 2 * order * (self._log_omega - corner)))
-        expected = np.exp(density) * (shape * self._power).sum(axis=0) + np.exp(noise)
-        prior = 0.0 if self._noise is None else 0.5 * ((noise - self._noise) / (2 * _NOISE_KNOWN)) ** 2 / self.averages
-        return float(np.sum(np.log(expected) + self._periodogram / expected)) + prior
+        return self._value(p, self._shape(p) * self._power)
+
+    def _shape(self, p: FloatArray) -> FloatArray:
+        shape: FloatArray = np.exp(-np.logaddexp(0.0, 2 * p[2] * (self._log_omega - p[1])))
+        return shape
+
+    def _value(self, p: FloatArray, seen: FloatArray) -> float:
+        expected = np.exp(p[0]) * seen.sum(axis=0) + np.exp(p[3])
+        return float(np.sum(np.log(expected) + self._periodogram / expected)) + self._prior(p[3])
+
+    def _prior(self, noise: float) -> float:
+        return 0.0 if self._noise is None else 0.5 * self._trust * (noise - self._noise) ** 2
+
+    def _derivatives(self, p: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the gradient (4,) and the expected information (4, 4): Σ ∂lnF ∂lnFᵀ."""
+        distance = self._log_omega - p[1]
+        shape = self._shape(p)
+        seen = np.exp(p[0]) * shape * self._power
+        slope = 2 * seen * (1 - shape)  # ∂/∂ln ω_B, over m
+        expected = seen.sum(axis=0) + np.exp(p[3])
+        moves = np.stack(
+            [
+                seen.sum(axis=0),
+                p[2] * slope.sum(axis=0),
+                -(slope * distance).sum(axis=0),
+                np.full_like(expected, np.exp(p[3])),
+            ]
+        )
+        moves /= expected
+        gradient, information = moves @ (1 - self._periodogram / expected), moves @ moves.T
+        if self._noise is not None:
+            gradient[3] += self._trust * (p[3] - self._noise)
+            information[3, 3] += self._trust
+        return gradient, information
 
     def of_noise(self) -> float:
         """Return the value without a measurand, the noise at its best."""
@@ -161,7 +193,7 @@ class _Likelihood:
         return float(np.sum(np.log(level) + self._periodogram / level))
 
     def maximise(self) -> FloatArray:
-        """Return the best parameters: the three best of a grid of starts, refined."""
+        """Return the best parameters: the best of a grid of starts, refined."""
         low, high = self._bounds[1]
         noise = self._noise if self._noise is not None else math.log(float(np.quantile(self._periodogram, 0.1)))
         noise = min(max(noise, self._bounds[3][0]), self._bounds[3][1])
@@ -173,6 +205,43 @@ class _Likelihood:
                 density = math.log(max(float(self._periodogram.sum()), 1e-30) / max(seen, 1e-30))
                 starts.append(np.array([min(max(density, -79.0), 79.0), corner, order, noise]))
         starts.sort(key=self.__call__)
-        found = [optimize.minimize(self, x0, method="L-BFGS-B", bounds=self._bounds) for x0 in starts[:3]]
-        best: FloatArray = min(found, key=lambda one: float(one.fun)).x
-        return best
+        found = [self._descend(start) for start in starts[:_REFINED]]
+        return min(found, key=self.__call__)
+
+    def _descend(self, start: FloatArray) -> FloatArray:
+        """Return the minimum near `start` within the bounds (Fisher scoring, damped, on the free parameters)."""
+        low, high = np.array(self._bounds).T
+        here, value, damping = start, self(start), 1e-3
+        for _ in range(_MOST_STEPS):
+            gradient, information = self._derivatives(here)
+            free = ~((here <= low) & (gradient > 0) | (here >= high) & (gradient < 0))
+            inner = information[np.ix_(free, free)]
+            scale = np.sqrt(np.maximum(np.diag(inner), 1e-12))
+            unit = inner / np.outer(scale, scale) + damping * np.eye(scale.size)
+            step = np.zeros(4)
+            step[free] = -np.linalg.solve(unit, gradient[free] / scale) / scale
+            there = np.clip(here + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP), low, high)
+            now = self(there)
+            if now < value:
+                done = value - now < _CONVERGED
+                here, value, damping = there, now, max(damping / 10, 1e-6)
+                if done:
+                    break
+            else:
+                damping = max(10 * damping, 1e-3)
+                if damping > _STUCK:
+                    break
+        return here
+
+
+def averaged_periodogram(y: FloatArray, length: int) -> FloatArray:
+    """Return the two-sided periodogram of `y` per bin, shape (length // 2 + 1,).
+
+    Averaged over half-overlapping segments, each without its mean and under a Hann window (Welch, 1967); white noise of
+    variance R gives R.
+    """
+    window = np.hanning(length + 1)[:-1]
+    segments = np.lib.stride_tricks.sliding_window_view(y, length)[:: length // 2]
+    spectra = np.fft.rfft((segments - segments.mean(axis=1, keepdims=True)) * window, axis=1)
+    average: FloatArray = np.mean(np.abs(spectra) ** 2, axis=0) / float(window @ window)
+    return average

@@ -41,17 +41,33 @@ def is_even(t_ns: Int64Array) -> bool:
     return bool(steps.max() - steps.min() <= _UNEVEN * steps.mean()) if steps.size else False
 
 
+_B_SPLINES: Final = {
+    Interpolation.CUBIC: ((4 / 6, 1 / 6), (23 / 48, 1 / 48)),
+    Interpolation.QUINTIC: ((66 / 120, 26 / 120, 1 / 120), (1682 / 3840, 237 / 3840, 1 / 3840)),
+}
+"""Values of the B-spline at 0, 1, … and at ½, 3/2, … intervals from its middle."""
+
+
 @functools.cache
 def _taps(kind: Interpolation) -> tuple[FloatArray, FloatArray]:
     """Return the filters for values at samples (2·CONTEXT + 1 taps) and half-way (2·CONTEXT taps)."""
-    from scipy.interpolate import make_interp_spline  # noqa: PLC0415 - only where a spline is asked for
-
-    degree = {Interpolation.CUBIC: 3, Interpolation.QUINTIC: 5}[kind]
+    at_samples, half_way = _B_SPLINES[kind]
     far = 4 * CONTEXT
-    grid = np.arange(-far, far + 1, dtype=np.float64)
-    cardinal = make_interp_spline(grid, (grid == 0).astype(np.float64), k=degree)
+    grid = np.arange(-far, far + 1)
+    apart = np.abs(grid[:, None] - grid)
+    weights = np.pad(np.array(at_samples), (0, 2 * far + 1 - len(at_samples)))
+    share = np.linalg.solve(weights[apart], (grid == 0).astype(np.float64))
+    basis = np.zeros(2 * len(half_way) + 1 + 2 * len(at_samples))
+    middle = basis.size // 2
+    for k, value in enumerate(at_samples):
+        basis[[middle - 2 * k, middle + 2 * k]] = value
+    for k, value in enumerate(half_way):
+        basis[[middle - 2 * k - 1, middle + 2 * k + 1]] = value
+    spread = np.zeros(4 * far + 1)
+    spread[::2] = share
+    cardinal = np.convolve(spread, basis, mode="same")  # at half-intervals, 0 in the middle
     half = CONTEXT - 1  # two half-intervals are left for the compensation
-    fine = cardinal(np.arange(-2 * half, 2 * half + 1) / 2)
+    fine = cardinal[2 * far - 2 * half : 2 * far + 2 * half + 1]
     both = np.convolve(fine, _compensation())
     even, odd = both[::2], both[1::2]
     return even / even.sum(), odd / odd.sum()

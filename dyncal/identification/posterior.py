@@ -158,6 +158,6 @@ def _scaled(a: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def limits(m: int) -> tuple[float, float]:
     """Return the limits of D for a jump and for a trend, for m coordinates."""
-    from scipy.stats import chi2  # noqa: PLC0415 - a second of import that most users of this module have paid already
+    from scipy.special import chdtri  # noqa: PLC0415 - not needed where estimates are only read
 
-    return float(chi2.isf(_P_JUMP, m)), float(chi2.isf(_P_TREND, m))
+    return float(chdtri(m, _P_JUMP)), float(chdtri(m, _P_TREND))

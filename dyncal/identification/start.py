@@ -67,8 +67,8 @@ def start(model: SensorModel, t_ns: Int64Array, y: FloatArray, r: FloatArray, ma
     best = _refine(model, data, found.fit.h) if found is not None else None
     if best is None:
         return Refused(Verdict.DIVERGED, "no start led to a fit", final=False)
-    trouble = _too_little(model, data, best, max_u)
-    return trouble or _judge(model, data, _interpolated(model, best, t_ns, y, r), max_u)
+    short = _too_little(model, data, best, max_u)
+    return short or _judge(model, data, _interpolated(model, best, t_ns, y, r), max_u)
 
 
 def _interpolated(model: SensorModel, linear: Started, t_ns: Int64Array, y: FloatArray, r: FloatArray) -> Started:

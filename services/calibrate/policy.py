@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from scipy.stats import chi2
-
 from dyncal.domain.time import NS_PER_S
 from services.calibrate.settings import CalibrateSection
 
@@ -46,12 +44,14 @@ def wish(situation: Situation, rules: CalibrateSection) -> str | None:
     moved significantly (99 %) and the response with them by an amount that matters, where it is known at least twice as
     well as before, or where the measurand's bandwidth changed.
     """
+    from scipy.special import chdtri  # noqa: PLC0415 - a service that starts does not wait for it
+
     now = situation.in_force
     if situation.u_response > rules.max_u_response:
         return None
     if now is None:
         return f"first set: response known to {situation.u_response:.2%}"
-    if now.change >= rules.min_change and now.distance2 > chi2.ppf(_SIGNIFICANCE, now.n_parameters):
+    if now.change >= rules.min_change and now.distance2 > chdtri(now.n_parameters, 1 - _SIGNIFICANCE):
         return f"parameters moved: response changed by {now.change:.2%}, distance² {now.distance2:.1f}"
     if now.u_response >= rules.min_change and situation.u_response <= _REFINED * now.u_response:
         return f"refined: response known to {situation.u_response:.2%} instead of {now.u_response:.2%}"
