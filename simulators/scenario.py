@@ -12,7 +12,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from dyncal.domain.errors import InvalidSetting
 from dyncal.domain.sensors import ModelKind
-from dyncal.runtime.settings import Name, Section, describe
+from dyncal.runtime.faults import describe
+from dyncal.runtime.settings import Name, Section
 from simulators.dynamics import NAMES
 
 Conclusion = Literal["healthy", "drift", "reference_lost", "any"]

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pydantic import SecretStr
 
+from dyncal.runtime.faults import REDACTED, redacted_url
 from dyncal.runtime.settings import ProgramSettings, load, origin_of, read_file
-
-REDACTED: Final = "**********"
-_USERINFO: Final = re.compile(r"(?<=://)([^/@:]*):[^/@]*(?=@)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if value is None or isinstance(value, bool | int | float):
         return value
-    return _USERINFO.sub(rf"\1:{REDACTED}", str(value))
+    return redacted_url(str(value)) if "://" in str(value) else str(value)
 
 
 def _literal(value: Any) -> str:

@@ -6,17 +6,15 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from dyncal.domain.errors import DyncalError, InvalidSetting
 from dyncal.runtime import logging
-from dyncal.runtime.service import Service, run_service
+from dyncal.runtime.files import check_files
+from dyncal.runtime.service import EXIT_FAILED, EXIT_MISCONFIGURED, Service, run_service
 from dyncal.runtime.settings import ProgramSettings, load
 
 S = TypeVar("S", bound=ProgramSettings)
-
-EXIT_FAILED: Final = 1
-EXIT_MISCONFIGURED: Final = 2
 
 
 def run_program(kind: type[S], build: Callable[[S], Service], config: Path | None) -> int:
@@ -26,6 +24,7 @@ def run_program(kind: type[S], build: Callable[[S], Service], config: Path | Non
     """
     try:
         settings = load(kind, config)
+        check_files(settings, config)
         logging.configure(settings.log)
         service = build(settings)
     except InvalidSetting as error:
@@ -34,7 +33,7 @@ def run_program(kind: type[S], build: Callable[[S], Service], config: Path | Non
     except DyncalError as error:
         sys.stderr.write(f"cannot start: {error}\n")
         return EXIT_FAILED
-    return run_service(service)
+    return run_service(service, origin="settings" if config is None else str(config))
 
 
 def main(kind: type[S], build: Callable[[S], Service], argv: Sequence[str] | None = None) -> int:

@@ -10,8 +10,11 @@ import threading
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from dyncal.domain.errors import DyncalError
+from dyncal.domain.errors import DyncalError, InvalidSetting
 from dyncal.runtime.logging import logger
+
+EXIT_FAILED: Final = 1
+EXIT_MISCONFIGURED: Final = 2
 
 DRAIN_S: Final = 4.2
 LIMIT_S: Final = 4.8
@@ -50,8 +53,13 @@ class Service(Protocol):
         ...
 
 
-async def supervise(service: Service, stop: asyncio.Event, *, drain_s: float = DRAIN_S) -> int:
-    """Run `service` until `stop`, allow `drain_s` seconds to drain, and return the exit status: 0 clean, 1 not."""
+async def supervise(
+    service: Service, stop: asyncio.Event, *, drain_s: float = DRAIN_S, origin: str = "settings"
+) -> int:
+    """Run `service` until `stop`, allow `drain_s` seconds to drain, and return the exit status.
+
+    0 means clean, 1 failed, 2 that a setting cannot be used; that is said with `origin`, the file of the settings.
+    """
     log = logger(service.name)
     task = asyncio.create_task(service.run(stop), name=service.name)
     waiter = asyncio.create_task(stop.wait(), name=f"{service.name}-stop")
@@ -62,13 +70,15 @@ async def supervise(service: Service, stop: asyncio.Event, *, drain_s: float = D
             await asyncio.wait({task}, timeout=drain_s)
         if not task.done():
             log.error("drain_timeout", after_s=drain_s)
-            return 1
+            return EXIT_FAILED
         errors = _expected(task)
         for error in errors:
-            log.error("service_failed", error=str(error), kind=type(error).__name__)
+            said = f"{origin}: {error}" if isinstance(error, InvalidSetting) else str(error)
+            log.error("service_failed", error=said, kind=type(error).__name__)
         if not errors:
             log.info("stopped")
-        return 1 if errors else 0
+            return 0
+        return EXIT_MISCONFIGURED if any(isinstance(error, InvalidSetting) for error in errors) else EXIT_FAILED
     finally:
         for leftover in (task, waiter):
             leftover.cancel()
@@ -100,8 +110,8 @@ def _leaves(group: BaseExceptionGroup[DyncalError] | None) -> list[DyncalError]:
     return leaves
 
 
-def run_service(service: Service, *, limit_s: float = LIMIT_S) -> int:
-    """Run `service` in an event loop of its own until SIGTERM or SIGINT; return the exit status.
+def run_service(service: Service, *, limit_s: float = LIMIT_S, origin: str = "settings") -> int:
+    """Run `service` in an event loop of its own until SIGTERM or SIGINT; return the exit status, as `supervise` does.
 
     Ends the process with status 1 if the service, or a thread of it, is not out `limit_s` seconds after the signal, and
     at once at a second signal.
@@ -121,7 +131,7 @@ def run_service(service: Service, *, limit_s: float = LIMIT_S) -> int:
 
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, on_signal)
-        return await supervise(service, stop)
+        return await supervise(service, stop, origin=origin)
 
     return asyncio.run(main())
 
@@ -129,4 +139,4 @@ def run_service(service: Service, *, limit_s: float = LIMIT_S) -> int:
 def _leave_at_once(name: str, why: str) -> None:
     logger(name).error("killed_itself", why=why)
     sys.stderr.flush()
-    os._exit(1)
+    os._exit(EXIT_FAILED)

@@ -18,14 +18,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from dyncal.domain.errors import InvalidData, InvalidSetting
 from dyncal.domain.sensors import check_name
+from dyncal.runtime.faults import ENV_DELIMITER, ENV_PREFIX, describe
 
 SECTIONS: Final = frozenset(
     {"site", "data_dir", "log", "broker", "store", "registry", "signing"}
     | {"edge", "ingest", "calibrate", "api", "embedded"}
 )
-
-ENV_PREFIX: Final = "DYNCAL_"
-ENV_DELIMITER: Final = "__"
 
 S = TypeVar("S", bound="ProgramSettings")
 
@@ -173,6 +171,11 @@ class ProgramSettings(BaseSettings):
     log: LogSettings = LogSettings()
     broker: BrokerSettings = BrokerSettings()
 
+    @property
+    def keeps_files(self) -> bool:
+        """True if the program writes below `data_dir`."""
+        return True
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -200,7 +203,7 @@ def load(kind: type[S], file: Path | None = None) -> S:
     try:
         return kind(**{key: value for key, value in content.items() if key in kind.model_fields})
     except ValidationError as error:
-        raise InvalidSetting(describe(error, file)) from error
+        raise InvalidSetting(describe(error, file, kind)) from error
     except ValueError as error:  # pydantic-settings: a nested variable in the environment that cannot be read
         raise InvalidSetting(f"environment: {error}") from error
 
@@ -250,34 +253,6 @@ def read_secret(file: Path | None, value: SecretStr | None, key: str) -> str | N
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidSetting(f"{key} = {str(file)!r}: cannot read it: {error}") from error
-
-
-def describe(error: ValidationError, file: Path | None) -> str:
-    """Return one line for each fault of `error`: where, key, value, what was expected."""
-    lines = []
-    for fault in error.errors(include_url=False):
-        key = ".".join(str(part) for part in fault["loc"])
-        variable = _variable(fault["loc"])
-        where = f"environment variable {variable}" if variable else (str(file) if file is not None else "settings")
-        given = f" = {_shown(fault['input'])}" if _may_be_shown(fault["type"], key, fault["input"]) else ""
-        lines.append(f"{where}: {key}{given}: {fault['msg']}")
-    return "\n".join(lines)
-
-
-def _variable(loc: tuple[int | str, ...]) -> str | None:
-    name = ENV_PREFIX + ENV_DELIMITER.join(str(part).upper() for part in loc)
-    return next((variable for variable in os.environ if variable.upper() == name), None)
-
-
-def _may_be_shown(fault: str, key: str, value: Any) -> bool:
-    """Tell whether a faulty value may be printed: no secret, no misspelt secret, and no section that may hold one."""
-    secret = any(word in key.lower() for word in ("password", "token", "secret", "url"))
-    return not secret and fault not in ("missing", "extra_forbidden") and not isinstance(value, Mapping | list | tuple)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _read(file: Path) -> Mapping[str, Any]:

@@ -84,3 +84,8 @@ class ApiSettings(ProgramSettings):
     store: StoreSettings = StoreSettings()
     registry: RegistrySettings = RegistrySettings()
     api: ApiSection = ApiSection()
+
+    @property
+    def keeps_files(self) -> bool:
+        """True unless both databases are elsewhere."""
+        return self.registry.url is None or self.store.kind == "sqlite"
