@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dyncal.contracts.topics import EdgeAddress
-from dyncal.domain.errors import DyncalError, PoisonedWrite
+from dyncal.domain.errors import DyncalError, InvalidData, PoisonedWrite, StoreUnavailable
 from dyncal.domain.samples import Record, SampleBlock
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
@@ -129,7 +129,8 @@ def write_contained(store: SampleStore, records: Sequence[Record]) -> tuple[Writ
     """Write, and return besides the report which records cannot be written, by position, with reason and detail.
 
     A record that makes the store fail in a way that nobody foresaw is found by halving and treated as poisoned: one bad
-    record must not stop all others for ever.
+    record must not stop all others for ever. What no record can bring about (no memory, no file descriptors, a module
+    that is not installed) is the store's trouble: every record would be taken for poisoned, and committed.
 
     Raises
     ------
@@ -143,8 +144,13 @@ def write_contained(store: SampleStore, records: Sequence[Record]) -> tuple[Writ
     except PoisonedWrite as error:
         rest = [record for k, record in enumerate(records) if k not in error.indices]
         return _count(rest), {k: ("poisoned", str(error)) for k in error.indices}
+    except InvalidData as error:  # of this record, not of a setting
+        if len(records) == 1:
+            return WriteReport(0, 0, 0), {0: ("internal", str(error))}
     except DyncalError:
         raise
+    except (OSError, MemoryError, ImportError) as error:
+        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
     except Exception as error:  # noqa: BLE001  # a fault of the adapter: contain it to the record that brings it out
         if len(records) == 1:
             return WriteReport(0, 0, 0), {0: ("internal", f"{type(error).__name__}: {error}")}

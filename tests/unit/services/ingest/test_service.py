@@ -15,7 +15,7 @@ from dyncal.adapters.ledger import SqliteLedger
 from dyncal.contracts import codec, samples
 from dyncal.contracts.edges import CommittedMessage, StatusMessage
 from dyncal.contracts.topics import EdgeAddress
-from dyncal.domain.errors import PoisonedWrite, StoreUnauthorized, StoreUnavailable
+from dyncal.domain.errors import InvalidData, PoisonedWrite, StoreUnauthorized, StoreUnavailable
 from dyncal.domain.samples import Record
 from dyncal.domain.sensors import EdgeId, SensorId, SiteId
 from dyncal.domain.time import InstantNs
@@ -37,6 +37,7 @@ class TroubledStore(MemorySampleStore):
     trouble: Exception | None = None
     poison: float | None = None
     crash: float | None = None
+    crash_with: Exception = ZeroDivisionError("nobody thought of this")
     attempts = 0
 
     def write(self, records: Sequence[Record]) -> WriteReport:
@@ -44,7 +45,7 @@ class TroubledStore(MemorySampleStore):
         if self.trouble is not None:
             raise self.trouble
         if any(self._has(record, self.crash) for record in records):
-            raise ZeroDivisionError("nobody thought of this")
+            raise self.crash_with
         bad = tuple(k for k, record in enumerate(records) if self._has(record, self.poison))
         report = super().write([record for k, record in enumerate(records) if k not in bad])
         if bad:
@@ -167,7 +168,9 @@ async def test_a_poisoned_record_is_set_aside_and_committed(plant: Plant) -> Non
     assert plant.unacknowledged == 0
 
 
-async def test_a_record_that_crashes_the_store_is_set_aside(plant: Plant) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError("nobody thought of this"), InvalidData("an axis of nothing")])
+async def test_a_record_that_crashes_the_store_is_set_aside(plant: Plant, error: Exception) -> None:
+    plant.store.crash_with = error
     plant.store.crash = 13.0
     plant.send(*range(7))
     plant.send(7, value=13.0)
@@ -175,6 +178,18 @@ async def test_a_record_that_crashes_the_store_is_set_aside(plant: Plant) -> Non
     await until(lambda: plant.committed() == {TC: 9}, "committed")
     assert plant.rows() == 18
     assert plant.reasons() == ["internal"]
+
+
+@pytest.mark.parametrize("trouble", [ModuleNotFoundError("no client"), MemoryError(), OSError(24, "too many files")])
+async def test_trouble_of_the_machine_is_no_fault_of_the_records(plant: Plant, trouble: Exception) -> None:
+    plant.store.trouble = trouble
+    plant.send(*range(5))
+    await until(lambda: plant.store.attempts > 2, "tried again")
+    assert (plant.unacknowledged, plant.committed(), plant.reasons()) == (5, {}, [])
+    assert not plant.service.health().ready
+    plant.store.trouble = None
+    await until(lambda: plant.committed() == {TC: 4} and plant.unacknowledged == 0, "all stored")
+    assert plant.rows() == 10
 
 
 async def test_an_edge_that_starts_is_told_at_once(plant: Plant) -> None:
