@@ -126,7 +126,7 @@ class Adjustment:
         if span is None:
             return None, []
         at, known = self._history.at(span.axis.t_ns)
-        indications = np.where(quality.is_bad(known), np.nan, at)
+        indications = np.where(quality.is_bad(known), np.nan, at) if np.count_nonzero(known) else at
         wrong = running.monitor.update(span.value, indications)
         if wrong:
             return None, self._revert(wrong, now)

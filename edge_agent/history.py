@@ -65,6 +65,10 @@ class History:
 
     def at(self, t_ns: Int64Array) -> tuple[FloatArray, UInt32Array]:
         """Return the raw values and codes at these instants; NaN and Bad where there is none."""
+        start = int(np.searchsorted(self._t[: self._size], t_ns[0])) if t_ns.size else 0
+        run = slice(start, start + t_ns.size)
+        if run.stop <= self._size and not np.count_nonzero(self._t[run] != t_ns):  # as a rule: instants in a row
+            return self._raw[run].copy(), self._codes[run].copy()
         position, there = self._find(t_ns)
         raw = np.full(t_ns.size, np.nan)
         codes = np.full(t_ns.size, quality.BAD, np.uint32)

@@ -106,7 +106,7 @@ class ResidualMonitor:
 
         NaN in either is a hole: the corrector could not say, or the source gave nothing.
         """
-        if bool(np.any(np.isinf(value))):
+        if np.count_nonzero(np.isinf(value)):
             return "a corrected value is infinite"
         if self._biquad is None:
             return ""

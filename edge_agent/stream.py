@@ -102,12 +102,11 @@ class Stream:
         t_ns, raw, codes = self._plausible(read, effects)
         raw, codes = _sane(raw, codes)
         newest = EARLIEST - 1 if self._last_t is None else self._last_t
-        bar = np.maximum.accumulate(np.concatenate((np.array([newest], np.int64), t_ns)))[:-1]
-        fresh = t_ns > bar
-        if bool(fresh.all()):
+        if _increase(t_ns, newest):
             self._fresh(t_ns, raw, codes, read, effects)
         else:
-            self._mixed(t_ns, raw, codes, fresh, read, effects)
+            bar = np.maximum.accumulate(np.concatenate((np.array([newest], np.int64), t_ns)))[:-1]
+            self._mixed(t_ns, raw, codes, t_ns > bar, read, effects)
         self._receive(read.receipt, effects)
         if self._config.sensor.dt_ns >= self._limits.flush_ns:
             effects += self.cut(read.arrival_ns)
@@ -118,7 +117,7 @@ class Stream:
         low = max(EARLIEST, read.arrival_ns - self._limits.max_skew_ns)
         high = min(LATEST, read.arrival_ns + self._limits.max_skew_ns)
         good = (t_ns >= low) & (t_ns <= high)
-        if bool(good.all()):
+        if np.count_nonzero(good) == good.size:
             return t_ns, read.raw, read.codes
         bad = t_ns[~good]
         self.counts.n_refused += bad.size
@@ -172,6 +171,9 @@ class Stream:
                 effects += self.cut(read.arrival_ns)
 
     def _find_gaps(self, t_ns: Int64Array, codes: UInt32Array, read: SamplesRead, effects: list[Effect]) -> None:
+        if self._goes_on(t_ns, codes):
+            self._cause = None
+            return
         overflow = (codes & _OVERFLOW_MASK) == _OVERFLOW_BITS
         if self._last_t is None:
             before, steps = t_ns[:-1], np.diff(t_ns)
@@ -196,6 +198,15 @@ class Stream:
                 kind = Kind.OVERFLOW if why is GapCause.SERVER_OVERFLOW else Kind.CLOCK_STEP
                 detail = f"{step / 1e9:.6g} s after {after} ns"
                 effects.append(Notice(kind, read.arrival_ns, self._config.sensor.id, detail))
+
+    def _goes_on(self, t_ns: Int64Array, codes: UInt32Array) -> bool:
+        """Tell whether this is one good sample that follows the last without a gap, as from a slow source."""
+        return (
+            t_ns.size == 1
+            and self._last_t is not None
+            and int(t_ns[0]) - self._last_t <= self._config.gap_after_ns
+            and not codes[0]
+        )
 
     def _why(self, cause: GapCause | None, before_ns: int, arrival_ns: InstantNs) -> GapCause:
         if cause is not None:
@@ -312,7 +323,7 @@ class Stream:
         span: CorrectedSpan | None,
     ) -> SampleBlock:
         self.counts.n_blocks += 1
-        runs = quality.good(t_ns.size) if not codes.any() else quality.runs_of(codes.tolist())
+        runs = quality.good(t_ns.size) if not np.count_nonzero(codes) else quality.runs_of(codes.tolist())
         return SampleBlock(
             sensor=self._config.sensor.id,
             edge=self._edge,
@@ -333,11 +344,18 @@ class Stream:
         return number
 
 
+def _increase(t_ns: Int64Array, newest: int) -> bool:
+    """Tell whether instants are after `newest` and increase strictly."""
+    if not t_ns.size:
+        return True
+    return int(t_ns[0]) > newest and (t_ns.size == 1 or bool((t_ns[1:] > t_ns[:-1]).all()))
+
+
 def _sane(raw: FloatArray, codes: UInt32Array) -> tuple[FloatArray, UInt32Array]:
     """Return NaN, with a code that says why, for what is no number or too large to compute with."""
     with np.errstate(invalid="ignore"):
         sane = np.abs(raw) < _SANE
-    if bool(sane.all()):
+    if np.count_nonzero(sane) == sane.size:
         return raw, codes
     codes = np.where(sane | quality.is_bad(codes), codes, np.uint32(quality.BAD_OUT_OF_RANGE)).astype(np.uint32)
     return np.where(sane, raw, np.nan), codes

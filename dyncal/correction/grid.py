@@ -72,10 +72,11 @@ class SamplingGrid:
 
     def place(self, t_ns: Int64Array, y: FloatArray, u_t_ns: float) -> Slots:
         """Place samples, at least one, strictly increasing and after the last; NaN in `y` where there is no value."""
-        before = int(t_ns[0]) - self._dt if self._last is None else self._last
+        first = int(t_ns[0])
+        before = first - self._dt if self._last is None else self._last
         variance = (u_t_ns / NS_PER_S) ** 2
-        on_grid = self._off == 0.0 and int(t_ns[0]) - before == self._dt
-        if on_grid and bool((t_ns[1:] - t_ns[:-1] == self._dt).all()):
+        on_grid = self._off == 0.0 and first - before == self._dt
+        if on_grid and (t_ns.size == 1 or bool((t_ns[1:] - t_ns[:-1] == self._dt).all())):
             slots = Slots(t_ns, y, np.full(y.size, variance), np.zeros(y.size))
             self._remember(slots.y, slots.t_ns)
         else:
@@ -138,6 +139,10 @@ class SamplingGrid:
 
     def _remember(self, y: FloatArray, t_ns: Int64Array) -> None:
         n = min(y.size, _PAST)
+        if n == 1:
+            self._past[:-1], self._past[-1] = self._past[1:], y[-1]
+            self._measured[:-1], self._measured[-1] = self._measured[1:], t_ns[-1] != NO_SAMPLE
+            return
         for kept, new in ((self._past, y[-n:]), (self._measured, t_ns[-n:] != NO_SAMPLE)):
             kept[: _PAST - n] = kept[n:]
             kept[_PAST - n :] = new

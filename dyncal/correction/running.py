@@ -82,6 +82,8 @@ class RunningFilter:
     def _carried(self, input_variance: FloatArray) -> FloatArray:
         """Return the variance that the outputs have from `input_variance`, through the squared impulse response."""
         p, n = self.prepared, input_variance.size
+        if self._disturbed <= 0 and not np.count_nonzero(input_variance):
+            return np.zeros(n)
         length = p.variance_taps.size
         marked = np.flatnonzero(input_variance)
         carried = np.zeros(n)

@@ -17,6 +17,7 @@ from dyncal.domain.time import InstantNs, Int64Array, axis_of
 
 _NO_TIMES = np.empty(0, np.int64)
 _NO_VALUES = np.empty(0)
+_INSTANT, _VALUE, _CODE = np.dtype(np.int64), np.dtype(np.float64), np.dtype(np.uint32)
 
 
 class StreamingCorrector:
@@ -166,17 +167,19 @@ class StreamingCorrector:
     ) -> tuple[Int64Array, FloatArray, FloatArray]:
         _check(t_ns, raw, codes, u_t_ns, self._grid.last_ns)
         good = usable(raw)
-        if codes is not None:
+        if codes is not None and np.count_nonzero(codes):
             good &= ~quality.is_bad(codes)
-        y = raw if bool(good.all()) else np.where(good, raw, np.nan)
+        y = raw if np.count_nonzero(good) == good.size else np.where(good, raw, np.nan)
         slots = self._grid.place(t_ns, y, u_t_ns)
         value, u = self._filter.advance(slots.y, slots.time_variance, slots.input_variance)
-        instants = np.concatenate([self._pending, slots.t_ns])
-        n = value.size
-        self._pending = instants[n:].copy()
-        about = instants[:n]
+        instants = np.concatenate([self._pending, slots.t_ns]) if self._pending.size else slots.t_ns.copy()
+        about = instants[: value.size]
+        if self._pending.size:
+            self._pending = instants[value.size :].copy()
         held = about != NO_SAMPLE
-        return (about, value, u) if bool(held.all()) else (about[held], value[held], u[held])
+        if np.count_nonzero(held) == held.size:
+            return about, value, u
+        return about[held], value[held], u[held]
 
     def _take(self, t: Int64Array, value: FloatArray, u: FloatArray) -> tuple[Int64Array, FloatArray, FloatArray]:
         if self._emitted_to is not None and t.size and t[0] <= self._emitted_to:
@@ -188,15 +191,15 @@ class StreamingCorrector:
 
 
 def _check(t_ns: Int64Array, raw: FloatArray, codes: UInt32Array | None, u_t_ns: float, last_ns: int | None) -> None:
-    if t_ns.dtype != np.int64 or t_ns.ndim != 1:
+    if t_ns.dtype != _INSTANT or t_ns.ndim != 1:
         raise InvalidData(f"instants must be int64 of one dimension, not {t_ns.dtype} of shape {t_ns.shape}")
-    if raw.dtype != np.float64 or raw.shape != t_ns.shape:
+    if raw.dtype != _VALUE or raw.shape != t_ns.shape:
         raise InvalidData(f"{t_ns.size} instants need as many float64 values, not {raw.dtype} of shape {raw.shape}")
-    if codes is not None and (codes.dtype != np.uint32 or codes.shape != t_ns.shape):
+    if codes is not None and (codes.dtype != _CODE or codes.shape != t_ns.shape):
         raise InvalidData(f"{t_ns.size} instants need as many uint32 codes, not {codes.dtype} of shape {codes.shape}")
     if not 0 <= u_t_ns < float("inf"):
         raise InvalidData(f"u_t_ns must be finite and not negative, not {u_t_ns}")
-    if t_ns.size and (t_ns[0] < 0 or (last_ns is not None and t_ns[0] <= last_ns)):
+    if t_ns.size and int(t_ns[0]) <= (-1 if last_ns is None else last_ns):
         raise InvalidData(f"instant {int(t_ns[0])} does not come after {last_ns}")
-    if not bool((t_ns[1:] > t_ns[:-1]).all()):
+    if t_ns.size > 1 and not bool((t_ns[1:] > t_ns[:-1]).all()):
         raise InvalidData("instants must increase strictly")

@@ -66,8 +66,9 @@ def run(coefficients: CoefficientSet, stream: Stream, *, cut: bool, compiled: bo
 
 def agree(one: list[FloatArray], other: list[FloatArray]) -> None:
     np.testing.assert_array_equal(one[0], other[0])
-    # A recursion remembers what was large: agreement is relative to the largest value so far.
-    scale = np.maximum.accumulate(np.nan_to_num(np.abs(one[1]))) if one[1].size else one[1]
+    # A recursion remembers what was large, as does a bridge in its u: agreement is relative to the largest so far.
+    largest = np.fmax(np.abs(one[1]), one[2])
+    scale = np.maximum.accumulate(np.nan_to_num(largest)) if largest.size else largest
     for a, b in zip(one[1:], other[1:], strict=True):
         np.testing.assert_array_equal(np.isnan(a), np.isnan(b))
         known = np.isfinite(a)
