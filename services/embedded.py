@@ -1,4 +1,4 @@
-"""All services and a broker in one process and one event loop: for demonstrations and small plants.
+"""All services in one process and one event loop, with a broker beside it: for demonstrations and small plants.
 
 They are the same services that run alone in production, and talk through the broker as they do there.
 """
@@ -6,14 +6,13 @@ They are the same services that run alone in production, and talk through the br
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, Literal
 
-import services.api.service
-import services.calibrate.service
-import services.ingest.service
-from dyncal import kernels
-from dyncal.adapters.mqtt import EmbeddedBroker
+from dyncal.adapters.mqtt import BrokerProcess
+from dyncal.domain.errors import BusUnavailable
 from dyncal.ports.clock import Clock
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.logging import logger
@@ -23,12 +22,16 @@ from services.api.settings import ApiSettings
 from services.calibrate.settings import CalibrateSettings
 from services.ingest.settings import IngestSettings
 
+for _package in ("amqtt", "fastapi", "paho", "scipy", "sqlalchemy", "uvicorn"):  # imported late, missed at once
+    if importlib.util.find_spec(_package) is None:
+        raise ImportError(f"No module named {_package!r}", name=_package)
+
 
 class EmbeddedSection(Section):
     """All services in one process."""
 
     broker: Literal["own", "external"] = "own"
-    """`own`: a broker inside the process listens on the address in [broker]. `external`: one is there already."""
+    """`own`: a broker of our own listens on the address in [broker]. `external`: one is there already."""
 
 
 class EmbeddedSettings(IngestSettings, CalibrateSettings, ApiSettings):
@@ -46,11 +49,15 @@ class EmbeddedSettings(IngestSettings, CalibrateSettings, ApiSettings):
 
 
 class EmbeddedService:
-    """Starts the broker, ingest, calibrate and api in that order, and stops them together, the broker last."""
+    """Starts the broker, ingest, calibrate and api in that order, and stops them together, the broker last.
 
-    def __init__(self, settings: EmbeddedSettings, services_: list[Service]) -> None:
+    `make` returns the services in the order in which they start; it is called in a thread, while the broker comes up.
+    """
+
+    def __init__(self, settings: EmbeddedSettings, make: Callable[[], list[Service]]) -> None:
         self._settings = settings
-        self._services = services_
+        self._make = make
+        self._services: list[Service] = []
         self._log = logger("embedded")
         self._kernels = "kernels are being made ready"
         self._broker = "not started"
@@ -60,15 +67,10 @@ class EmbeddedService:
         """Name for logs and metrics."""
         return "embedded"
 
-    @property
-    def services(self) -> list[Service]:
-        """The services in the order in which they start."""
-        return self._services
-
     def health(self) -> Health:
         """Tell how it stands: ready when all are; parts are named after their service, as in ``"ingest.store"``."""
         parts = {"kernels": self._kernels, "broker": self._broker}
-        ready = not any(parts.values())
+        ready = bool(self._services) and not any(parts.values())
         for service in self._services:
             health = service.health()
             ready = ready and health.ready
@@ -76,7 +78,7 @@ class EmbeddedService:
         return Health(ready, parts)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop`, or until one of the services fails; then drain all.
+        """Work until `stop`, or until the broker or one of the services fails; then drain all.
 
         Raises
         ------
@@ -85,20 +87,29 @@ class EmbeddedService:
         ExceptionGroup
             Of the errors that services ended with.
         """
-        async with AsyncExitStack() as stack:
-            if self._settings.embedded.broker == "own":
-                broker = self._settings.broker
-                await stack.enter_async_context(EmbeddedBroker(broker.host, broker.port))
-            self._broker = ""
-            await self._run_services(stop)
+        making = asyncio.create_task(asyncio.to_thread(self._make), name="embedded-make")
+        try:
+            async with AsyncExitStack() as stack:
+                ended: asyncio.Task[None] | None = None
+                if self._settings.embedded.broker == "own":
+                    at = self._settings.broker
+                    broker = await stack.enter_async_context(BrokerProcess(at.host, at.port))
+                    ended = asyncio.create_task(_broker_lost(broker), name="broker")
+                    stack.callback(ended.cancel)
+                self._broker = ""
+                self._services = await making
+                await self._run_services(stop, ended)
+        finally:
+            await asyncio.gather(making, return_exceptions=True)
 
-    async def _run_services(self, stop: asyncio.Event) -> None:
+    async def _run_services(self, stop: asyncio.Event, broker: asyncio.Task[None] | None) -> None:
         down = asyncio.Event()
         warming = asyncio.create_task(self._warm_up(), name="kernels")
         running = [asyncio.create_task(service.run(down), name=service.name) for service in self._services]
         told = asyncio.create_task(stop.wait(), name="embedded-stop")
         try:
-            await asyncio.wait({told, *running}, return_when=asyncio.FIRST_COMPLETED)
+            watched = {told, *running} if broker is None else {told, broker, *running}
+            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             down.set()
             await asyncio.wait(running)
         finally:
@@ -107,24 +118,39 @@ class EmbeddedService:
             outcomes = await asyncio.gather(*running, return_exceptions=True)
             await asyncio.gather(warming, told, return_exceptions=True)
         errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        if broker is not None and broker.done() and isinstance(lost := broker.exception(), Exception):
+            errors.append(lost)
         if errors:
             raise ExceptionGroup("services failed", errors)
 
     async def _warm_up(self) -> None:
+        from dyncal import kernels  # noqa: PLC0415 - imported by the services in their thread
+
         done = await asyncio.to_thread(kernels.warm_up)
         self._log.info("kernels_ready", n=done.n_kernels, compiled=done.n_compiled, seconds=round(done.seconds, 2))
         self._kernels = ""
+
+
+async def _broker_lost(broker: BrokerProcess) -> None:
+    await broker.ended()
+    raise BusUnavailable("the broker ended by itself")
 
 
 def build(settings: EmbeddedSettings, clock: Clock | None = None) -> EmbeddedService:
     """Return the service of these settings; nothing is opened before it runs."""
     time = SystemClock() if clock is None else clock
     common: Any = settings.with_broker()
-    return EmbeddedService(
-        common,
-        [
+
+    def make() -> list[Service]:
+        # Imported while the broker starts; together they take more than a second of a core.
+        import services.api.service  # noqa: PLC0415
+        import services.calibrate.service  # noqa: PLC0415
+        import services.ingest.service  # noqa: PLC0415
+
+        return [
             services.ingest.service.build(common, time),
             services.calibrate.service.build(common, time),
             services.api.service.build(common, time),
-        ],
-    )
+        ]
+
+    return EmbeddedService(common, make)

@@ -13,8 +13,9 @@ from dyncal.runtime import logging
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.service import run_service
 from dyncal.runtime.settings import BrokerSettings, LogSettings
+from simulators.reports import Report
 from simulators.scenario import library, load_scenario
-from simulators.service import PlantService, Report, Surfaces
+from simulators.service import PlantService, Surfaces
 
 
 def simulate(scenario: str, surfaces: Surfaces) -> int:

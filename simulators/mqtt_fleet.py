@@ -16,16 +16,11 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from dyncal.runtime.logging import logger
 from dyncal.runtime.settings import BrokerSettings
+from simulators.addresses import topic
 from simulators.plant import Channel, Publication
 
-TOPIC_FILTER: Final = "devices/+/data"
 MAX_WAITING: Final = 20_000  # messages kept while the broker is away; beyond it the newest is refused and counted
 IN_FLIGHT: Final = 200
-
-
-def topic(channel_id: str) -> str:
-    """Return the topic of a channel."""
-    return f"devices/{channel_id}/data"
 
 
 def payload(channel: Channel, publication: Publication) -> bytes:
@@ -54,7 +49,7 @@ class MqttFleet:
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv311, clean_session=True)
         self._client.max_queued_messages_set(MAX_WAITING)
         self._client.max_inflight_messages_set(IN_FLIGHT)
-        self._client.reconnect_delay_set(min_delay=1, max_delay=5)
+        self._client.reconnect_delay_set(min_delay=1, max_delay=2)
         self._client.on_connect = self._on_connect
         if broker.username is not None:
             self._client.username_pw_set(broker.username, broker.resolved_password())

@@ -29,11 +29,6 @@ def _moment(t_ns: int) -> datetime.datetime:
     return _EPOCH + datetime.timedelta(microseconds=t_ns // 1000)
 
 
-def node_id(channel_id: str) -> str:
-    """Return the node id of a channel as text."""
-    return f"ns=2;s={channel_id}"
-
-
 class PlantServer:
     """The server, as an async context manager.
 

@@ -12,8 +12,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-
 from dyncal.domain.time import NS_PER_S, InstantNs
 from dyncal.ports.clock import Clock
 from dyncal.runtime.logging import logger
@@ -23,6 +21,7 @@ from simulators.mqtt_fleet import MqttFleet
 from simulators.opcua_server import PlantServer
 from simulators.pacing import Tally, pace
 from simulators.plant import Plant
+from simulators.reports import Report, Started, Stopped
 from simulators.scenario import Scenario
 
 DRAIN_S: Final = 3.0
@@ -30,23 +29,6 @@ _LEAD_NS: Final = 100_000_000  # from being ready to the first sample
 _GRID_NS: Final = 100_000_000
 
 
-class Started(msgspec.Struct, frozen=True, tag="started", tag_field="event"):
-    """The surfaces are up; the first sample of every channel is that of `t0_ns`."""
-
-    scenario: str
-    t0_ns: int
-    opcua: str
-
-
-class Stopped(msgspec.Struct, frozen=True, tag="stopped", tag_field="event"):
-    """Nothing more will come: samples generated and samples published, by channel; greatest lateness."""
-
-    generated: dict[str, int]
-    published: dict[str, int]
-    max_late_s: float
-
-
-Report = Started | Stopped
 Tell = Callable[[Report], None]
 
 
@@ -123,9 +105,3 @@ async def _first(wish: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
     return wished in done
-
-
-def read_report(line: bytes | str) -> Report:
-    """Return the report of a line of standard output. Raises `msgspec.DecodeError`."""
-    report: Report = msgspec.json.decode(line, type=Started | Stopped)
-    return report

@@ -46,18 +46,17 @@ def demo(
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
 ) -> None:
     """Run everything on this machine with simulated sensors, and print the address of the live page."""
-    from dyncal.runtime import logging
     from dyncal.runtime.clocks import SystemClock
-    from dyncal.runtime.settings import LogSettings
     from simulators.scenario import load_scenario
     from simulators.trial.configuration import free_ports
     from simulators.trial.runner import Trial, TrialOptions
 
     clock = SystemClock()
     started_s = clock.monotonic_s() - _age_s()
+    if log_level not in ("debug", "info", "warning", "error"):
+        raise _failed(f"--log-level cannot be {log_level!r}: debug, info, warning or error", status=2)
     if headless and duration is None:
         raise _failed("--headless needs --duration", status=2)
-    logging.configure(LogSettings.model_validate({"level": log_level}))
     try:
         content = load_scenario(scenario)
     except InvalidSetting as error:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 import importlib
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from dyncal.runtime.service import Service
-from dyncal.runtime.settings import ProgramSettings
+if TYPE_CHECKING:
+    from dyncal.runtime.service import Service
+    from dyncal.runtime.settings import ProgramSettings
 
 
 class Program(enum.StrEnum):

@@ -16,19 +16,20 @@ from dyncal.contracts import topics
 from dyncal.domain.errors import BusUnavailable, StoreUnavailable, Unavailable
 from dyncal.kernels import warm_up
 from dyncal.ports.clock import Clock
-from dyncal.ports.message_bus import Delivery, MessageBus
+from dyncal.ports.message_bus import MessageBus
 from dyncal.runtime import metrics as metrics_server
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.logging import logger
 from dyncal.runtime.service import Health
+from services.calibrate.lanes import Lane, Lanes, Waiting
 from services.calibrate.metrics import CalibrateMetrics
 from services.calibrate.settings import CalibrateSettings
-from services.calibrate.worker import Arrived, Job, Message, Worker
+from services.calibrate.worker import Arrived, Message, Worker
 
 CLIENT_ID: Final = "dyncal-calibrate"
 _RETRY_S: Final = 1.0
 _TICK_S: Final = 1.0
-_BATCH: Final = 64
+_BATCH: Final = 16  # what comes first waits for so many blocks of samples at most
 _FILTERS: Final = (topics.ALL_STATUS, topics.ALL_REPORTED, topics.ALL_SAMPLES)
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class CalibrateService:
         self._log = logger(self.name)
         self.metrics = CalibrateMetrics()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=self.name)
-        self._queue: asyncio.Queue[tuple[Job, Delivery | None]] = asyncio.Queue(settings.calibrate.queue_size)
+        self._queue = Lanes(settings.calibrate.queue_size)
         self._outbox: dict[str, bytes] = {}
         self._to_send = asyncio.Event()
         self._health = {"kernels": "not compiled yet", "registry": "not opened yet", "broker": "not connected yet"}
@@ -103,10 +104,10 @@ class CalibrateService:
             await self._in_thread(registry.close)
 
     async def _serve(self, worker: Worker, stop: asyncio.Event) -> None:
-        done = await self._in_thread(warm_up)
-        self._log.info("kernels_warm", n=done.n_kernels, compiled=done.n_compiled, seconds=round(done.seconds, 2))
-        self._health["kernels"] = ""
         async with self._open_bus() as bus:
+            done = await self._in_thread(warm_up)
+            self._log.info("kernels_warm", n=done.n_kernels, compiled=done.n_compiled, seconds=round(done.seconds, 2))
+            self._health["kernels"] = ""
             await self._with_retries(lambda: worker.process([None]), stop)
             await self._catch_up(worker, stop)
             async with asyncio.TaskGroup() as group:
@@ -144,17 +145,16 @@ class CalibrateService:
                 self._health["broker"] = str(error)
                 await asyncio.sleep(_RETRY_S)
         async for delivery in bus.deliveries():
-            await self._queue.put((Arrived(delivery.topic, delivery.payload), delivery))
+            lane = Lane.BULK if _of_samples(delivery.topic) else Lane.FIRST
+            await self._queue.put(Waiting(Arrived(delivery.topic, delivery.payload), delivery), lane)
 
     async def _work(self, worker: Worker, stop: asyncio.Event) -> None:
         while True:
-            batch = [await self._queue.get()]
-            while len(batch) < _BATCH and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            self.metrics.waiting.set(self._queue.qsize())
+            batch = await self._queue.take(_BATCH)
+            self.metrics.waiting.set(len(self._queue))
             await self._process(worker, batch, stop)
 
-    async def _process(self, worker: Worker, batch: list[tuple[Job, Delivery | None]], stop: asyncio.Event) -> None:
+    async def _process(self, worker: Worker, batch: list[Waiting], stop: asyncio.Event) -> None:
         jobs = [job for job, _ in batch]
         with self.metrics.handled.time():
             await self._with_retries(lambda: worker.process(jobs), stop, again=lambda: worker.process(()))
@@ -218,10 +218,10 @@ class CalibrateService:
             now = self._clock.monotonic_s()
             if now >= next_poll:
                 next_poll = now + poll_s
-                await self._queue.put((None, None))
+                await self._queue.put(Waiting(None))
             if now >= next_tick:
                 next_tick = now + _TICK_S
-                await self._queue.put((worker.tick(), None))
+                await self._queue.put(Waiting(worker.tick()))
             await asyncio.sleep(min(poll_s, _TICK_S) / 2)
 
     async def _watch(self, bus: ReconnectingBus, worker: Worker) -> None:
@@ -232,7 +232,7 @@ class CalibrateService:
             if bus.connections != seen:
                 seen = bus.connections
                 self._health["broker"] = ""
-                await self._queue.put((worker.connected(), None))
+                await self._queue.put(Waiting(worker.connected()))
             await asyncio.sleep(_RETRY_S / 4)
             if not bus.connected:
                 self._health["broker"] = "not connected"
@@ -240,8 +240,8 @@ class CalibrateService:
     async def _drain(self, worker: Worker, bus: MessageBus) -> None:
         stopped = asyncio.Event()
         stopped.set()
-        batch = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
-        await self._process(worker, [*batch, (worker.stopping(), None)], stopped)
+        batch = self._queue.empty()
+        await self._process(worker, [*batch, Waiting(worker.stopping())], stopped)
         if bus.connected and not await self._flush(bus):
             self._log.warning("left_unsent", n=len(self._outbox))
 
@@ -260,6 +260,10 @@ class CalibrateService:
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+
+def _of_samples(topic: str) -> bool:
+    return topic.split("/")[-2:-1] == ["samples"]
 
 
 def build(settings: CalibrateSettings, clock: Clock | None = None) -> CalibrateService:

@@ -44,6 +44,7 @@ from services.calibrate.settings import CalibrateSection
 
 _SLICE_SAMPLES: Final = 8192
 _SLICE_S: Final = (1.0, 300.0)
+_LOOK_AGAIN_S: Final = 0.2
 _FINAL: Final = (SetState.REJECTED, SetState.REVERTED, SetState.SUPERSEDED)
 
 
@@ -88,6 +89,7 @@ class Worker:
         self._effects: deque[Effect] = deque()
         self._messages: list[Message] = []
         self._revision: int | None = None
+        self._looked_ns = 0
 
     def process(self, jobs: Iterable[Job]) -> list[Message]:
         """Take in jobs and deal with all that wait; return what is to be published.
@@ -156,6 +158,7 @@ class Worker:
             self._metrics.notes.labels("engine_fault").inc()
 
     def _look(self) -> Iterator[Event]:
+        self._looked_ns = self._clock.now()
         revision = self._registry.revision()
         if revision != self._revision:
             pairings = tuple(self._registry.pairings())
@@ -201,6 +204,8 @@ class Worker:
             case SaveSnapshot():
                 self._registry.save_snapshot(effect.key, effect.content, effect.at_ns)
             case Note():
+                if effect.kind == "unknown_sensor" and self._clock.now() - self._looked_ns > duration(_LOOK_AGAIN_S):
+                    self._jobs.append(None)  # it may have been registered since
                 self._metrics.notes.labels(effect.kind).inc()
                 self._log.debug("note", kind=effect.kind, sensor=effect.sensor, detail=effect.detail)
             case _:

@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Final, Self
 
 from dyncal.domain.errors import DyncalError
-from dyncal.runtime.logging import logger
 
 STOP_S: Final = 8.0
 
@@ -68,7 +67,7 @@ class Children:
                 async with asyncio.timeout(STOP_S):
                     await process.wait()
             except TimeoutError:
-                logger("trial").error("child_killed", child=name, after_s=STOP_S)
+                _log("child_killed", child=name, after_s=STOP_S)
                 process.kill()
                 await process.wait()
         return process.returncode if process.returncode is not None else -1
@@ -82,8 +81,14 @@ class Children:
         status = await process.wait()
         if name not in self._stopping:
             self.obituary = f"{name} ended by itself with status {status}"
-            logger("trial").error("child_died", child=name, status=status)
+            _log("child_died", child=name, status=status)
             self.died.set()
+
+
+def _log(event: str, **fields: object) -> None:
+    from dyncal.runtime.logging import logger  # noqa: PLC0415 - children start before this is imported
+
+    logger("trial").error(event, **fields)
 
 
 def _environment() -> dict[str, str]:

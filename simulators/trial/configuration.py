@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from simulators.mqtt_fleet import TOPIC_FILTER
-from simulators.opcua_server import node_id
+from simulators.addresses import TOPIC_FILTER, node_id
 from simulators.scenario import Scenario, StationSpec
 
 SITE: Final = "demo"
@@ -54,7 +53,6 @@ def configuration(scenario: Scenario, ports: Ports, data_dir: Path, log_level: s
         "log": {"level": log_level},
         "broker": {"host": "127.0.0.1", "port": ports.broker, "protocol": "3.1.1"},
         "api": {"port": ports.api},
-        "embedded": {"broker": "external"},
         # A demonstration cannot wait as a plant can: sets follow a drift within seconds.
         "calibrate": {"min_interval_s": 4.0, "review_s": 2.0},
         "edge": edge,

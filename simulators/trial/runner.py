@@ -11,25 +11,24 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from dyncal.adapters.mqtt import open_bus
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.errors import DyncalError, Unavailable
 from dyncal.domain.sensors import EdgeId, SiteId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
-from dyncal.runtime.logging import logger
-from dyncal.runtime.settings import BrokerSettings
-from simulators.plant import Plant
 from simulators.scenario import Scenario
-from simulators.score import SensorScore, failures, score
-from simulators.service import Started, Stopped, read_report
 from simulators.trial.children import Children
 from simulators.trial.configuration import EDGE, SITE, Ports, configuration, to_toml
-from simulators.trial.watcher import Heard, Watcher
+
+if TYPE_CHECKING:  # what is needed later is imported when the programs, which take the time, are on their way
+    from simulators.plant import Plant
+    from simulators.reports import Started, Stopped
+    from simulators.score import SensorScore
+    from simulators.trial.watcher import Heard
 
 T = TypeVar("T")
 
@@ -94,13 +93,19 @@ class Trial:
         o = self._options
         config = o.data_dir / "dyncal.toml"
         config.write_text(to_toml(configuration(o.scenario, o.ports, o.data_dir, o.log_level)), encoding="utf-8")
-        broker = BrokerSettings(port=o.ports.broker, protocol="3.1.1")
         async with AsyncExitStack() as stack:
             children = await stack.enter_async_context(Children())
-            await children.start("broker", self._broker_arguments())
             await children.start("embedded", ["-m", "dyncal", "run", "embedded", "--config", str(config)])
             plant_process = await children.start("simulators", self._plant_arguments(), pipe=True)
             await children.start("edge", ["-m", "dyncal", "run", "edge", "--config", str(config)])
+            from dyncal.adapters.mqtt import open_bus  # noqa: PLC0415
+            from dyncal.runtime import logging  # noqa: PLC0415
+            from dyncal.runtime.settings import BrokerSettings, LogSettings  # noqa: PLC0415
+            from simulators.plant import Plant  # noqa: PLC0415
+            from simulators.trial.watcher import Watcher  # noqa: PLC0415
+
+            logging.configure(LogSettings.model_validate({"level": o.log_level}))
+            broker = BrokerSettings(port=o.ports.broker, protocol="3.1.1")
             reports = await stack.enter_async_context(open_bus(broker, "dyncal-trial-reports", clean=True))
             blocks = await stack.enter_async_context(open_bus(broker, "dyncal-trial-blocks", clean=True))
             watcher = Watcher(reports, blocks, EdgeAddress(SiteId(SITE), EdgeId(EDGE)), self._clock)
@@ -117,16 +122,14 @@ class Trial:
             stopped, ended_ns = await self._wind_down(plant_process, children, plant)
         return await asyncio.to_thread(self._judge, plant, watcher.heard, stopped, ended_ns)
 
-    def _broker_arguments(self) -> list[str]:
-        o = self._options
-        return ["-m", "simulators.trial.broker", "--port", str(o.ports.broker), "--log-level", o.log_level]
-
     def _plant_arguments(self) -> list[str]:
         o = self._options
         ports = ["--opcua-port", str(o.ports.opcua), "--mqtt-port", str(o.ports.broker)]
         return ["-m", "simulators", o.scenario_source, *ports, "--log-level", o.log_level]
 
     async def _started(self, process: Process, children: Children, stop: asyncio.Event) -> Started | None:
+        from simulators.reports import Started, read_report  # noqa: PLC0415
+
         line = await self._within(_read_line(process), children, stop, "the simulators did not start")
         if line == b"":
             raise DyncalError("the simulators ended before they had started")
@@ -159,6 +162,8 @@ class Trial:
 
     async def _wind_down(self, process: Process, children: Children, plant: Plant) -> tuple[Stopped, InstantNs]:
         """Stop the plant, let its last samples reach the store, then stop the edge and after it the services."""
+        from simulators.reports import Stopped, read_report  # noqa: PLC0415
+
         stopping = asyncio.create_task(children.stop("simulators"))
         report = read_report(await _read_line(process))
         await stopping
@@ -167,12 +172,12 @@ class Trial:
         ended_ns = self._clock.now()
         left = await self._settled(plant, report)
         if left:
-            logger("trial").error("samples_not_in_store", channels=left, after_s=SETTLE_S)
-        for name in ("edge", "embedded", "broker"):
+            _logger().error("samples_not_in_store", channels=left, after_s=SETTLE_S)
+        for name in ("edge", "embedded"):
             children.check()
             status = await children.stop(name)
             if status:
-                logger("trial").error("stopped_badly", child=name, status=status)
+                _logger().error("stopped_badly", child=name, status=status)
         return report, ended_ns
 
     async def _settled(self, plant: Plant, stopped: Stopped) -> list[str]:
@@ -187,6 +192,7 @@ class Trial:
             await asyncio.sleep(0.5)
 
     def _judge(self, plant: Plant, heard: Heard, stopped: Stopped, ended_ns: InstantNs) -> Result:
+        from simulators.score import failures, score  # noqa: PLC0415
         from simulators.trial.harvest import Ended, harvest  # noqa: PLC0415
 
         o = self._options
@@ -238,4 +244,10 @@ async def _cancelled(task: asyncio.Task[Any]) -> None:
     task.cancel()
     outcome = (await asyncio.gather(task, return_exceptions=True))[0]
     if isinstance(outcome, Exception):
-        logger("trial").error("task_failed", task=task.get_name(), error=str(outcome))
+        _logger().error("task_failed", task=task.get_name(), error=str(outcome))
+
+
+def _logger() -> Any:
+    from dyncal.runtime.logging import logger  # noqa: PLC0415
+
+    return logger("trial")

@@ -1,4 +1,4 @@
-"""A broker inside the process (amqtt), for demonstrations and small plants."""
+"""A broker in this event loop (amqtt), for demonstrations and small plants."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from amqtt.plugins.base import BaseAuthPlugin
 from amqtt.session import Session
 
 from dyncal.domain.errors import BusUnavailable
-from dyncal.runtime.logging import logger
 
 _NOISY: Final = ("amqtt", "transitions")
 
@@ -35,6 +34,8 @@ class _Broker(Broker):  # type: ignore[misc]
         try:
             await super().stream_connected(reader, writer, listener_name)
         except Exception as error:  # noqa: BLE001  whatever a client does, the broker goes on
+            from dyncal.runtime.logging import logger  # noqa: PLC0415 - a broker of its own starts sooner without
+
             writer.transport.abort()
             logger("broker").info("connection_failed", error=str(error) or type(error).__name__)
 

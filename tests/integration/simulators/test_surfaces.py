@@ -17,11 +17,10 @@ from asyncua import Client
 from dyncal.adapters.mqtt import EmbeddedBroker, open_bus
 from dyncal.domain.time import InstantNs, from_datetime
 from dyncal.runtime.settings import BrokerSettings
-from simulators.mqtt_fleet import TOPIC_FILTER
-from simulators.opcua_server import node_id
+from simulators.addresses import TOPIC_FILTER, node_id
 from simulators.plant import Plant
+from simulators.reports import Started, Stopped, read_report
 from simulators.scenario import load_scenario
-from simulators.service import Started, Stopped, read_report
 
 SCENARIO = """
 name = "small"

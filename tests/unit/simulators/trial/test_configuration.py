@@ -8,7 +8,7 @@ import pytest
 from dyncal.runtime.settings import load
 from edge_agent.settings import EdgeSettings
 from services.embedded import EmbeddedSettings
-from simulators.opcua_server import node_id
+from simulators.addresses import node_id
 from simulators.scenario import load_scenario
 from simulators.trial.configuration import EDGE, SITE, Ports, configuration, free_ports, to_toml
 
