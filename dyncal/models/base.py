@@ -45,31 +45,31 @@ class Discretisation:
     dgamma: FloatArray
 
 
-class SensorModel(ABC):
-    """A sensor's transfer function H(s; θ) in physical parameters θ, and in internal coordinates η for estimators.
-
-    η[0] is the gain; the others are logarithms of what must be positive and, unchanged, what the output is linear in.
+class ResponseModel(ABC):
+    """A relation of indication to measurand with physical parameters θ and a frequency response H(j2πf; θ).
 
     Attributes
     ----------
     kind : ModelKind
     names : tuple of str
-        Physical parameters, with their units.
-    n_states : int
-        Order of the model.
-    output : tuple of float
-        Row c of the output equation.
+        Physical parameters, with their units; the first is the gain.
+    positive : frozenset of str
+        Parameters that no sensor has at or below zero: estimators take their logarithms.
     """
 
     kind: ClassVar[ModelKind]
-    names: ClassVar[tuple[str, ...]]
-    n_states: ClassVar[int]
-    output: ClassVar[tuple[float, float]]
+    names: tuple[str, ...]
+    positive: ClassVar[frozenset[str]] = frozenset({"tau_s", "tau1_s", "tau2_s", "damping", "f0_hz"})
 
     @property
     def n_parameters(self) -> int:
         """Number of parameters p."""
         return len(self.names)
+
+    @property
+    def label(self) -> str:
+        """The model's name in tables."""
+        return str(self.kind)
 
     @abstractmethod
     def frequency_response(self, theta: FloatArray, f_hz: FloatArray) -> ComplexArray:
@@ -80,33 +80,24 @@ class SensorModel(ABC):
         """Return ∂H/∂θ_i at frequencies f [Hz], shape (n_f, p)."""
 
     @abstractmethod
-    def sensitivity_biquads(self, theta: FloatArray, dt_s: float) -> FloatArray:
-        """Return S_i(z) with ∂û/∂θ_i = S_i û, rows b0 b1 b2 a1 a2, shape (p, 5): S_i = -∂ln H/∂θ_i discretised.
-
-        docs/metrology.md, "Uncertainty"; Link & Elster, Meas. Sci. Technol. 20 (2009) 055104.
-        """
-
-    @abstractmethod
-    def to_internal(self, theta: FloatArray) -> FloatArray:
-        """Return η for θ, shape (p,). Raises `InvalidData` for a θ that no sensor has."""
-
-    @abstractmethod
-    def from_internal(self, eta: FloatArray) -> FloatArray:
-        """Return θ for η, shape (p,)."""
-
-    @abstractmethod
-    def internal_jacobian(self, eta: FloatArray) -> FloatArray:
-        """Return ∂θ/∂η, shape (p, p)."""
-
-    @abstractmethod
-    def discretise(self, eta: FloatArray, h_s: FloatArray, hold: Hold = Hold.FIRST) -> Discretisation:
-        """Solve the model exactly over intervals h [s], shape (m,), with derivatives in η."""
+    def simulate_steps(
+        self, theta: FloatArray, steps: Int64Array, ticks_per_s: int, u: FloatArray, hold: Hold
+    ) -> FloatArray:
+        """Return what `simulate` does for checked data: n - 1 steps between the instants, in ticks."""
 
     def check(self, theta: FloatArray) -> FloatArray:
         """Return θ as float64 of shape (p,), finite; raise `InvalidData` otherwise."""
         values = np.asarray(theta, dtype=np.float64)
         if values.shape != (self.n_parameters,) or not bool(np.all(np.isfinite(values))):
             raise InvalidData(f"{self.kind} takes finite {', '.join(self.names)}, not {theta!r}")
+        return values
+
+    def check_physical(self, theta: FloatArray) -> FloatArray:
+        """Return θ as `check` does; raise `InvalidData` also where no stable sensor has such parameters."""
+        values = self.check(theta)
+        wrong = [f"{n} {v}" for n, v in zip(self.names, values, strict=True) if n in self.positive and v <= 0]
+        if wrong:
+            raise InvalidData(f"{self.label}: must be positive: {', '.join(wrong)}")
         return values
 
     def simulate(self, theta: FloatArray, t_ns: Int64Array, u: FloatArray, hold: Hold = Hold.FIRST) -> FloatArray:
@@ -132,10 +123,58 @@ class SensorModel(ABC):
         steps = np.diff(t_ns)
         if bool(np.any(steps <= 0)):
             raise InvalidData("instants must increase strictly")
+        return self.simulate_steps(theta, steps, NS_PER_S, values, hold)
+
+
+class SensorModel(ResponseModel):
+    """A sensor's transfer function H(s; θ) in physical parameters θ, and in internal coordinates η for estimators.
+
+    η[0] is the gain; the others are logarithms of what must be positive and, unchanged, what the output is linear in.
+
+    Attributes
+    ----------
+    kind : ModelKind
+    names : tuple of str
+        Physical parameters, with their units.
+    n_states : int
+        Order of the model.
+    output : tuple of float
+        Row c of the output equation.
+    """
+
+    n_states: ClassVar[int]
+    output: ClassVar[tuple[float, float]]
+
+    @abstractmethod
+    def sensitivity_biquads(self, theta: FloatArray, dt_s: float) -> FloatArray:
+        """Return S_i(z) with ∂û/∂θ_i = S_i û, rows b0 b1 b2 a1 a2, shape (p, 5): S_i = -∂ln H/∂θ_i discretised.
+
+        docs/metrology.md, "Uncertainty"; Link & Elster, Meas. Sci. Technol. 20 (2009) 055104.
+        """
+
+    @abstractmethod
+    def to_internal(self, theta: FloatArray) -> FloatArray:
+        """Return η for θ, shape (p,). Raises `InvalidData` for a θ that no sensor has."""
+
+    @abstractmethod
+    def from_internal(self, eta: FloatArray) -> FloatArray:
+        """Return θ for η, shape (p,)."""
+
+    @abstractmethod
+    def internal_jacobian(self, eta: FloatArray) -> FloatArray:
+        """Return ∂θ/∂η, shape (p, p)."""
+
+    @abstractmethod
+    def discretise(self, eta: FloatArray, h_s: FloatArray, hold: Hold = Hold.FIRST) -> Discretisation:
+        """Solve the model exactly over intervals h [s], shape (m,), with derivatives in η."""
+
+    def simulate_steps(  # noqa: D102
+        self, theta: FloatArray, steps: Int64Array, ticks_per_s: int, u: FloatArray, hold: Hold
+    ) -> FloatArray:
         eta = self.to_internal(theta)
         intervals, index = np.unique(steps, return_inverse=True)
-        parts = self.discretise(eta, intervals / NS_PER_S, hold)
-        return self._run(parts, index, values, eta)
+        parts = self.discretise(eta, intervals / ticks_per_s, hold)
+        return self._run(parts, index, u, eta)
 
     def _run(self, parts: Discretisation, index: Int64Array, u: FloatArray, eta: FloatArray) -> FloatArray:
         forced = np.einsum("kij,kj->ki", parts.gamma[index], np.stack([u[:-1], u[1:]], axis=1))
