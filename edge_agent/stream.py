@@ -200,12 +200,13 @@ class Stream:
                 effects.append(Notice(kind, read.arrival_ns, self._config.sensor.id, detail))
 
     def _goes_on(self, t_ns: Int64Array, codes: UInt32Array) -> bool:
-        """Tell whether this is one good sample that follows the last without a gap, as from a slow source."""
+        """Tell whether these are good samples that follow the last without a gap, as a rule."""
+        longest = self._config.gap_after_ns
         return (
-            t_ns.size == 1
-            and self._last_t is not None
-            and int(t_ns[0]) - self._last_t <= self._config.gap_after_ns
-            and not codes[0]
+            self._last_t is not None
+            and int(t_ns[0]) - self._last_t <= longest
+            and not np.count_nonzero(codes)
+            and (t_ns.size == 1 or not np.count_nonzero(t_ns[1:] - t_ns[:-1] > longest))
         )
 
     def _why(self, cause: GapCause | None, before_ns: int, arrival_ns: InstantNs) -> GapCause:
@@ -348,7 +349,7 @@ def _increase(t_ns: Int64Array, newest: int) -> bool:
     """Tell whether instants are after `newest` and increase strictly."""
     if not t_ns.size:
         return True
-    return int(t_ns[0]) > newest and (t_ns.size == 1 or bool((t_ns[1:] > t_ns[:-1]).all()))
+    return int(t_ns[0]) > newest and (t_ns.size == 1 or not np.count_nonzero(t_ns[1:] <= t_ns[:-1]))
 
 
 def _sane(raw: FloatArray, codes: UInt32Array) -> tuple[FloatArray, UInt32Array]:

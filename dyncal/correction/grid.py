@@ -76,7 +76,7 @@ class SamplingGrid:
         before = first - self._dt if self._last is None else self._last
         variance = (u_t_ns / NS_PER_S) ** 2
         on_grid = self._off == 0.0 and first - before == self._dt
-        if on_grid and (t_ns.size == 1 or bool((t_ns[1:] - t_ns[:-1] == self._dt).all())):
+        if on_grid and (t_ns.size == 1 or not np.count_nonzero(t_ns[1:] - t_ns[:-1] != self._dt)):
             slots = Slots(t_ns, y, np.full(y.size, variance), np.zeros(y.size))
             self._remember(slots.y, slots.t_ns)
         else:

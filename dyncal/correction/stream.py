@@ -201,5 +201,5 @@ def _check(t_ns: Int64Array, raw: FloatArray, codes: UInt32Array | None, u_t_ns:
         raise InvalidData(f"u_t_ns must be finite and not negative, not {u_t_ns}")
     if t_ns.size and int(t_ns[0]) <= (-1 if last_ns is None else last_ns):
         raise InvalidData(f"instant {int(t_ns[0])} does not come after {last_ns}")
-    if t_ns.size > 1 and not bool((t_ns[1:] > t_ns[:-1]).all()):
+    if t_ns.size > 1 and np.count_nonzero(t_ns[1:] <= t_ns[:-1]):
         raise InvalidData("instants must increase strictly")

@@ -115,7 +115,7 @@ class ExplicitAxis:
             raise InvalidData(f"instants must be int64 of one dimension, not {t.dtype} of shape {t.shape}")
         if t.size and not (EARLIEST <= t[0] and t[-1] <= LATEST):
             raise InvalidData("instants must lie between 1970 and 2255")
-        if t.size > 1 and not bool(np.all(t[1:] > t[:-1])):
+        if np.count_nonzero(t[1:] <= t[:-1]):
             raise InvalidData("instants must increase strictly")
 
     def __len__(self) -> int:
@@ -133,7 +133,7 @@ TimeAxis = UniformAxis | ExplicitAxis
 def axis_of(t_ns: Int64Array) -> TimeAxis:
     """Return the most compact axis that holds exactly these instants (int64, shape (n,), strictly increasing)."""
     if t_ns.size >= 2:
-        steps = np.diff(t_ns)
-        if steps[0] > 0 and bool(np.all(steps == steps[0])):
-            return UniformAxis(InstantNs(int(t_ns[0])), DurationNs(int(steps[0])), int(t_ns.size))
+        first, step = int(t_ns[0]), int(t_ns[1]) - int(t_ns[0])
+        if step > 0 and not np.count_nonzero(t_ns[1:] - t_ns[:-1] != step):
+            return UniformAxis(InstantNs(first), DurationNs(step), int(t_ns.size))
     return ExplicitAxis(np.ascontiguousarray(t_ns, dtype=np.int64))
