@@ -9,6 +9,7 @@ import hashlib
 import os
 import secrets
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -105,6 +106,34 @@ class TrustedKeys:
         return keys
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What is there of keys: the trusted directory and the names in it, our own key's name, and what is wrong."""
+
+    directory: Path
+    trusted: tuple[str, ...]
+    own: str | None
+    faults: tuple[str, ...]
+
+
+def examine_keys(settings: SigningSettings, data_dir: Path) -> Keys:
+    """Look at the keys without making any."""
+    directory, path = _trusted_dir(settings, data_dir), settings.key_file or data_dir / "keys" / "signing.pem"
+    faults, trusted, own = [], [], None
+    for file in sorted(directory.glob("*.pem")):
+        try:
+            trusted.append(key_id_of(_public_of(file)))
+        except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+            faults.append(f"signing.trusted_dir = {str(directory)!r}: {file.name}: no Ed25519 public key: {error}")
+    try:
+        own = Ed25519Signer(_read_private(path)).key_id if path.exists() else None
+    except InvalidSetting as error:
+        faults.append(str(error))
+    except OSError as error:
+        faults.append(f"signing.key_file = {str(path)!r}: {error.strerror}")
+    return Keys(directory, tuple(sorted(trusted)), own, tuple(faults))
+
+
 def open_signer(settings: SigningSettings, data_dir: Path) -> Ed25519Signer:
     """Return the signer of the private key file; make the key pair at first start.
 
@@ -186,12 +215,18 @@ def _read_private(path: Path) -> Ed25519PrivateKey:
 
 def _read_public(path: Path) -> Ed25519PublicKey | None:
     try:
-        with path.open("rb") as stream:
-            key = serialization.load_pem_public_key(stream.read(_MAX_KEY_BYTES))
+        return _public_of(path)
+    except TypeError as error:
+        _log.warning("trusted_key_of_other_kind", file=str(path), kind=str(error))
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         _log.warning("trusted_key_unreadable", file=str(path), error=str(error))
-        return None
+    return None
+
+
+def _public_of(path: Path) -> Ed25519PublicKey:
+    """Return the key in a file. Raises OSError, ValueError, UnsupportedAlgorithm; TypeError for one of another kind."""
+    with path.open("rb") as stream:
+        key = serialization.load_pem_public_key(stream.read(_MAX_KEY_BYTES))
     if not isinstance(key, Ed25519PublicKey):
-        _log.warning("trusted_key_of_other_kind", file=str(path), kind=type(key).__name__)
-        return None
+        raise TypeError(type(key).__name__)
     return key

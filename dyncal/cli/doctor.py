@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from dyncal.cli.programs import Program, settings_class
-from dyncal.domain.errors import DyncalError, InvalidSetting
+from dyncal.domain.errors import DyncalError, InvalidSetting, StoreUnauthorized
 from dyncal.runtime import logging
+from dyncal.runtime.files import check_files
 from dyncal.runtime.settings import (
     LogSettings,
     ProgramSettings,
@@ -30,6 +32,18 @@ ANSWER_S: Final = 5.0
 CONNECT_S: Final = 8.0
 MIN_FREE_BYTES: Final = 1 << 30
 LOW_FREE_BYTES: Final = 5 << 30
+
+_RIGHTS: Final = (
+    "correct username, password or token in [store]; where the user may not make databases, let an administrator make "
+    "the one named store.database and grant the user all on it"
+)
+
+_LISTENERS: Final = {
+    Program.API: (("host", "port"),),
+    Program.INGEST: (("metrics_host", "metrics_port"),),
+    Program.CALIBRATE: (("metrics_host", "metrics_port"),),
+    Program.EDGE: (("metrics_host", "metrics_port"),),
+}
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -66,6 +80,8 @@ def examine(config: Path | None) -> list[Finding]:
         return findings  # said already, for every program
     checks: list[Callable[[], Iterator[Finding]]] = [
         lambda: _data_dir(shared.data_dir),
+        lambda: _ports(config),
+        lambda: _signing(shared),
         lambda: _broker(shared),
         lambda: _store(shared),
         lambda: _registry(shared),
@@ -97,7 +113,7 @@ def _configuration(config: Path | None) -> Iterator[Finding]:
     for program in Program:
         check = f"settings of {program}"
         try:
-            load(settings_class(program), config)
+            check_files(load(settings_class(program), config), config)
         except InvalidSetting as error:
             yield Finding(check, "fail", str(error), "correct the file or the environment variable named")
         except ImportError as error:
@@ -124,15 +140,65 @@ def _data_dir(data_dir: Path) -> Iterator[Finding]:
     yield Finding(check, status, f"{data_dir} is writable, {free / 1e9:.1f} GB free", advice)
 
 
+def _ports(config: Path | None) -> Iterator[Finding]:
+    """See that nobody has the ports that programs here want to listen on."""
+    for program, where in _LISTENERS.items():
+        try:
+            section = getattr(load(settings_class(program), config), str(program))
+        except (InvalidSetting, ImportError):
+            continue
+        for host_key, port_key in where:
+            host, port = getattr(section, host_key, "127.0.0.1"), getattr(section, port_key)
+            if not port:
+                continue
+            key = f"{program}.{port_key} = {port}"
+            trouble = _in_use(host, port)
+            if trouble:
+                advice = "nothing, if that is dyncal itself at work; else end what listens there, or take another port"
+                yield Finding("ports", "warn", f"{key}: cannot listen on {host}: {trouble}", advice)
+            else:
+                yield Finding("ports", "ok", f"{key}: free on {host}")
+
+
+def _in_use(host: str, port: int) -> str:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
+
+
+def _signing(shared: SharedSettings) -> Iterator[Finding]:
+    from dyncal.adapters.signing import examine_keys
+
+    keys = examine_keys(shared.signing, shared.data_dir)
+    check = "signing"
+    for fault in keys.faults:
+        yield Finding(check, "fail", fault, "replace the file by the key it should be, or take it away")
+    if keys.own is not None and keys.own not in keys.trusted:
+        advice = f"put its public part into {keys.directory} of every edge: edges there reject what it signs"
+        yield Finding(check, "warn", f"{keys.own}, with which calibrate signs here, is not trusted here", advice)
+    if keys.trusted:
+        yield Finding(check, "ok", f"{keys.directory} trusts {', '.join(keys.trusted)}")
+    else:
+        advice = "start calibrate once, which makes a key, or copy the public key of its machine there"
+        yield Finding(check, "warn", f"{keys.directory} trusts no key: an edge here applies no coefficient set", advice)
+
+
 def _broker(shared: SharedSettings) -> Iterator[Finding]:
     check, address = "broker", f"{shared.broker.host}:{shared.broker.port}"
     try:
         yield Finding(check, "ok", asyncio.run(_talk_to_broker(shared)))
     except TimeoutError as error:
-        yield Finding(
-            check, "fail", f"{address} does not let us in: {error}",
-            "start the broker (mosquitto), or correct [broker]; `dyncal run embedded` brings its own",
-        )  # fmt: skip
+        refused = "refused" in str(error) and "Connection refused" not in str(error)
+        advice = (
+            "correct username and password_file in [broker], or the broker's access rules"
+            if refused
+            else "start the broker (mosquitto), or correct [broker]; `dyncal run embedded` brings its own"
+        )
+        yield Finding(check, "fail", f"{address} does not let us in: {error}", advice)
     except DyncalError as error:
         yield Finding(check, "fail", f"{address}: {error}", "look at the broker's log and access rules; check [broker]")
     except ImportError as error:
@@ -163,8 +229,7 @@ def _store(shared: SharedSettings) -> Iterator[Finding]:
         with contextlib.closing(open_store(shared.store, shared.data_dir)) as store:
             return store.check()
 
-    advice = "start the database, or correct [store]"
-    yield _called("store", check, advice)
+    yield _called("store", check, "start the database, or correct [store]")
 
 
 def _registry(shared: SharedSettings) -> Iterator[Finding]:
@@ -180,6 +245,8 @@ def _registry(shared: SharedSettings) -> Iterator[Finding]:
 def _called(name: str, check: Callable[[], str], advice: str) -> Finding:
     try:
         return Finding(name, "ok", check())
+    except StoreUnauthorized as error:
+        return Finding(name, "fail", str(error), _RIGHTS)
     except DyncalError as error:
         return Finding(name, "fail", str(error), advice)
     except ImportError as error:

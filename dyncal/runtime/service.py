@@ -20,6 +20,7 @@ DRAIN_S: Final = 4.2
 LIMIT_S: Final = 4.8
 """Longest from the signal to the end of the process, whatever a service does; 5 s are promised."""
 _CANCEL_S: Final = 0.4
+_SAME_SIGNAL_S: Final = 0.1  # `timeout`, terminals and supervisors signal a process and its group: one wish, twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +115,21 @@ def run_service(service: Service, *, limit_s: float = LIMIT_S, origin: str = "se
     """Run `service` in an event loop of its own until SIGTERM or SIGINT; return the exit status, as `supervise` does.
 
     Ends the process with status 1 if the service, or a thread of it, is not out `limit_s` seconds after the signal, and
-    at once at a second signal.
+    at once at a second signal that is not the first one over again.
     """
 
     async def main() -> int:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        first_s = float("inf")
 
         def on_signal() -> None:
+            nonlocal first_s
             if stop.is_set():
-                _leave_at_once(service.name, "second signal")
+                if loop.time() - first_s > _SAME_SIGNAL_S:
+                    _leave_at_once(service.name, "second signal")
+                return
+            first_s = loop.time()
             stop.set()
             guard = threading.Timer(limit_s, _leave_at_once, (service.name, f"not out {limit_s:g} s after the signal"))
             guard.daemon = True

@@ -128,9 +128,9 @@ class ApiService:
                 revision = await asyncio.to_thread(deps.watcher.look)
             except DyncalError as error:
                 deps.watcher.running = False
-                deps.parts.faults["registry"] = str(error)
+                _found(deps, "registry", str(error))
             else:
-                deps.parts.faults["registry"] = ""
+                _found(deps, "registry", "")
                 deps.watcher.running = True
                 if deps.watcher.see(revision):
                     deps.hub.announce("registry", now_body(self._clock.now(), **revision._asdict()))
@@ -141,9 +141,9 @@ class ApiService:
             try:
                 await asyncio.to_thread(deps.store.check)
             except DyncalError as error:
-                deps.parts.faults["store"] = str(error)
+                _found(deps, "store", str(error))
             else:
-                deps.parts.faults["store"] = ""
+                _found(deps, "store", "")
             await asyncio.sleep(CHECK_S)
 
     async def _consume(self, deps: Deps) -> None:
@@ -157,6 +157,13 @@ class ApiService:
         while True:
             deps.parts.faults["bus"] = "" if bus.connected else "the broker does not answer"
             await asyncio.sleep(1.0)
+
+
+def _found(deps: Deps, part: str, fault: str) -> None:
+    """Keep what is wrong with a part ('' for nothing), and log it when it changes."""
+    if deps.parts.faults.get(part) != fault:
+        log.warning("part_fails", part=part, error=fault) if fault else log.info("part_works", part=part)
+    deps.parts.faults[part] = fault
 
 
 def build(settings: ApiSettings, clock: Clock | None = None) -> ApiService:

@@ -146,6 +146,20 @@ def test_second_signal_ends_at_once() -> None:
     assert took < 0.9
 
 
+def test_one_signal_that_comes_twice_is_one_wish() -> None:
+    """`timeout` and terminals signal the process and then its group."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(body="await stop.wait(); await asyncio.sleep(0.3)")],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT_S) == 0
+
+
 def test_run_program_tells_misconfigured_from_failed(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[broker]\nport = 0\n")
     done = subprocess.run(
