@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Iterable
 from typing import Final, Literal, Protocol
 
 from prometheus_client import CollectorRegistry
@@ -31,7 +32,7 @@ from edge_agent import declared, inbox
 from edge_agent.agent import AgentEngine
 from edge_agent.aside import Aside
 from edge_agent.clock_quality import u_clock_ns
-from edge_agent.events import Drain, Kind, Notice, Tick
+from edge_agent.events import Committed, Drain, Event, Kind, Notice, Tick
 from edge_agent.keeper import SetKeeper
 from edge_agent.metrics import EdgeCollector
 from edge_agent.outbox import Outbox
@@ -46,6 +47,7 @@ from edge_agent.station import Station
 _DRAIN_S: Final = 2.5
 _FAREWELL_S: Final = 1.0
 _QUARANTINE_S: Final = 0.5
+_TELL_AGAIN_S: Final = 5.0
 
 
 class Connect(Protocol):
@@ -100,7 +102,7 @@ class EdgeService:
         spool = Spool.open(settings.spool_dir, self._address.edge, self._clock.now(), declared.spool_limits(settings))
         try:
             async with contextlib.AsyncExitStack() as stack:
-                will = Will(self._address.status, self._status("offline", spool.epoch))
+                will = Will(self._address.status, self._status("offline", spool))
                 bus = await stack.enter_async_context(
                     self._connect(settings.broker, f"dyncal-edge-{settings.site}-{settings.edge.name}", will=will)
                 )
@@ -132,7 +134,7 @@ class EdgeService:
         station = Station(engine, spool, outbox, publisher, keeper, aside, self._address, self._clock)
         station.sync_each_write = settings.edge.spool.fsync_s == 0
         self._station = station
-        publisher.keep_said(self._address.status, self._status("online", spool.epoch))
+        publisher.keep_said(self._address.status, self._status("online", spool))
         for damage in spool.damage:
             station.notice(Notice(Kind.SPOOL_DAMAGED, self._clock.now(), None, damage))
         station.perform(engine.restore(keeper.load(), self._clock.now()))
@@ -165,7 +167,7 @@ class EdgeService:
                 group.create_task(self._tick(station), name="edge-tick"),
                 group.create_task(self._sync(spool), name="edge-sync"),
                 group.create_task(self._quarantine(station), name="edge-quarantine"),
-                group.create_task(self._listen(bus, station), name="edge-inbox"),
+                group.create_task(self._listen(bus, station, spool, publisher, stop), name="edge-inbox"),
                 group.create_task(publisher.run(), name="edge-publisher"),
             ]
             self._log.info("ready", edge=self._address.edge, sensors=len(self._configs), epoch=spool.epoch)
@@ -174,7 +176,7 @@ class EdgeService:
                 task.cancel()
             await asyncio.wait(inputs, timeout=_FAREWELL_S) if inputs else None
             station.take([Drain(self._clock.now())])
-            publisher.keep_said(self._address.status, self._status("offline", spool.epoch))
+            publisher.keep_said(self._address.status, self._status("offline", spool))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_DRAIN_S):
                     await publisher.drained()
@@ -223,13 +225,21 @@ class EdgeService:
         directory = self._settings.quarantine_dir
         return Quarantine(directory, max_files=edge.quarantine_files, max_bytes=edge.quarantine_bytes)
 
-    async def _listen(self, bus: MessageBus, station: Station) -> None:
+    async def _listen(
+        self, bus: MessageBus, station: Station, spool: Spool, publisher: Publisher, stop: asyncio.Event
+    ) -> None:
+        told_s = float("-inf")
         async for delivery in bus.deliveries():
             events = inbox.read(delivery.topic, delivery.payload, self._address, self._clock.now(), station.set_aside)
             station.take(events)
             delivery.ack()
+            now_s = self._clock.monotonic_s()
+            if _behind(spool, events) and now_s - told_s >= _TELL_AGAIN_S and not stop.is_set():
+                told_s = now_s
+                publisher.keep_said(self._address.status, self._status("online", spool))
 
-    def _status(self, state: Literal["online", "offline"], epoch: int) -> bytes:
+    def _status(self, state: Literal["online", "offline"], spool: Spool) -> bytes:
+        epoch = spool.epoch
         if state == "offline":
             return to_json(StatusMessage(VERSION, "offline", version=dyncal.__version__, epoch=epoch))
         u_clock_s = self._settings.edge.u_clock_s
@@ -242,6 +252,7 @@ class EdgeService:
                 epoch=epoch,
                 u_clock_ns=u_clock_ns() if u_clock_s is None else duration(u_clock_s),
                 sensors=declared.sensor_messages(self._configs),
+                released={sensor: spool.watermark(sensor) for sensor in spool.starts if spool.watermark(sensor) >= 0},
             )
         )
 
@@ -252,6 +263,16 @@ class EdgeService:
         registry = CollectorRegistry()
         registry.register(collector)
         metrics.serve(registry, edge.metrics_port, edge.metrics_host)
+
+
+def _behind(spool: Spool, events: Iterable[Event]) -> bool:
+    """Tell whether the ledger knows less than what was released on its word: it was lost, or an older one put back."""
+    return any(
+        event.upto.get(sensor, -1) < spool.watermark(sensor)
+        for event in events
+        if isinstance(event, Committed) and event.epoch == spool.epoch
+        for sensor in spool.starts
+    )
 
 
 def _force(descriptor: int) -> None:

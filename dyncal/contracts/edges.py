@@ -37,7 +37,9 @@ class SensorMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 class StatusMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Birth (``online``) or last will (``offline``), retained.
 
-    `u_clock_ns` is the standard uncertainty of the edge's clock; None where it does not know it.
+    `u_clock_ns` is the standard uncertainty of the edge's clock; None where it does not know it. `released` are the
+    watermarks of `epoch` up to which the edge has given its records up, because the store was said to have them: a
+    ledger that knows less has been lost or put back, and can never be sent them again.
     """
 
     v: int
@@ -47,6 +49,7 @@ class StatusMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     epoch: Count = 0
     u_clock_ns: Span | None = None
     sensors: list[SensorMessage] = []
+    released: dict[Name, Watermark] = {}
 
 
 class CommittedMessage(msgspec.Struct, frozen=True):

@@ -49,10 +49,11 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """An edge that says it is there; `epoch` is that of its spool."""
+    """An edge that says it is there; `epoch` is that of its spool, `released` what it forgot, told that it is stored."""
 
     address: EdgeAddress
     epoch: int
+    released: tuple[Numbers, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,14 @@ def _status(address: EdgeAddress, payload: bytes) -> Birth | Nothing | Rejected:
         return Rejected("status", str(error))
     if status.v != STATUS_VERSION or not 0 <= status.epoch <= MAX_NUMBER:
         return Rejected("status", f"status of version {status.v} and epoch {status.epoch}")
-    return Birth(address, status.epoch) if status.state == "online" else Nothing()
+    if status.state != "online":
+        return Nothing()
+    released = [
+        (StreamKey(address.edge, status.epoch, SensorId(sensor)), 0, upto)
+        for sensor, upto in status.released.items()
+        if 0 <= upto <= MAX_NUMBER
+    ]
+    return Birth(address, status.epoch, tuple(released))
 
 
 def _check(record: Record) -> None:

@@ -79,8 +79,19 @@ class Persister:
         return Outcome(report, tuple(why for _, why in outcasts), watermarks, n_not_kept)
 
     def look_up(self, birth: Birth) -> dict[SensorId, int]:
-        """Return the watermarks of an edge's epoch. Raises `StoreUnavailable`."""
-        return self._opened_ledger().watermarks(birth.address.edge, birth.epoch)
+        """Return the watermarks of an edge's epoch. Raises `StoreUnavailable`.
+
+        What the edge has released enters the ledger: where that was lost, the numbers would never be sent again, and
+        its watermarks never rise.
+        """
+        ledger = self._opened_ledger()
+        known = ledger.watermarks(birth.address.edge, birth.epoch)
+        forgotten = [item for item in birth.released if item[2] > known.get(item[0].sensor, -1)]
+        if not forgotten:
+            return known
+        self._log.warning("ledger_behind", edge=birth.address.edge, epoch=birth.epoch, sensors=len(forgotten))
+        ledger.commit(forgotten)
+        return ledger.watermarks(birth.address.edge, birth.epoch)
 
     def close(self) -> None:
         """Close what was opened."""

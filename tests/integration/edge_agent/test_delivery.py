@@ -14,7 +14,7 @@ from dyncal.adapters.mqtt import open_bus
 from dyncal.adapters.signing import open_signer
 from dyncal.contracts import samples as wire
 from dyncal.contracts.coefficients import decode_report, seal
-from dyncal.contracts.edges import CommittedMessage
+from dyncal.contracts.edges import CommittedMessage, StatusMessage
 from dyncal.domain.coefficients import Outcome
 from dyncal.domain.time import DurationNs, InstantNs
 from dyncal.runtime.settings import BrokerSettings
@@ -26,6 +26,7 @@ from tests.unit.edge_agent.helpers import SENSOR, Content, coefficient_set
 
 DT = 10_000_000
 DEVICE = "devices/TT-101"
+STATUS = "dyncal/v1/plant/edge1/status"
 COMMITTED = "dyncal/v1/plant/edge1/committed"
 DESIRED = "dyncal/v1/plant/edge1/coefficients/TT-101/desired"
 REPORTED = "dyncal/v1/plant/edge1/coefficients/TT-101/reported"
@@ -109,6 +110,26 @@ async def test_what_the_store_has_is_not_sent_again(tmp_path: Path, broker: Fake
         await until(lambda: len(Content.of(sent(broker)).raw) >= 60)
     fresh = sent(broker)[n:]
     assert {record.sequence for record in fresh} == set(range(last + 1, last + 1 + len(fresh)))
+
+
+async def test_a_ledger_that_was_lost_is_told_what_was_released(tmp_path: Path, broker: FakeBroker) -> None:
+    def released() -> list[dict[str, int]]:
+        births = [msgspec.json.decode(said, type=StatusMessage) for said in broker.published(STATUS)]
+        return [dict(birth.released) for birth in births if birth.state == "online"]
+
+    async with running(settings_of(tmp_path, edge()), broker):
+        await listening(broker)
+        await feed(broker, now_ns(), 0, 50)
+        await until(lambda: len(Content.of(sent(broker)).raw) >= 50)
+        last = max(record.sequence for record in sent(broker))
+        committed(broker, last)
+        await asyncio.sleep(0.1)
+        assert released() == [{}]
+        committed(broker, 3)
+        await until(lambda: len(released()) == 2)
+        committed(broker, 2)
+        await asyncio.sleep(0.1)
+        assert released() == [{}, {"TT-101": last}]
 
 
 async def test_without_word_from_the_store_records_are_sent_again(tmp_path: Path, broker: FakeBroker) -> None:

@@ -203,6 +203,18 @@ async def test_an_edge_that_starts_is_told_at_once(plant: Plant) -> None:
     await until(lambda: plant.committed() == {}, "told that nothing is known of the new spool")
 
 
+async def test_what_an_edge_has_released_is_no_hole_in_a_ledger_that_was_lost(plant: Plant) -> None:
+    plant.send(100, 101)
+    await until(lambda: plant.rows() == 4 and plant.unacknowledged == 0, "stored, beyond a hole")
+    assert plant.committed() == {}
+    birth = StatusMessage(1, "online", epoch=1, released={TC: 99, "tc-9": -1})
+    plant.broker.publish(EDGE.status, codec.to_json(birth), retain=True)
+    await until(lambda: plant.committed() == {TC: 101}, "the edge may release more")
+    plant.broker.publish(EDGE.status, codec.to_json(StatusMessage(1, "online", epoch=1)), retain=True)
+    plant.send(102)
+    await until(lambda: plant.committed() == {TC: 102}, "it goes on")
+
+
 async def test_watermark_waits_for_the_hole(plant: Plant) -> None:
     plant.send(0, 1, 3, 4)
     await until(lambda: plant.rows() == 8 and plant.unacknowledged == 0, "stored")
