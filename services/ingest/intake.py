@@ -49,7 +49,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """An edge that says it is there; `epoch` is that of its spool, `released` what it forgot, told that it is stored."""
+    """An edge that says it is there; `epoch` is that of its spool, `released` what it has given up as stored."""
 
     address: EdgeAddress
     epoch: int
