@@ -55,6 +55,8 @@ class BusConsumer:
                 self._sample(delivery)
             elif kind == "alarms" and delivery.payload:
                 self._deps.hub.alarm(alarm_contract.decode(delivery.payload))
+            elif kind == "unknown":
+                self._reject(kind, delivery.topic, MalformedMessage("nothing that this service reads"))
         except MalformedMessage as error:
             self._reject(kind, delivery.topic, error)
         except Exception as error:  # noqa: BLE001  # one hostile message must not end the live page for all
@@ -144,9 +146,13 @@ class BusConsumer:
 
 
 def _kind(topic: str) -> str:
-    parts = topic.split("/")
-    if len(parts) == 6 and parts[3] == "alarms":
-        return "alarms"
-    if len(parts) == 5 and parts[4] == "status":
-        return "status"
-    return "samples"
+    """Return ``samples``, ``status``, ``alarms``, or ``unknown`` for what a broker should not have brought."""
+    match topic.split("/"):
+        case [_, _, _, "alarms", _, _]:
+            return "alarms"
+        case [_, _, _, _, "status"]:
+            return "status"
+        case [_, _, _, _, "samples", _]:
+            return "samples"
+        case _:
+            return "unknown"

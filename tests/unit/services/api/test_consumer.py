@@ -102,6 +102,21 @@ async def test_edges_come_and_go_for_the_console(api: Api, broker: FakeBroker) -
     assert (edge["edge"], edge["online"], edge["since_ns"]) == ("edge-7", False, 7)
 
 
+async def test_what_nobody_asked_for_is_counted_and_acknowledged(api: Api) -> None:
+    broker = FakeBroker()
+    async with broker.bus("api", clean=True) as bus:
+        task = asyncio.create_task(BusConsumer(api.deps).run(bus))
+        await asyncio.sleep(0.01)
+        await bus.subscribe(["#"])  # amqtt has delivered what was not subscribed
+        broker.publish(EDGE.committed, b"{}")
+        broker.publish(EDGE.desired(SensorId(S1)), b"{}")
+        await until(lambda: rejected(api, "unknown") == 2)
+        await until(lambda: broker.unacknowledged("api") == 0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert rejected(api, "samples") == 0
+
+
 async def test_samples_and_alarms_reach_the_hub(api: Api, broker: FakeBroker) -> None:
     client, _ = api.deps.hub.subscribe(Wanted(EVENTS))
     address = topics.EdgeAddress(SiteId("plant"), EdgeId("edge-1"))
