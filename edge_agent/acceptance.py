@@ -70,7 +70,9 @@ class Kept(msgspec.Struct, frozen=True):
 
     def applied(self, envelope: bytes, sequence: int) -> Kept:
         """Return this with `envelope` in use."""
-        return Kept(self.v, max(self.highest, sequence), envelope.decode(), self.current, self.reverted)
+        current = envelope.decode()
+        previous = self.previous if current == self.current else self.current
+        return Kept(self.v, max(self.highest, sequence), current, previous, self.reverted)
 
     def fallen_back(self, bad_id: str) -> Kept:
         """Return this with the previous set in use and the present one never again."""

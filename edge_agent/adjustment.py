@@ -70,12 +70,8 @@ class Adjustment:
         try:
             coefficients = examine(self._kept.current.encode(), self._sensor, self._policy)
             self._start(coefficients)
-        except RejectedSet as error:
-            self._kept = Kept(highest=self._kept.highest, reverted=self._kept.reverted)
-            return [
-                Notice(Kind.SET_REJECTED, now, self._sensor.id, f"the set on disk: {error}"),
-                Keep(self._sensor.id, encode_kept(self._kept)),
-            ]
+        except RejectedSet as error:  # it stays on disk: with another key or limit the next start may take it up
+            return [Notice(Kind.SET_REJECTED, now, self._sensor.id, f"the set on disk: {error}")]
         return self._told(coefficients, Outcome.APPLIED, reason, now)
 
     def desire(self, envelope: bytes, now: InstantNs) -> list[Effect]:
@@ -84,11 +80,12 @@ class Adjustment:
             coefficients = examine(envelope, self._sensor, self._policy)
         except RejectedSet as error:
             return self._rejected_unread(envelope, str(error), now)
-        if self.set_id == coefficients.id and envelope.decode() == self._kept.current:
+        in_use = envelope.decode() == self._kept.current
+        if in_use and self.set_id == coefficients.id:
             return self._told(coefficients, Outcome.APPLIED, "runs already", now)
         if coefficients.id in self._kept.reverted:
             return self._told(coefficients, Outcome.REVERTED, "was reverted before, and is not tried again", now)
-        if coefficients.sequence <= self._kept.highest:
+        if coefficients.sequence <= self._kept.highest and not in_use:
             reason = f"sequence: {coefficients.sequence} is not above {self._kept.highest}, the highest applied here"
             return self._told(coefficients, Outcome.REJECTED, reason, now)
         if coefficients.valid_from_ns > now + _FUTURE_NS:

@@ -185,7 +185,10 @@ class Content:
 
 
 def engine(
-    *configs: StreamConfig, starts: dict[SensorId, StreamStart] | None = None, limits: AgentLimits | None = None
+    *configs: StreamConfig,
+    starts: dict[SensorId, StreamStart] | None = None,
+    limits: AgentLimits | None = None,
+    policy: Policy | None = None,
 ) -> AgentEngine:
     return AgentEngine(
         EDGE,
@@ -193,7 +196,7 @@ def engine(
         configs or (config(),),
         starts or {},
         limits=limits or AgentLimits(),
-        policy=Policy(KEY),
+        policy=policy or Policy(KEY),
     )
 
 

@@ -10,8 +10,9 @@ import pytest
 from dyncal.domain.coefficients import CoefficientSet, Outcome
 from dyncal.domain.samples import SampleBlock
 from dyncal.domain.time import InstantNs
+from edge_agent.acceptance import Policy
 from edge_agent.agent import AgentEngine
-from edge_agent.events import DesiredSet, Drain, Effect
+from edge_agent.events import DesiredSet, Drain, Effect, Keep, Kind
 from tests.unit.edge_agent.helpers import (
     DT,
     SENSOR,
@@ -22,6 +23,7 @@ from tests.unit.edge_agent.helpers import (
     engine,
     envelope,
     kept,
+    kinds,
     lagged,
     read,
     records,
@@ -114,6 +116,32 @@ def test_what_is_on_disk_is_examined_like_any_other() -> None:
     assert isinstance(block, SampleBlock)
     assert block.corrected is None
     assert outcomes(engine().restore({SENSOR: b"\xff not json"}, T0)) == []
+
+
+class Trust:
+    """Trusts the one key that it is told of."""
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+
+    def verify(self, key_id: str, message: bytes, signature: bytes) -> bool:
+        return self.key.verify(key_id, message, signature)
+
+
+def test_a_set_that_was_not_trusted_at_a_start_is_taken_up_again() -> None:
+    content = kept(desire(engine(), coefficient_set(5)))
+    trust = Trust(Key("another"))
+    agent = engine(policy=Policy(trust))
+    effects = agent.restore({SENSOR: content}, T0)
+    assert kinds(effects) == [Kind.SET_REJECTED]
+    assert not any(isinstance(effect, Keep) for effect in effects)  # the next start looks at it again
+    assert outcomes(desire(agent, coefficient_set(5))) == [("set-5", Outcome.REJECTED)]
+    trust.key = Key()
+    assert outcomes(desire(agent, coefficient_set(4))) == [("set-4", Outcome.REJECTED)]
+    assert outcomes(desire(agent, coefficient_set(5, set_id="other"))) == [("other", Outcome.REJECTED)]
+    effects = desire(agent, coefficient_set(5))
+    assert outcomes(effects) == [("set-5", Outcome.APPLIED)]
+    assert json.loads(kept(effects)) == json.loads(content)
 
 
 @pytest.mark.parametrize(
