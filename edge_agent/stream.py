@@ -38,6 +38,7 @@ from edge_agent.pending import Pending
 _OVERFLOW_MASK: Final = np.uint32(0x0C80)
 _OVERFLOW_BITS: Final = np.uint32(0x0480)
 _CLOCK_AHEAD_NS: Final = 5_000_000_000
+_AT_ONCE: Final = 16_384
 _SANE: Final = 1e100  # squares and products with coefficients stay far from overflow below it
 
 
@@ -101,12 +102,10 @@ class Stream:
         effects: list[Effect] = []
         t_ns, raw, codes = self._plausible(read, effects)
         raw, codes = _sane(raw, codes)
-        newest = EARLIEST - 1 if self._last_t is None else self._last_t
-        if _increase(t_ns, newest):
-            self._fresh(t_ns, raw, codes, read, effects)
-        else:
-            bar = np.maximum.accumulate(np.concatenate((np.array([newest], np.int64), t_ns)))[:-1]
-            self._mixed(t_ns, raw, codes, t_ns > bar, read, effects)
+        done = 0
+        while done < t_ns.size:
+            part = slice(done, done + _AT_ONCE)
+            done += self._sort(t_ns[part], raw[part], codes[part], read, effects)
         self._receive(read.receipt, effects)
         if self._config.sensor.dt_ns >= self._limits.flush_ns:
             effects += self.cut(read.arrival_ns)
@@ -125,6 +124,17 @@ class Stream:
         effects.append(Notice(Kind.SAMPLES_REFUSED, read.arrival_ns, self._config.sensor.id, detail))
         return t_ns[good], read.raw[good], read.codes[good]
 
+    def _sort(
+        self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array, read: SamplesRead, effects: list[Effect]
+    ) -> int:
+        """Take samples up to where the source's clock was set back, or all; return how many."""
+        newest = EARLIEST - 1 if self._last_t is None else self._last_t
+        if _increase(t_ns, newest):
+            self._fresh(t_ns, raw, codes, read, effects)
+            return t_ns.size
+        bar = np.maximum.accumulate(np.concatenate((np.array([newest], np.int64), t_ns)))[:-1]
+        return self._mixed(t_ns, raw, codes, t_ns > bar, read, effects)
+
     def _mixed(
         self,
         t_ns: Int64Array,
@@ -133,24 +143,19 @@ class Stream:
         fresh: npt.NDArray[np.bool_],
         read: SamplesRead,
         effects: list[Effect],
-    ) -> None:
-        """Go through runs of fresh and of late samples in the order in which they came."""
+    ) -> int:
+        """Go through runs of fresh and of late samples in the order in which they came; return how many were taken."""
         edges = [0, *(np.flatnonzero(np.diff(fresh.astype(np.int8))) + 1).tolist(), t_ns.size]
         for a, b in itertools.pairwise(edges):
             part = slice(a, b)
             if not fresh[a]:
                 stepped = self._late(t_ns[part], raw[part], codes[part], read, effects)
                 if stepped is not None:
-                    rest = slice(a + stepped, None)
                     self._step_back(int(t_ns[a + stepped]), read, effects)
-                    again = SamplesRead(
-                        read.sensor, t_ns[rest], raw[rest], codes[rest], read.arrival_ns, read.server_ns
-                    )
-                    self.counts.n_read -= t_ns[rest].size
-                    effects += self.take(again)
-                    return
+                    return int(a + stepped)
             else:
                 self._fresh(t_ns[part], raw[part], codes[part], read, effects)
+        return t_ns.size
 
     def _fresh(
         self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array, read: SamplesRead, effects: list[Effect]

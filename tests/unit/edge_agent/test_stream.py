@@ -125,6 +125,18 @@ def test_a_clock_set_back_does_not_stop_the_stream() -> None:
     assert content.sequences == list(range(len(content.sequences)))
 
 
+def test_a_message_in_which_the_clock_is_set_back_over_and_over_is_taken_whole() -> None:
+    teeth = [times(52, 6_000_000 - 60 * k) for k in range(1500)]
+    t_ns = np.concatenate([times(1, 6_000_100), *teeth])
+    agent = engine()
+    effects = agent.handle(read(t_ns, arrival=int(t_ns[0]), receipt="r"))
+    effects += agent.handle(Drain(T0))
+    sent = np.concatenate([record.axis.t_ns for record in records(effects) if isinstance(record, SampleBlock)])
+    assert np.array_equal(np.sort(sent), np.unique(t_ns))
+    assert receipts(effects) == ["r"]
+    assert agent.streams[SENSOR].counts.n_read == t_ns.size
+
+
 def test_a_clock_set_forward_is_a_gap_of_that_cause() -> None:
     agent = engine()
     agent.handle(read(times(10)))
