@@ -44,6 +44,7 @@ from dyncal.models import model_of
 _GROWTH = 1.3
 _START_U = 0.05
 _PATIENCE = 4
+_ODD = 0.02  # unexplained share above which a noisy block is no sensor that changes while the block lasts
 _LONGER = 12  # shortest blocks that a new start takes after a pair has proved inconsistent
 
 
@@ -223,7 +224,8 @@ class OnlineEstimator:
         if not trouble and missing > start.UNEXPLAINED and own <= 2 * posterior.variance:
             self._pass_by(tracking, data, first, outcomes)  # nothing but the usual noise
             return
-        if not trouble and (missing > start.UNEXPLAINED or (reset and own > 4 * variance) or not done.converged):
+        strange = (reset and own > 4 * posterior.effective) or not done.converged
+        if not trouble and (missing > start.UNEXPLAINED or (strange and missing > _ODD)):
             trouble = f"the newest block fits no parameters of a {self.model} sensor"
         if trouble:
             self._reject(tracking, data, trouble, outcomes)

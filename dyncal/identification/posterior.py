@@ -100,8 +100,13 @@ def jumped(white: FloatArray, limit: float) -> bool:
 
 
 def weakened(posterior: Posterior, p: int, floor: FloatArray, share: float = _WEAK) -> Posterior:
-    """Return the posterior with only a share of its information; on the noise coordinate, `floor` is added."""
+    """Return the posterior with only a share of its information, and `floor` on the noise coordinate.
+
+    Of that one nothing is given up: a sensor that changes does not change the reference's noise, and a free K would
+    take the change for noise of the input.
+    """
     keep = np.full(posterior.h.size, np.sqrt(share))
+    keep[p:] = 1.0
     information = posterior.information * np.outer(keep, keep)
     information[p:, p:] += floor
     return replace(

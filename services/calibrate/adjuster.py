@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,9 +26,11 @@ from services.calibrate.candidate import Candidate
 from services.calibrate.decision import Values
 from services.calibrate.events import ACTOR, AddCalibration, AddSet, Effect, Note
 from services.calibrate.settings import CalibrateSection
+from services.calibrate.trend import Trend
 from services.calibrate.window import Window
 
 _MAX_LOOKS: Final = 3
+_LONGER: Final = 1.5
 _EXPIRY: Final = 40
 _MAX_INTERVAL_ERROR: Final = 0.01
 _WINDOW_S: Final = 3.0
@@ -55,7 +58,8 @@ class Adjuster:
         self.in_force: InForce | None = None
         self.before: InForce | None = None
         self.n_rejected = 0
-        self.not_before_ns = 0
+        self.attempted_ns = 0
+        self._trend = Trend()
         self._sensor, self._rules = sensor, rules
         self._address = EdgeAddress(sensor.site, sensor.edge)
         capacity = min(max(round(_WINDOW_S * NS_PER_S / sensor.dt_ns), _WINDOW_SAMPLES[0]), _WINDOW_SAMPLES[1])
@@ -73,7 +77,14 @@ class Adjuster:
         """Tell whether a new estimate could lead to a candidate now."""
         if self._pending is not None or len(self._window) < candidate.MIN_SPECTRUM_SAMPLES:
             return False
-        return bool(self._window.t_ns[-1] >= max(self._review_ns, self.not_before_ns))
+        last_ns = int(self._window.t_ns[-1])
+        return last_ns >= self._review_ns and self._rested(last_ns, moving=True)
+
+    def _rested(self, last_ns: int, *, moving: bool) -> bool:
+        """Tell whether the last attempt is long enough ago."""
+        first = self.in_force is None
+        wait_ns = policy.wait_ns(self._rules, first=first, moving=moving, n_rejected=self.n_rejected)
+        return not self.attempted_ns or last_ns >= self.attempted_ns + wait_ns
 
     def review(self, estimate: Estimate, block: BlockOutcome) -> Iterator[Effect]:
         """Make a candidate of `estimate`, where that is wished for; `block` is the last that went into it."""
@@ -97,6 +108,7 @@ class Adjuster:
             self._review_ns = last_ns + duration(self._rules.review_s)
         if not estimate.accepted or estimate.parameters is None:
             return
+        self._trend.add(block.to_ns, estimate.parameters.values, block.cov)
         error = self._window.interval_error(self._sensor.dt_ns)
         if abs(error) > _MAX_INTERVAL_ERROR:
             yield Note("interval_mismatch", self._sensor.id, f"samples come {error:+.1%} off the declared interval")
@@ -110,8 +122,9 @@ class Adjuster:
             why = policy.wish(situation, self._rules)
             if why is None:
                 return
+            widened = self._widened(estimate.parameters)
             self._pending = candidate.make(
-                estimate, block.cov, spectrum, self._sensor, self.pairing, InstantNs(last_ns), why
+                estimate, widened, block.cov, spectrum, self._sensor, self.pairing, InstantNs(last_ns), why
             )
         except (InvalidData, ArithmeticError, np.linalg.LinAlgError) as fault:
             self._postpone(last_ns)
@@ -123,9 +136,23 @@ class Adjuster:
     def _worthwhile(self, parameters: Parameters, block: BlockOutcome, last_ns: int) -> bool:
         """Tell whether it is time for a new spectrum, which is dear, or the old one shows the need for a new set."""
         now = self.in_force
-        if now is None or math.isnan(now.corner_rad_s) or last_ns >= self._spectrum_ns:
+        rested = self._rested(last_ns, moving=False)
+        if now is None or (rested and (math.isnan(now.corner_rad_s) or last_ns >= self._spectrum_ns)):
             return True
-        return policy.wish(self._situation(parameters, block, now.corner_rad_s), self._rules) is not None
+        if math.isnan(now.corner_rad_s):
+            return False
+        situation = self._situation(parameters, block, now.corner_rad_s)
+        return policy.urgent(situation, self._rules) or (rested and policy.wish(situation, self._rules) is not None)
+
+    def _widened(self, parameters: Parameters) -> Parameters:
+        """Return the parameters with what they will change until the next set in their covariance."""
+        ahead_s = self._rules.moving_interval_s + 2 * self._least_s
+        change = self._trend.expected_change(duration(ahead_s))
+        return dataclasses.replace(parameters, cov=parameters.cov + np.outer(change, change))
+
+    @property
+    def _least_s(self) -> float:
+        return max(self._rules.held_out_s, self._rules.held_out_samples * seconds(self._sensor.dt_ns))
 
     def _situation(self, parameters: Parameters, block: BlockOutcome, corner_rad_s: float) -> policy.Situation:
         now = self.in_force
@@ -146,10 +173,10 @@ class Adjuster:
         )
 
     def _judge(self, pending: Candidate, last_ns: int, now_ns: InstantNs) -> Iterator[Effect]:
-        """Judge the candidate once enough data came after its fit; look again on twice as much before giving up."""
+        """Judge the candidate once enough data came after its fit; look again on half as much more before giving up."""
         rules, window = self._rules, self._window
-        least_s = max(rules.held_out_s, rules.held_out_samples * seconds(self._sensor.dt_ns))
-        if last_ns - pending.frozen_ns < duration(least_s * 2**self._looks):
+        least_s = self._least_s
+        if last_ns - pending.frozen_ns < duration(least_s * _LONGER**self._looks):
             return
         after = window.t_ns > pending.frozen_ns
         raw = Values(window.indication, candidate.noise_of(pending.estimate, pending.spectrum) or 0.0)
@@ -198,7 +225,7 @@ class Adjuster:
         self.before = self.in_force
         self.in_force = InForce(made, pending.cov_statistical, pending.spectrum.corner_rad_s)
         self._pending, self.n_rejected = None, 0
-        self.not_before_ns = policy.next_attempt_ns(last_ns, self._rules, first=False, n_rejected=0)
+        self.attempted_ns = last_ns
         act = Act(ACTOR, now_ns, f"{pending.why}; {_shown(conformity)}")
         yield AddSet(self._address, made, SetState.PUBLISHED, act)
 
@@ -207,8 +234,7 @@ class Adjuster:
         self._postpone(last_ns)
 
     def _postpone(self, last_ns: int) -> None:
-        first = self.in_force is None
-        self.not_before_ns = policy.next_attempt_ns(last_ns, self._rules, first=first, n_rejected=self.n_rejected)
+        self.attempted_ns = last_ns
         self.n_rejected += 1
 
 

@@ -80,6 +80,7 @@ def band_of(corner_rad_s: float, pairing: Pairing, dt_ns: DurationNs) -> float:
 
 def make(
     estimate: Estimate,
+    widened: Parameters,
     cov_statistical: FloatArray,
     spectrum: MeasurandSpectrum,
     sensor: Sensor,
@@ -87,25 +88,25 @@ def make(
     frozen_ns: InstantNs,
     why: str,
 ) -> Candidate:
-    """Design the correction of an accepted estimate.
+    """Design the correction of an accepted estimate, for its parameters with the covariance `widened`.
 
     Raises
     ------
     InvalidData
         If there is no noise to weigh the signal against, or the design refuses the wish.
     """
-    parameters, noise_std = estimate.parameters, noise_of(estimate, spectrum)
-    if parameters is None or noise_std is None:
-        raise InvalidData("the fit gives no parameters or no noise")
+    noise_std = noise_of(estimate, spectrum)
+    if noise_std is None:
+        raise InvalidData("the fit gives no noise")
     designed = design(
-        parameters,
+        widened,
         dt_ns=sensor.dt_ns,
         noise_std=noise_std,
         spectrum=spectrum,
         max_latency_s=pairing.max_latency_s,
         band_hz=pairing.band_hz,
     )
-    return Candidate(parameters, cov_statistical, estimate, designed.filter, spectrum, frozen_ns, why)
+    return Candidate(widened, cov_statistical, estimate, designed.filter, spectrum, frozen_ns, why)
 
 
 def set_of(

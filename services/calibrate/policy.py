@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from dyncal.domain.time import NS_PER_S
+from services.calibrate import response
 from services.calibrate.settings import CalibrateSection
 
 _SIGNIFICANCE: Final = 0.99
 _REFINED: Final = 0.5
 _SPECTRUM_RATIO: Final = 1.6
+_FAR: Final = 2.0
 _MAX_DOUBLINGS: Final = 6
 
 
@@ -44,14 +46,12 @@ def wish(situation: Situation, rules: CalibrateSection) -> str | None:
     moved significantly (99 %) and the response with them by an amount that matters, where it is known at least twice as
     well as before, or where the measurand's bandwidth changed.
     """
-    from scipy.special import chdtri  # noqa: PLC0415 - a service that starts does not wait for it
-
     now = situation.in_force
     if situation.u_response > rules.max_u_response:
         return None
     if now is None:
         return f"first set: response known to {situation.u_response:.2%}"
-    if now.change >= rules.min_change and now.distance2 > chdtri(now.n_parameters, 1 - _SIGNIFICANCE):
+    if now.change >= rules.min_change and response.significant(now.distance2, now.n_parameters, _SIGNIFICANCE):
         return f"parameters moved: response changed by {now.change:.2%}, distance² {now.distance2:.1f}"
     if now.u_response >= rules.min_change and situation.u_response <= _REFINED * now.u_response:
         return f"refined: response known to {situation.u_response:.2%} instead of {now.u_response:.2%}"
@@ -60,11 +60,21 @@ def wish(situation: Situation, rules: CalibrateSection) -> str | None:
     return None
 
 
-def next_attempt_ns(now_ns: int, rules: CalibrateSection, *, first: bool, n_rejected: int) -> int:
-    """Return the instant before which no further candidate is made.
+def urgent(situation: Situation, rules: CalibrateSection) -> bool:
+    """Tell whether a new set is wished for because the parameters moved far: twice what is worth one."""
+    now = situation.in_force
+    if now is None or situation.u_response > rules.max_u_response or now.change < _FAR * rules.min_change:
+        return False
+    return response.significant(now.distance2, now.n_parameters, _SIGNIFICANCE)
 
-    The interval doubles with each candidate that was rejected in a row; a sensor that has no set yet is tried eight
-    times as often.
+
+def wait_ns(rules: CalibrateSection, *, first: bool, moving: bool, n_rejected: int) -> int:
+    """Return the time for which no further candidate is made [ns].
+
+    It doubles with each further candidate that was rejected in a row. A sensor that has no set yet is tried eight times
+    as often, and one whose parameters are moving after `moving_interval_s`.
     """
-    interval_s = rules.min_interval_s / (8 if first else 1) * float(1 << min(n_rejected, _MAX_DOUBLINGS))
-    return now_ns + round(interval_s * NS_PER_S)
+    interval_s = rules.min_interval_s / (8 if first else 1)
+    if moving:
+        interval_s = min(interval_s, rules.moving_interval_s)
+    return round(interval_s * float(1 << min(max(n_rejected - 1, 0), _MAX_DOUBLINGS)) * NS_PER_S)

@@ -52,3 +52,10 @@ def distance(new: FloatArray, cov_new: FloatArray, old: FloatArray, cov_old: Flo
     together = (cov_new + cov_old) / np.outer(scale, scale)
     whitened = difference / scale
     return float(whitened @ np.linalg.pinv(together) @ whitened)
+
+
+def significant(distance2: float, n: int, level: float) -> bool:
+    """Tell whether a squared Mahalanobis distance of n parameters is beyond what chance gives at `level`."""
+    from scipy.special import chdtri  # noqa: PLC0415 - a service that starts does not wait for it
+
+    return distance2 > float(chdtri(n, 1 - level))

@@ -19,7 +19,10 @@ class CalibrateSection(Section):
     min_interval_s: float = Field(20.0, gt=0)
     """Shortest time between two sets of a sensor [s]; doubled with every candidate that is rejected."""
 
-    review_s: float = Field(5.0, gt=0)
+    moving_interval_s: float = Field(2.0, gt=0)
+    """The same while the response is off by more than twice `min_change` [s]: so sets follow a drift."""
+
+    review_s: float = Field(1.0, gt=0)
     """Interval at which a sensor with a set is reviewed [s] of its own data."""
 
     spectrum_s: float = Field(30.0, gt=0)

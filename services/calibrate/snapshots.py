@@ -39,7 +39,7 @@ class _Snapshot(msgspec.Struct, frozen=True):
     estimator: bytes
     monitor: bytes
     n_rejected: int
-    not_before_ns: int
+    attempted_ns: int
     in_force: _InForce | None = None
     baseline: _Baseline | None = None
 
@@ -65,7 +65,7 @@ def take(tracker: Tracker) -> bytes | None:
             estimator=tracker.estimator.snapshot(),
             monitor=tracker.monitor.snapshot(),
             n_rejected=tracker.adjuster.n_rejected,
-            not_before_ns=tracker.adjuster.not_before_ns,
+            attempted_ns=tracker.adjuster.attempted_ns,
             in_force=None
             if now is None
             else _InForce(now.coefficients.id, codec.array_to_bytes(now.cov_statistical, "<f8"), now.corner_rad_s),
@@ -96,7 +96,7 @@ def put_back(tracker: Tracker, content: bytes) -> int:
     except (ValueError, KeyError, TypeError, IndexError, msgspec.MsgspecError) as error:
         raise InvalidData(f"the snapshot is damaged: {error}") from error
     tracker.estimator, tracker.monitor = estimator, monitor
-    tracker.adjuster.n_rejected, tracker.adjuster.not_before_ns = s.n_rejected, s.not_before_ns
+    tracker.adjuster.n_rejected, tracker.adjuster.attempted_ns = s.n_rejected, s.attempted_ns
     now = tracker.adjuster.in_force
     if s.in_force is not None and now is not None and now.coefficients.id == s.in_force.set_id:
         tracker.adjuster.in_force = InForce(now.coefficients, _square(s.in_force.cov), s.in_force.corner_rad_s)

@@ -53,8 +53,6 @@ def configuration(scenario: Scenario, ports: Ports, data_dir: Path, log_level: s
         "log": {"level": log_level},
         "broker": {"host": "127.0.0.1", "port": ports.broker, "protocol": "3.1.1"},
         "api": {"port": ports.api},
-        # A demonstration cannot wait as a plant can: sets follow a drift within seconds.
-        "calibrate": {"min_interval_s": 4.0, "review_s": 2.0},
         "edge": edge,
     }
 

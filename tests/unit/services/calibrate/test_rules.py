@@ -83,10 +83,11 @@ def test_the_wish_for_a_new_set(given_: policy.Situation, expected: str | None) 
 
 
 def test_each_rejection_doubles_the_wait_up_to_a_bound() -> None:
-    waits = [policy.next_attempt_ns(0, RULES, first=False, n_rejected=n) / 1e9 for n in range(9)]
-    assert waits[:3] == [20, 40, 80]
-    assert waits[6] == waits[8] == 1280
-    assert policy.next_attempt_ns(0, RULES, first=True, n_rejected=0) == 2_500_000_000
+    waits = [policy.wait_ns(RULES, first=False, moving=False, n_rejected=n) / 1e9 for n in range(10)]
+    assert waits[:4] == [20, 20, 40, 80]
+    assert waits[7] == waits[9] == 1280
+    assert policy.wait_ns(RULES, first=True, moving=False, n_rejected=0) == 2_500_000_000
+    assert policy.wait_ns(RULES, first=False, moving=True, n_rejected=0) == RULES.moving_interval_s * 1e9
 
 
 def first_order(gain: float, tau_s: float, u: float) -> Parameters:

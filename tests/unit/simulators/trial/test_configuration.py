@@ -49,7 +49,7 @@ def test_the_edge_reads_every_channel_with_its_reference_and_its_grid(file: Path
 def test_the_services_read_the_same_file(file: Path) -> None:
     settings = load(EmbeddedSettings, file)
     assert settings.api.port == PORTS.api
-    assert settings.embedded.broker == "external"
+    assert settings.embedded.broker == "own"
     assert str(settings.data_dir).endswith('a "strange" place')
 
 
