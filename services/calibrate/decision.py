@@ -5,8 +5,8 @@ were active and with the new ones. The candidate passes where mean(d) exceeds a 
 (JCGM 106:2012, 8.3: guarded acceptance), u from the scatter of 8 consecutive batches, because deviations that follow
 each other are not independent. Where the measurand moves little in some batches and much in others, that scatter hides
 even a tenfold improvement; so it passes, too, where mean(d) > 0 and the batches' ln(mean e_found² / mean e_left²)
-exceeds zero by three standard uncertainties. It may be looked at up to three times, on a record that grows by half: the risk of
-accepting a candidate that is no better is then below 3 x 2.6 % (Bonferroni).
+exceeds zero by three standard uncertainties. It may be looked at up to three times, on a record that grows by half: the
+risk of accepting a candidate that is no better is then below 3 x 2.6 % (Bonferroni).
 """
 
 from __future__ import annotations
