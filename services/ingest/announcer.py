@@ -18,6 +18,7 @@ class _Edge:
     upto: dict[SensorId, int] = field(default_factory=dict)
     due_s: float | None = None
     said_s: float = float("-inf")
+    born: bool = False
 
 
 class Announcer:
@@ -28,9 +29,12 @@ class Announcer:
         self._edges: dict[EdgeAddress, _Edge] = {}
 
     def moved(self, address: EdgeAddress, epoch: int, upto: Mapping[SensorId, int], at_s: float) -> None:
-        """Take note of watermarks after a commit; what an older epoch still sends is not announced."""
+        """Take note of watermarks after a commit; after a birth, of its epoch only.
+
+        Before any birth the higher epoch is the newer one.
+        """
         edge = self._edges.get(address)
-        if edge is not None and epoch < edge.epoch:
+        if edge is not None and (epoch != edge.epoch if edge.born else epoch < edge.epoch):
             return
         if edge is None or epoch > edge.epoch:
             edge = self._edges[address] = _Edge(epoch)
@@ -44,7 +48,7 @@ class Announcer:
         before = self._edges.get(address)
         known = dict(before.upto) if before is not None and before.epoch == epoch else {}
         known.update({sensor: n for sensor, n in upto.items() if n > known.get(sensor, -1)})
-        self._edges[address] = _Edge(epoch, known, at_s)
+        self._edges[address] = _Edge(epoch, known, at_s, born=True)
 
     def failed(self, address: EdgeAddress, at_s: float) -> None:
         """Take note that the last announcement did not get through."""

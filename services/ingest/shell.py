@@ -204,9 +204,9 @@ class Shell:
     async def _look_up(self, effect: LookUp) -> None:
         try:
             upto = await self._worker.run(self._persister.look_up, effect.birth)
-        except StoreUnavailable as error:  # the edge is told after its next record
+        except StoreUnavailable as error:  # the edge asks again when it hears less than it knows
             self._log.warning("ledger_unavailable", error=str(error))
-            return
+            upto = {}
         self._feed(LookedUp(effect.birth, upto, self._clock.monotonic_s()))
 
     async def _announce(self, effect: Announce) -> None:

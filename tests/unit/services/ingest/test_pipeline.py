@@ -166,3 +166,13 @@ def test_an_older_epoch_does_not_speak_over_a_newer_one() -> None:
     announcer.born(EDGE, 2, {}, 0.0)
     announcer.moved(EDGE, 1, {TC: 77}, 1.0)
     assert [upto(said) for _, said in announcer.due(1.0, NOW)] == [{}]
+
+
+def test_after_a_birth_only_its_epoch_speaks_even_a_lower_one() -> None:
+    announcer = Announcer(0)
+    announcer.moved(EDGE, 9, {TC: 70}, 0.0)
+    announcer.born(EDGE, 5, {}, 1.0)  # a new spool, begun before the clock was set
+    announcer.moved(EDGE, 9, {TC: 77}, 1.1)  # what the old one still had on its way
+    announcer.moved(EDGE, 5, {TC: 3}, 1.2)
+    ((_, said),) = announcer.due(1.2, NOW)
+    assert (codec.from_json(said, CommittedMessage).epoch, upto(said)) == (5, {TC: 3})
