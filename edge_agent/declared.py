@@ -17,7 +17,10 @@ from edge_agent.settings import EdgeSettings
 from edge_agent.source_settings import SensorSettings
 from edge_agent.spool import SpoolLimits
 
-_GAP_INTERVALS: Final = 2.5
+_GAP_INTERVALS: Final = 1.5
+_GAP_INTERVALS_OF_ARRIVALS: Final = (
+    2.5  # instants of arrival carry the network's jitter: one interval more or less is no hole
+)
 _SILENT_INTERVALS: Final = 20
 _SILENT_S: Final = 5.0
 
@@ -25,14 +28,25 @@ _SILENT_S: Final = 5.0
 def stream_configs(settings: EdgeSettings) -> list[StreamConfig]:
     """Return the sensors. Raises `InvalidSetting` if one contradicts itself."""
     try:
-        return [_config(sensor, settings) for sensor in settings.edge.all_sensors()]
+        arrivals = _stamped_at_arrival(settings)
+        return [_config(sensor, settings, arrivals) for sensor in settings.edge.all_sensors()]
     except InvalidData as error:
         raise InvalidSetting(f"edge: {error}") from error
 
 
-def _config(sensor: SensorSettings, settings: EdgeSettings) -> StreamConfig:
+def _stamped_at_arrival(settings: EdgeSettings) -> set[str]:
+    """Return the sensors that have no source time in at least one mapping."""
+    names: set[str] = set()
+    for mapping in settings.edge.mappings():
+        if mapping.time_at is None or mapping.time_format == "arrival":
+            names |= {mapping.sensor} if mapping.sensor is not None else {s.sensor for s in settings.edge.sensors}
+    return names
+
+
+def _config(sensor: SensorSettings, settings: EdgeSettings, arrivals: set[str]) -> StreamConfig:
     dt_ns = DurationNs(max(1, duration(sensor.dt_s)))
     gap_s, silent_s = sensor.gap_after_s, sensor.silent_after_s
+    intervals = _GAP_INTERVALS_OF_ARRIVALS if sensor.sensor in arrivals else _GAP_INTERVALS
     return StreamConfig(
         sensor=Sensor(
             SensorId(sensor.sensor),
@@ -42,7 +56,7 @@ def _config(sensor: SensorSettings, settings: EdgeSettings) -> StreamConfig:
             dt_ns,
             sensor.label,
         ),
-        gap_after_ns=duration(gap_s if gap_s is not None else _GAP_INTERVALS * sensor.dt_s),
+        gap_after_ns=duration(gap_s if gap_s is not None else intervals * sensor.dt_s),
         silent_after_ns=duration(silent_s if silent_s is not None else max(_SILENT_S, _SILENT_INTERVALS * sensor.dt_s)),
         u_t_ns=duration(sensor.u_t_s),
         pairing=_pairing(sensor),

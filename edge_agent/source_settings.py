@@ -74,7 +74,8 @@ class SensorSettings(Section):
     """Standard uncertainty of the sensor's time stamps [s]."""
 
     gap_after_s: float | None = Field(None, gt=0)
-    """Interval between two samples from which on some are missing [s]; default 2.5 `dt_s`."""
+    """Interval between two samples from which on some are missing [s]; default 1.5 `dt_s`, and 2.5 `dt_s`
+    where the time of arrival counts."""
 
     silent_after_s: float | None = Field(None, gt=0)
     """Silence after which an event says so [s]; default 20 `dt_s`, but at least 5 s."""
@@ -95,7 +96,10 @@ class NodeSettings(SensorSettings):
     """Node id such as `ns=2;s=TT101`, or browse path from the root such as `/Objects/2:Plant/2:TT101`."""
 
     sampling_s: float | None = Field(None, ge=0)
-    """Sampling interval asked of the server [s]; default `dt_s`, and 0 (as fast as it is) for arrays."""
+    """Sampling interval asked of the server [s]; default `dt_s`, and 0 (as fast as it is) for arrays.
+
+    A server that samples by a timer of its own passes over values that come as often: where gaps of one sample are
+    recorded, ask for half of `dt_s`, if its source time stamps are those of the values and not of its timer."""
 
     queue_size: int | None = Field(None, ge=1, le=1_000_000)
     """Queue asked of the server; default what comes in ten publishing intervals, but at least 10."""

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dyncal.domain.sensors import SensorId
+from dyncal.runtime.settings import load
+from edge_agent.declared import stream_configs
+from edge_agent.settings import EdgeSettings
+
+NODE = '{ sensor = "O", node = "i=1", unit = "Cel", dt_s = 0.1 }'
+EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "first-plant.toml"
+
+
+@pytest.mark.parametrize(
+    ("time", "intervals"),
+    [(', time_at = "/t"', 1.5), ("", 2.5), (', time_at = "/t", time_format = "arrival"', 2.5)],
+)
+def test_one_missing_sample_is_a_gap_unless_only_the_arrival_is_known(
+    tmp_path: Path, time: str, intervals: float
+) -> None:
+    mapping = f'{{ topic = "d/M", sensor = "M", unit = "Cel", dt_s = 0.1{time} }}'
+    file = tmp_path / "c.toml"
+    file.write_text(f'[[edge.opcua]]\nurl = "opc.tcp://h"\nnodes = [{NODE}]\n[[edge.mqtt]]\nmappings = [{mapping}]\n')
+    gaps = {config.sensor.id: config.gap_after_ns for config in stream_configs(load(EdgeSettings, file))}
+    assert gaps == {"O": 150_000_000, "M": round(intervals * 1e8)}
+
+
+def test_the_example_of_a_first_plant_loads_and_is_short() -> None:
+    configs = {config.sensor.id: config for config in stream_configs(load(EdgeSettings, EXAMPLE))}
+    assert list(configs) == ["TT-101", "TT-101R"]
+    pairing = configs[SensorId("TT-101")].pairing
+    assert pairing is not None
+    assert pairing.reference == "TT-101R"
+    lines = [line for line in EXAMPLE.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    assert len(lines) < 20
