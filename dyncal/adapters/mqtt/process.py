@@ -51,6 +51,11 @@ class BrokerProcess:
     async def __aexit__(self, *_: object) -> None:
         await self._stop()
 
+    @property
+    def pid(self) -> int:
+        """Its process id while it runs, else 0."""
+        return 0 if self._process is None else self._process.pid
+
     async def ended(self) -> None:
         """Return when it ends by itself."""
         if self._process is not None:

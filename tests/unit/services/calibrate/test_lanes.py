@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dyncal.domain.time import InstantNs
+from services.calibrate.events import Tick
+from services.calibrate.lanes import Lane, Lanes, Waiting
+
+
+def tick(n: int) -> Waiting:
+    return Waiting(Tick(InstantNs(n)))
+
+
+async def test_the_first_lane_passes_the_other_by_and_each_keeps_its_order() -> None:
+    lanes = Lanes(8)
+    for n in range(3):
+        await lanes.put(tick(n), Lane.BULK)
+    for n in range(10, 12):
+        await lanes.put(tick(n))
+    assert await lanes.take(4) == [tick(10), tick(11), tick(0), tick(1)]
+    assert len(lanes) == 1
+    assert lanes.empty() == [tick(2)]
+
+
+async def test_a_full_lane_makes_wait_and_the_other_does_not_care() -> None:
+    lanes = Lanes(1)
+    await lanes.put(tick(0), Lane.BULK)
+    second = asyncio.create_task(lanes.put(tick(1), Lane.BULK))
+    await asyncio.sleep(0)
+    assert not second.done()
+    await lanes.put(tick(2))
+    assert await lanes.take(8) == [tick(2), tick(0)]
+    await second
+    assert await lanes.take(8) == [tick(1)]
+
+
+async def test_taking_waits_for_something() -> None:
+    lanes = Lanes(4)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await lanes.take(1)
+    taking = asyncio.create_task(lanes.take(1))
+    await lanes.put(tick(5))
+    assert await taking == [tick(5)]
