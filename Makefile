@@ -20,7 +20,13 @@ CONSTRAINTS := deploy/constraints.txt
 # Programs that tests start, and the Debian packages that hold them.
 TEST_PROGRAMS := mosquitto:mosquitto influxd:influxdb chromium:chromium
 
-.PHONY: help demo test lint types imports unit bench stats constraints protocol system clean
+# What runs kernels as plain Python too. The estimator on whole records would take a quarter of an hour so.
+NOJIT_TESTS := tests/unit/test_kernels.py tests/unit/models tests/unit/edge_agent/test_adjustment.py \
+  tests/unit/correction/test_stream.py tests/unit/correction/test_record.py \
+  tests/unit/identification/test_kernels_against_references.py \
+  tests/unit/identification/test_online.py::test_the_result_does_not_depend_on_how_the_stream_is_cut
+
+.PHONY: help demo test lint nojit bench stats constraints protocol system clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -29,7 +35,7 @@ help: ## Say what can be made
 demo: $(DEMO) ## Run everything on this machine with simulated sensors; prints the address of the live page
 	@exec $(BIN)/dyncal demo $(ARGS)
 
-test: $(DEV) system lint ## Lint, types, import contracts and all tests; installs what they need
+test: $(DEV) system lint $(if $(ARGS),,nojit) ## Lint, types, import contracts and all tests; installs what they need
 	@$(BIN)/pytest -m 'not benchmark' $(ARGS)
 
 lint: $(DEV) ## Lint, types and import contracts
@@ -37,6 +43,9 @@ lint: $(DEV) ## Lint, types and import contracts
 	$(BIN)/ruff format --check --quiet || { echo "run: $(BIN)/ruff format"; exit 1; }
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+nojit: $(DEV) ## Tests of the kernels as plain Python, which their compiled form must equal
+	@NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q $(NOJIT_TESTS)
 
 bench: $(DEV) system ## Measure, each comparison within one run
 	@$(BIN)/pytest -q -m benchmark tests/benchmarks $(ARGS)
