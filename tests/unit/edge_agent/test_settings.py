@@ -44,7 +44,7 @@ def test_own_server_broker_and_pairing_fit_in_under_twenty_lines(tmp_path: Path)
         ('"first_order"', '"third_order"', ["edge.opcua.0.nodes.0.model", "third_order", "second_order"]),
         (', model = "first_order"', "", ["reference and model go together"]),
         ('sensor = "TT-101R"', 'sensor = "TT-101"', ["TT-101 is declared more than once"]),
-        ('name = "edge1"', 'nmae = "edge1"', ["edge.nmae", "Extra inputs"]),
+        ('name = "edge1"', 'nmae = "edge1"', ["edge.nmae", "unknown key", "'name'"]),
     ],
 )
 def test_a_fault_names_file_key_value_and_expectation(tmp_path: Path, old: str, new: str, says: list[str]) -> None:
