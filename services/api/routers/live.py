@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from dyncal.domain.errors import Unavailable
 from services.api.deps import Deps, DepsOf, PrincipalOf
 from services.api.errors import Problem
-from services.api.hub import EVENTS, Client, Wanted
+from services.api.hub import EVENTS, Wanted
 
 router = APIRouter(prefix="/v1", tags=["live"])
 
@@ -54,19 +54,20 @@ async def stream(
         raise Unavailable("the service is stopping")
     if deps.hub.n_clients >= deps.settings.max_clients:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too many live streams are open", kind="too-many-streams")
-    client, first = deps.hub.subscribe(wanted, last_id)
     return StreamingResponse(
-        _body(deps, client, first),
+        _body(deps, wanted, last_id),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _body(deps: Deps, client: Client, first: bytes) -> AsyncIterator[bytes]:
+async def _body(deps: Deps, wanted: Wanted, last_id: int | None) -> AsyncIterator[bytes]:
+    # Not before the first byte is asked for: of a client gone by then, nothing here would ever run to its end.
+    client, first = deps.hub.subscribe(wanted, last_id)
     try:
         yield b"retry: 1000\n\n" + first
         client.sent_s = deps.clock.monotonic_s()
-        while not (client.closed or client.cut):
+        while not (client.closed or client.cut or deps.hub.closed):
             await client.wait(deps.settings.heartbeat_s)
             waiting = client.take()
             now_s = deps.clock.monotonic_s()
