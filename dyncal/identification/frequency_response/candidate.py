@@ -57,13 +57,16 @@ def fit_model(model: ResponseModel, laboratories: Sequence[FrequencyPoints], set
         detail = f"{problem.n_values} real values are too few for {model.n_parameters} parameters"
         return _refused(model, problem, Verdict.NOT_IDENTIFIABLE, detail)
     try:
-        found = [solve(problem, problem.coordinates(theta)) for theta in starts(model, laboratories)]
+        begin = starts(model, laboratories)
     except InvalidData as error:
         return _refused(model, problem, Verdict.NOT_IDENTIFIABLE, str(error))
-    solutions = [solution for solution in found if solution is not None]
-    if not solutions:
+    best: Solution | None = None
+    for theta in begin:
+        found = solve(problem, problem.coordinates(theta), best.chi2 if best else -np.inf)
+        if found is not None and (best is None or found.chi2 < best.chi2):
+            best = found
+    if best is None:
         return _refused(model, problem, Verdict.DIVERGED, "no start led to a stable sensor")
-    best = min(solutions, key=lambda solution: solution.chi2)
     return _judged(model, problem, best, settings)
 
 
@@ -106,8 +109,6 @@ def _verdict(
     settings: FrequencyFitSettings,
 ) -> tuple[Verdict, tuple[str, ...], str]:
     u = np.sqrt(np.diag(cov))
-    if not best.converged:
-        return Verdict.DIVERGED, (), "the iteration did not come to an end"
     unobservable = tuple(
         name
         for name, value, own, floor in zip(model.names, theta, u, _floors(model, problem, theta), strict=True)
@@ -115,6 +116,8 @@ def _verdict(
     )
     if unobservable:
         return Verdict.NOT_IDENTIFIABLE, unobservable, f"the points do not determine {', '.join(unobservable)}"
+    if not best.converged:
+        return Verdict.DIVERGED, (), "the iteration did not come to an end"
     against = _implausible(model, theta, u, settings)
     if against:
         return Verdict.INCONSISTENT, (), against

@@ -13,7 +13,8 @@ from dyncal.domain.samples import FloatArray
 from dyncal.identification.frequency_response.points import Form, FrequencyPoints
 from dyncal.models.base import ComplexArray, ResponseModel
 
-_MAX_PASSES: Final = 100
+_MAX_PASSES: Final = 60
+_SAME: Final = 1e-3
 _TOLERANCE: Final = 1e-10
 _MAX_DAMPING: Final = 1e12
 
@@ -127,8 +128,11 @@ def _whiten(whitener: FloatArray, values: ComplexArray) -> FloatArray:
     return np.asarray(parts.reshape(2 * values.shape[0], values.shape[1]))
 
 
-def solve(problem: Problem, start: FloatArray) -> Solution | None:
-    """Minimise the sum of squares from x = `start` (Levenberg-Marquardt); None if the start is no sensor."""
+def solve(problem: Problem, start: FloatArray, best: float = -np.inf) -> Solution | None:
+    """Minimise the sum of squares from x = `start` (Levenberg-Marquardt).
+
+    None if the start is no sensor, or on the way to a minimum that was found before, where it was `best`.
+    """
     x = start
     now = problem.evaluate(x)
     if now is None:
@@ -140,9 +144,12 @@ def solve(problem: Problem, start: FloatArray) -> Solution | None:
         normal, gradient = jacobian.T @ jacobian, jacobian.T @ r
         diagonal = np.maximum(np.diag(normal), 1e-300)
         # what a full step could still gain; its part in cost of a point is far below rounding of a standard deviation
-        if float(gradient @ _step(normal, diagonal, gradient, 1e-12)) < _TOLERANCE * (1 + 1e-4 * cost):
+        gain = float(gradient @ _step(normal, diagonal, gradient, 1e-12))
+        if gain < _TOLERANCE * (1 + 1e-4 * cost):
             converged = True
             break
+        if abs(cost - gain - best) < _SAME:
+            return None
         while damping < _MAX_DAMPING:
             trial = x - _step(normal, diagonal, gradient, damping)
             then = problem.evaluate(trial)
