@@ -49,7 +49,7 @@ class MqttFleet:
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv311, clean_session=True)
         self._client.max_queued_messages_set(MAX_WAITING)
         self._client.max_inflight_messages_set(IN_FLIGHT)
-        self._client.reconnect_delay_set(min_delay=1, max_delay=2)
+        self._client.reconnect_delay_set(min_delay=0.1, max_delay=2)  # type: ignore[arg-type]  # any number will do
         self._client.on_connect = self._on_connect
         if broker.username is not None:
             self._client.username_pw_set(broker.username, broker.resolved_password())

@@ -95,8 +95,8 @@ class Trial:
         config.write_text(to_toml(configuration(o.scenario, o.ports, o.data_dir, o.log_level)), encoding="utf-8")
         async with AsyncExitStack() as stack:
             children = await stack.enter_async_context(Children())
-            await children.start("embedded", ["-m", "dyncal", "run", "embedded", "--config", str(config)])
             plant_process = await children.start("simulators", self._plant_arguments(), pipe=True)
+            await children.start("embedded", ["-m", "dyncal", "run", "embedded", "--config", str(config)])
             await children.start("edge", ["-m", "dyncal", "run", "edge", "--config", str(config)])
             from dyncal.adapters.mqtt import open_bus  # noqa: PLC0415
             from dyncal.runtime import logging  # noqa: PLC0415
