@@ -99,7 +99,13 @@ class EdgeService:
         """Read, correct, keep and send until `stop`, then drain. Raises `InvalidSetting` if it can never work so."""
         kernels.warm_up()
         settings = self._settings
-        spool = Spool.open(settings.spool_dir, self._address.edge, self._clock.now(), declared.spool_limits(settings))
+        spool = Spool.open(
+            settings.spool_dir,
+            self._address.edge,
+            self._clock.now(),
+            declared.spool_limits(settings),
+            [config.sensor.id for config in self._configs],
+        )
         try:
             async with contextlib.AsyncExitStack() as stack:
                 will = Will(self._address.status, self._status("offline", spool))

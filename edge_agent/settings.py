@@ -43,7 +43,7 @@ class SpoolSettings(Section):
 
     fsync_s: float = Field(1.0, ge=0, le=60)
     """Interval between forced writes to the disk [s]; 0 forces every write. A killed process loses nothing either way;
-    a machine that loses power may lose this much."""
+    a machine that loses power may lose this much, but uses no sequence number twice for it."""
 
     commit_timeout_s: float = Field(30.0, gt=0, le=3600)
     """Wait for the store to have what was sent before it is sent again [s]; doubled up to 16 times without answer."""

@@ -1,16 +1,17 @@
 """The spool: every record goes here before it is published, and stays until the store has it.
 
 Promises: what `flush` has written survives the death of the process at any instant; a torn tail is cut off at the next
-start; a loss of power may take what was written since the last `sync`. Sequences and the epoch go on after a restart:
-every file begins with a checkpoint of all sensors, so that the newest file is enough. The size is capped, and what is
-given up for it is recorded as a gap that takes the sequences of what it stands for. Blocking; one user at a time.
+start; a loss of power may take what was written since the last `sync`, but no number is used twice for it
+(`spool_marks`). Sequences and the epoch go on after a restart: every file begins with a checkpoint of all sensors, so
+that the newest file is enough. The size is capped, and what is given up for it is recorded as a gap that takes the
+sequences of what it stands for. Blocking; one user at a time.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Self
 
@@ -22,7 +23,8 @@ from edge_agent.events import StreamStart
 from edge_agent.segment import Entry, EntryKind
 from edge_agent.spans import span_of
 from edge_agent.spool_index import Position, StoredFile
-from edge_agent.spool_policy import SpoolLimits
+from edge_agent.spool_marks import Marks, sync_directory
+from edge_agent.spool_policy import SpoolLimits, hole
 from edge_agent.spool_reading import Found
 from edge_agent.spool_recovery import SUFFIX, Recovered, recover
 
@@ -48,10 +50,22 @@ class Spool:
         self._unwritten_bytes = 0
         self._fd: int | None = None
         self._dirty = False
+        self._marks = Marks(directory, epoch)
+        self._sensors: tuple[SensorId, ...] = ()
+        self._holes: deque[Entry] = deque()
 
     @classmethod
-    def open(cls, directory: Path, edge: EdgeId, now: InstantNs, limits: SpoolLimits | None = None) -> Self:
+    def open(
+        cls,
+        directory: Path,
+        edge: EdgeId,
+        now: InstantNs,
+        limits: SpoolLimits | None = None,
+        sensors: Iterable[SensorId] = (),
+    ) -> Self:
         """Open the spool in `directory`, or begin one there with an epoch of its own, taken from `now`.
+
+        Of `sensors`, which it will be given records of, numbers are reserved together.
 
         Raises
         ------
@@ -67,9 +81,23 @@ class Spool:
                 spool._fd = os.open(found.index.newest.path, os.O_WRONLY | os.O_APPEND)
             else:
                 spool._rotate()
+            spool._sensors = tuple(sensors)
+            spool._skip(now, fresh=found.epoch is None)
         except OSError as error:
             raise InvalidSetting(f"spool in {directory}: {error.strerror or error}") from error
         return spool
+
+    def _skip(self, now: InstantNs, *, fresh: bool) -> None:
+        """Number on above what an earlier life can have used; what is skipped is told by the next `flush`."""
+        for sensor, upto in self._marks.skipped(self._index.starts, fresh=fresh).items():
+            entry = hole(sensor, self._index.starts.get(sensor, StreamStart()), upto, self._edge, self.epoch, now)
+            self._holes.append(entry)
+            self._index.pass_over(entry)
+            self.damage.append(
+                f"{sensor}: numbers {entry.first} to {entry.last} may have been used before power was lost"
+            )
+        if self._marks.damage:
+            self.damage.append(self._marks.damage)
 
     @property
     def starts(self) -> Mapping[SensorId, StreamStart]:
@@ -119,6 +147,8 @@ class Spool:
             what goes beyond the bound is recorded as a gap later.
         """
         written: Found = []
+        self._settle(written)
+        self._reserve()
         while self._unwritten:
             if self.end.offset >= self._limits.segment_bytes:
                 self._rotate()
@@ -130,6 +160,22 @@ class Spool:
         if self._given_up and not self._limits.refuses(self.n_bytes):
             self._admit(written)
         return written
+
+    def _settle(self, written: Found) -> None:
+        """Write the gaps that take the numbers of an earlier life; only then is it over."""
+        while self._holes:
+            self._write(self._index.newest, segment.frame(self._holes[0]))
+            self._index.add(self._index.newest, self._holes[0])
+            written.append((self._holes.popleft(), self.end))
+        if not self._marks.settled:
+            self.sync()
+            self._marks.settle()
+
+    def _reserve(self) -> None:
+        used: dict[SensorId, int] = {}
+        for entry in self._unwritten:
+            used[entry.sensor] = max(entry.last, used.get(entry.sensor, -1))
+        self._marks.reserve((*self._sensors, *self._index.starts), used)
 
     def _shift(self) -> Entry:
         entry = self._unwritten.popleft()
@@ -181,6 +227,7 @@ class Spool:
             stream.flush()
             os.fsync(stream.fileno())
         draft.rename(path)
+        sync_directory(self._directory)
         if self._fd is not None:
             os.close(self._fd)
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND)
@@ -248,6 +295,7 @@ class Spool:
             self.flush()
             self._admit([])
             self.sync()
+            self._marks.release(self._index.starts)
         finally:
             os.close(self._fd)
             self._fd = None

@@ -10,6 +10,7 @@ from dyncal.contracts import samples as wire
 from dyncal.domain.samples import Gap, GapCause, GapRecord
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs
+from edge_agent.events import StreamStart
 from edge_agent.segment import Entry, EntryKind
 from edge_agent.spans import Span, add_span, merged
 
@@ -58,6 +59,18 @@ class GivenUp:
                 del spans[0]
                 self._spans[sensor] = spans
             del self._spans[sensor]
+
+
+def hole(sensor: SensorId, start: StreamStart, upto: int, edge: EdgeId, epoch: int, now: InstantNs) -> Entry:
+    """Return a gap that takes the numbers from where a sensor goes on to below `upto`, and no time.
+
+    The samples that were lost with these numbers are missing between the last that is kept and the next that comes:
+    that gap is found, and told, when it comes.
+    """
+    at = now if start.last_t_ns is None else start.last_t_ns
+    gap = Gap(at, InstantNs(at + 1), GapCause.CONNECTION_LOST, 0)
+    payload = wire.encode(GapRecord(sensor, edge, epoch, start.next_sequence, upto - 1, gap))
+    return Entry(EntryKind.GAP, sensor, start.next_sequence, upto - 1, at, at + 1, 0, payload)
 
 
 def _gap(sensor: SensorId, span: Span, edge: EdgeId, epoch: int) -> Entry:

@@ -19,6 +19,7 @@ from dyncal.domain import quality
 from dyncal.domain.samples import GapCause, GapRecord, Record, SampleBlock
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import axis_of
+from edge_agent import spool_marks
 from edge_agent.segment import entry_of
 from edge_agent.spool import Spool, SpoolLimits
 from tests.unit.edge_agent.helpers import DT, EDGE, SENSOR, T0, times
@@ -82,12 +83,12 @@ def test_what_was_written_is_there_again_and_numbering_goes_on(tmp_path: Path) -
 def test_committed_files_go_and_numbering_is_remembered(tmp_path: Path) -> None:
     spool = opened(tmp_path, segment_bytes=2000)
     put(spool, *(block(k) for k in range(100)))
-    assert len(list(tmp_path.iterdir())) > 5
+    assert len(list(tmp_path.glob("*.seg"))) > 5
     assert spool.commit({SENSOR: 49})
     assert spool.n_uncommitted == 50
     assert sequences(spool) == list(range(50, 100))
     spool.commit({SENSOR: 10_000})
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(tmp_path.glob("*.seg"))) == 1
     spool.close()
     again = opened(tmp_path, segment_bytes=2000)
     assert again.starts[SENSOR].next_sequence == 100
@@ -107,7 +108,7 @@ def test_any_torn_tail_costs_only_what_was_torn(tmp_path_factory: pytest.TempPat
         put(spool, block(k))
         ends.append(spool.end.offset)
     spool.close()
-    file = next(path.iterdir())
+    file = next(path.glob("*.seg"))
     size = max(head, ends[-1] - cut)
     os.truncate(file, size)
     again = opened(path)
@@ -123,7 +124,7 @@ def test_a_rotten_byte_in_the_middle_becomes_a_gap(tmp_path: Path) -> None:
     spool = opened(tmp_path, segment_bytes=2000)
     put(spool, *(block(k) for k in range(60)))
     spool.close()
-    file = sorted(tmp_path.iterdir())[1]
+    file = sorted(tmp_path.glob("*.seg"))[1]
     content = bytearray(file.read_bytes())
     content[900] ^= 0xFF
     file.write_bytes(bytes(content))
@@ -216,6 +217,141 @@ def test_a_full_disk_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert sequences(spool) == [0, 1, 2]
     spool.close()
     assert sequences(opened(tmp_path)) == [0, 1, 2]
+
+
+# Loss of power
+
+
+def die(spool: Spool) -> None:
+    """Let go of the files as the death of the process does."""
+    assert spool._fd is not None
+    os.close(spool._fd)
+    spool._fd = None
+
+
+class Machine:
+    """A directory of which only what was forced to the disk is left after the power fails."""
+
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._directory = directory
+        self._patch = monkeypatch
+        self._synced: dict[int, int] = {}
+        self._boots = 0
+        real = os.fsync
+
+        def fsync(descriptor: int) -> None:
+            real(descriptor)
+            status = os.fstat(descriptor)
+            self._synced[status.st_ino] = status.st_size
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        self.boot()
+
+    def boot(self) -> None:
+        self._boots += 1
+        number = self._boots
+        self._patch.setattr(spool_marks, "_boot_id", lambda: f"boot-{number}")
+
+    def lose_power(self, spool: Spool) -> None:
+        die(spool)
+        for path in self._directory.glob("*.seg"):
+            os.truncate(path, self._synced.get(path.stat().st_ino, 0))
+        self.boot()
+
+
+def test_no_number_is_used_twice_after_power_was_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(tmp_path, monkeypatch)
+    spool = opened(tmp_path)
+    put(spool, *(block(k) for k in range(3)))
+    spool.sync()
+    put(spool, *(block(k) for k in range(3, 8)), block(0, sensor=OTHER))  # published, stored, not forced to the disk
+    machine.lose_power(spool)
+    again = opened(tmp_path)
+    start = again.starts[SENSOR]
+    assert start.next_sequence >= 8
+    assert start.last_t_ns == T0 + 29 * DT, "what was lost may be read again"
+    assert again.starts[OTHER].next_sequence >= 1
+    assert again.starts[OTHER].last_t_ns is None
+    assert len(again.damage) == 2
+    put(again, block(start.next_sequence))
+    # The retained watermark of the life before releases nothing that was written since.
+    again.commit({SENSOR: 7, OTHER: 0})
+    assert covered(again)[0] <= 8
+    assert sequences(again)[-1] == start.next_sequence
+    assert covered(again) == list(range(covered(again)[0], start.next_sequence + 1))
+    again.commit({SENSOR: start.next_sequence})
+    assert again.watermark(SENSOR) == start.next_sequence, "the hole does not hold the watermark up"
+    # Power is lost again before anything is forced: the hole was, and numbers go up once more.
+    machine.lose_power(again)
+    third = opened(tmp_path)
+    assert third.starts[SENSOR].next_sequence > start.next_sequence
+    assert third.starts[SENSOR].last_t_ns == T0 + 29 * DT
+    third.close()
+
+
+def test_a_death_or_a_proper_end_costs_no_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(tmp_path, monkeypatch)
+    spool = opened(tmp_path)
+    put(spool, *(block(k) for k in range(3)))
+    die(spool)  # killed
+    spool = opened(tmp_path)
+    assert spool.starts[SENSOR].next_sequence == 3
+    put(spool, block(3))
+    spool.close()
+    machine.boot()
+    spool = opened(tmp_path)
+    assert spool.starts[SENSOR].next_sequence == 4
+    assert not spool.damage
+    spool.close()
+
+
+def test_power_lost_before_the_hole_is_written_leaves_the_numbers_reserved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(tmp_path, monkeypatch)
+    spool = opened(tmp_path)
+    put(spool, *(block(k) for k in range(3)))
+    machine.lose_power(spool)
+    for _ in range(3):  # starts that come to nothing, in one boot and in the next
+        spool = opened(tmp_path)
+        assert spool.starts[SENSOR].next_sequence >= 3
+        die(spool)
+        spool = opened(tmp_path)
+        assert spool.starts[SENSOR].next_sequence >= 3
+        machine.lose_power(spool)
+
+
+def test_marks_are_written_seldom_and_for_all_sensors_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Path] = []
+    real = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda path, to: (written.append(path), real(path, to))[1])
+    many = [SensorId(f"S-{k}") for k in range(50)]
+    spool = Spool.open(tmp_path, EDGE, T0, None, many)
+    for k in range(100):
+        put(spool, *(block(k, 1, sensor) for sensor in many))
+    assert len(written) == 1
+    put(spool, block(100, 1, many[0]))
+    for k in range(101, 101 + 2 * spool_marks.STRIDE):
+        put(spool, block(k, 1, many[0]))
+    assert len(written) <= 4
+    spool.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"0", b"00000000 {}", b"\xff" * 50])
+def test_unreadable_marks_are_told_and_numbers_go_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    machine = Machine(tmp_path, monkeypatch)
+    spool = opened(tmp_path)
+    put(spool, *(block(k) for k in range(3)))
+    spool.sync()
+    put(spool, block(3))
+    machine.lose_power(spool)
+    (tmp_path / "numbers").write_bytes(content)
+    again = opened(tmp_path)
+    assert any("numbers is unreadable" in text for text in again.damage)
+    assert again.starts[SENSOR].next_sequence > 4
+    again.close()
 
 
 WRITER = """
