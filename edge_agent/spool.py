@@ -50,6 +50,7 @@ class Spool:
         self._unwritten_bytes = 0
         self._fd: int | None = None
         self._dirty = False
+        self._torn = False
         self._marks = Marks(directory, epoch)
         self._sensors: tuple[SensorId, ...] = ()
         self._holes: deque[Entry] = deque()
@@ -204,15 +205,24 @@ class Spool:
     def _write(self, active: StoredFile, content: bytes) -> None:
         if self._fd is None:
             self._fd = os.open(active.path, os.O_WRONLY | os.O_APPEND)
+        self._mend(self._fd, active)
+        self._torn = True
         view = memoryview(content)
         try:
             while view:
                 view = view[os.write(self._fd, view) :]
         except OSError:
-            os.ftruncate(self._fd, active.size)
+            self._mend(self._fd, active)
             raise
+        self._torn = False
         active.size += len(content)
         self._dirty = True
+
+    def _mend(self, descriptor: int, active: StoredFile) -> None:
+        """Cut off what a write left behind that did not come to its end; what followed it could not be read again."""
+        if self._torn:
+            os.ftruncate(descriptor, active.size)
+            self._torn = False
 
     def _rotate(self) -> None:
         """Begin a new file: written whole under another name first, so that it is there with its checkpoint or not."""
@@ -231,6 +241,7 @@ class Spool:
         if self._fd is not None:
             os.close(self._fd)
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._torn = False
         self._index.files.append(StoredFile(number, path, len(content)))
         self._index.forget()
 
@@ -250,9 +261,17 @@ class Spool:
     # The cap
 
     def _make_room(self, written: Found) -> None:
+        """Give up the oldest files, each once the gap that stands for it is on the disk."""
         while len(self._index.files) > 1 and self._limits.gives_up_oldest(self.n_bytes):
-            self._given_up.update(self._index.remove_oldest())
-            self._admit(written)
+            self._given_up.update(self._index.give_up_oldest())
+            try:
+                self._admit(written)
+            except OSError:  # a disk that is full has room for the gap only when the file is gone
+                self._index.remove_oldest()
+                self._admit(written)
+            else:
+                self.sync()
+                self._index.remove_oldest()
 
     def _refuse(self, entry: Entry) -> None:
         self._given_up.add(entry.sensor, span_of(entry))

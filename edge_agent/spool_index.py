@@ -119,12 +119,14 @@ class SpoolIndex:
         while len(self.files) > 1 and not self._holds(self.files[0], None):
             self.files.popleft().path.unlink(missing_ok=True)
 
-    def remove_oldest(self) -> Iterator[tuple[SensorId, Span]]:
-        """Remove the oldest file; iterate over what the store does not have of it."""
-        oldest = self.files.popleft()
-        oldest.path.unlink(missing_ok=True)
-        for sensor, spans in oldest.spans.items():
-            yield from ((sensor, span) for span in spans if span.last > self.watermark(sensor))
+    def give_up_oldest(self) -> list[tuple[SensorId, Span]]:
+        """Return what the store does not have of the oldest file, for gaps to stand for; once."""
+        spans, self.files[0].spans = self.files[0].spans, {}
+        return [(name, span) for name, runs in spans.items() for span in runs if span.last > self.watermark(name)]
+
+    def remove_oldest(self) -> None:
+        """Remove the oldest file."""
+        self.files.popleft().path.unlink(missing_ok=True)
 
     def first_uncommitted(self, sensors: Collection[SensorId] | None = None) -> Position:
         """Return the beginning of the first file that holds something (of `sensors`) the store lacks, or the end."""

@@ -160,6 +160,39 @@ def test_a_full_spool_gives_up_the_oldest_and_says_so(tmp_path: Path) -> None:
     spool.close()
 
 
+def test_the_gap_is_on_the_disk_before_the_file_that_it_stands_for_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(tmp_path, monkeypatch)
+    spool = opened(tmp_path, max_bytes=20_000, segment_bytes=4000)
+    real = Path.unlink
+    n_removed = 0
+
+    class Dead(Exception):
+        pass
+
+    def last_deed(path: Path, *, missing_ok: bool = False) -> None:
+        nonlocal n_removed
+        real(path, missing_ok=missing_ok)
+        n_removed += 1
+        if n_removed == 2:
+            raise Dead
+
+    monkeypatch.setattr(Path, "unlink", last_deed)
+    written = 0
+    with pytest.raises(Dead):
+        for k in range(400):
+            put(spool, block(k))
+            spool.sync()
+            written = k + 1
+    monkeypatch.setattr(Path, "unlink", real)
+    machine.lose_power(spool)
+    again = opened(tmp_path, max_bytes=20_000, segment_bytes=4000)
+    again.flush()
+    assert covered(again)[:written] == list(range(written))
+    again.close()
+
+
 def test_a_full_spool_gives_up_the_newest_where_told(tmp_path: Path) -> None:
     spool = opened(tmp_path, max_bytes=20_000, segment_bytes=4000, policy="newest")
     for k in range(400):
@@ -351,6 +384,38 @@ def test_unreadable_marks_are_told_and_numbers_go_up(
     again = opened(tmp_path)
     assert any("numbers is unreadable" in text for text in again.damage)
     assert again.starts[SENSOR].next_sequence > 4
+    again.close()
+
+
+def test_a_torn_write_that_could_not_be_undone_is_undone_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = opened(tmp_path)
+    put(spool, block(0))
+    real_write, real_truncate = os.write, os.ftruncate
+
+    def torn(descriptor: int, content: Any) -> int:
+        if len(content) > 100:
+            return real_write(descriptor, content[:100])
+        raise OSError(errno.EIO, "Input/output error")
+
+    def stuck(descriptor: int, size: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "write", torn)
+    monkeypatch.setattr(os, "ftruncate", stuck)
+    with pytest.raises(OSError, match="Input/output"):
+        put(spool, block(1))
+    monkeypatch.setattr(os, "write", real_write)
+    with pytest.raises(OSError, match="Input/output"):
+        put(spool, block(2))
+    monkeypatch.setattr(os, "ftruncate", real_truncate)
+    spool.flush()
+    assert sequences(spool) == [0, 1, 2]
+    spool.close()
+    again = opened(tmp_path)
+    assert sequences(again) == [0, 1, 2]
+    assert not again.damage
     again.close()
 
 
