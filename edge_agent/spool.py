@@ -15,9 +15,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Self
 
-from dyncal.domain.errors import InvalidSetting
+from dyncal.domain.errors import InvalidSetting, Unavailable
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs
+from dyncal.runtime.exclusive import Exclusive
 from edge_agent import segment, spool_reading
 from edge_agent.events import StreamStart
 from edge_agent.segment import Entry, EntryKind
@@ -31,17 +32,21 @@ from edge_agent.spool_recovery import SUFFIX, Recovered, recover
 __all__ = ["Position", "Spool", "SpoolLimits"]
 
 _CHECKPOINT: Final = SensorId("checkpoint")
+_LOCK: Final = "lock"
 _UNWRITTEN_BYTES: Final = 16 << 20
 
 
 class Spool:
     """See the module. Made by `Spool.open`."""
 
-    def __init__(self, directory: Path, edge: EdgeId, epoch: int, limits: SpoolLimits, found: Recovered) -> None:
+    def __init__(
+        self, directory: Path, edge: EdgeId, epoch: int, limits: SpoolLimits, found: Recovered, lock: Exclusive
+    ) -> None:
         self.epoch = epoch
         self.damage = found.damage
         self.n_dropped = 0
         self._directory = directory
+        self._lock = lock
         self._edge = edge
         self._limits = limits
         self._index = found.index
@@ -71,18 +76,38 @@ class Spool:
         Raises
         ------
         InvalidSetting
-            If the directory cannot be used.
+            If the directory cannot be used, or another edge uses it.
         """
         try:
             directory.mkdir(parents=True, exist_ok=True)
+            lock = Exclusive(directory / _LOCK, "another edge")
+        except (OSError, Unavailable) as error:
+            raise InvalidSetting(f"spool in {directory}: {getattr(error, 'strerror', None) or error}") from error
+        try:
+            return cls._open(directory, edge, now, limits or SpoolLimits(), tuple(sensors), lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    @classmethod
+    def _open(
+        cls,
+        directory: Path,
+        edge: EdgeId,
+        now: InstantNs,
+        limits: SpoolLimits,
+        sensors: tuple[SensorId, ...],
+        lock: Exclusive,
+    ) -> Self:
+        try:
             found = recover(directory)
             epoch = now // 1_000_000 if found.epoch is None else found.epoch
-            spool = cls(directory, edge, epoch, limits or SpoolLimits(), found)
+            spool = cls(directory, edge, epoch, limits, found, lock)
             if found.index.files:
                 spool._fd = os.open(found.index.newest.path, os.O_WRONLY | os.O_APPEND)
             else:
                 spool._rotate()
-            spool._sensors = tuple(sensors)
+            spool._sensors = sensors
             spool._skip(now, fresh=found.epoch is None)
         except OSError as error:
             raise InvalidSetting(f"spool in {directory}: {error.strerror or error}") from error
@@ -318,3 +343,4 @@ class Spool:
         finally:
             os.close(self._fd)
             self._fd = None
+            self._lock.close()

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from dyncal.adapters.sqlite.connection import SqliteFile
+from dyncal.domain.errors import StoreUnavailable, Unavailable
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.ports.ledger import StreamKey
+from dyncal.runtime.exclusive import Exclusive
 
 _VERSION: Final = 1
 # `upto` is the watermark; spans beyond a hole wait in `ahead` until the hole is filled.
@@ -51,7 +53,7 @@ class Progress:
 
 
 class SqliteLedger:
-    """A `Ledger` in one file, written by one process.
+    """A `Ledger` in one file, written by one process: what it has seen it keeps in memory.
 
     Parameters
     ----------
@@ -61,11 +63,16 @@ class SqliteLedger:
     Raises
     ------
     StoreUnavailable
-        If it cannot be opened; also by every method, if it cannot be read or written.
+        If it cannot be opened, or another process has it; also by every method, if it cannot be read or written.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(path, _SCHEMA, _VERSION)
+        self._lock = _lock(path)
+        try:
+            self._file = SqliteFile(path, _SCHEMA, _VERSION)
+        except BaseException:
+            self._lock.close()
+            raise
         self._known: dict[StreamKey, tuple[int, Progress]] = {}
 
     def commit(self, spans: Iterable[tuple[StreamKey, int, int]]) -> dict[StreamKey, int]:
@@ -95,6 +102,17 @@ class SqliteLedger:
         """Let go of the file; idempotent."""
         with contextlib.suppress(sqlite3.Error):
             self._file.close()
+        self._lock.close()
+
+
+def _lock(path: Path) -> Exclusive:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Exclusive(path.with_name(f"{path.name}.lock"), "another ingest")
+    except Unavailable as error:
+        raise StoreUnavailable(f"{path}: {error}") from error
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: {error.strerror or error}") from error
 
 
 def _load(db: sqlite3.Connection, key: StreamKey) -> tuple[int, Progress]:

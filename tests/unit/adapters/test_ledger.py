@@ -79,3 +79,12 @@ def test_after_closing_it_says_so(ledger: SqliteLedger) -> None:
     ledger.close()
     with pytest.raises(StoreUnavailable, match="closed"):
         ledger.commit([(KEY, 0, 0)])
+
+
+def test_two_cannot_have_one_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    first = SqliteLedger(path)
+    with pytest.raises(StoreUnavailable, match="another ingest"):
+        SqliteLedger(path)
+    first.close()
+    SqliteLedger(path).close()
