@@ -6,7 +6,7 @@ A NaN is no value: it never replaces one that is there. The quality of an instan
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -102,25 +102,32 @@ def decimate(series: SampleSeries, max_points: int | None) -> SampleSeries:
 
     A bucket without any value keeps its first row, so that its quality is seen.
     """
-    n = len(series)
-    if max_points is None or n <= max(max_points, ROWS_PER_BUCKET):
+    if max_points is None or len(series) <= max(max_points, ROWS_PER_BUCKET):
         return series
-    n_buckets = max(1, max_points // ROWS_PER_BUCKET)
-    t = series.t_ns
-    width = (int(t[-1]) - int(t[0])) // n_buckets + 1
-    starts = np.unique(np.searchsorted(t, t[0] + width * np.arange(n_buckets, dtype=np.int64)))
-    starts = starts[starts < n]
-    keep = np.concatenate([_extremes(series.raw, starts), _extremes(series.corrected, starts)])
-    empty = np.setdiff1d(starts, starts[np.searchsorted(starts, keep, "right") - 1], assume_unique=True)
-    return _rows(series, np.union1d(keep, empty))
+    return Buckets.over(int(series.t_ns[0]), int(series.t_ns[-1]), max_points).extremes(series)
 
 
-def select(series: SampleSeries, chosen: npt.NDArray[np.bool_]) -> SampleSeries:
-    """Return the rows where `chosen` is true, not decimated."""
-    picked = _rows(series, np.flatnonzero(chosen))
-    return SampleSeries(
-        picked.t_ns, picked.raw, picked.corrected, picked.u, picked.quality, picked.set_index, picked.set_ids
-    )
+class Buckets(NamedTuple):
+    """Equal buckets of time: number k begins at ``first_ns + k width_ns``."""
+
+    first_ns: int
+    width_ns: int
+    n: int
+
+    @classmethod
+    def over(cls, first: int, last: int, max_points: int) -> Self:
+        """Return the buckets from the first row to the last one, of which about `max_points` rows are to stay."""
+        n = max(1, max_points // ROWS_PER_BUCKET)
+        return cls(first, (last - first) // n + 1, n)
+
+    def extremes(self, series: SampleSeries) -> SampleSeries:
+        """Return of each bucket the rows with its extremes. The rows of `series` (one or more) lie in the buckets."""
+        t = series.t_ns
+        starts = np.unique(np.searchsorted(t, self.first_ns + self.width_ns * np.arange(self.n, dtype=np.int64)))
+        starts = starts[starts < t.size]
+        keep = np.concatenate([_extremes(series.raw, starts), _extremes(series.corrected, starts)])
+        empty = np.setdiff1d(starts, starts[np.searchsorted(starts, keep, "right") - 1], assume_unique=True)
+        return _rows(series, np.union1d(keep, empty))
 
 
 def renumbered(index: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]:

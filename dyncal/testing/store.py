@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 
 from dyncal.adapters.series import decimate
 from dyncal.domain import quality
@@ -187,6 +188,23 @@ def assert_same(found: SampleSeries, expected: SampleSeries) -> None:
 def set_names(series: SampleSeries) -> list[str | None]:
     """Return the set of each row by name."""
     return [None if k < 0 else series.set_ids[k] for k in series.set_index.tolist()]
+
+
+def history(rng: np.random.Generator) -> list[Record]:
+    """Return blocks in disorder, some again with other values, with holes, equal extremes and stretches of no value."""
+    records: list[Record] = []
+    for k in [*rng.permutation(280).tolist(), *rng.integers(0, 280, 60).tolist()]:
+        if 90 <= k < 100:  # a hole
+            continue
+        values = np.round(rng.normal(size=100), 1)
+        values[rng.random(100) < 0.05] = np.nan
+        if 200 <= k < 210:
+            values[:] = np.nan
+        corrected = span(uniform(100, max(100 * k - 7, 0)), np.round(rng.normal(size=100), 1), f"set-{k // 50}")
+        codes = quality.runs_of(np.where(np.isnan(values), quality.BAD, quality.GOOD).tolist())
+        given = None if 150 <= k < 155 else corrected
+        records.append(block(values, sequence=k, axis=uniform(100, 100 * k), runs=codes, corrected=given))
+    return records
 
 
 class SampleStoreContract:
@@ -370,6 +388,20 @@ class SampleStoreContract:
                 continue
             shown = rows.raw[(at >= k * size) & (at < (k + 1) * size)]
             assert (np.nanmin(shown), np.nanmax(shown)) == (np.nanmin(values), np.nanmax(values))
+
+    @pytest.mark.parametrize("max_points", [1, 4, 100, 3000, 29_000])
+    def test_decimation_of_many_writes_is_that_of_the_whole(self, store: SampleStore, max_points: int) -> None:
+        records = history(np.random.default_rng(8))
+        for first in range(0, len(records), 40):
+            store.write(records[first : first + 40])
+        reference = MemorySampleStore()
+        reference.write(records)
+        middle = InstantNs(T0 + 1234 * DT + 1), InstantNs(T0 + 21_000 * DT)
+        for start, end in (ALL, middle, (InstantNs(T0 + 9000 * DT), InstantNs(T0 + 9030 * DT))):
+            found = store.read(TC, start, end, max_points=max_points)
+            expected = reference.read(TC, start, end, max_points=max_points)
+            assert_same(found, expected)
+            assert found.decimated == expected.decimated
 
     def test_decimation_of_few_rows_is_none(self, store: SampleStore) -> None:
         store.write([block(np.arange(100.0))])

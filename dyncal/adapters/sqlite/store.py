@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from dyncal.adapters import series
+from dyncal.adapters.decimation import concatenated
 from dyncal.adapters.series import CorrectedRows, RawRows
-from dyncal.adapters.sqlite import segments
+from dyncal.adapters.sqlite import ranges, segments
 from dyncal.adapters.sqlite.connection import SqliteFile
 from dyncal.adapters.sqlite.merging import FULL_ROWS, INSERT, TAIL_SEGMENTS, Stream, last_valid, merge_tail
 from dyncal.adapters.sqlite.schema import SCHEMA, VERSION
@@ -70,8 +71,9 @@ class SqliteSampleStore:
     ) -> SampleSeries:
         """Return a range; see the port."""
         with self._file.reading() as db:
-            rows = _range(db, sensor, start, end)
-        return series.decimate(rows, max_points)
+            if max_points is None:
+                return ranges.whole(db, sensor, start, end)
+            return ranges.decimated(db, sensor, start, end, max_points)
 
     def latest(self, sensor: SensorId) -> SampleSeries:
         """Return the newest row with a raw value and the newest with a corrected one."""
@@ -89,8 +91,8 @@ class SqliteSampleStore:
             if not instants:
                 return series.join(series.NO_RAW, series.NO_CORRECTED, ())
             first, last = min(instants), max(instants)
-            rows = _range(db, sensor, first, last + 1)
-        return series.select(rows, np.isin(rows.t_ns, [first, last]))
+            parts = [ranges.whole(db, sensor, t, t + 1) for t in sorted({first, last})]
+        return concatenated(parts)
 
     def gaps(self, sensor: SensorId, start: InstantNs, end: InstantNs) -> list[Gap]:
         """Return the gaps that touch a range; see the port."""
@@ -229,28 +231,3 @@ def _numbered(db: sqlite3.Connection, table: str, known: dict[str, int], name: s
         (number,) = db.execute(f"SELECT id FROM {table} WHERE name = ?", (name,)).fetchone()  # noqa: S608
         known[name] = int(number)
     return int(number)
-
-
-def _range(db: sqlite3.Connection, sensor: str, start: int, end: int) -> SampleSeries:
-    found = db.execute("SELECT id, longest_ns FROM sensor WHERE name = ?", (sensor,)).fetchone()
-    if found is None or end <= start:
-        return series.join(series.NO_RAW, series.NO_CORRECTED, ())
-    number, longest = found
-    raw = [segments.unpack_raw(p).within(start, end) for p in _payloads(db, number, RAW, start, end, longest)]
-    corrected = [
-        segments.unpack_corrected(p).within(start, end) for p in _payloads(db, number, CORRECTED, start, end, longest)
-    ]
-    rows = series.newest_corrected(corrected)
-    numbers, position = series.renumbered(rows.set_index)
-    names = [db.execute("SELECT name FROM coefficient_set WHERE id = ?", (k,)).fetchone()[0] for k in numbers.tolist()]
-    return series.join(series.newest_raw(raw), rows._replace(set_index=position), names)
-
-
-def _payloads(db: sqlite3.Connection, sensor: int, kind: int, start: int, end: int, longest: int) -> list[bytes]:
-    """Return the segments that touch a range: full ones in order of time, then the tail in order of writing."""
-    found = db.execute(
-        "SELECT payload FROM segment WHERE sensor = ? AND kind = ? AND t_first_ns >= ? AND t_first_ns < ?"
-        " AND t_last_ns >= ? ORDER BY tail, CASE tail WHEN 0 THEN t_first_ns ELSE id END",
-        (sensor, kind, start - longest, end, start),
-    )
-    return [payload for (payload,) in found]

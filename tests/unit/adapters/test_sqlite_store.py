@@ -7,6 +7,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 
 from dyncal.adapters.sqlite import SqliteSampleStore, columns, segments
 from dyncal.adapters.sqlite.merging import FULL_ROWS, TAIL_SEGMENTS
+from dyncal.adapters.sqlite.ranges import PIECE_SEGMENTS
 from dyncal.domain.errors import StoreUnavailable
 from dyncal.domain.time import InstantNs
 from dyncal.testing.store import DT, T0, TC, MemorySampleStore, assert_same, block, gap, span, uniform
@@ -59,7 +62,32 @@ def test_any_history_reads_like_the_reference(tmp_path: Path, seed: int) -> None
     assert_same(store.read(TC, *ALL), reference.read(TC, *ALL))
     start, end = InstantNs(T0 + 7_000 * DT), InstantNs(T0 + 21_000 * DT)
     assert_same(store.read(TC, start, end), reference.read(TC, start, end))
+    for bounds in (ALL, (start, end)):
+        assert_same(store.read(TC, *bounds, max_points=300), reference.read(TC, *bounds, max_points=300))
     assert_same(store.latest(TC), reference.latest(TC))
+    store.close()
+
+
+def peak_bytes(function: Callable[[], object]) -> int:
+    """Return the most memory that `function` holds at once."""
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_long_history_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
+    store = SqliteSampleStore(tmp_path / "samples.sqlite")
+    values = np.random.default_rng(3).normal(size=FULL_ROWS)
+    for k in range(80):
+        axis = uniform(FULL_ROWS, FULL_ROWS * k)
+        store.write([block(values, sequence=k, axis=axis, corrected=span(axis, values))])
+    bound = 16 * PIECE_SEGMENTS * FULL_ROWS * 8
+    assert peak_bytes(lambda: store.read(TC, *ALL, max_points=1000)) < bound < 80 * FULL_ROWS * 36
+    store.write([block([1.0], sensor="other"), block([1.0], sequence=99, axis=uniform(1, 80 * FULL_ROWS))])
+    assert peak_bytes(lambda: store.latest(TC)) < bound
     store.close()
 
 
