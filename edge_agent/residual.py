@@ -1,10 +1,11 @@
 """The check that an edge makes on its own correction: what it says must agree with what it read.
 
 The corrected values û, sent through the sensor's own model H(θ), must give back the indications y. The innovation
-e = y - H û then holds the sensor's noise and what lies above the band, and both vanish from its mean over a window;
-what remains is a filter that does not belong to its parameters, or one that has gone astray. The statistic is the rms
-of the last means, compared with the set's `residual_limit`. (A sensor that drifts is *not* seen here: H and its inverse
-cancel. That is what a reference is for.)
+e = y - H û then holds the sensor's noise, what lies above the band, and near a resonance what the discrete model is off
+by. All of that vanishes from its mean over a window: with Hann's weights, since the side lobes of equal ones would let
+through a twentieth of a vibration that fills the band. What remains is a filter that does not belong to its parameters,
+or one that has gone astray. The statistic is the rms of the last means, compared with the set's `residual_limit`. (A
+sensor that drifts is *not* seen here: H and its inverse cancel. That is what a reference is for.)
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from dyncal.kernels import kernel
 
 MIN_WINDOW: Final = 64
 N_WINDOWS: Final = 8
+_WARPED: Final = 0.8 * math.pi  # angular frequency times dt up to which a resonance is put in its place
 _SETTLE: Final = 6  # time constants until the start no longer shows
 
 
@@ -44,7 +46,8 @@ def _filter(coefficients: FloatArray, state: FloatArray, x: FloatArray, out: Flo
 def forward_biquad(parameters: Parameters, dt_s: float) -> FloatArray | None:
     """Return b0 b1 b2 a1 a2 of the sensor's model by the bilinear transform, or None for kinds that it does not know.
 
-    Exact at DC and to (ω dt)² near it, which is all that a mean over many samples needs.
+    Exact at DC and to (ω dt)² near it, which is what a mean over many samples needs; and at a resonance that the
+    sampling can show (prewarped there), because a resonance a little beside its place leaves much.
     """
     theta = parameters.as_dict()
     c = 2 / dt_s
@@ -56,6 +59,8 @@ def forward_biquad(parameters: Parameters, dt_s: float) -> FloatArray | None:
                 return np.array([b, b, 0.0, (1 - theta["tau_s"] * c) / a0, 0.0])
             case ModelKind.SECOND_ORDER:
                 omega = 2 * math.pi * theta["f0_hz"]
+                if omega * dt_s < _WARPED:
+                    c = omega / math.tan(omega * dt_s / 2)
                 zero, d1, d2 = 0.0, 2 * theta["damping"] / omega, omega**-2
             case ModelKind.LEAD_LAG:
                 zero = theta["tauz_s"]
@@ -90,6 +95,8 @@ class ResidualMonitor:
         self._biquad = forward_biquad(coefficients.parameters, dt_s) if self._limit > 0 else None
         slowest = slowest_s(coefficients.parameters) / dt_s
         self._window = max(MIN_WINDOW, min(math.ceil(2 * slowest), 1 << 20))
+        phase = 2 * np.pi * (np.arange(self._window) + 0.5) / self._window
+        self._weights = (1 - np.cos(phase)) / self._window
         self._settle = min(math.ceil(_SETTLE * slowest), 1 << 22) + coefficients.filter.delay
         self._means: deque[float] = deque(maxlen=N_WINDOWS)
         self._state = np.zeros(2)
@@ -129,11 +136,11 @@ class ResidualMonitor:
         self._skip = max(0, self._skip - value.size)
         while innovation.size:
             part = innovation[: self._window - self._n]
-            self._sum += float(part.sum())
+            self._sum += float(part @ self._weights[self._n : self._n + part.size])
             self._n += part.size
             innovation = innovation[part.size :]
             if self._n == self._window:
-                self._means.append(self._sum / self._n)
+                self._means.append(self._sum)
                 self._sum, self._n = 0.0, 0
 
     def _steady(self, x: float, biquad: FloatArray) -> None:
