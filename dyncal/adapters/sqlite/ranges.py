@@ -69,8 +69,7 @@ class _Sweep(Generic[Rows]):
     def __init__(self, full: Iterator[tuple[int, Rows]], tail: Rows) -> None:
         self._full: Iterator[tuple[int, Rows]] = full
         self._ahead: tuple[int, Rows] | None = next(full, None)
-        self._tail: Rows = tail
-        self._held: list[Rows] = []
+        self._held: list[Rows] = [tail]  # it stays the last: it is newer
 
     @property
     def next_ns(self) -> int | None:
@@ -80,16 +79,14 @@ class _Sweep(Generic[Rows]):
     def advance(self) -> None:
         """Hold the next segment."""
         if self._ahead is not None:
-            self._held.append(self._ahead[1])
+            self._held.insert(-1, self._ahead[1])
             self._ahead = next(self._full, None)
 
     def take(self, end: int) -> list[Rows]:
         """Return the rows before `end` that were not taken yet, oldest write first."""
-        parts: list[Rows] = [*self._held, self._tail]
-        taken = [part.within(0, end) for part in parts]
-        left = [part.at(slice(len(done.t_ns), None)) for part, done in zip(self._held, taken, strict=False)]
-        self._held = [part for part in left if len(part.t_ns)]
-        self._tail = self._tail.at(slice(len(taken[-1].t_ns), None))
+        taken = [part.within(0, end) for part in self._held]
+        left = [part.at(slice(len(done.t_ns), None)) for part, done in zip(self._held, taken, strict=True)]
+        self._held = [part for part in left[:-1] if len(part.t_ns)] + left[-1:]
         return [part for part in taken if len(part.t_ns)]
 
 
