@@ -177,13 +177,15 @@ class Adjustment:
             Outcome.REJECTED: Kind.SET_REJECTED,
             Outcome.REVERTED: Kind.SET_REVERTED,
         }[outcome]
-        report = Report(self._sensor.id, coefficients.id, coefficients.sequence, outcome, now, reason)
+        report = Report(
+            self._sensor.id, coefficients.id, coefficients.sequence, outcome, now, reason, self.set_id or ""
+        )
         detail = f"{coefficients.id} ({coefficients.sequence})" + (f": {reason}" if reason else "")
         return [Tell(report), Notice(kind, now, self._sensor.id, detail)]
 
     def _rejected_unread(self, envelope: bytes, reason: str, now: InstantNs) -> list[Effect]:
         set_id, sequence = _claimed(envelope)
-        report = Report(self._sensor.id, set_id, sequence, Outcome.REJECTED, now, reason)
+        report = Report(self._sensor.id, set_id, sequence, Outcome.REJECTED, now, reason, self.set_id or "")
         return [Tell(report), Notice(Kind.SET_REJECTED, now, self._sensor.id, reason)]
 
 

@@ -99,7 +99,10 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 class ReportMessage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the edge did with a set, retained; of one that it cannot read, `set_id` is empty and `sequence` 0."""
+    """What the edge did with a set, retained; of one that it cannot read, `set_id` is empty and `sequence` 0.
+
+    `running` is the set that runs now, whatever the report is about; empty if none does, or the edge does not say.
+    """
 
     v: int
     sensor: Name
@@ -108,6 +111,7 @@ class ReportMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     outcome: Outcome
     at_ns: Instant
     reason: Text = ""
+    running: Text = ""
 
 
 def canonical(coefficients: CoefficientSet) -> bytes:
@@ -237,7 +241,14 @@ def encode_report(report: Report) -> bytes:
     """Return the JSON of a report."""
     return codec.to_json(
         ReportMessage(
-            VERSION, report.sensor, report.set_id, report.sequence, report.outcome, report.at_ns, report.reason
+            VERSION,
+            report.sensor,
+            report.set_id,
+            report.sequence,
+            report.outcome,
+            report.at_ns,
+            report.reason,
+            report.running,
         )
     )
 
@@ -248,6 +259,6 @@ def decode_report(payload: bytes) -> Report:
     if m.v != VERSION:
         raise MalformedMessage(f"report of version {m.v}; this program reads {VERSION}")
     try:
-        return Report(sensor_id(m.sensor), m.set_id, m.sequence, m.outcome, InstantNs(m.at_ns), m.reason)
+        return Report(sensor_id(m.sensor), m.set_id, m.sequence, m.outcome, InstantNs(m.at_ns), m.reason, m.running)
     except InvalidData as error:
         raise MalformedMessage(str(error)) from error

@@ -177,7 +177,7 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an edge did with a set, why, and when."""
+    """What an edge did with a set, why, and when; and the set that it runs now, '' if none or not known."""
 
     sensor: SensorId
     set_id: str
@@ -185,3 +185,4 @@ class Report:
     outcome: Outcome
     at_ns: InstantNs
     reason: str = ""
+    running: str = ""

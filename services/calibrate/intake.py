@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Final
 
 from dyncal.contracts import codec, coefficients, samples, topics
@@ -48,8 +49,6 @@ def _report(place: EdgeTopic, payload: bytes) -> Report:
     report = coefficients.decode_report(payload)
     if report.sensor != place.sensor:
         raise MalformedMessage(f"it is about sensor {report.sensor}")
-    if len(report.set_id) > MAX_ID or not EARLIEST <= report.at_ns <= LATEST:
+    if max(len(report.set_id), len(report.running)) > MAX_ID or not EARLIEST <= report.at_ns <= LATEST:
         raise MalformedMessage("its set or its instant cannot be")
-    return Report(
-        report.sensor, report.set_id, report.sequence, report.outcome, report.at_ns, report.reason[:MAX_REASON]
-    )
+    return dataclasses.replace(report, reason=report.reason[:MAX_REASON])

@@ -178,6 +178,8 @@ class Tracker:
             return
         state = SetState.REJECTED if report.outcome is Outcome.REJECTED else SetState.REVERTED
         yield MoveSet(report.set_id, state, act)
+        if report.running not in ("", report.set_id):  # what the edge has gone back to, or stays with, is in force
+            yield MoveSet(report.running, SetState.ACTIVE, act)
         if self.adjuster.withdrawn(report.set_id, now_ns):
             yield from self.board.raise_(findings.not_in_force(report), now_ns)
 

@@ -201,9 +201,11 @@ def test_envelope(original: CoefficientSet) -> None:
     assert coefficients.signature_bytes(sealed) == Nobody().sign(sealed.set.encode())
 
 
-@given(sensors, text, counts, st.sampled_from(Outcome), instants, text)
-def test_report(sensor: SensorId, set_id: str, sequence: int, outcome: Outcome, at: InstantNs, reason: str) -> None:
-    report = Report(sensor, set_id, sequence, outcome, at, reason)
+@given(sensors, text, counts, st.sampled_from(Outcome), instants, text, text)
+def test_report(
+    sensor: SensorId, set_id: str, sequence: int, outcome: Outcome, at: InstantNs, reason: str, running: str
+) -> None:
+    report = Report(sensor, set_id, sequence, outcome, at, reason, running)
     assert coefficients.decode_report(coefficients.encode_report(report)) == report
 
 

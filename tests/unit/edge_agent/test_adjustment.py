@@ -245,6 +245,7 @@ def test_a_filter_that_does_not_fit_its_parameters_is_reverted_to_the_last_good_
     effects += run(agent, y[3000:], 3000)
     assert outcomes(effects) == [("set-2", Outcome.APPLIED), ("set-2", Outcome.REVERTED)]
     assert "set-1 runs again" in reports(effects)[-1].reason
+    assert [report.running for report in reports(effects)] == ["set-2", "set-1"]
     last = [record for record in records(effects) if isinstance(record, SampleBlock)][-1]
     assert last.corrected is not None
     assert last.corrected.set_id == "set-1"
@@ -253,6 +254,8 @@ def test_a_filter_that_does_not_fit_its_parameters_is_reverted_to_the_last_good_
     assert outcomes(again.restore({SENSOR: kept(effects)}, T0)) == [("set-1", Outcome.APPLIED)]
     repeated = desire(again, replace(stray, filter=off))
     assert outcomes(repeated) == [("set-2", Outcome.REVERTED)]
+    assert reports(repeated)[0].running == "set-1"
+    assert reports(again.handle(DesiredSet(SENSOR, b"{", T0)))[0].running == "set-1"
 
 
 def test_without_a_set_before_the_correction_ends() -> None:
@@ -261,6 +264,7 @@ def test_without_a_set_before_the_correction_ends() -> None:
     desire(agent, replace(stray, filter=replace(stray.filter, fir=stray.filter.fir * 1.5)))
     effects = run(agent, np.full(3000, 20.0))
     assert outcomes(effects) == [("set-1", Outcome.REVERTED)]
+    assert reports(effects)[0].running == ""
     last = records(effects)[-1]
     assert isinstance(last, SampleBlock)
     assert last.corrected is None

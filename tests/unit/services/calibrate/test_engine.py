@@ -176,6 +176,18 @@ def test_reports_move_sets_and_a_reverted_one_raises_an_alarm() -> None:
     assert second < 30
 
 
+def test_the_set_that_an_edge_went_back_to_is_in_force_again() -> None:
+    run = Run(thermocouple(30.0)).pair().go()
+    _, made, _ = run.published()[-1]
+    at = run.plant.at(30)
+    said = Report(SensorId("s1"), made.id, made.sequence, Outcome.REVERTED, at, "residual", running="s1.of-before")
+    moved = [e for e in run.tell(30, SetReported(ADDRESS, said, at)) if isinstance(e, MoveSet)]
+    assert [(e.set_id, e.state) for e in moved] == [
+        (made.id, SetState.REVERTED),
+        ("s1.of-before", SetState.ACTIVE),
+    ]
+
+
 def test_a_connection_makes_the_desired_set_and_the_alarms_known_again() -> None:
     run = Run(thermocouple(30.0)).pair().go()
     effects = run.tell(30, Connected(run.plant.at(30)))

@@ -128,6 +128,7 @@ SAMPLES, REPORTED = "dyncal/v1/plant/edge1/samples/s1", "dyncal/v1/plant/edge1/c
         (REPORTED, b'{"v":2}'),
         (REPORTED, coefficients.encode_report(dataclasses.replace(REPORT, sensor=SensorId("s2")))),
         (REPORTED, coefficients.encode_report(dataclasses.replace(REPORT, set_id="i" * 10_000))),
+        (REPORTED, coefficients.encode_report(dataclasses.replace(REPORT, running="i" * 10_000))),
         (REPORTED, coefficients.encode_report(dataclasses.replace(REPORT, at_ns=InstantNs(-1)))),
         (REPORTED, coefficients.encode_report(dataclasses.replace(REPORT, at_ns=InstantNs(2**63 - 1)))),
         ("dyncal/v1/plant/edge1/status", b'{"v":1,"state":"asleep"}'),
