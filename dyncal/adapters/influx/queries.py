@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from dyncal.adapters.decimation import concatenated
 from dyncal.adapters.influx.http import Answer, BadLines, Http, NoDatabase, raise_for
 from dyncal.adapters.influx.lines import GAPS, SAMPLES
 from dyncal.domain.errors import StoreRefused
@@ -20,6 +21,7 @@ from dyncal.domain.samples import SampleSeries
 FIELDS: Final = 'raw, corrected, u, quality, "set"'
 INFINITIES: Final = "raw_inf, corrected_inf, u_inf"
 CHUNK_ROWS: Final = 50_000
+GAP_ROWS: Final = 5000
 
 Row = tuple[int, float | None, float | None, float | None, int | None, str | None]
 
@@ -91,15 +93,39 @@ class Queries:
 
     def samples(self, sensor: str, start: int, end: int) -> SampleSeries:
         """Return the rows of a range."""
+        return concatenated(list(self.pages(sensor, start, end)))
+
+    def pages(self, sensor: str, start: int, end: int) -> Iterator[SampleSeries]:
+        """Yield the rows of a range, oldest first, at most `CHUNK_ROWS` at once."""
+        while start < end:
+            page = self._page(sensor, start, end)
+            if len(page):
+                yield page
+            if len(page) < CHUNK_ROWS:
+                return
+            start = int(page.t_ns[-1]) + 1
+
+    def extent(self, sensor: str, start: int, end: int) -> tuple[int, int] | None:
+        """Return the first instant and the last one in a range, or None where there is none."""
         where = range_of(sensor, start, end)
-        statement = f"SELECT {FIELDS} FROM {SAMPLES} WHERE {where}; SELECT {INFINITIES} FROM {SAMPLES} WHERE {where}"
+        found = [
+            int(_ANY.decode(series).values[0][0])
+            for order in ("ASC", "DESC")
+            for _, series in self.ask(f"SELECT {FIELDS} FROM {SAMPLES} WHERE {where} ORDER BY time {order} LIMIT 1")
+        ]
+        return (min(found), max(found)) if found else None
+
+    def _page(self, sensor: str, start: int, end: int) -> SampleSeries:
+        where = range_of(sensor, start, end)
         rows: list[Row] = []
+        for _, series in self.ask(f"SELECT {FIELDS} FROM {SAMPLES} WHERE {where} ORDER BY time LIMIT {CHUNK_ROWS}"):
+            rows += _decoded(series)
+        if not rows:
+            return series_of(rows)
+        where = range_of(sensor, rows[0][0], rows[-1][0] + 1)
         infinite: list[list[Any]] = []
-        for number, series in self.ask(statement):
-            if number == 0:
-                rows += _decoded(series)
-            else:
-                infinite += _ANY.decode(series).values
+        for _, series in self.ask(f"SELECT {INFINITIES} FROM {SAMPLES} WHERE {where}"):
+            infinite += _ANY.decode(series).values
         return _with_infinities(series_of(rows), infinite)
 
     def newest(self, sensor: str, field: str) -> int | None:
@@ -113,15 +139,27 @@ class Queries:
         ]
         return max(found, default=None)
 
-    def gaps(self, sensor: str, start: int, end: int) -> list[dict[str, Any]]:
-        """Return the gaps that touch a range, by column."""
+    def gaps(self, sensor: str, start: int, end: int, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return the gaps that touch a range, by column, newest first; with `limit` at least so many of the newest."""
         # A condition on an integer field of this size may be compared as float64: the end of a gap is looked at here.
-        statement = f"SELECT before_ns, n_lost, cause FROM {GAPS} WHERE sensor = {literal(sensor)} AND time < {end}"
-        found = []
-        for _, series in self.ask(statement):
-            piece = _ANY.decode(series)
-            found += [dict(zip(piece.columns, values, strict=True)) for values in piece.values]
-        return [gap for gap in found if gap["before_ns"] >= start]
+        found: list[dict[str, Any]] = []
+        while limit is None or len(found) < limit:
+            page = self._gap_page(sensor, end)
+            oldest = page[-1]["time"] if page else 0
+            if len(page) < GAP_ROWS:
+                return found + [gap for gap in page if gap["before_ns"] >= start]
+            # Gaps of one instant and different causes may be cut by the end of a page: they come again with the next.
+            found += [gap for gap in page if gap["before_ns"] >= start and gap["time"] > oldest]
+            end = oldest + 1
+        return found
+
+    def _gap_page(self, sensor: str, end: int) -> list[dict[str, Any]]:
+        statement = (
+            f"SELECT before_ns, n_lost, cause FROM {GAPS} WHERE sensor = {literal(sensor)} AND time < {end}"
+            f" ORDER BY time DESC LIMIT {GAP_ROWS}"
+        )
+        pieces = [_ANY.decode(series) for _, series in self.ask(statement)]
+        return [dict(zip(piece.columns, values, strict=True)) for piece in pieces for values in piece.values]
 
     def sensors(self) -> list[str]:
         """Return the values of the tag ``sensor`` of the samples."""

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from dyncal.adapters import series
+from dyncal.adapters.decimation import Decimator, concatenated
 from dyncal.adapters.influx import lines
 from dyncal.adapters.influx.http import (
     BadLines,
@@ -82,7 +82,15 @@ class InfluxSampleStore:
     ) -> SampleSeries:
         """Return a range; see the port."""
         self._connected()
-        return series.decimate(self._queries.samples(sensor, start, end), max_points)
+        if max_points is None:
+            return self._queries.samples(sensor, start, end)
+        extent = self._queries.extent(sensor, start, end)
+        if extent is None:
+            return concatenated(())
+        kept = Decimator(*extent, max_points)
+        for page in self._queries.pages(sensor, extent[0], extent[1] + 1):  # no row that is written meanwhile
+            kept.add(page)
+        return kept.result()
 
     def latest(self, sensor: SensorId) -> SampleSeries:
         """Return the newest row with a raw value and the newest with a corrected one."""
@@ -90,11 +98,10 @@ class InfluxSampleStore:
         found = [self._queries.newest(sensor, field) for field in ("raw", "corrected")]
         instants = sorted({t for t in found if t is not None})
         if not instants:
-            return series.join(series.NO_RAW, series.NO_CORRECTED, ())
-        parts = [self._queries.samples(sensor, t, t + 1) for t in instants]
-        return parts[0] if len(parts) == 1 else _appended(*parts)
+            return concatenated(())
+        return concatenated([self._queries.samples(sensor, t, t + 1) for t in instants])
 
-    def gaps(self, sensor: SensorId, start: InstantNs, end: InstantNs) -> list[Gap]:
+    def gaps(self, sensor: SensorId, start: InstantNs, end: InstantNs, *, limit: int | None = None) -> list[Gap]:
         """Return the gaps that touch a range; see the port."""
         self._connected()
         found = [
@@ -104,9 +111,10 @@ class InfluxSampleStore:
                 GapCause(gap["cause"]),
                 None if gap["n_lost"] < 0 else gap["n_lost"],
             )
-            for gap in self._queries.gaps(sensor, start, end)
+            for gap in self._queries.gaps(sensor, start, end, limit)
         ]
-        return sorted(found, key=lambda gap: (gap.after_ns, gap.before_ns))
+        found.sort(key=lambda gap: (gap.after_ns, gap.before_ns))
+        return found if limit is None else found[-limit:]
 
     def sensors(self) -> list[SensorId]:
         """Return the sensors that have rows, in order of name."""
@@ -186,16 +194,3 @@ def report_of(records: Sequence[Record]) -> WriteReport:
     n_corrected = sum(int(np.count_nonzero(~np.isnan(span.value))) for span in spans)
     n_gaps = sum(isinstance(record, GapRecord) for record in records)
     return WriteReport(sum(len(block) for block in blocks), n_corrected, n_gaps)
-
-
-def _appended(a: SampleSeries, b: SampleSeries) -> SampleSeries:
-    shifted = np.where(b.set_index < 0, -1, b.set_index + len(a.set_ids)).astype(np.int32)
-    return SampleSeries(
-        t_ns=np.concatenate([a.t_ns, b.t_ns]),
-        raw=np.concatenate([a.raw, b.raw]),
-        corrected=np.concatenate([a.corrected, b.corrected]),
-        u=np.concatenate([a.u, b.u]),
-        quality=np.concatenate([a.quality, b.quality]),
-        set_index=np.concatenate([a.set_index, shifted]),
-        set_ids=a.set_ids + b.set_ids,
-    )
