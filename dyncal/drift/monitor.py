@@ -214,11 +214,14 @@ class DriftMonitor:
         return msgspec.msgpack.encode(state)
 
     @classmethod
-    def restore(cls, data: bytes) -> DriftMonitor:
-        """Return the monitor that `snapshot` wrote; raise `InvalidData` if it cannot be read."""
+    def restore(cls, data: bytes, settings: DriftSettings | None = None) -> DriftMonitor:
+        """Return the monitor that `snapshot` wrote; raise `InvalidData` if it cannot be read.
+
+        With `settings`, these instead of its own hold from now on.
+        """
         try:
             state = msgspec.msgpack.decode(data, type=_Snapshot)
-            monitor = cls(state.names, DriftSettings(**state.settings))
+            monitor = cls(state.names, settings or DriftSettings(**state.settings))
         except (msgspec.MsgspecError, TypeError) as error:
             raise InvalidData(f"this is no snapshot of a drift monitor: {error}") from error
         p = len(state.names)

@@ -300,11 +300,14 @@ class OnlineEstimator:
         return msgspec.msgpack.encode(self._state())
 
     @classmethod
-    def restore(cls, data: bytes) -> OnlineEstimator:
-        """Return the estimator that `snapshot` wrote; raise `InvalidData` if it cannot be read."""
+    def restore(cls, data: bytes, settings: OnlineSettings | None = None) -> OnlineEstimator:
+        """Return the estimator that `snapshot` wrote; raise `InvalidData` if it cannot be read.
+
+        With `settings`, these instead of its own hold from now on: what a certificate says may have changed since.
+        """
         try:
             state = msgspec.msgpack.decode(data, type=EstimatorState)
-            estimator = cls(state.model, state.dt_ns, OnlineSettings(**state.settings))
+            estimator = cls(state.model, state.dt_ns, settings or OnlineSettings(**state.settings))
             estimator._resume(state)
         except (msgspec.MsgspecError, ValueError, TypeError) as error:
             raise InvalidData(f"this is no snapshot of an online estimator: {error}") from error

@@ -92,7 +92,9 @@ def put_back(tracker: Tracker, content: bytes) -> int:
     if (s.model, s.dt_ns, s.reference) != (tracker.pairing.model, tracker.sensor.dt_ns, tracker.pairing.reference):
         raise InvalidData("the snapshot is of another model, interval or reference")
     try:
-        estimator, monitor = OnlineEstimator.restore(s.estimator), DriftMonitor.restore(s.monitor)
+        # What the pairing and the file say now counts, not what they said when the snapshot was taken.
+        estimator = OnlineEstimator.restore(s.estimator, tracker.estimator.settings)
+        monitor = DriftMonitor.restore(s.monitor, tracker.monitor.settings)
     except (ValueError, KeyError, TypeError, IndexError, msgspec.MsgspecError) as error:
         raise InvalidData(f"the snapshot is damaged: {error}") from error
     tracker.estimator, tracker.monitor = estimator, monitor

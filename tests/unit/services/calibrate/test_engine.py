@@ -237,6 +237,19 @@ def test_a_restart_from_the_snapshot_goes_on_where_it_was() -> None:
     assert second < 60
 
 
+def test_after_a_restart_the_certificate_of_today_counts() -> None:
+    plant = thermocouple(60.0)
+    run = Run(plant).pair().go(0, 60)
+    saved = [e for e in run.tell(60, Stopping(plant.at(60))) if isinstance(e, SaveSnapshot)]
+    again, now = Run(plant), plant.paired(60)
+    pairings = tuple(dataclasses.replace(p, u_reference=0.5, u_clock_s=0.02) for p in now.pairings)
+    known = {SensorId("s1"): Known(snapshot=saved[0].content)}
+    again.tell(60, dataclasses.replace(now, pairings=pairings, known=known))
+    assert again.notes() == []
+    settings = again.engine.trackers[SensorId("s1")].estimator.settings
+    assert (settings.u_reference, settings.u_clock_s) == (0.5, 0.02)
+
+
 @pytest.mark.parametrize("damage", [b"", b"\xc1", b"nonsense" * 50, None])
 def test_a_damaged_snapshot_is_refused_and_the_sensor_begins_anew(damage: bytes | None) -> None:
     plant = thermocouple(30.0)
