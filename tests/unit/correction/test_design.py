@@ -33,14 +33,14 @@ def test_no_filter_of_its_length_is_better(name: str) -> None:
     case, result = CASES[name], designed(name)
     f = result.filter
     judge = Judge(model_of(case.kind), case.theta, Folding(case.dt_s, 1 << 13, 6), case.spectrum, case.noise_std)
-    best = judge.of(f.fir, f.delay, f.sensitivities, f.dt_ns, 1.0).rms_error
+    best = judge.of(f.fir, f.delay, f.sensitivities, f.dt_ns, result.problem).rms_error
     rng = np.random.default_rng(1)
     for size in (0.1, 0.01):
         for _ in range(5):
             move = rng.normal(size=f.fir.size)
             move *= size * np.linalg.norm(f.fir) / np.linalg.norm(move)
             moved = f.fir + move - move.mean()
-            assert judge.of(moved, f.delay, f.sensitivities, f.dt_ns, 1.0).rms_error > best
+            assert judge.of(moved, f.delay, f.sensitivities, f.dt_ns, result.problem).rms_error > best
 
 
 @pytest.mark.parametrize("name", CASES)
