@@ -55,8 +55,8 @@ class SampleStore(Protocol):
         """Return the newest row that has a raw value, and the newest that has a corrected one: at most two rows."""
         ...
 
-    def gaps(self, sensor: SensorId, start: InstantNs, end: InstantNs) -> list[Gap]:
-        """Return the gaps that touch start <= t < end, oldest first."""
+    def gaps(self, sensor: SensorId, start: InstantNs, end: InstantNs, *, limit: int | None = None) -> list[Gap]:
+        """Return the gaps that touch start <= t < end, oldest first; with `limit` only so many of the newest."""
         ...
 
     def sensors(self) -> list[SensorId]:

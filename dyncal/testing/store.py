@@ -98,11 +98,12 @@ class MemorySampleStore:
             }
             return _series([(t, rows[t]) for t in sorted(newest - {-1})])
 
-    def gaps(self, sensor: SensorId, start: InstantNs, end: InstantNs) -> list[Gap]:
+    def gaps(self, sensor: SensorId, start: InstantNs, end: InstantNs, *, limit: int | None = None) -> list[Gap]:
         """Return the gaps that touch a range; see the port."""
         with self._lock:
             found = [g for g in self._gaps.get(sensor, {}).values() if g.after_ns < end and g.before_ns >= start]
-        return sorted(found, key=lambda gap: (gap.after_ns, gap.before_ns))
+        found.sort(key=lambda gap: (gap.after_ns, gap.before_ns))
+        return found if limit is None else found[-limit:]
 
     def sensors(self) -> list[SensorId]:
         """Return the sensors that have rows, in order of name."""
@@ -441,6 +442,9 @@ class SampleStoreContract:
         assert store.gaps(TC, InstantNs(T0 + 25), InstantNs(T0 + 26)) == [records[1].gap, records[2].gap]
         assert store.gaps(TC, InstantNs(T0 + 10), InstantNs(T0 + 20)) == [records[0].gap]
         assert store.gaps(SensorId("other"), *ALL) == []
+        assert store.gaps(TC, *ALL, limit=2) == [records[2].gap, records[3].gap]
+        assert store.gaps(TC, InstantNs(T0), InstantNs(T0 + 90), limit=2) == [records[1].gap, records[2].gap]
+        assert len(store.gaps(TC, *ALL, limit=9)) == 4
 
     def test_a_gap_of_unknown_size(self, store: SampleStore) -> None:
         unknown = Gap(InstantNs(T0), InstantNs(T0 + 1), GapCause.SERVER_OVERFLOW, None)

@@ -94,15 +94,16 @@ class SqliteSampleStore:
             parts = [ranges.whole(db, sensor, t, t + 1) for t in sorted({first, last})]
         return concatenated(parts)
 
-    def gaps(self, sensor: SensorId, start: InstantNs, end: InstantNs) -> list[Gap]:
+    def gaps(self, sensor: SensorId, start: InstantNs, end: InstantNs, *, limit: int | None = None) -> list[Gap]:
         """Return the gaps that touch a range; see the port."""
         with self._file.reading() as db:
             found = db.execute(
                 "SELECT after_ns, before_ns, cause, n_lost FROM gap"
                 " WHERE sensor = (SELECT id FROM sensor WHERE name = ?) AND after_ns < ? AND before_ns >= ?"
-                " ORDER BY after_ns, before_ns",
-                (sensor, end, start),
+                " ORDER BY after_ns DESC, before_ns DESC LIMIT ?",
+                (sensor, end, start, -1 if limit is None else limit),
             ).fetchall()
+        found.reverse()
         return [Gap(InstantNs(after), InstantNs(before), GapCause(cause), lost) for after, before, cause, lost in found]
 
     def sensors(self) -> list[SensorId]:

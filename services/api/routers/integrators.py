@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from dyncal.domain.coefficients import SetState
 from dyncal.domain.errors import InvalidData, NotFound
-from dyncal.domain.samples import SampleSeries
+from dyncal.domain.samples import GapCause, SampleSeries
 from dyncal.domain.sensors import Sensor, SensorId, sensor_id
 from dyncal.domain.time import LATEST, NS_PER_S, InstantNs, iso, parse_iso
 from services.api import pages
@@ -127,11 +127,31 @@ def _csv(series: SampleSeries) -> str:
 
 
 @router.get("/sensors/{sensor}/gaps")
-def gaps(sensor: str, deps: DepsOf, from_: From = None, to: Moment = None) -> GapList:
-    """List the gaps that touch an interval, oldest first."""
+def gaps(
+    sensor: str,
+    request: Request,
+    response: Response,
+    deps: DepsOf,
+    from_: From = None,
+    to: Moment = None,
+    limit: Annotated[int, Query(ge=1, le=10_000, description="Most gaps in a page, and those of one instant.")] = 1000,
+    cursor: Cursor = None,
+) -> GapList:
+    """List the gaps that touch an interval: oldest first, the newest `limit` of them, older ones behind the cursor."""
     known = deps.catalogue.get().sensor(sensor)
-    found = deps.store.gaps(known.id, *_range(from_, to, deps))
-    return GapList(sensor=known.id, items=[GapOut.of(gap) for gap in found])
+    from_ns, to_ns = _range(from_, to, deps)
+    if cursor is not None:
+        to_ns = InstantNs(min(to_ns, pages.decode_number(cursor)))
+    # One more than all that can begin at one instant: a page never ends among them.
+    found = deps.store.gaps(known.id, from_ns, to_ns, limit=limit + len(GapCause))
+    following = None
+    if len(found) > limit:
+        oldest = found[-limit].after_ns
+        shown = [gap for gap in found if gap.after_ns >= oldest]
+        following = pages.encode(str(oldest)) if len(shown) < len(found) else None
+        found = shown
+    pages.link_next(request, response, following)
+    return GapList(sensor=known.id, items=[GapOut.of(gap) for gap in found], next_cursor=following)
 
 
 @router.get("/calibrations")

@@ -64,7 +64,9 @@ class GapOut(Shape):
 
 
 class GapList(Shape):
-    """Gaps of one sensor, oldest first."""
+    """A page of the gaps of one sensor: the newest first page by page, oldest first within a page."""
 
     sensor: str
     items: list[GapOut]
+    next_cursor: str | None = None
+    """Where the next page, of older gaps, begins; null after the last one."""

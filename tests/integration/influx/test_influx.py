@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
-from dyncal.adapters.influx import InfluxSampleStore
-from dyncal.adapters.influx.http import Endpoint, Http, raise_for
+from dyncal.adapters.influx import InfluxSampleStore, queries
+from dyncal.adapters.influx.http import Answer, Endpoint, Http, raise_for
 from dyncal.domain.errors import PoisonedWrite, StoreUnauthorized, StoreUnavailable
+from dyncal.domain.samples import GapCause, Record
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import DurationNs, InstantNs, UniformAxis
-from dyncal.testing.store import block, uniform
+from dyncal.testing.store import T0, TC, MemorySampleStore, assert_same, block, gap, history, uniform
 from tests.servers import Influxd
 
 pytestmark = pytest.mark.influxdb
@@ -32,6 +34,37 @@ def influxd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield server
     finally:
         server.stop(kill=True)
+
+
+def test_a_long_history_comes_in_pages(influxd: Influxd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "CHUNK_ROWS", 700)
+    monkeypatch.setattr(queries, "GAP_ROWS", 7)
+    database = "pages_auth" if influxd.auth else "pages"
+    store = InfluxSampleStore(Endpoint(influxd.url, database, username="boss", password="secret"))
+    reference = MemorySampleStore()
+    records: list[Record] = [*history(np.random.default_rng(8))[:150], block([np.inf, 1.0, -np.inf])]
+    causes = list(GapCause)
+    records += [gap(20 * (k // 2), 20 * (k // 2) + 5, sequence=k, cause=causes[k % 2]) for k in range(40)]
+    for kept in (store, reference):
+        kept.write(records)
+    sizes: list[int] = []
+    ask = Http.ask
+
+    def noted(self: Http, *arguments: Any, **options: Any) -> Answer:
+        answer = ask(self, *arguments, **options)
+        sizes.append(len(answer.body))
+        return answer
+
+    monkeypatch.setattr(Http, "ask", noted)
+    found = store.read(TC, *ALL, max_points=200)
+    assert max(sizes) < 700 * 110
+    assert_same(found, reference.read(TC, *ALL, max_points=200))
+    assert_same(store.read(TC, *ALL), reference.read(TC, *ALL))
+    for limit in (None, 1, 5, 6, 7, 39, 40, 50):
+        assert store.gaps(TC, *ALL, limit=limit) == reference.gaps(TC, *ALL, limit=limit)
+    later = InstantNs(T0 + 100), InstantNs(T0 + 300)
+    assert store.gaps(TC, *later, limit=3) == reference.gaps(TC, *later, limit=3)
+    store.close()
 
 
 def test_lines_that_cannot_be_written_are_found(influxd: Influxd) -> None:

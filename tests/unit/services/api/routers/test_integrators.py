@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from dyncal.domain.coefficients import SetState
-from dyncal.domain.sensors import SensorId
+from dyncal.domain.samples import Gap, GapCause, GapRecord
+from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs, iso
 from dyncal.testing.registry import S1, S2, act, make_calibration, make_set
 from dyncal.testing.store import block, span, uniform
@@ -107,7 +108,28 @@ async def test_an_unescaped_offset_is_understood(api: Api) -> None:
 
 async def test_gaps(api: Api) -> None:
     answer = await api.http.get(f"/v1/sensors/{S1}/gaps", params={"from": "0"})
-    assert answer.json() == {"sensor": S1, "items": []}
+    assert answer.json() == {"sensor": S1, "items": [], "next_cursor": None}
+
+
+async def test_gaps_come_in_pages(api: Api) -> None:
+    causes = list(GapCause)
+    gaps = [Gap(InstantNs(10 * (k // 3)), InstantNs(10 * (k // 3) + 5), causes[k % 3], k) for k in range(30)]
+    api.store.write([GapRecord(S1, EdgeId("e"), 1, k, k, gap) for k, gap in enumerate(gaps)])
+    address = f"/v1/sensors/{S1}/gaps"
+    for limit in (1, 2, 3, 4, 7, 29, 30, 31):
+        params: dict[str, str | int] = {"from": "0", "to": "1000", "limit": limit}
+        seen: list[int] = []
+        while True:
+            page = (await api.http.get(address, params=params)).json()
+            assert 1 <= len(page["items"]) < limit + len(causes)
+            seen = [gap["n_lost"] for gap in page["items"]] + seen
+            if page["next_cursor"] is None:
+                break
+            params["cursor"] = page["next_cursor"]
+        assert sorted(seen) == list(range(30))
+        assert [k // 3 for k in seen] == sorted(k // 3 for k in seen)
+    assert (await api.http.get(address, params={"limit": 0})).status_code == 422
+    assert (await api.http.get(address, params={"cursor": "%%"})).status_code == 422
 
 
 async def test_calibrations(api: Api) -> None:
