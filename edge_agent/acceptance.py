@@ -74,6 +74,10 @@ class Kept(msgspec.Struct, frozen=True):
         previous = self.previous if current == self.current else self.current
         return Kept(self.v, max(self.highest, sequence), current, previous, self.reverted)
 
+    def at_least(self, highest: int) -> Kept:
+        """Return this with no lower a highest sequence than that."""
+        return msgspec.structs.replace(self, highest=max(self.highest, highest))
+
     def fallen_back(self, bad_id: str) -> Kept:
         """Return this with the previous set in use and the present one never again."""
         return Kept(self.v, self.highest, self.previous, None, (*self.reverted, bad_id)[-_REMEMBERED:])

@@ -56,10 +56,17 @@ class Adjustment:
         """The set that runs."""
         return None if self._running is None else self._running.coefficients.id
 
-    def restore(self, content: bytes, now: InstantNs) -> list[Effect]:
-        """Go on with what was kept on disk; it is examined as if it had just come."""
+    def restore(self, content: bytes | None, highest: int, now: InstantNs) -> list[Effect]:
+        """Go on with what was kept on disk; it is examined as if it had just come.
+
+        `highest` is the highest sequence ever applied, as kept apart. Where the content is older than that, or cannot
+        be used, the set of that very number may come again; none before it.
+        """
+        self._kept = Kept(highest=max(0, highest - 1))
+        if content is None:
+            return []
         try:
-            self._kept = decode_kept(content)
+            self._kept = decode_kept(content).at_least(highest - 1)
         except MalformedMessage as error:
             return [Notice(Kind.SET_REJECTED, now, self._sensor.id, f"what was kept of sets is unreadable: {error}")]
         return self._resume("last known good set, from disk", now)
@@ -105,7 +112,7 @@ class Adjustment:
             return self._told(waiting.coefficients, Outcome.REJECTED, str(error), now)
         self._kept = self._kept.applied(waiting.envelope, waiting.coefficients.sequence)
         return [
-            Keep(self._sensor.id, encode_kept(self._kept)),
+            Keep(self._sensor.id, encode_kept(self._kept), self._kept.highest),
             *self._told(waiting.coefficients, Outcome.APPLIED, "", now),
         ]
 
@@ -167,7 +174,7 @@ class Adjustment:
         notices = [effect for effect in resumed if isinstance(effect, Notice) and effect.kind is Kind.SET_REJECTED]
         return [
             *notices,
-            Keep(self._sensor.id, encode_kept(self._kept)),
+            Keep(self._sensor.id, encode_kept(self._kept), self._kept.highest),
             *self._told(bad, Outcome.REVERTED, why + after, now),
         ]
 

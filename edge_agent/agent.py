@@ -61,13 +61,15 @@ class AgentEngine:
         """The sensors' streams, to look at."""
         return self._streams
 
-    def restore(self, kept: Mapping[SensorId, bytes], now: InstantNs) -> list[Effect]:
-        """Apply the last-known-good sets that were on disk. Called once, before any event."""
+    def restore(
+        self, kept: Mapping[SensorId, bytes], now: InstantNs, highest: Mapping[SensorId, int] | None = None
+    ) -> list[Effect]:
+        """Apply the last-known-good sets that were on disk, where also the `highest` sequences were. Called first."""
         effects: list[Effect] = []
-        for sensor, content in kept.items():
-            stream = self._streams.get(sensor)
-            if stream is not None:
-                effects += stream.adjustment.restore(content, now)
+        known = {} if highest is None else highest
+        for sensor, stream in self._streams.items():
+            if sensor in kept or sensor in known:
+                effects += stream.adjustment.restore(kept.get(sensor), known.get(sensor, 0), now)
         return effects
 
     def handle(self, event: Event) -> list[Effect]:

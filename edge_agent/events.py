@@ -109,10 +109,11 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Replace what is kept on disk of a sensor's sets."""
+    """Replace what is kept on disk of a sensor's sets, and the highest sequence ever applied."""
 
     sensor: SensorId
     content: bytes
+    highest: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,26 @@
-"""Keeps a sensor's last-known-good sets on disk, a file each, replaced as a whole."""
+"""Keeps a sensor's last-known-good sets on disk, a file each, replaced as a whole.
+
+The highest sequence ever applied is in a small file of its own too: should the other be damaged, older sets still do
+not come back.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from dyncal.domain.errors import InvalidData, InvalidSetting
 from dyncal.domain.sensors import SensorId, sensor_id
+from edge_agent.spool_marks import sync_directory
 
 _SUFFIX: Final = ".json"
+_HIGHEST: Final = ".highest"
 _MAX_BYTES: Final = 16 << 20
+_MAX_NUMBER: Final = 64
 
 
 class SetKeeper:
@@ -18,9 +28,11 @@ class SetKeeper:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._highest: dict[SensorId, int] = {}
+        self.damage: dict[SensorId, str] = {}
 
     def load(self) -> dict[SensorId, bytes]:
-        """Return what is kept, by sensor.
+        """Return what is kept, by sensor; what cannot be used of it is in `damage` after.
 
         Raises
         ------
@@ -30,28 +42,53 @@ class SetKeeper:
         kept: dict[SensorId, bytes] = {}
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
-                try:
-                    name = sensor_id(path.name.removesuffix(_SUFFIX))
-                except InvalidData:
-                    continue
-                if path.stat().st_size <= _MAX_BYTES:
+            for name, path in self._files(_SUFFIX):
+                if path.stat().st_size > _MAX_BYTES:
+                    self.damage[name] = f"{path.name} has {path.stat().st_size} bytes, at most {_MAX_BYTES} are read"
+                else:
                     kept[name] = path.read_bytes()
+            for name, path in self._files(_HIGHEST):
+                found = _number(path.read_bytes()) if path.stat().st_size <= _MAX_NUMBER else None
+                if found is None:
+                    self.damage[name] = f"{path.name} is unreadable"
+                else:
+                    self._highest[name] = found
         except OSError as error:
             raise InvalidSetting(f"coefficient sets in {self._directory}: {error.strerror or error}") from error
         return kept
 
-    def keep(self, sensor: SensorId, content: bytes) -> None:
-        """Replace a sensor's file; the old one stays until the new one is on the disk. Raises `OSError`."""
-        path = self._directory / f"{sensor}{_SUFFIX}"
-        draft = path.with_name(f"{sensor}.new")
+    @property
+    def highest(self) -> Mapping[SensorId, int]:
+        """The highest sequence ever applied, by sensor, as the files of their own say."""
+        return self._highest
+
+    def _files(self, suffix: str) -> Iterator[tuple[SensorId, Path]]:
+        for path in sorted(self._directory.glob(f"*{suffix}")):
+            with contextlib.suppress(InvalidData):
+                yield sensor_id(path.name.removesuffix(suffix)), path
+
+    def keep(self, sensor: SensorId, content: bytes, highest: int) -> None:
+        """Replace a sensor's files; the old ones stay until the new ones are on the disk. Raises `OSError`."""
+        self._replace(self._directory / f"{sensor}{_SUFFIX}", content)
+        # After the other: a death between the two must not have a set refused that is nowhere.
+        if highest > self._highest.get(sensor, 0):
+            text = str(highest).encode()
+            self._replace(self._directory / f"{sensor}{_HIGHEST}", b"%s %08x\n" % (text, zlib.crc32(text)))
+            self._highest[sensor] = highest
+
+    def _replace(self, path: Path, content: bytes) -> None:
+        draft = path.with_name(f"{path.name}.new")
         with draft.open("wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         draft.replace(path)
-        directory = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(self._directory)
+
+
+def _number(content: bytes) -> int | None:
+    try:
+        text, crc = content.split()
+        return int(text) if int(crc, 16) == zlib.crc32(text) else None
+    except ValueError:
+        return None

@@ -143,7 +143,10 @@ class EdgeService:
         publisher.keep_said(self._address.status, self._status("online", spool))
         for damage in spool.damage:
             station.notice(Notice(Kind.SPOOL_DAMAGED, self._clock.now(), None, damage))
-        station.perform(engine.restore(keeper.load(), self._clock.now()))
+        kept = keeper.load()
+        for sensor, what in keeper.damage.items():
+            station.notice(Notice(Kind.SET_REJECTED, self._clock.now(), sensor, f"what was kept of sets: {what}"))
+        station.perform(engine.restore(kept, self._clock.now(), keeper.highest))
         await self._open_readers(station, bus, stack)
         self._serve_metrics(EdgeCollector(engine, station, spool, outbox, publisher, self._readers))
         try:

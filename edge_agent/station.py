@@ -148,7 +148,7 @@ class Station:
 
     def _keep(self, effect: Keep) -> None:
         try:
-            self._keeper.keep(effect.sensor, effect.content)
+            self._keeper.keep(effect.sensor, effect.content, effect.highest)
         except OSError as error:
             detail = f"the set in use is not on disk, a restart will not know it: {error}"
             self.notice(Notice(Kind.SPOOL_FAILED, self._clock.now(), effect.sensor, detail))

@@ -118,6 +118,17 @@ def test_what_is_on_disk_is_examined_like_any_other() -> None:
     assert outcomes(engine().restore({SENSOR: b"\xff not json"}, T0)) == []
 
 
+@pytest.mark.parametrize("content", [None, b"\xff not json", "older"])
+def test_damage_to_what_is_kept_brings_no_older_set_back(content: bytes | str | None) -> None:
+    older = kept(desire(engine(), coefficient_set(3)))
+    on_disk = {} if content is None else {SENSOR: older if isinstance(content, str) else content}
+    again = engine()
+    again.restore(on_disk, T0, {SENSOR: 5})
+    assert outcomes(desire(again, coefficient_set(4))) == [("set-4", Outcome.REJECTED)]
+    assert outcomes(desire(again, coefficient_set(5))) == [("set-5", Outcome.APPLIED)]
+    assert outcomes(desire(again, coefficient_set(5, set_id="other"))) == [("other", Outcome.REJECTED)]
+
+
 class Trust:
     """Trusts the one key that it is told of."""
 
