@@ -82,9 +82,9 @@ class CalibrationRegistry(Protocol):
         ...
 
     def calibrations(
-        self, sensor: SensorId | None = None, *, before: InstantNs | None = None, limit: int = 100
+        self, sensor: SensorId | None = None, *, before: InstantNs | None = None, before_id: str = "", limit: int = 100
     ) -> list[Calibration]:
-        """Return calibrations with fitted_at_ns < before, newest first."""
+        """Return calibrations with (fitted_at_ns, id) < (before, before_id), newest first, equal ones by falling id."""
         ...
 
     def calibration(self, calibration_id: str) -> Calibration:

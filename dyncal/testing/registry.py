@@ -198,6 +198,15 @@ class RegistryContract:
         assert [c.id for c in registry.calibrations(S1)] == ["cal-3", "cal-1"]
         assert [c.id for c in registry.calibrations(before=act(3).at_ns, limit=2)] == ["cal-2", "cal-1"]
 
+    def test_no_calibration_of_equal_instant_is_lost_between_pages(self, registry: Registry) -> None:
+        for name in ("b", "d", "a", "c"):
+            registry.add_calibration(make_calibration(name, S1, 1), act(1))
+        registry.add_calibration(make_calibration("e", S1, 0), act(2))
+        assert [c.id for c in registry.calibrations(limit=2)] == ["d", "c"]
+        assert [c.id for c in registry.calibrations(before=act(1).at_ns, before_id="c", limit=2)] == ["b", "a"]
+        assert [c.id for c in registry.calibrations(before=act(1).at_ns, before_id="a")] == ["e"]
+        assert [c.id for c in registry.calibrations(before=act(1).at_ns)] == ["e"]
+
     def test_an_id_belongs_to_one_calibration(self, registry: Registry) -> None:
         registry.add_calibration(make_calibration(), act())
         registry.add_calibration(make_calibration(), act(1))

@@ -34,6 +34,12 @@ def decode_number(cursor: str) -> int:
     return int(text)
 
 
+def decode_pair(cursor: str) -> tuple[int, str]:
+    """Return the number and the word of a cursor made of "number word". Raises `Problem` (422)."""
+    number, _, word = decode(cursor).partition(" ")
+    return decode_number(encode(number)), word
+
+
 def link_next(request: Request, response: Response, cursor: str | None) -> None:
     """Put the address of the next page into the Link header (RFC 8288)."""
     if cursor is not None:

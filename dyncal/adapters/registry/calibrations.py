@@ -34,14 +34,16 @@ def add(connection: sa.Connection, calibration: Calibration, act: Act) -> None:
 
 
 def several(
-    connection: sa.Connection, sensor: SensorId | None, before: InstantNs | None, limit: int
+    connection: sa.Connection, sensor: SensorId | None, before: InstantNs | None, before_id: str, limit: int
 ) -> list[Calibration]:
-    """Return calibrations with fitted_at_ns < before, newest first."""
+    """Return calibrations with (fitted_at_ns, id) < (before, before_id), newest first."""
     query = sa.select(_t.c.document).order_by(_t.c.fitted_at_ns.desc(), _t.c.id.desc()).limit(limit)
     if sensor is not None:
         query = query.where(_t.c.sensor == sensor)
     if before is not None:
-        query = query.where(_t.c.fitted_at_ns < before)
+        query = query.where(
+            sa.or_(_t.c.fitted_at_ns < before, sa.and_(_t.c.fitted_at_ns == before, _t.c.id < before_id))
+        )
     return [documents.load(document, Calibration) for document in connection.execute(query).scalars()]
 
 

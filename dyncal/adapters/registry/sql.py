@@ -56,11 +56,11 @@ class SqlRegistry:
             calibrations.add(connection, calibration, act)
 
     def calibrations(
-        self, sensor: SensorId | None = None, *, before: InstantNs | None = None, limit: int = 100
+        self, sensor: SensorId | None = None, *, before: InstantNs | None = None, before_id: str = "", limit: int = 100
     ) -> list[Calibration]:
-        """Return calibrations with fitted_at_ns < before, newest first."""
+        """Return calibrations with (fitted_at_ns, id) < (before, before_id), newest first, equal ones by falling id."""
         with self._db.read() as connection:
-            return calibrations.several(connection, sensor, before, limit)
+            return calibrations.several(connection, sensor, before, before_id, limit)
 
     def calibration(self, calibration_id: str) -> Calibration:
         """Return one. Raises `NotFound`."""

@@ -159,10 +159,13 @@ def calibrations(
     request: Request, response: Response, deps: DepsOf, sensor: Words = "", limit: Limit = 50, cursor: Cursor = None
 ) -> CalibrationPage:
     """List calibrations, newest first."""
-    before = InstantNs(pages.decode_number(cursor)) if cursor is not None else None
     of: SensorId | None = sensor_id(sensor) if sensor else None
-    found = deps.registry.calibrations(of, before=before, limit=limit)
-    following = pages.encode(str(found[-1].fitted_at_ns)) if len(found) == limit else None
+    if cursor is None:
+        found = deps.registry.calibrations(of, limit=limit)
+    else:
+        before, before_id = pages.decode_pair(cursor)
+        found = deps.registry.calibrations(of, before=InstantNs(before), before_id=before_id, limit=limit)
+    following = pages.encode(f"{found[-1].fitted_at_ns} {found[-1].id}") if len(found) == limit else None
     pages.link_next(request, response, following)
     return CalibrationPage(items=[CalibrationOut.of(c) for c in found], next_cursor=following)
 

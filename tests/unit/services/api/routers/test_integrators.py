@@ -149,6 +149,22 @@ async def test_calibrations(api: Api) -> None:
     assert (await api.http.get("/v1/calibrations/none")).status_code == 404
 
 
+async def test_calibrations_of_one_instant_come_on_different_pages(api: Api) -> None:
+    for k in range(5):
+        api.registry.add_calibration(make_calibration(f"cal-{k}", S1, 1), act(k))
+    seen: list[str] = []
+    params: dict[str, str | int] = {"limit": 2}
+    while True:
+        page = (await api.http.get("/v1/calibrations", params=params)).json()
+        seen += [c["id"] for c in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        params["cursor"] = page["next_cursor"]
+    assert seen == [f"cal-{k}" for k in reversed(range(5))]
+    assert (await api.http.get("/v1/calibrations", params={"cursor": "%%"})).status_code == 422
+    assert (await api.http.get("/v1/calibrations", params={"cursor": "eCB5"})).status_code == 422
+
+
 async def test_a_set_has_a_strong_tag_and_its_exact_envelope(api: Api) -> None:
     envelope = b'{"v":1,  "set":"\xc5\x81"}'
     api.registry.add_set(make_set(), envelope, SetState.PUBLISHED, act())
