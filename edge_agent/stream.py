@@ -38,6 +38,7 @@ from edge_agent.pending import Pending
 _OVERFLOW_MASK: Final = np.uint32(0x0C80)
 _OVERFLOW_BITS: Final = np.uint32(0x0480)
 _CLOCK_AHEAD_NS: Final = 5_000_000_000
+_DELIVERED_AGAIN_NS: Final = 30_000_000_000
 _AT_ONCE: Final = 16_384
 _SANE: Final = 1e100  # squares and products with coefficients stay far from overflow below it
 
@@ -68,6 +69,9 @@ class Stream:
         self._last_t = start.last_t_ns
         # What is missing between the last life and this one is missing because nobody listened.
         self._cause = None if start.last_t_ns is None else GapCause.CONNECTION_LOST
+        # What comes first may be delivered again: read before, and not acknowledged in time.
+        self._again = start.last_t_ns is not None
+        self._first_arrival: InstantNs | None = None
         self._last_arrival: InstantNs | None = None
         self._silent = False
         self._n_late_run = 0
@@ -98,6 +102,10 @@ class Stream:
         """Take what a reader had."""
         self.counts.n_read += read.t_ns.size
         self._last_arrival = read.arrival_ns
+        if self._first_arrival is None:
+            self._first_arrival = read.arrival_ns
+        elif self._again:
+            self._again = 0 <= read.arrival_ns - self._first_arrival < _DELIVERED_AGAIN_NS
         self._silent = False
         effects: list[Effect] = []
         t_ns, raw, codes = self._plausible(read, effects)
@@ -164,6 +172,7 @@ class Stream:
         if not t_ns.size:
             return
         self._n_late_run = 0
+        self._again = False
         self._find_gaps(t_ns, codes, read, effects)
         self._last_t = InstantNs(int(t_ns[-1]))
         done = 0
@@ -239,8 +248,9 @@ class Stream:
             if known[k] or instant in chosen or instant in self._late_seen:
                 self.counts.n_duplicate += 1
                 continue
-            self._n_late_run = self._n_late_run + 1 if instant > self._last_late else 1
-            self._last_late = instant
+            if not self._again:
+                self._n_late_run = self._n_late_run + 1 if instant > self._last_late else 1
+                self._last_late = instant
             if self._n_late_run > self._limits.late_before_step:
                 stepped = k
                 break

@@ -125,6 +125,30 @@ def test_a_clock_set_back_does_not_stop_the_stream() -> None:
     assert content.sequences == list(range(len(content.sequences)))
 
 
+def test_what_is_delivered_again_after_a_death_is_no_clock_step() -> None:
+    agent = engine(starts={SENSOR: StreamStart(5, InstantNs(T0 + 999 * DT))})
+    effects: list[Effect] = []
+    for k in range(800, 1000, 20):  # written, but not acknowledged when the process died
+        effects += agent.handle(read(times(20, k), arrival=T0 + 1000 * DT))
+    effects += agent.handle(read(times(20, 1000), arrival=T0 + 1020 * DT))
+    effects += agent.handle(Drain(T0))
+    assert "clock_step" not in kinds(effects)
+    content = Content.of(records(effects))
+    assert sorted(content.raw) == times(220, 800).tolist()
+    assert content.n_raw == 220
+    # From the first newer sample on a clock set back is one.
+    effects = agent.handle(read(times(100, 500), arrival=T0 + 1020 * DT))
+    assert "clock_step" in kinds(effects)
+
+
+def test_a_clock_set_back_while_the_edge_was_away_is_found_after_a_while() -> None:
+    agent = engine(starts={SENSOR: StreamStart(5, InstantNs(T0 + 500_000 * DT))})
+    effects: list[Effect] = []
+    for k in range(0, 6000, 100):
+        effects += agent.handle(read(times(100, k)))
+    assert kinds(effects).count("clock_step") == 1
+
+
 def test_a_message_in_which_the_clock_is_set_back_over_and_over_is_taken_whole() -> None:
     teeth = [times(52, 6_000_000 - 60 * k) for k in range(1500)]
     t_ns = np.concatenate([times(1, 6_000_100), *teeth])
