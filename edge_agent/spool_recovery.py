@@ -26,7 +26,7 @@ class Recovered:
 
 
 def recover(directory: Path) -> Recovered:
-    """Read a spool's directory. Torn tails are cut off, files of other epochs removed, foreign ones moved aside.
+    """Read a spool's directory. Torn tails are cut off, foreign files and those of other epochs moved aside.
 
     Raises
     ------
@@ -47,7 +47,8 @@ def recover(directory: Path) -> Recovered:
     newest, found.epoch = epochs[-1]
     for path, epoch in epochs:
         if epoch != found.epoch:
-            path.unlink()
+            found.damage.append(f"{path.name} is of epoch {epoch}, the spool of {found.epoch}; moved aside")
+            path.rename(path.with_suffix(f".{epoch}.bad"))
         else:
             _load(found, path, newest=path == newest)
     return found

@@ -19,7 +19,7 @@ from dyncal.domain import quality
 from dyncal.domain.errors import InvalidSetting
 from dyncal.domain.samples import GapCause, GapRecord, Record, SampleBlock
 from dyncal.domain.sensors import SensorId
-from dyncal.domain.time import axis_of
+from dyncal.domain.time import InstantNs, axis_of
 from edge_agent import spool_marks
 from edge_agent.segment import entry_of
 from edge_agent.spool import Spool, SpoolLimits
@@ -143,6 +143,23 @@ def test_a_file_that_is_none_of_ours_is_moved_aside(tmp_path: Path) -> None:
     assert (tmp_path / "000000000001.bad").exists()
     put(spool, block(0))
     spool.close()
+
+
+def test_files_of_another_spool_are_moved_aside_not_destroyed(tmp_path: Path) -> None:
+    spool = Spool.open(tmp_path / "a", EDGE, T0)
+    put(spool, block(0))
+    spool.close()
+    later = Spool.open(tmp_path / "b", EDGE, InstantNs(T0 + 10**9))
+    put(later, block(0))
+    later.close()
+    content = (tmp_path / "a" / "000000000001.seg").read_bytes()
+    (tmp_path / "b" / "000000000000.seg").write_bytes(content)
+    again = Spool.open(tmp_path / "b", EDGE, T0)
+    assert again.epoch == later.epoch
+    assert any("000000000000.seg" in text for text in again.damage)
+    (aside,) = (tmp_path / "b").glob("*.bad")
+    assert aside.read_bytes() == content
+    again.close()
 
 
 def test_a_full_spool_gives_up_the_oldest_and_says_so(tmp_path: Path) -> None:
