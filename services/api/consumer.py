@@ -124,7 +124,8 @@ class BusConsumer:
         birth = read_birth(message, address.site, address.edge, before, self._owners(address.edge))
         act = Act(f"edge:{address.edge}", InstantNs(now), "birth")
         if birth.sensors:
-            registry.put_sensors(birth.sensors, birth.pairings, act)
+            with self._deps.changing:
+                registry.put_sensors(birth.sensors, birth.pairings, act)
         if birth.declared != before:
             registry.save_snapshot(key, encode_declared(birth.declared), InstantNs(now))
         for sensor, why in list(birth.refused.items())[:20]:

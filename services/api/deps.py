@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Self, cast
@@ -51,6 +52,8 @@ class Deps:
     settings: ApiSection
     parts: Parts
     console: Path
+    changing: threading.Lock = field(default_factory=threading.Lock)
+    """Held by whoever changes pairings, from looking until it is written: no other process changes them."""
 
     @classmethod
     def make(

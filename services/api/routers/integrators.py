@@ -17,6 +17,7 @@ from dyncal.domain.samples import GapCause, SampleSeries
 from dyncal.domain.sensors import Sensor, SensorId, sensor_id
 from dyncal.domain.time import LATEST, NS_PER_S, InstantNs, iso, parse_iso
 from services.api import pages
+from services.api.catalogue import Catalogue
 from services.api.deps import Deps, DepsOf, PrincipalOf
 from services.api.errors import Problem
 from services.api.etags import require, respond, strong
@@ -234,15 +235,14 @@ def put_pairing(
     reason: Reason = "",
 ) -> PairingBody:
     """Add or replace the pairing of a sensor. With If-Match only if it is as the caller has seen it."""
-    catalogue = deps.catalogue.get()
-    known = catalogue.sensor(sensor)
-    before = catalogue.pairings.get(known.id)
-    require(request, None if before is None else _pairing_tag(PairingBody.of(before)))
-    if SensorId(body.reference) not in catalogue.sensors:
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY, f"reference: there is no sensor {body.reference!r}", kind="reference"
-        )
-    deps.registry.put_sensors([known], [body.to_domain(known.id)], principal.act(deps.clock, reason))
+    with deps.changing:
+        catalogue = deps.catalogue.get()
+        known = _as_seen(request, catalogue, sensor)
+        if SensorId(body.reference) not in catalogue.sensors:
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY, f"reference: there is no sensor {body.reference!r}", kind="reference"
+            )
+        deps.registry.put_sensors([], [body.to_domain(known)], principal.act(deps.clock, reason))
     response.headers["ETag"] = _pairing_tag(body)
     return body
 
@@ -250,8 +250,14 @@ def put_pairing(
 @router.delete("/sensors/{sensor}/pairing", status_code=204)
 def delete_pairing(sensor: str, request: Request, deps: DepsOf, principal: PrincipalOf, reason: Reason = "") -> None:
     """Remove the pairing of a sensor: it is no longer calibrated."""
-    catalogue = deps.catalogue.get()
-    known = catalogue.sensor(sensor)
-    before = catalogue.pairings.get(known.id)
+    with deps.changing:
+        known = _as_seen(request, deps.catalogue.get(), sensor)
+        deps.registry.remove_pairing(known, principal.act(deps.clock, reason))
+
+
+def _as_seen(request: Request, catalogue: Catalogue, sensor: str) -> SensorId:
+    """Return the id of a sensor whose pairing is as the caller has seen it. Raises `NotFound`, `Problem` (412)."""
+    known = catalogue.sensor(sensor).id
+    before = catalogue.pairings.get(known)
     require(request, None if before is None else _pairing_tag(PairingBody.of(before)))
-    deps.registry.remove_pairing(known.id, principal.act(deps.clock, reason))
+    return known

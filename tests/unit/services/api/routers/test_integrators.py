@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
+import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from dyncal.domain.coefficients import SetState
 from dyncal.domain.samples import Gap, GapCause, GapRecord
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs, iso
+from dyncal.ports.registry import Registry
 from dyncal.testing.registry import S1, S2, act, make_calibration, make_set
 from dyncal.testing.store import block, span, uniform
 from tests.unit.services.api.conftest import Api
@@ -201,6 +205,31 @@ async def test_a_pairing_is_put_and_removed_by_who_has_seen_it(api: Api) -> None
     assert (await api.http.get(address)).status_code == 404
     assert (await api.http.delete(address)).status_code == 404
     assert (await api.http.put(address, json=body, headers={"if-match": "*"})).status_code == 412
+
+
+async def test_of_those_who_have_seen_the_same_pairing_one_changes_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"/v1/sensors/{S1}/pairing"
+    headers = {"if-match": (await api.http.get(address)).headers["etag"]}
+    kind = type(api.registry)
+    put, remove = kind.put_sensors, kind.remove_pairing
+
+    def slowly_put(self: Registry, *arguments: Any) -> bool:
+        threading.Event().wait(0.1)
+        return put(self, *arguments)
+
+    def slowly_remove(self: Registry, *arguments: Any) -> None:
+        threading.Event().wait(0.1)
+        remove(self, *arguments)
+
+    monkeypatch.setattr(kind, "put_sensors", slowly_put)
+    monkeypatch.setattr(kind, "remove_pairing", slowly_remove)
+    bodies = [{"reference": S2, "model": "second_order", "u_reference": 0.01 * k} for k in range(1, 5)]
+    changes = [api.http.put(address, json=body, headers=headers) for body in bodies]
+    answers = await asyncio.gather(*changes, api.http.delete(address, headers=headers))
+    assert sum(answer.is_success for answer in answers) == 1
+    assert sum(answer.status_code == 412 for answer in answers) == 4
 
 
 @pytest.mark.parametrize(
