@@ -154,8 +154,9 @@ class AddSet:
 
 @dataclass(frozen=True, slots=True)
 class MoveSet:
-    """Move a set to another state, unless it is there already."""
+    """Move a set of this sensor to another state, unless it is there already."""
 
+    sensor: SensorId
     set_id: str
     state: SetState
     act: Act

@@ -173,13 +173,13 @@ class Tracker:
         act = Act(f"edge:{self.sensor.edge}", report.at_ns, report.reason or report.outcome)
         self.changed = True
         if report.outcome is Outcome.APPLIED:
-            yield MoveSet(report.set_id, SetState.ACTIVE, act)
+            yield MoveSet(self.sensor.id, report.set_id, SetState.ACTIVE, act)
             yield from self.board.clear(AlarmKind.CORRECTION_REVERTED, now_ns)
             return
         state = SetState.REJECTED if report.outcome is Outcome.REJECTED else SetState.REVERTED
-        yield MoveSet(report.set_id, state, act)
+        yield MoveSet(self.sensor.id, report.set_id, state, act)
         if report.running not in ("", report.set_id):  # what the edge has gone back to, or stays with, is in force
-            yield MoveSet(report.running, SetState.ACTIVE, act)
+            yield MoveSet(self.sensor.id, report.running, SetState.ACTIVE, act)
         if self.adjuster.withdrawn(report.set_id, now_ns):
             yield from self.board.raise_(findings.not_in_force(report), now_ns)
 

@@ -240,10 +240,14 @@ class Worker:
 
     def _move_set(self, effect: MoveSet) -> None:
         try:
-            present = self._registry.coefficient_set(effect.set_id).state
+            record = self._registry.coefficient_set(effect.set_id)
         except NotFound:
             self._metrics.notes.labels("unknown_set").inc()
             return
+        if record.coefficients.sensor != effect.sensor:
+            self._metrics.notes.labels("foreign_set").inc()
+            return
+        present = record.state
         again = effect.state is SetState.ACTIVE and present is SetState.SUPERSEDED
         if present is not effect.state and (present not in _FINAL or again):
             self._registry.set_state(effect.set_id, effect.state, effect.act)

@@ -13,8 +13,9 @@ from dyncal.adapters.registry import open_registry
 from dyncal.adapters.registry.sql import SqlRegistry
 from dyncal.adapters.signing import open_signer
 from dyncal.contracts import samples
+from dyncal.contracts.coefficients import encode_report
 from dyncal.contracts.topics import EdgeAddress
-from dyncal.domain.coefficients import SetState
+from dyncal.domain.coefficients import Outcome, Report, SetState
 from dyncal.domain.errors import StoreUnavailable
 from dyncal.domain.sensors import ModelKind, SensorId, SiteId
 from dyncal.domain.time import InstantNs
@@ -149,3 +150,18 @@ def test_what_is_rejected_is_not_signed(registry: SqlRegistry, tmp_path: Path, p
         signed = record.envelope != b""
         assert signed == (record.state is SetState.PUBLISHED)
         assert not signed or record.envelope in [m.payload for m in messages]
+
+
+def test_an_edge_cannot_speak_for_the_sets_of_another_sensor(
+    registry: SqlRegistry, tmp_path: Path, plant: Plant
+) -> None:
+    clock = SimulatedClock(InstantNs(T0))
+    worker = worker_on(registry, tmp_path, clock)
+    worker.process([None])
+    other = make_set(1, SensorId("other"))
+    registry.add_set(other, b"envelope", SetState.PUBLISHED, Act("test", InstantNs(T0)))
+    address = EdgeAddress(SiteId("plant"), EDGE)
+    for outcome in (Outcome.APPLIED, Outcome.REVERTED):
+        report = Report(S1, other.id, 1, outcome, InstantNs(T0))
+        worker.process([Arrived(address.reported(S1), encode_report(report))])
+    assert registry.coefficient_set(other.id).state is SetState.PUBLISHED
