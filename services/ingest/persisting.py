@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from dyncal.runtime.logging import Logger
 from dyncal.runtime.quarantine import Quarantine
 from services.ingest.intake import Accepted, Birth, Rejected
 from services.ingest.pipeline import Batch, Item
+
+MAX_UNCOMMITTED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Persister:
         self._store: SampleStore | None = None
         self._ledger: Ledger | None = None
         self._quarantine: Quarantine | None = None
+        self._kept: dict[bytes, None] = {}  # in quarantine already, oldest first, but not committed yet
         self._log = log
 
     def check(self) -> str:
@@ -76,6 +81,8 @@ class Persister:
             outcasts.append((item, Rejected(reason, detail, content.numbers, content.address)))
         n_not_kept = sum(not self._keep(item, why, now) for item, why in outcasts)
         watermarks = self._commit(ledger, [content for _, content in accepted], [why for _, why in outcasts])
+        for item, _ in outcasts:
+            self._kept.pop(_digest(item), None)
         return Outcome(report, tuple(why for _, why in outcasts), watermarks, n_not_kept)
 
     def look_up(self, birth: Birth) -> dict[SensorId, int]:
@@ -115,6 +122,10 @@ class Persister:
         return {(address, epoch): ledger.watermarks(address.edge, epoch) for address, epoch in epochs}
 
     def _keep(self, item: Item, why: Rejected, now: InstantNs) -> bool:
+        """Put a payload into quarantine, once however often its batch is tried; return whether it is there."""
+        digest = _digest(item)
+        if digest in self._kept:
+            return True
         self._log.warning("quarantined", topic=item.delivery.topic[:300], reason=why.reason, detail=why.detail[:300])
         try:
             if self._quarantine is None:
@@ -123,6 +134,9 @@ class Persister:
         except OSError as error:
             self._log.error("quarantine_failed", error=str(error))
             return False
+        self._kept[digest] = None
+        if len(self._kept) > MAX_UNCOMMITTED:
+            del self._kept[next(iter(self._kept))]
         return True
 
     def _opened_store(self) -> SampleStore:
@@ -134,6 +148,12 @@ class Persister:
         if self._ledger is None:
             self._ledger = self._open_ledger()
         return self._ledger
+
+
+def _digest(item: Item) -> bytes:
+    """Name a message by its content: it may be delivered anew between two attempts."""
+    topic = item.delivery.topic.encode(errors="replace")
+    return hashlib.sha256(b"%d:%b" % (len(topic), topic) + item.delivery.payload).digest()
 
 
 def write_contained(store: SampleStore, records: Sequence[Record]) -> tuple[WriteReport, dict[int, tuple[str, str]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from dyncal.domain.errors import InvalidData, PoisonedWrite, StoreUnauthorized, 
 from dyncal.domain.samples import Record
 from dyncal.domain.sensors import EdgeId, SensorId, SiteId
 from dyncal.domain.time import InstantNs
+from dyncal.ports.ledger import StreamKey
 from dyncal.ports.sample_store import WriteReport
 from dyncal.runtime.clocks import SystemClock
 from dyncal.testing.bus import FakeBroker
@@ -201,6 +202,31 @@ async def test_an_edge_that_starts_is_told_at_once(plant: Plant) -> None:
     assert plant.committed() == {TC: 1}
     plant.broker.publish(EDGE.status, codec.to_json(StatusMessage(1, "online", epoch=2)), retain=True)
     await until(lambda: plant.committed() == {}, "told that nothing is known of the new spool")
+
+
+async def test_what_is_tried_again_is_quarantined_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commits = 0
+    commit = SqliteLedger.commit
+
+    def failing(self: SqliteLedger, spans: Iterable[tuple[StreamKey, int, int]]) -> dict[StreamKey, int]:
+        nonlocal commits
+        commits += 1
+        if commits <= 5:
+            raise StoreUnavailable("the disk is full")
+        return commit(self, spans)
+
+    monkeypatch.setattr(SqliteLedger, "commit", failing)
+    plant = Plant(tmp_path)
+    plant.store.poison = 13.0
+    async with running(plant.service):
+        plant.broker.publish(EDGE.samples(TC), b"nonsense")
+        plant.send(0, value=13.0)
+        plant.send(1)
+        await until(lambda: plant.committed() == {TC: 1}, "committed")
+        assert commits > 5
+        assert sorted(plant.reasons()) == ["malformed", "poisoned"]
+        plant.broker.publish(EDGE.samples(TC), b"nonsense")
+        await until(lambda: len(plant.reasons()) == 3, "the same again, later, is kept again")
 
 
 async def test_what_an_edge_has_released_is_no_hole_in_a_ledger_that_was_lost(plant: Plant) -> None:
