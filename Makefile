@@ -54,8 +54,8 @@ bench: $(DEV) system ## Measure, each comparison within one run
 	  $(BIN)/python -m "tests.benchmarks.$$(basename "$$script" .py)"
 	done
 
-stats: $(DEV) ## Statistical tests with their full number of trials
-	@$(BIN)/pytest tests/statistical $(ARGS)
+stats: $(DEV) ## Statistical experiments in full; writes docs/evidence/statistics.md (ARGS="--only TEXT --trials N")
+	@$(BIN)/python -m tests.statistical $(ARGS)
 
 protocol: $(DEV) ## Write the schema of the wire protocol below docs/protocol
 	@$(BIN)/dyncal protocol

@@ -1,0 +1,142 @@
+"""Figures with their bars, and the tables of them below docs/evidence."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.domain.samples import FloatArray
+
+FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "evidence"
+BEYOND: Final = 3.3  # standard uncertainties: one false alarm in a thousand
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure and the bar it has to reach.
+
+    Attributes
+    ----------
+    what : str
+        For people, in the words of the bar.
+    value, u : float
+        The figure and its standard uncertainty for this number of trials; u = 0 for what does not scatter.
+    low, high : float
+        The bar: value must lie between them; infinite where one side is open.
+    n : int
+        Trials behind it.
+    unit : str
+        "%" scales by 100 where it is printed.
+    """
+
+    what: str
+    value: float
+    low: float
+    high: float
+    n: int
+    u: float = 0.0
+    unit: str = ""
+
+    @property
+    def reached(self) -> bool:
+        """Whether the value itself lies within the bar."""
+        return self.low <= self.value <= self.high
+
+    @property
+    def missed_for_sure(self) -> bool:
+        """Whether it lies outside by more than the number of trials can explain; also if it is no number."""
+        if not math.isfinite(self.value):
+            return True
+        return self.value + BEYOND * self.u < self.low or self.value - BEYOND * self.u > self.high
+
+
+def coverage(what: str, inside: npt.NDArray[np.bool_], low: float = 0.935, high: float = 0.965) -> Figure:
+    """Return the share of trials whose interval covered the truth, with its binomial uncertainty.
+
+    For the uncertainty the true share is taken to be at the nearer edge of the bar, so that few trials, all of them
+    inside, are no proof of anything.
+    """
+    n = int(inside.size)
+    share = float(np.mean(inside)) if n else math.nan
+    edge = min(max(share, low), high)
+    return Figure(what, share, low, high, n, math.sqrt(edge * (1 - edge) / n) if n else math.inf, "%")
+
+
+def efficiency(what: str, errors: FloatArray, bound: FloatArray | float, high: float) -> Figure:
+    """Return the RMSE over the root mean square of the bound, by chi-squared; `bound` scalar or one a trial."""
+    n = int(errors.size)
+    value = math.sqrt(float(np.mean(errors**2)) / float(np.mean(np.square(bound))))
+    return Figure(what, value, 0.0, high, n, value / math.sqrt(2 * n))
+
+
+def bias(what: str, errors: FloatArray, scale: float, limit: float) -> Figure:
+    """Return the mean error over `scale`, which must lie within ±limit."""
+    n = int(errors.size)
+    u = float(np.std(errors, ddof=1)) / math.sqrt(n) / scale
+    return Figure(what, float(np.mean(errors)) / scale, -limit, limit, n, u, "%")
+
+
+def write(name: str, title: str, command: str, sections: dict[str, Sequence[Figure]]) -> Path:
+    """Write `docs/evidence/<name>.md` and `.json`; sections that this run did not make stay as they were."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    data = FOLDER / f"{name}.json"
+    known: dict[str, list[dict[str, object]]] = json.loads(data.read_text()) if data.exists() else {}
+    known.update({section: [_plain(figure) for figure in figures] for section, figures in sections.items()})
+    known = dict(sorted(known.items()))
+    data.write_text(json.dumps(known, indent=1) + "\n")
+    page = FOLDER / f"{name}.md"
+    page.write_text(_page(title, command, known))
+    return page
+
+
+def table(figures: Iterable[Figure]) -> list[str]:
+    """Return the rows of a Markdown table."""
+    rows = ["| what | figure | ± (1 sd) | bar | trials | reached |", "|---|---|---|---|---|---|"]
+    for figure in figures:
+        spread = _number(figure.u, figure.unit) if figure.u else ""
+        reached = "yes" if figure.reached else "**no**"
+        value = _number(figure.value, figure.unit)
+        rows.append(f"| {figure.what} | {value} | {spread} | {_bar(figure)} | {figure.n} | {reached} |")
+    return rows
+
+
+def _plain(figure: Figure) -> dict[str, object]:
+    # six figures are more than any of them has, and keep the file quiet between runs; infinities are no JSON
+    rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in asdict(figure).items()}
+    return {k: (str(v) if isinstance(v, float) and not math.isfinite(v) else v) for k, v in rounded.items()}
+
+
+def _figure(plain: dict[str, object]) -> Figure:
+    numbers = {k: float(v) if k in {"value", "u", "low", "high"} else v for k, v in plain.items()}  # type: ignore[arg-type]
+    return Figure(**numbers)  # type: ignore[arg-type]
+
+
+def _page(title: str, command: str, known: dict[str, list[dict[str, object]]]) -> str:
+    lines = [f"# {title}", "", f"Made by `{command}`; do not edit.", ""]
+    for section, figures in known.items():
+        lines += [f"## {section}", "", *table(_figure(plain) for plain in figures), ""]
+    return "\n".join(lines)
+
+
+def _number(value: float, unit: str) -> str:
+    if unit == "%":
+        return f"{100 * value:.3g} %"
+    return f"{value:.4g} {unit}".strip()
+
+
+def _bar(figure: Figure) -> str:
+    low, high = _number(figure.low, figure.unit), _number(figure.high, figure.unit)
+    if not math.isfinite(figure.high):
+        return f"≥ {low}" if math.isfinite(figure.low) else "(for information)"
+    if not math.isfinite(figure.low) or figure.low == 0:
+        return f"≤ {high}"
+    if figure.low == -figure.high:
+        return f"± {high}"
+    return f"{low} to {high}"
