@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
-from dyncal.models.base import Discretisation, Hold, ResponseModel, SensorModel
+from dyncal.models.base import Discretisation, Hold, ResponseModel, SensorModel, StateSpace
 from dyncal.models.delayed import DELAY, Delayed
 from dyncal.models.first_order import FirstOrder
 from dyncal.models.lead_lag import LeadLag
@@ -19,6 +19,7 @@ __all__ = [
     "Rational",
     "ResponseModel",
     "SensorModel",
+    "StateSpace",
     "Static",
     "model_of",
     "named_model",

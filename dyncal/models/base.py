@@ -27,22 +27,52 @@ class Hold(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Discretisation:
-    """The exact solution over m intervals, two states for every kind (a first-order model leaves the second at rest).
+    """The exact solution over m intervals, n = max(2, n_states) states (a first-order model leaves the second at rest).
 
-    ``x₊ = Φ x + Γ0 u + Γ1 u₊``, ``y = c x``; derivatives with respect to the internal coordinates η.
+    ``x₊ = Φ x + Γ0 u + Γ1 u₊``, ``y = c x`` with the constant row c of `SensorModel.output`; derivatives with respect
+    to the internal coordinates η.
 
     Attributes
     ----------
-    phi : float64, shape (m, 2, 2)
-    gamma : float64, shape (m, 2, 2)
-        Columns Γ0 and Γ1.
-    dphi, dgamma : float64, shape (m, p, 2, 2)
+    phi : float64, shape (m, n, n)
+    gamma : float64, shape (m, n, 2)
+        Columns Γ0 and Γ1. Where the model has a feedthrough d, the state here is that of `StateSpace` plus e d u with
+        c e = 1, so that Γ1 has a part also under a zero-order hold: the output jumps with the measurand.
+    dphi, dgamma : float64, shapes (m, p, n, n) and (m, p, n, 2)
     """
 
     phi: FloatArray
     gamma: FloatArray
     dphi: FloatArray
     dgamma: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StateSpace:
+    """A continuous-time realisation, ``ẋ = A x + b u``, ``y = c x + d u``, with derivatives in η; n = n_states.
+
+    The states are those of `Discretisation` (less a feedthrough); c does not depend on η.
+
+    Attributes
+    ----------
+    a : float64, shape (n, n)
+        [1/s].
+    b : float64, shape (n,)
+    c : float64, shape (n,)
+    d : float
+        Feedthrough; 0 for what rolls off.
+    da : float64, shape (p, n, n)
+    db : float64, shape (p, n)
+    dd : float64, shape (p,)
+    """
+
+    a: FloatArray
+    b: FloatArray
+    c: FloatArray
+    d: float
+    da: FloatArray
+    db: FloatArray
+    dd: FloatArray
 
 
 class ResponseModel(ABC):
@@ -137,13 +167,13 @@ class SensorModel(ResponseModel):
     names : tuple of str
         Physical parameters, with their units.
     n_states : int
-        Order of the model.
+        Order of the model, 0 to 6.
     output : tuple of float
-        Row c of the output equation.
+        Row c of the output equation, max(2, n_states) numbers.
     """
 
-    n_states: ClassVar[int]
-    output: ClassVar[tuple[float, float]]
+    n_states: int
+    output: tuple[float, ...]
 
     @abstractmethod
     def sensitivity_biquads(self, theta: FloatArray, dt_s: float) -> FloatArray:
@@ -165,6 +195,10 @@ class SensorModel(ResponseModel):
         """Return ∂θ/∂η, shape (p, p)."""
 
     @abstractmethod
+    def state_space(self, eta: FloatArray) -> StateSpace:
+        """Return the realisation in continuous time that `discretise` solves, with derivatives in η."""
+
+    @abstractmethod
     def discretise(self, eta: FloatArray, h_s: FloatArray, hold: Hold = Hold.FIRST) -> Discretisation:
         """Solve the model exactly over intervals h [s], shape (m,), with derivatives in η."""
 
@@ -179,7 +213,7 @@ class SensorModel(ResponseModel):
     def _run(self, parts: Discretisation, index: Int64Array, u: FloatArray, eta: FloatArray) -> FloatArray:
         forced = np.einsum("kij,kj->ki", parts.gamma[index], np.stack([u[:-1], u[1:]], axis=1))
         x = self.rest(eta) * u[0]
-        states = np.empty((u.size, 2))
+        states = np.empty((u.size, x.size))
         states[0] = x
         for k, step in enumerate(index.tolist()):
             x = parts.phi[step] @ x + forced[k]
@@ -189,4 +223,4 @@ class SensorModel(ResponseModel):
 
     @abstractmethod
     def rest(self, eta: FloatArray) -> FloatArray:
-        """Return the state of a sensor at rest with the measurand 1, shape (2,)."""
+        """Return the state of a sensor at rest with the measurand 1, shape (max(2, n_states),)."""

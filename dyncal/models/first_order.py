@@ -8,7 +8,7 @@ import numpy as np
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
-from dyncal.models.base import ComplexArray, Discretisation, Hold, SensorModel
+from dyncal.models.base import ComplexArray, Discretisation, Hold, SensorModel, StateSpace
 from dyncal.models.lag import lag_interval, lag_sensitivity
 
 
@@ -45,6 +45,12 @@ class FirstOrder(SensorModel):
 
     def internal_jacobian(self, eta: FloatArray) -> FloatArray:
         return np.diag([1.0, np.exp(eta[1])])
+
+    def state_space(self, eta: FloatArray) -> StateSpace:
+        gain, rate = eta[0], np.exp(-eta[1])
+        da, db = np.zeros((2, 1, 1)), np.array([[rate], [-gain * rate]])
+        da[1] = rate
+        return StateSpace(np.array([[-rate]]), np.array([gain * rate]), np.ones(1), 0.0, da, db, np.zeros(2))
 
     def discretise(self, eta: FloatArray, h_s: FloatArray, hold: Hold = Hold.FIRST) -> Discretisation:
         a, gamma, da, dgamma = lag_interval(float(np.exp(eta[1])), np.asarray(h_s), hold)

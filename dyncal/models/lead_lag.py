@@ -12,7 +12,7 @@ import numpy as np
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
-from dyncal.models.base import ComplexArray, Discretisation, Hold, SensorModel
+from dyncal.models.base import ComplexArray, Discretisation, Hold, SensorModel, StateSpace
 from dyncal.models.lag import lag_interval, lag_sensitivity
 
 
@@ -64,6 +64,16 @@ class LeadLag(SensorModel):
         jacobian = np.diag([1.0, tau1, tau2, tau1 - tau2])
         jacobian[3, 1:3] = alpha * tau1, (1 - alpha) * tau2
         return jacobian
+
+    def state_space(self, eta: FloatArray) -> StateSpace:
+        gain, alpha, rate = eta[0], eta[3], np.exp(-eta[1:3])
+        b = rate * np.array([1 - alpha, alpha])
+        da = np.zeros((4, 2, 2))
+        da[1, 0, 0], da[2, 1, 1] = rate
+        db = np.zeros((4, 2))
+        db[0], db[3] = b, gain * rate * np.array([-1.0, 1.0])
+        db[1, 0], db[2, 1] = -gain * b
+        return StateSpace(np.diag(-rate), gain * b, np.array(self.output), 0.0, da, db, np.zeros(4))
 
     def discretise(self, eta: FloatArray, h_s: FloatArray, hold: Hold = Hold.FIRST) -> Discretisation:
         h = np.asarray(h_s)

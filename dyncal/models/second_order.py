@@ -8,7 +8,7 @@ import numpy as np
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
-from dyncal.models.base import ComplexArray, Discretisation, Hold, SensorModel
+from dyncal.models.base import ComplexArray, Discretisation, Hold, SensorModel, StateSpace
 
 _SERIES_BELOW = 1e-4
 
@@ -79,6 +79,14 @@ class SecondOrder(SensorModel):
 
     def internal_jacobian(self, eta: FloatArray) -> FloatArray:
         return np.diag([1.0, np.exp(eta[1]), np.exp(eta[2])])
+
+    def state_space(self, eta: FloatArray) -> StateSpace:
+        gain, damping, omega = eta[0], np.exp(eta[1]), 2 * np.pi * np.exp(eta[2])
+        a = omega * np.array([[0.0, 1.0], [-1.0, -2 * damping]])
+        da, db = np.zeros((3, 2, 2)), np.zeros((3, 2))
+        da[1, 1, 1], da[2] = -2 * damping * omega, a
+        db[0, 1], db[2, 1] = omega, gain * omega
+        return StateSpace(a, np.array([0.0, gain * omega]), np.array(self.output), 0.0, da, db, np.zeros(3))
 
     def discretise(self, eta: FloatArray, h_s: FloatArray, hold: Hold = Hold.FIRST) -> Discretisation:
         gain, damping = eta[0], float(np.exp(eta[1]))

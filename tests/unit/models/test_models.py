@@ -95,6 +95,36 @@ def test_discretisation_derivatives(case: tuple[SensorModel, FloatArray]) -> Non
             assert_allclose(parts.dgamma[:, i], (up.gamma - down.gamma) / 2e-5, atol=3e-8)
 
 
+def test_state_space_has_the_frequency_response_and_its_derivatives(case: tuple[SensorModel, FloatArray]) -> None:
+    model, theta = case
+    eta = model.to_internal(theta)
+    sys = model.state_space(eta)
+    n, s = model.n_states, 2j * np.pi * F_HZ[:, None, None]
+    assert (sys.a.shape, sys.b.shape, sys.c.shape) == ((n, n), (n,), (n,))
+    resolvent = np.linalg.inv(s * np.eye(n) - sys.a)
+    response = np.einsum("i,fij,j->f", sys.c, resolvent, sys.b) + sys.d
+    assert_allclose(response, model.frequency_response(theta, F_HZ), rtol=1e-12)
+    slope = np.einsum("i,fij,pjk,fkl,l->fp", sys.c, resolvent, sys.da, resolvent, sys.b)
+    slope = slope + np.einsum("i,fij,pj->fp", sys.c, resolvent, sys.db) + sys.dd
+    expected = model.jacobian(theta, F_HZ) @ model.internal_jacobian(eta)
+    assert_allclose(slope, expected, rtol=1e-9, atol=1e-11 * np.abs(expected).max())
+
+
+def test_state_space_is_what_is_discretised(case: tuple[SensorModel, FloatArray]) -> None:
+    model, theta = case
+    eta = model.to_internal(theta)
+    sys, n = model.state_space(eta), model.n_states
+    slowest = 1 / np.abs(np.linalg.eigvals(sys.a)).min()
+    h = slowest * np.array([1e-3, 0.1, 1.0])
+    parts = model.discretise(eta, h, Hold.ZERO)
+    for k in range(h.size):
+        both = np.zeros((n + 1, n + 1))
+        both[:n, :n], both[:n, n] = sys.a * h[k], sys.b * h[k]
+        exact = expm(both)
+        assert_allclose(parts.phi[k, :n, :n], exact[:n, :n], atol=1e-12)
+        assert_allclose(parts.gamma[k, :n, 0], exact[:n, n], atol=1e-12)
+
+
 def test_a_constant_measurand_stays_at_rest_and_reads_gain_times_it(case: tuple[SensorModel, FloatArray]) -> None:
     model, theta = case
     t_ns = np.arange(0, 50_000_000_000, 1_000_000_000, dtype=np.int64)
