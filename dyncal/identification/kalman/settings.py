@@ -1,0 +1,52 @@
+"""What can be set of the Kalman fit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from dyncal.domain.errors import InvalidData
+from dyncal.identification.kalman.measurand import Process
+
+
+@dataclass(frozen=True, slots=True)
+class KalmanSettings:
+    """Settings of `fit_kalman`.
+
+    Attributes
+    ----------
+    u_reference_noise : float, optional
+        Standard deviation of the reference's own white noise, in its unit, where it is known (0: none); estimated
+        where it is None.
+    u_reference : float
+        Standard uncertainty of the reference's offset, in its unit; 0 leaves it out.
+    u_reference_gain : float
+        Standard uncertainty of the reference's gain, relative.
+    u_clock_s : float
+        Standard uncertainty of the clock offset between sensor and reference [s]; 0 leaves it out. It must be short
+        against what shapes the sensor's response: the offset enters to first order.
+    process : Process, optional
+        What the measurand is taken for; None chooses by likelihood (`fit_kalman` says how).
+    max_relative_u : float
+        A parameter that is known less well than this, relative, is named unobservable.
+    max_passes : int
+        Evaluations of the likelihood after which a fit that has not converged is given up.
+    """
+
+    u_reference_noise: float | None = None
+    u_reference: float = 0.0
+    u_reference_gain: float = 0.0
+    u_clock_s: float = 0.0
+    process: Process | None = Process.ORNSTEIN_UHLENBECK
+    max_relative_u: float = 0.25
+    max_passes: int = 60
+
+    def __post_init__(self) -> None:
+        noise = () if self.u_reference_noise is None else ("u_reference_noise",)
+        for name in (*noise, "u_reference", "u_reference_gain", "u_clock_s"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InvalidData(f"{name} must be finite and not negative, not {getattr(self, name)}")
+        if not 0 < self.max_relative_u < math.inf:
+            raise InvalidData(f"max_relative_u must be finite and positive, not {self.max_relative_u}")
+        if self.max_passes < 1:
+            raise InvalidData(f"max_passes must be at least 1, not {self.max_passes}")
