@@ -1,0 +1,123 @@
+"""What the filters with uncertain coefficients ask of their inputs, and the factor of a covariance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.samples import FloatArray
+
+Numbers = Sequence[float] | npt.NDArray[np.float64]
+
+_ROUNDING: Final = 1e-9  # what a covariance may lack in symmetry or definiteness, as a correlation
+_MOST_GAIN: Final = 1e50  # times 1e100, squared: within the range of numbers
+_VALUE: Final = np.dtype(np.float64)
+
+
+def numbers(name: str, values: Numbers, *, least: int = 1) -> FloatArray:
+    """Return a copy as float64 of one dimension; `InvalidData` unless it has `least` finite entries or more."""
+    try:
+        array = np.array(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidData(f"{name} must be numbers: {error}") from error
+    if array.ndim != 1 or array.size < least:
+        raise InvalidData(f"{name} must have one dimension and at least {least} entries, not shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise InvalidData(f"{name} holds NaN or infinity")
+    return array
+
+
+def samples(name: str, values: Numbers) -> FloatArray:
+    """Return what a kernel can take: float64, one dimension, C order, aligned, writable; a copy where it is not."""
+    if isinstance(values, np.ndarray) and values.dtype == _VALUE and values.ndim == 1:
+        return values if values.flags.carray else values.copy()
+    if np.iscomplexobj(values):
+        raise InvalidData(f"{name} must be real")
+    try:
+        array = np.array(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidData(f"{name} must be numbers: {error}") from error
+    if array.ndim != 1:
+        raise InvalidData(f"{name} must have one dimension, not shape {array.shape}")
+    return array
+
+
+def outputs(x: FloatArray, out: tuple[FloatArray, FloatArray] | None) -> tuple[FloatArray, FloatArray]:
+    """Return two arrays of x's shape to write into; `InvalidData` where those given cannot take it."""
+    if out is None:
+        return np.empty(x.shape), np.empty(x.shape)
+    for array in out:
+        if array.shape != x.shape or array.dtype != _VALUE or not array.flags.carray:
+            raise InvalidData(f"outputs must be writable float64 of shape {x.shape} in C order")
+        if np.may_share_memory(array, x):
+            raise InvalidData("an output lies over the input")
+    if np.may_share_memory(*out):
+        raise InvalidData("the two outputs lie over each other")
+    return out
+
+
+def standard_uncertainty(name: str, value: float) -> float:
+    """Return a standard uncertainty; `InvalidData` unless it is finite and not negative."""
+    if not 0.0 <= value < 1e100:
+        raise InvalidData(f"{name} must be finite and not negative, not {value}")
+    return float(value)
+
+
+def covariance(name: str, values: npt.ArrayLike | None, n: int) -> FloatArray:
+    """Return a covariance of shape (n, n), zero where `values` is None.
+
+    Raises
+    ------
+    InvalidData
+        If the shape does not fit, an entry is not finite, or the matrix is not symmetric and positive semidefinite.
+        Both are judged on the correlations, since coefficients differ by many powers of ten.
+    """
+    if values is None:
+        return np.zeros((n, n))
+    cov = np.array(values, np.float64)
+    if cov.shape != (n, n):
+        raise InvalidData(f"{name} must have shape {(n, n)}, not {cov.shape}")
+    if not np.isfinite(cov).all():
+        raise InvalidData(f"{name} holds NaN or infinity")
+    correlation = _correlation(name, cov)[0]
+    if n and not np.abs(correlation - correlation.T).max() <= _ROUNDING:
+        raise InvalidData(f"{name} is not symmetric")
+    smallest = float(np.linalg.eigvalsh((correlation + correlation.T) / 2)[0]) if n else 0.0
+    if not smallest >= -_ROUNDING * max(n, 1):
+        raise InvalidData(f"{name} is indefinite: smallest eigenvalue {smallest:g} (scaled)")
+    symmetric: FloatArray = (cov + cov.T) / 2
+    return symmetric
+
+
+def factor(cov: FloatArray) -> FloatArray:
+    """Return F, shape (rank, n), upper trapezoidal, with Fᵀ F = cov.
+
+    A sum of squares ‖F c‖² cannot be negative, and a row starts at its diagonal: rank·n - rank²/2 products.
+    """
+    correlation, scale = _correlation("covariance", cov)
+    values, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
+    # what rounding leaves of a zero eigenvalue is no direction
+    kept = values > cov.shape[0] * np.finfo(np.float64).eps * max(float(values[-1]), 0.0)
+    root = (np.sqrt(values[kept])[:, None] * vectors.T[kept]) * scale
+    return np.ascontiguousarray(np.linalg.qr(root, mode="r")) if kept.any() else np.zeros((0, cov.shape[0]))
+
+
+def check_gain(name: str, gain: float) -> None:
+    """Refuse a filter that could lead finite samples out of the range of numbers."""
+    if not gain < _MOST_GAIN:
+        raise InvalidData(f"{name} amplifies beyond {_MOST_GAIN:g}")
+
+
+def _correlation(name: str, cov: FloatArray) -> tuple[FloatArray, FloatArray]:
+    diagonal = np.diag(cov)
+    if np.any(diagonal < 0):
+        raise InvalidData(f"{name} has a negative variance: {diagonal.min():g}")
+    scale = np.sqrt(diagonal)
+    outer = np.outer(scale, scale)
+    if np.any(cov[outer == 0] != 0):
+        raise InvalidData(f"{name} has a covariance beside a variance of zero")
+    return np.divide(cov, outer, out=np.zeros_like(cov), where=outer > 0), scale
