@@ -32,7 +32,7 @@ def test_arrays_go_there_and_back(tmp_path: Path) -> None:
     outputs = foreign.run(script(tmp_path, body), {"x": np.arange(3.0), "n": 4})
     np.testing.assert_array_equal(outputs["twice"], [0.0, 2.0, 4.0])
     assert int(outputs["n"]) == 5
-    assert 0 < float(outputs["s"]) < 1
+    assert 0 < float(outputs["seconds"]) < 1
 
 
 @pytest.mark.usefixtures("here")

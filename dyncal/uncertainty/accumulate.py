@@ -1,0 +1,144 @@
+"""What is kept of draws: moments, histograms and, where asked for, the covariance; memory does not grow with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.domain.samples import FloatArray
+from dyncal.uncertainty.kernels import tally
+from dyncal.uncertainty.settings import Interval
+
+_FEWEST_BINS: Final = 256
+_MOST_BINS: Final = 16_384
+_HISTOGRAM_BYTES: Final = 1 << 23
+_SHORTEST_TRIED: Final = 101
+_WIDE: Final = 6.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """Where the histograms lie, and about what sums are taken; from the first draws.
+
+    Attributes
+    ----------
+    centre, low, width : float64, shape (n,)
+        Width is that of one bin; 0 where an output does not vary.
+    n_bins : int
+    """
+
+    centre: FloatArray
+    low: FloatArray
+    width: FloatArray
+    n_bins: int
+
+    @classmethod
+    def of(cls, pilot: FloatArray) -> Frame:
+        """Return the frame for pilot draws (n, m): half as wide again as they are, 6 standard deviations at least."""
+        n, m = pilot.shape
+        centre = pilot.mean(axis=1)
+        spread = pilot.std(axis=1)
+        reach = np.maximum(1.5 * np.abs(pilot - centre[:, None]).max(axis=1), _WIDE * (1 + 3 / np.sqrt(m)) * spread)
+        room = _HISTOGRAM_BYTES // (4 * n)
+        bins = min(max(1 << max(room.bit_length() - 1, 0), _FEWEST_BINS), _MOST_BINS)
+        # a spread within rounding is none
+        width = np.where(reach > 1e-14 * np.abs(centre), 2 * reach / bins, 0.0)
+        return cls(centre, centre - width * bins / 2, width, bins)
+
+
+class Accumulator:
+    """Sums and counts of draws within a frame."""
+
+    def __init__(self, frame: Frame, *, covariance: bool) -> None:
+        n = frame.centre.size
+        self.frame = frame
+        self.n_draws = 0
+        self.n_invalid = 0
+        self._sums = np.zeros((n, 4))
+        self._sums[:, 2], self._sums[:, 3] = np.inf, -np.inf
+        self._counts: npt.NDArray[np.int32] = np.zeros((n, frame.n_bins + 2), np.int32)
+        self._total: npt.NDArray[np.int64] | None = None
+        self._products = np.zeros((n, n)) if covariance else None
+        self._per_width = np.divide(1.0, frame.width, out=np.zeros(n), where=frame.width > 0)
+
+    def add(self, values: FloatArray) -> None:
+        """Take draws (n, m); those with a number that is not finite are counted and left out."""
+        kept = values
+        if not np.isfinite(values.sum()):
+            good = np.isfinite(values).all(axis=0)
+            self.n_invalid += int(good.size - np.count_nonzero(good))
+            kept = values[:, good]
+        kept = np.ascontiguousarray(kept)
+        tally(kept, self.frame.centre, self.frame.low, self._per_width, self._counts, self._sums)
+        self.n_draws += kept.shape[1]
+        if self._products is not None:
+            deviation = kept - self.frame.centre[:, None]
+            self._products += deviation @ deviation.T
+
+    def merge(self, other: Accumulator) -> None:
+        """Take all that another of the same frame has."""
+        self.n_draws += other.n_draws
+        self.n_invalid += other.n_invalid
+        self._sums[:, :2] += other._sums[:, :2]
+        self._sums[:, 2] = np.minimum(self._sums[:, 2], other._sums[:, 2])
+        self._sums[:, 3] = np.maximum(self._sums[:, 3], other._sums[:, 3])
+        if self._total is None:
+            self._total = self._counts.astype(np.int64)
+        self._total += other._counts
+        if self._products is not None and other._products is not None:
+            self._products += other._products
+
+    @property
+    def value(self) -> FloatArray:
+        """Means, shape (n,)."""
+        return np.asarray(self.frame.centre + self._sums[:, 0] / self.n_draws)
+
+    @property
+    def u(self) -> FloatArray:
+        """Standard deviations, shape (n,)."""
+        mean = self._sums[:, 0] / self.n_draws
+        squares = self._sums[:, 1] - self.n_draws * mean**2
+        u = np.sqrt(np.maximum(squares, 0.0) / (self.n_draws - 1))
+        return np.where(self._sums[:, 2] == self._sums[:, 3], 0.0, u)
+
+    @property
+    def cov(self) -> FloatArray | None:
+        """Covariance of the outputs, shape (n, n), where it was asked for."""
+        if self._products is None:
+            return None
+        mean = self._sums[:, 0] / self.n_draws
+        return (self._products - self.n_draws * np.outer(mean, mean)) / (self.n_draws - 1)
+
+    def interval(self, coverage: float, kind: Interval) -> tuple[FloatArray, FloatArray]:
+        """Return the ends of the coverage intervals, each of shape (n,) (JCGM 101, 7.7)."""
+        if kind is Interval.SYMMETRIC:
+            low, high = self.quantiles(np.array([(1 - coverage) / 2, (1 + coverage) / 2]))
+            return low, high
+        below = np.linspace(0.0, 1 - coverage, _SHORTEST_TRIED)
+        ends = self.quantiles(np.concatenate([below, below + coverage]))
+        lows, highs = ends[: below.size], ends[below.size :]
+        best = np.argmin(highs - lows, axis=0)
+        each = np.arange(best.size)
+        return lows[best, each], highs[best, each]
+
+    def quantiles(self, shares: FloatArray) -> FloatArray:
+        """Return quantiles, shape (n_shares, n): straight lines within a bin, and beyond the bins to the extremes."""
+        frame = self.frame
+        counts = self._counts if self._total is None else self._total
+        below = np.cumsum(counts, axis=1)
+        found = np.empty((shares.size, frame.centre.size))
+        each = np.arange(frame.centre.size)
+        least, largest = self._sums[:, 2], self._sums[:, 3]
+        for row, share in zip(found, np.clip(shares, 0.0, 1.0).tolist(), strict=True):
+            target = share * self.n_draws
+            bin_ = np.minimum(np.count_nonzero(below < target, axis=1), frame.n_bins + 1)
+            inside = counts[each, bin_]
+            start = below[each, bin_] - inside
+            low = np.where(bin_ == 0, least, frame.low + (bin_ - 1) * frame.width)
+            high = np.where(bin_ == frame.n_bins + 1, largest, frame.low + bin_ * frame.width)
+            part = np.divide(target - start, inside, out=np.zeros(each.size), where=inside > 0)
+            row[:] = np.clip(low + part * (high - low), least, largest)
+        return found
