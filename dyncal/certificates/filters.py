@@ -1,0 +1,73 @@
+"""Correction filters in certificates: written as a list of quantities, and read back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dyncal.certificates import vocabulary as v
+from dyncal.certificates.document import QuantityList
+from dyncal.certificates.parameters import parameter_unit
+from dyncal.certificates.quantity import AnyQuantity, Quantity, TextQuantity, real
+from dyncal.certificates.search import single, with_ref_type
+from dyncal.certificates.units import HERTZ, ONE, SECOND, Unit
+from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import NS_PER_S, DurationNs
+
+
+def filter_list(coefficients: CoefficientSet, indication: Unit, measurand: Unit) -> QuantityList:
+    """Return the filter of a set: FIR taps, sections and sensitivities, delay, interval, and its own uncertainties."""
+    f, one = coefficients.filter, (str(ONE),)
+    columns: list[AnyQuantity] = [
+        TextQuantity("coefficient set", coefficients.id, (v.SET,)),
+        real("sampling interval", f.dt_ns / NS_PER_S, SECOND, v.INTERVAL),
+        real("delay in samples", f.delay, ONE, v.DELAY),
+        real("upper end of the band", f.band_hz, HERTZ, v.BAND),
+        real("noise after the filter", f.u_noise, measurand.difference, v.U_NOISE),
+        real("error of the model", f.u_model, measurand.difference, v.U_MODEL),
+        Quantity("FIR taps", f.fir, (str(measurand / indication),), (v.FIR,)),
+    ]
+    columns += [Quantity(f"section {k + 1}", row, one, (v.SECTION,)) for k, row in enumerate(f.sos)]
+    names = coefficients.parameters.names
+    for k, row in enumerate(f.sensitivities):
+        name = names[k % len(names)]
+        unit = str(ONE / parameter_unit(name, indication, measurand))
+        columns.append(Quantity(f"sensitivity to {name}", row, (unit, unit, unit, *one * 2), (v.SENSITIVITY,)))
+    return QuantityList("correction filter", tuple(columns), ref_types=(v.FILTER,))
+
+
+def read_filter(entries: QuantityList) -> CorrectionFilter:
+    """Return the filter of a list that `filter_list` wrote.
+
+    Raises
+    ------
+    InvalidData
+        Naming what is missing or cannot be.
+    """
+    interval = _number(entries, v.INTERVAL) * NS_PER_S
+    delay = _number(entries, v.DELAY)
+    if not (1 <= interval < 2**62 and 0 <= delay < 2**31 and delay == round(delay)):
+        raise InvalidData(f"{entries.where}: a filter with interval {interval} ns and delay {delay}")
+    return CorrectionFilter(
+        dt_ns=DurationNs(round(interval)),
+        fir=single(entries, v.FIR, Quantity).checked().values,
+        sos=_rows(entries, v.SECTION, 6),
+        delay=round(delay),
+        sensitivities=_rows(entries, v.SENSITIVITY, 5),
+        u_noise=_number(entries, v.U_NOISE),
+        u_model=_number(entries, v.U_MODEL),
+        band_hz=_number(entries, v.BAND),
+    )
+
+
+def _number(entries: QuantityList, ref_type: str) -> float:
+    return float(single(entries, ref_type, Quantity).checked().values[0])
+
+
+def _rows(entries: QuantityList, ref_type: str, n: int) -> FloatArray:
+    rows = [q.checked() for q in with_ref_type(entries, ref_type, Quantity)]
+    for row in rows:
+        if len(row) != n:
+            raise InvalidData(f"{row.who}: {len(row)} coefficients where {n} are meant")
+    return np.array([row.values for row in rows], dtype=np.float64).reshape(len(rows), n)
