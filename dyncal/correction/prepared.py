@@ -66,11 +66,12 @@ def prepare(correction: CorrectionFilter, parameters: Parameters) -> PreparedFil
     InvalidData
         If filter and parameters do not belong together, or a pole is not inside the unit circle.
     """
-    if correction.sensitivities.shape[0] != len(parameters.names):
-        raise InvalidData("a correction needs one sensitivity biquad for each parameter")
+    n, p = correction.sensitivities.shape[0], len(parameters.names)
+    if n < p or (n % p if p else n):
+        raise InvalidData("a correction needs as many sensitivity biquads for each parameter")
     taps = np.ascontiguousarray(correction.fir, dtype=np.float64)
     sos = np.ascontiguousarray(correction.sos, dtype=np.float64)
-    denominators, numerators = _shared(np.asarray(correction.sensitivities, dtype=np.float64))
+    denominators, numerators = _shared(np.asarray(correction.sensitivities, dtype=np.float64), p)
     settle = _settling(safety.pole_radius(sos[:, 4:6]))
     return PreparedFilter(
         taps=taps,
@@ -87,17 +88,21 @@ def prepare(correction: CorrectionFilter, parameters: Parameters) -> PreparedFil
     )
 
 
-def _shared(biquads: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return distinct denominators, shape (m, 2), and the numerators over them all, shape (p, 3m)."""
+def _shared(biquads: FloatArray, p: int) -> tuple[FloatArray, FloatArray]:
+    """Return distinct denominators, shape (m, 2), and the numerators over them all, shape (p, 3m).
+
+    Row r is about parameter r mod p; the rows of one parameter add.
+    """
     constant = (biquads[:, 1:] == 0).all(axis=1)
     rows = [(float(a1), float(a2)) for (a1, a2), flat in zip(biquads[:, 3:], constant, strict=True) if not flat]
     distinct = list(dict.fromkeys(rows)) or [(0.0, 0.0)]
-    numerators = np.zeros((biquads.shape[0], 3 * len(distinct)))
+    numerators = np.zeros((p, 3 * len(distinct)))
     for i, (row, flat) in enumerate(zip(biquads, constant, strict=True)):
         # A constant is that constant times any denominator over itself.
         group = 0 if flat else distinct.index((float(row[3]), float(row[4])))
         a1, a2 = distinct[group]
-        numerators[i, 3 * group : 3 * group + 3] = row[0] * np.array([1.0, a1, a2]) if flat else row[:3]
+        part = row[0] * np.array([1.0, a1, a2]) if flat else row[:3]
+        numerators[i % p, 3 * group : 3 * group + 3] += part
     return np.array(distinct), numerators
 
 

@@ -1,25 +1,121 @@
 """Sensitivity biquads that hold in the band where the corrected signal lives.
 
-A model gives biquads by the bilinear transform, right far below Nyquist. A sensor that is sampled a few times a period
-needs better: numerators and the shared denominator are fitted to the exact -∂ln H/∂θ_i with the corrected signal's own
-spectrum as weight (linear least squares, reweighted by the last denominator: Sanathanan & Koerner, IEEE Trans. Autom.
-Control 8 (1963) 56).
+A model of first or second order gives biquads by the bilinear transform, right far below Nyquist. A sensor that is
+sampled a few times a period needs better: numerators and the shared denominator are fitted to the exact -∂ln H/∂θ_i
+with the corrected signal's own spectrum as weight (linear least squares, reweighted by the last denominator: Sanathanan
+& Koerner, IEEE Trans. Autom. Control 8 (1963) 56). Rational models and dead times start from the poles and zeros
+themselves and take as many biquads as 1 % needs (`dyncal.correction.rational_fit`). What a causal filter cannot follow,
+such as the sensitivity to a zero in the right half-plane, is stationary variance: `unexplained`.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
 
-from dyncal.correction import safety
+from dyncal.correction import rational_fit, safety
 from dyncal.correction.folding import ComplexArray
+from dyncal.correction.sensor import DELAY, Sensor
 from dyncal.domain.samples import FloatArray
+from dyncal.models import Delayed, ResponseModel, SensorModel
 
 _GOOD_ENOUGH: Final = 0.01
-_WIDEST_POLE: Final = 0.9999
+_WIDEST_POLE: Final = rational_fit.WIDEST_POLE
 _ROUNDS: Final = 8
 _MOST_POINTS: Final = 1 << 14
+_FEW_POINTS: Final = 1 << 12
+_MOST_BIQUADS: Final = 4
+
+
+def fit_sensitivities(sensor: Sensor, dt_s: float, omega: FloatArray, weight: FloatArray) -> FloatArray:
+    """Return sensitivity biquads, shape (k p, 5): row r about parameter r mod p, rows of one parameter add.
+
+    Parameters
+    ----------
+    sensor : Sensor
+    dt_s : float
+        Sampling interval [s].
+    omega : float64, shape (n,)
+        Frequencies [rad/s], below Nyquist.
+    weight : float64, shape (n,)
+        Power of the corrected signal there.
+    """
+    exact = sensor.log_sensitivities(omega)
+    groups = []
+    for columns, start in _starts(sensor, dt_s, omega, weight):
+        if start.ndim == 2:  # biquads by the bilinear transform
+            groups.append((columns, refine(start, exact[:, columns], omega * dt_s, weight)[None]))
+        else:
+            groups.append((columns, _sum_of_biquads(sensor, exact[:, columns], columns, start, omega * dt_s, weight)))
+    k = max(rows.shape[0] for _, rows in groups)
+    whole = np.zeros((k, sensor.theta.size, 5))
+    for columns, rows in groups:
+        whole[: rows.shape[0], columns] = rows
+    return whole.reshape(-1, 5)
+
+
+def unexplained(
+    sensor: Sensor, biquads: FloatArray, dt_s: float, omega: FloatArray, weight: FloatArray, cov: FloatArray
+) -> float:
+    """Return the variance of cᵀ δθ that the biquads leave out: Σ weight rᵀ U r*, r the error of the responses."""
+    p = sensor.theta.size
+    z = np.exp(-1j * omega * dt_s)
+    wrong = rational_fit.response(biquads.reshape(-1, p, 5), z) - sensor.log_sensitivities(omega)
+    square = np.einsum("ni,ij,nj->n", wrong, cov, np.conj(wrong)).real
+    return float(np.sum(weight * np.maximum(square, 0.0)))
+
+
+def _starts(sensor: Sensor, dt_s: float, omega: FloatArray, weight: FloatArray) -> list[tuple[list[int], FloatArray]]:
+    """Return columns that share poles, with biquads (p, 5) or denominators (1, k, 2) to start from."""
+    inner: ResponseModel = sensor.model.model if isinstance(sensor.model, Delayed) else sensor.model
+    names, n = sensor.model.names, len(inner.names)
+    groups: list[tuple[list[int], FloatArray]] = []
+    if isinstance(inner, SensorModel) and not any(name[0] in "ab" for name in inner.names[1:]):
+        bilinear = inner.sensitivity_biquads(sensor.theta[:n], dt_s)
+        behind = bool(np.any(sensor.zeros.real >= 0))  # only a two-mode sensor has a zero: its last parameter
+        groups.append((list(range(n - behind)), bilinear[: n - behind]))
+        if behind:
+            groups.append(([n - 1], _mapped(sensor.zeros, dt_s)))
+    else:
+        b = [i for i in range(n) if names[i] == "gain" or names[i].startswith("b")]
+        a = [i for i in range(n) if i not in b]
+        groups.append((b, _mapped(sensor.zeros, dt_s)))
+        if a:
+            groups.append((a, _mapped(sensor.poles, dt_s)))
+    if names[-1] == DELAY:
+        centre = float(np.sum(weight * omega) / max(float(np.sum(weight)), 1e-300))
+        groups.append(([n], _mapped(np.array([-4 * max(centre, 1e-6 / dt_s) + 0j]), dt_s)))
+    return groups
+
+
+def _mapped(poles: ComplexArray, dt_s: float) -> FloatArray:
+    left = np.where(poles.real > 0, -np.conj(poles), poles)
+    z = rational_fit.inside(np.exp(left * dt_s))
+    z = np.where(np.abs(z.imag) < 1e-12, z.real + 0j, z)
+    return rational_fit.of_poles(z).reshape(1, -1, 2)
+
+
+def _sum_of_biquads(
+    sensor: Sensor, exact: ComplexArray, columns: list[int], start: FloatArray, angle: FloatArray, weight: FloatArray
+) -> FloatArray:
+    """Return rows (k, p, 5), with the fewest biquads that reach 1 %, or the best of a few."""
+    stride = -(-angle.size // _FEW_POINTS)
+    z, target, root = np.exp(-1j * angle[::stride]), exact[::stride], np.sqrt(weight[::stride])
+    at_dc = np.where(np.array(columns) == 0, -1 / sensor.dc_gain, 0.0)
+    if start.shape[1] == 0:  # a constant
+        return np.concatenate([at_dc[:, None], np.zeros((at_dc.size, 4))], axis=1)[None]
+    here = start[0]
+    best, error = rational_fit.fit(target, z, root, at_dc, here, _GOOD_ENOUGH)
+    spread = float(np.sqrt(np.sum(weight * angle**2) / np.sum(weight)))
+    while error > _GOOD_ENOUGH and here.shape[0] < _MOST_BIQUADS:
+        radius = math.exp(-min(3 * spread, 3.0) / here.shape[0])
+        here = np.vstack([here, [-2 * radius * math.cos(min(spread, 3.0)), radius**2]])
+        tried, now = rational_fit.fit(target, z, root, at_dc, here, _GOOD_ENOUGH)
+        if now < 0.7 * error:
+            best, error = tried, now
+    return best
 
 
 def refine(biquads: FloatArray, exact: ComplexArray, angle: FloatArray, weight: FloatArray) -> FloatArray:

@@ -39,8 +39,9 @@ class CorrectionFilter:
         Second-order sections b0 b1 b2 1 a1 a2, applied after `fir`.
     delay : int
         Declared latency in samples.
-    sensitivities : float64, shape (n_parameters, 5)
-        Biquads b0 b1 b2 a1 a2 (a0 = 1): from û to ∂û/∂θ_i, parameters as in `CoefficientSet.parameters`.
+    sensitivities : float64, shape (k n_parameters, 5)
+        Biquads b0 b1 b2 a1 a2 (a0 = 1): from û to ∂û/∂θ_i, parameters as in `CoefficientSet.parameters`. Row r is about
+        parameter r mod n_parameters, and the k rows of one parameter add: k = 1 serves models of order 1 and 2.
     u_noise : float
         Standard deviation of the sensor's noise after the filter, in the sensor's unit.
     u_model : float
@@ -149,8 +150,9 @@ class CoefficientSet:
     note: str = ""
 
     def __post_init__(self) -> None:
-        if self.filter.sensitivities.shape[0] != len(self.parameters.names):
-            raise InvalidData("a set needs one sensitivity biquad for each parameter")
+        n, p = self.filter.sensitivities.shape[0], len(self.parameters.names)
+        if n < p or (n % p if p else n):
+            raise InvalidData("a set needs as many sensitivity biquads for each parameter")
         if self.sequence < 1:
             raise InvalidData("sets count from 1")
 

@@ -13,7 +13,7 @@ from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter, Paramet
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind, SensorId
 from dyncal.domain.time import DurationNs, InstantNs, Int64Array
-from dyncal.models import model_of
+from dyncal.models import ResponseModel, model_of, named_model
 
 T0_NS = 1_800_000_000_000_000_000
 
@@ -28,6 +28,11 @@ class Case:
     noise_std: float
     spectrum: MeasurandSpectrum
     u_relative: float = 0.02
+    names: tuple[str, ...] = ()
+
+    @property
+    def model(self) -> ResponseModel:
+        return named_model(self.kind, self.names) if self.names else model_of(self.kind)
 
     @property
     def dt_s(self) -> float:
@@ -35,9 +40,9 @@ class Case:
 
     @property
     def parameters(self) -> Parameters:
-        u = self.u_relative * self.theta
+        u = self.u_relative * np.abs(self.theta)
         u[0] /= 10
-        return Parameters(self.kind, model_of(self.kind).names, self.theta, np.diag(u**2))
+        return Parameters(self.kind, self.model.names, self.theta, np.diag(u**2))
 
     def design(self) -> Design:
         return design(self.parameters, dt_ns=self.dt_ns, noise_std=self.noise_std, spectrum=self.spectrum)
@@ -52,7 +57,7 @@ class Case:
         lines = size * (rng.normal(size=omega.size) + 1j * rng.normal(size=omega.size))
         lines[0] = 0
         lines[-1] = lines[-1].real
-        response = model_of(self.kind).frequency_response(self.theta if theta is None else theta, omega / (2 * np.pi))
+        response = self.model.frequency_response(self.theta if theta is None else theta, omega / (2 * np.pi))
         measurand = np.fft.irfft(lines, m)[::over]
         indication = np.fft.irfft(lines * response, m)[::over]
         return measurand, indication + self.noise_std * rng.normal(size=n)
@@ -71,11 +76,38 @@ CASES = {
     ),
 }
 
+_W = 2 * np.pi * 4.0
+GENERAL = {
+    "dead_time": Case(
+        ModelKind.FIRST_ORDER,
+        np.array([1.0, 0.5, 0.123]),
+        10_000_000,
+        1e-2,
+        from_bandwidth(1.0, 1.0, order=4),
+        names=("gain", "tau_s", "delay_s"),
+    ),
+    "rational": Case(
+        ModelKind.RATIONAL,
+        np.array([1.0, 0.3 / _W, 2.2 / _W, 2.5 / _W**2, 1.5 / _W**3, 0.4 / _W**4]),
+        10_000_000,
+        1e-2,
+        from_bandwidth(4.0, 1.0),
+        0.01,
+        names=("gain", "b1_s", "a1_s", "a2_s2", "a3_s3", "a4_s4"),
+    ),
+    "non_minimum_phase": Case(
+        ModelKind.LEAD_LAG, np.array([1.0, 0.2, 0.05, -0.04]), 10_000_000, 1e-2, from_bandwidth(4.0, 1.0)
+    ),
+}
+"""Kinds that take more than one biquad, a latency beyond the dead time, or a zero in the right half-plane."""
+
+ALL = CASES | GENERAL
+
 
 @cache
 def designed(name: str) -> Design:
     """Return the default design of a case."""
-    return CASES[name].design()
+    return ALL[name].design()
 
 
 def coefficient_set(parameters: Parameters, correction: CorrectionFilter, **changes: object) -> CoefficientSet:

@@ -71,9 +71,10 @@ def test_the_reference_gain_can_go_into_the_covariance() -> None:
 
 
 def test_filter_and_parameters_must_fit() -> None:
-    one = Parameters(ModelKind.STATIC, ("gain",), np.ones(1), np.eye(1))
+    """Two biquads are no biquads of three parameters; of one parameter they would be a sum."""
+    three = Parameters(ModelKind.SECOND_ORDER, ("gain", "damping", "f0_hz"), np.ones(3), np.eye(3))
     with pytest.raises(InvalidData):
-        correct(designed("thermocouple").filter, one, np.ones(10))
+        correct(designed("thermocouple").filter, three, np.ones(10))
 
 
 @pytest.mark.parametrize("missing", ["scipy", "numba"])

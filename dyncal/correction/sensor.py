@@ -1,0 +1,125 @@
+"""What a design asks of a sensor, whatever its kind: roots, dead time, gain at DC."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dyncal.domain.coefficients import Parameters
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.samples import FloatArray
+from dyncal.models import DELAY, Delayed, Rational, ResponseModel, named_model
+from dyncal.models.base import ComplexArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sensor:
+    """A model at its parameters.
+
+    Attributes
+    ----------
+    model : ResponseModel
+    theta : float64, shape (p,)
+    numerator, denominator : float64
+        B and A of H(s) = B(s)/A(s) e^(-sT), lowest power first, A(0) = 1.
+    dead_time_s : float
+        T, 0 for a model without.
+    """
+
+    model: ResponseModel
+    theta: FloatArray
+    numerator: FloatArray
+    denominator: FloatArray
+    dead_time_s: float
+
+    @property
+    def dc_gain(self) -> float:
+        """H(0)."""
+        return float(self.numerator[0])
+
+    @property
+    def poles(self) -> ComplexArray:
+        """Roots of A [rad/s]."""
+        return roots(self.denominator)
+
+    @property
+    def zeros(self) -> ComplexArray:
+        """Roots of B [rad/s]."""
+        return roots(self.numerator)
+
+    def response(self, omega: FloatArray) -> ComplexArray:
+        """Return H(jω) for ω [rad/s] of any shape."""
+        f_hz = omega.ravel() / (2 * np.pi)
+        return self.model.frequency_response(self.theta, f_hz).reshape(omega.shape)
+
+    def log_sensitivities(self, omega: FloatArray) -> ComplexArray:
+        """Return -∂ln H/∂θ_i at ω [rad/s] of shape (n,), shape (n, p)."""
+        f_hz = omega / (2 * np.pi)
+        h = self.model.frequency_response(self.theta, f_hz)
+        return np.asarray(-self.model.jacobian(self.theta, f_hz) / h[:, None], np.complex128)
+
+
+def sensor_of(parameters: Parameters) -> Sensor:
+    """Return the sensor that these parameters describe.
+
+    Raises
+    ------
+    InvalidData
+        If no model has such parameters, a number is not finite, the sensor is not stable, has no gain at DC, or a
+        covariance is not one (negative variance, not symmetric, indefinite).
+    """
+    model = named_model(parameters.model, parameters.names)
+    theta = model.check_physical(parameters.values)
+    _check_cov(parameters)
+    inner, values, delay = model, theta, 0.0
+    if isinstance(model, Delayed):
+        inner, values, delay = model.model, theta[:-1], float(theta[-1])
+    b, a = _polynomials(inner, values)
+    if b[0] == 0:
+        raise InvalidData(f"a sensor with gain {b[0]} at DC cannot be corrected")
+    return Sensor(model, theta, b, a, delay)
+
+
+def roots(polynomial: FloatArray) -> ComplexArray:
+    """Return the roots of a polynomial, lowest power first, scaled so that very slow and very fast roots are found."""
+    order = int(np.flatnonzero(polynomial)[-1])
+    if order == 0:
+        return np.empty(0, np.complex128)
+    w = float(abs(polynomial[0] / polynomial[order]) ** (1 / order))
+    scaled = polynomial[: order + 1] / polynomial[0] * w ** np.arange(order + 1)
+    return np.asarray(np.roots(scaled[::-1]) * w, np.complex128)
+
+
+def _polynomials(model: ResponseModel, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    if isinstance(model, Rational):
+        return model.polynomials(theta)
+    value = dict(zip(model.names, theta.tolist(), strict=True))
+    gain = value["gain"]
+    if "tau_s" in value:
+        return np.array([gain]), np.array([1.0, value["tau_s"]])
+    if "f0_hz" in value:
+        omega = 2 * math.pi * value["f0_hz"]
+        return np.array([gain]), np.array([1.0, 2 * value["damping"] / omega, omega**-2])
+    if "tauz_s" in value:
+        tau1, tau2 = value["tau1_s"], value["tau2_s"]
+        return gain * np.array([1.0, value["tauz_s"]]), np.array([1.0, tau1 + tau2, tau1 * tau2])
+    raise InvalidData(f"a {model.label} model has no transfer function to correct")
+
+
+def _check_cov(parameters: Parameters) -> None:
+    cov = parameters.cov
+    variances = np.diag(cov)
+    if not bool(np.all(np.isfinite(cov))) or bool(np.any(variances < 0)):
+        raise InvalidData("the parameters' covariance must be finite, without negative variances")
+    scale = np.where(variances > 0, np.sqrt(variances), 1.0)
+    correlation = cov / np.outer(scale, scale)
+    if not bool(np.all(np.abs(correlation - correlation.T) <= 1e-9)):
+        raise InvalidData("the parameters' covariance is not symmetric")
+    smallest = float(np.linalg.eigvalsh((correlation + correlation.T) / 2)[0])
+    if smallest < -1e-9:
+        raise InvalidData(f"the parameters' covariance is indefinite: smallest eigenvalue {smallest:g} (scaled)")
+
+
+__all__ = ["DELAY", "Sensor", "roots", "sensor_of"]
