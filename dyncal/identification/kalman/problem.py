@@ -14,7 +14,6 @@ from dyncal.identification.kalman.joint import Layout
 from dyncal.identification.kalman.segments import Segment, SegmentPass, run
 from dyncal.models import SensorModel
 
-_FARTHEST: Final = 60.0  # logarithms beyond this are no variances or rates of anything
 _LEAST_SHARE: Final = 0.02
 _LONGEST_STEP: Final = 2.0  # each coordinate by itself: noise on its way to nothing must not hold up the others
 _GOOD_STEP: Final = 1e-4  # Newton decrement: a last step of a hundredth of a standard uncertainty
@@ -82,8 +81,6 @@ class Likelihood:
     def evaluate(self, at: Point) -> Evaluation | None:
         """Run all segments; None where the numbers overflow."""
         h = at.h[:-1]
-        if bool(np.any(np.abs(h[1 : self.layout.clock]) > _FARTHEST)):
-            return None
         self.n_passes += 1
         passes = []
         for segment, initial in zip(self.segments, at.initial, strict=True):
@@ -100,7 +97,7 @@ class Likelihood:
         inner = []
         inside = np.arange(self.layout.initial, self.layout.n_rows)
         for done in passes:
-            solved, moved = _solved(done, self.layout)
+            solved, moved = solved_out(done, self.layout)
             outer = done.information[np.ix_(self.free, inside)]
             information += done.information[np.ix_(self.free, self.free)] - outer @ solved[:, self.free]
             score += done.score[self.free] - outer @ moved
@@ -166,7 +163,7 @@ class Likelihood:
         )
 
 
-def _solved(done: SegmentPass, layout: Layout) -> tuple[FloatArray, FloatArray]:
+def solved_out(done: SegmentPass, layout: Layout) -> tuple[FloatArray, FloatArray]:
     """Return A_ll⁻¹ A_l· (n_initial, rows) and A_ll⁻¹ b_l (n_initial,) for the initial state l of a segment."""
     start = layout.initial
     block = done.information[start:, start:]

@@ -35,6 +35,10 @@ class KalmanFit:
         By how much the sensor's clock is late, and its standard uncertainty; 0 where it was not in question.
     reference_offset, u_reference_offset : float
         The same for the offset of the reference.
+    coordinates : float64, shape (m,)
+        All coordinates of `dyncal.identification.kalman.joint.Layout`.
+    scale_s : float
+        Time scale of the process's state.
     nuisance_names : tuple of str
     nuisance, cov_nuisance : float64, shapes (k,), (k, k)
         The other coordinates that were found, and their covariance.
@@ -73,6 +77,8 @@ class KalmanFit:
     u_clock_offset_s: float
     reference_offset: float
     u_reference_offset: float
+    coordinates: FloatArray
+    scale_s: float
     nuisance_names: tuple[str, ...]
     nuisance: FloatArray
     cov_nuisance: FloatArray

@@ -14,6 +14,7 @@ from dyncal.identification.kalman.joint import REFERENCE, SENSOR, JointModel, La
 from dyncal.identification.records import AlignedRecord
 from dyncal.models import SensorModel
 
+_FARTHEST = 100.0  # logarithms beyond this are no variances, rates or time constants of anything
 _LANES = 4  # rows are padded to full vectors of the processor
 
 
@@ -39,22 +40,23 @@ class Segment:
     index: Int64Array
 
     @classmethod
-    def of(cls, record: AlignedRecord, level: float | None = None) -> Segment:
+    def of(cls, record: AlignedRecord, level: float | None = None, *, keep: bool = False) -> Segment:
         """Take a record, leave out instants where nothing was measured, and model about the reference's mean.
 
         Raises
         ------
         InvalidData
-            If a value is infinite, or a channel has no value at all.
+            If a value is infinite, or a channel has no value at all; the latter is all right with `keep`, which leaves
+            the first instant in whatever it has.
         """
         z = np.stack([record.reference, record.indication], axis=1)
         if bool(np.any(np.isinf(z))):
             raise InvalidData("an infinite value in a record")
         there = ~np.isnan(z)
         for channel, name in ((REFERENCE, "reference"), (SENSOR, "indication")):
-            if not bool(there[:, channel].any()):
+            if not keep and not bool(there[:, channel].any()):
                 raise InvalidData(f"the record has no {name} that is a number")
-        some = there.any(axis=1)
+        some = there[:, REFERENCE] | there[:, SENSOR] | (keep & (np.arange(z.shape[0]) == 0))
         t, z = record.t_ns[some], np.ascontiguousarray(z[some])
         intervals, index = np.unique(np.diff(t), return_inverse=True)
         about = float(np.nanmean(z[:, REFERENCE])) if level is None else level
@@ -119,7 +121,7 @@ def run(
     offset: float = 0.0,
     rest: bool = True,
 ) -> SegmentPass | None:
-    """Run the filter over a segment at coordinates h (m,); None where the numbers overflow there.
+    """Run the filter over a segment at coordinates h (m,); None where that has no sense, or overflows.
 
     Parameters
     ----------
@@ -134,6 +136,9 @@ def run(
     rest : bool
         False computes every gain, also where they no longer move.
     """
+    # the gain and the clock offset are no logarithms
+    if not bool(np.all(np.abs(h[1 : layout.clock]) <= _FARTHEST)):
+        return None
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         try:
             joint = joint_model(model, layout, h, scale_s)
