@@ -17,6 +17,7 @@ _MOST_BINS: Final = 16_384
 _HISTOGRAM_BYTES: Final = 1 << 23
 _SHORTEST_TRIED: Final = 101
 _WIDE: Final = 6.0
+_TENTHS: Final = 2.563  # from the tenth to the ninetieth percentile of a normal distribution, in σ
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,12 +37,18 @@ class Frame:
     n_bins: int
 
     @classmethod
-    def of(cls, pilot: FloatArray) -> Frame:
-        """Return the frame for pilot draws (n, m): half as wide again as they are, 6 standard deviations at least."""
+    def of(cls, pilot: FloatArray, coverage: float) -> Frame:
+        """Return the frame for pilot draws (n, m): half as wide again as they are, 6 standard deviations at least.
+
+        Of long tails only what lies within twice the coverage interval is divided into bins.
+        """
         n, m = pilot.shape
-        centre = pilot.mean(axis=1)
-        spread = pilot.std(axis=1)
-        reach = np.maximum(1.5 * np.abs(pilot - centre[:, None]).max(axis=1), _WIDE * (1 + 3 / np.sqrt(m)) * spread)
+        tail = max((1 - coverage) / 4, min(10 / m, 0.25))
+        low, tenth, centre, ninth, high = np.quantile(pilot, [tail, 0.1, 0.5, 0.9, 1 - tail], axis=1)
+        farthest = np.maximum(pilot.max(axis=1) - centre, centre - pilot.min(axis=1))
+        reach = np.minimum(1.5 * farthest, 2 * np.maximum(high - centre, centre - low))
+        reach = np.maximum(reach, _WIDE * (1 + 3 / np.sqrt(m)) * (ninth - tenth) / _TENTHS)
+        reach = np.where(reach > 0, reach, farthest)
         room = _HISTOGRAM_BYTES // (4 * n)
         bins = min(max(1 << max(room.bit_length() - 1, 0), _FEWEST_BINS), _MOST_BINS)
         # a spread within rounding is none

@@ -132,7 +132,7 @@ def _frame(draws: Draws) -> Frame:
     good = pilot[:, np.isfinite(pilot).all(axis=0)]
     if good.shape[1] < 2:
         raise InvalidData(f"the model gave no finite numbers in {pilot.shape[1]} draws")
-    return Frame.of(good)
+    return Frame.of(good, draws.settings.coverage)
 
 
 def _blocks(draws: Draws, frame: Frame) -> Iterator[Accumulator]:
