@@ -1,0 +1,174 @@
+"""From the coordinates of a fit to the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dyncal.domain.calibration import Verdict
+from dyncal.domain.coefficients import Parameters
+from dyncal.domain.samples import FloatArray
+from dyncal.identification.record_fit import judge
+from dyncal.identification.record_fit.judge import Judgement
+from dyncal.identification.record_fit.numbers import Numbers
+from dyncal.identification.record_fit.reference import considered
+from dyncal.identification.record_fit.result import Nuisance, RecordFit, Series, aicc
+from dyncal.identification.record_fit.settings import InterSample, Method
+from dyncal.identification.record_fit.stages import Setup, Stage, Unknowns
+from dyncal.models.base import ResponseModel
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """What an answer is made of.
+
+    Attributes
+    ----------
+    simple, stage : Stage
+        The output-error fit, and the one that counts (the same for output error and for the Kalman likelihood).
+    notes : tuple of str
+        What is to be said besides.
+    """
+
+    outer: ResponseModel
+    setup: Setup
+    simple: Stage
+    stage: Stage
+    unknowns: Unknowns
+    method: Method
+    reason: str
+    notes: tuple[str, ...] = field(default=())
+
+
+def unexplained(stage: Stage) -> float:
+    """Return the share of the indications' variance that an output-error fit leaves."""
+    y = np.concatenate([reading.y for reading in stage.problem.readings])
+    return float(np.sum(stage.e**2)) / max(float(np.sum((y - y.mean()) ** 2)), 1e-300)
+
+
+def assembled(parts: Parts, numbers: Numbers, against: Judgement | None = None) -> RecordFit:
+    """Return the answer; `against` is what is known to speak against it before θ is looked at."""
+    setup, stage = parts.setup, parts.stage
+    effect = _effects(parts)
+    theta, cov = _physical(parts, numbers, effect)
+    found = judge.of_result(parts.outer, setup.model, setup.taken, setup.settings, numbers.h[: theta.size], theta, cov)
+    found = against or found
+    words = [found.detail if found else f"the model explains {100 * (1 - unexplained(parts.simple)):.4g} %"]
+    n, readings = stage.problem.n_y, stage.problem.readings
+    clock, offset = _nuisances(parts, numbers)
+    return RecordFit(
+        verdict=found.verdict if found else Verdict.ACCEPTED,
+        parameters=Parameters(parts.outer.kind, parts.outer.names, theta, cov) if _sound(theta, cov) else None,
+        model=parts.outer,
+        unobservable=found.unobservable if found else (),
+        noise_std=numbers.noise_std,
+        reduced_chi2=numbers.reduced_chi2,
+        whiteness_p=numbers.whiteness_p,
+        n_samples=n,
+        n_left_out=setup.taken.n_left_out + setup.taken.n - n,
+        window_from_ns=min(int(reading.t_ns[0]) for reading in readings),
+        window_to_ns=max(int(reading.t_ns[-1]) for reading in readings),
+        method=parts.method,
+        reason=_reason(parts),
+        between=stage.between,
+        clock=clock,
+        offset=offset,
+        initial_states=stage.done.last.at.x0,
+        series=tuple(
+            Series(reading.t_ns, reading.y, reading.y - own, own)
+            for reading, own in zip(readings, stage.done.last.e, strict=True)
+        ),
+        log_likelihood=numbers.log_likelihood,
+        aicc=aicc(numbers.log_likelihood, numbers.n_estimated, numbers.n_values),
+        n_coordinates=numbers.n_estimated,
+        detail="; ".join([*words, *parts.notes]),
+    )
+
+
+def _sound(theta: FloatArray, cov: FloatArray) -> bool:
+    return bool(np.all(np.isfinite(theta)) and np.all(np.isfinite(cov)))
+
+
+def _physical(parts: Parts, numbers: Numbers, effect: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return θ and its covariance: of the noise, of the reference's offset, gain and clock."""
+    model, settings = parts.setup.model, parts.setup.settings
+    p = model.n_parameters
+    full = numbers.cov + effect @ effect.T
+    jacobian = model.internal_jacobian(numbers.h[:p])
+    theta, cov = model.from_internal(numbers.h[:p]), jacobian @ full[:p, :p] @ jacobian.T
+    if parts.setup.delayed:
+        # T is dead time and clock together: nothing in the data tells them apart
+        cross = jacobian @ full[:p, p]
+        cov = np.block([[cov, cross[:, None]], [cross[None], np.array([[full[p, p] + settings.u_clock_s**2]])]])
+        theta = np.append(theta, numbers.h[p])
+    cov[0, 0] += (theta[0] * settings.u_reference_gain) ** 2
+    return theta, (cov + cov.T) / 2
+
+
+def _effects(parts: Parts) -> FloatArray:
+    """Return what one u of an unknown that is not freed does to (η, T, offset): columns for clock and offset."""
+    setup, a, core = parts.setup, parts.stage.done.last.a, parts.stage.core
+    p, settings = setup.model.n_parameters, parts.setup.settings
+    effect = np.zeros((p + 2, 2))
+    inside = core < p + 2
+    if settings.u_clock_s > 0 and not setup.delayed and not parts.unknowns.clock_freed:
+        effect[core[inside], 0] = settings.u_clock_s * considered(a, core, p)[inside]
+    if settings.u_reference > 0 and not parts.unknowns.offset_freed:
+        effect[core[inside], 1] = settings.u_reference * considered(a, core, p + 1)[inside]
+    return effect
+
+
+def _nuisances(parts: Parts, numbers: Numbers) -> tuple[Nuisance, Nuisance]:
+    p, settings, unknowns = parts.setup.model.n_parameters, parts.setup.settings, parts.unknowns
+    found = []
+    for index, prior_u, size, freed in (
+        (p, settings.u_clock_s, unknowns.clock, unknowns.clock_freed),
+        (p + 1, settings.u_reference, unknowns.offset, unknowns.offset_freed),
+    ):
+        value = float(numbers.h[index]) if freed else 0.0
+        u = float(np.sqrt(numbers.cov[index, index])) if freed else prior_u
+        found.append(Nuisance(prior_u, size, freed, value, u))
+    return found[0], found[1]
+
+
+def _reason(parts: Parts) -> str:
+    words = [parts.reason]
+    if parts.method is not Method.KALMAN:
+        why = "as set" if parts.setup.settings.between else "the smallest residuals of those tried"
+        words.append(f"between samples {parts.stage.between} ({why})")
+    if parts.setup.settings.u_clock_s > 0 and not parts.setup.delayed:
+        word = "estimated" if parts.unknowns.clock_freed else "not estimated, it widens the covariance"
+        words.append(f"clock {word}: alone it would multiply u of the dynamics by {parts.unknowns.clock:.2g}")
+    return "; ".join(words)
+
+
+def refusal(outer: ResponseModel, setup: Setup, method: Method, why: Judgement) -> RecordFit:
+    """Return an answer without numbers."""
+    nan = float("nan")
+    nothing = Nuisance(prior_u=0.0, inflation=nan, freed=False, value=0.0, u=0.0)
+    segments = setup.taken.segments
+    return RecordFit(
+        verdict=why.verdict,
+        parameters=None,
+        model=outer,
+        unobservable=why.unobservable,
+        noise_std=nan,
+        reduced_chi2=nan,
+        whiteness_p=nan,
+        n_samples=0,
+        n_left_out=setup.taken.n_left_out + setup.taken.n,
+        window_from_ns=min((int(each.t_ns[0]) for each in segments), default=0),
+        window_to_ns=max((int(each.t_ns[-1]) for each in segments), default=0),
+        method=method,
+        reason="",
+        between=setup.settings.between or InterSample.LINEAR,
+        clock=nothing,
+        offset=nothing,
+        initial_states=np.empty((0, max(1, setup.model.n_states))),
+        series=(),
+        log_likelihood=nan,
+        aicc=float("inf"),
+        n_coordinates=0,
+        detail=why.detail,
+    )

@@ -1,0 +1,167 @@
+"""One call for a calibration record with a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from dyncal.domain.calibration import Verdict
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.sensors import ModelKind
+from dyncal.identification.record_fit import judge
+from dyncal.identification.record_fit.assemble import Parts, assembled, refusal, unexplained
+from dyncal.identification.record_fit.full_likelihood import FullFit, full_likelihood
+from dyncal.identification.record_fit.method import (
+    OutputErrorSays,
+    after_innovations,
+    against_innovations,
+    by_output_error,
+    reference_noise,
+    time_constants,
+)
+from dyncal.identification.record_fit.numbers import of_innovations, of_kalman
+from dyncal.identification.record_fit.result import RecordFit
+from dyncal.identification.record_fit.segments import take
+from dyncal.identification.record_fit.settings import Method, RecordSettings
+from dyncal.identification.record_fit.stages import (
+    Setup,
+    Stage,
+    first_stage,
+    innovations_stage,
+    second_stage,
+)
+from dyncal.identification.record_fit.start import starts
+from dyncal.identification.records import AlignedRecord
+from dyncal.identification.report import ljung_box
+from dyncal.models import Delayed, ResponseModel, SensorModel, model_of
+
+
+def fit_record(
+    records: AlignedRecord | Sequence[AlignedRecord],
+    model: ModelKind | ResponseModel,
+    *,
+    settings: RecordSettings | None = None,
+    method: Method | None = None,
+    start: FloatArray | Sequence[float] | None = None,
+) -> RecordFit:
+    """Fit a sensor model to records with a reference by maximum likelihood (docs/metrology.md, 2c).
+
+    Shock, step, sweep, PRBS, plant operation; one or several runs, holes in them, irregular instants. Every segment
+    has an initial state of its own, which is estimated. Starts come from a grid and from refined instrumental
+    variables. Output error is used where its residuals are white and the reference's noise is negligible; else the
+    innovations form where its gain is below 0.2 and the sampling interval below a tenth of the shortest time
+    constant; else the full Kalman likelihood.
+
+    Parameters
+    ----------
+    records : AlignedRecord or sequence of AlignedRecord
+        NaN in the reference cuts a record into segments; NaN in the indication leaves that instant unobserved.
+    model : ModelKind or ResponseModel
+        A `Delayed` model has its dead time estimated.
+    method : Method, optional
+        Instead of the rules.
+    start : p numbers, optional
+        θ to begin from, beside the starts that are found anyway.
+
+    Raises
+    ------
+    InvalidData
+        If there is no record or one is there twice, if the model has no dynamics that a record could show (static), or
+        if `start` is no such sensor.
+    """
+    wishes = settings or RecordSettings()
+    outer = model_of(model) if isinstance(model, ModelKind) else model
+    core = outer.model if isinstance(outer, Delayed) else outer
+    if not isinstance(core, SensorModel):
+        raise InvalidData(f"{outer.label}: a record fit takes a model with dynamics")
+    taken = take(records)
+    setup = Setup(core, core is not outer, taken, wishes)
+    given = None if start is None else outer.check_physical(np.asarray(start, dtype=np.float64))
+    trouble = judge.before(taken, core)
+    if trouble is not None:
+        return refusal(outer, setup, method or Method.OUTPUT_ERROR, trouble)
+    return _fit(outer, setup, method, given)
+
+
+def _fit(outer: ResponseModel, setup: Setup, method: Method | None, given: FloatArray | None) -> RecordFit:
+    core, taken = setup.model, setup.taken
+    own = None if given is None else given[: core.n_parameters]
+    begins = starts(core, taken, setup.reach if setup.delayed else (0.0, 0.0), own)
+    first = first_stage(setup, begins)
+    if first is None:
+        diverged = judge.Judgement(Verdict.DIVERGED, "no start led to a fit")
+        return refusal(outer, setup, method or Method.OUTPUT_ERROR, diverged)
+    evidence = judge.Evidence(
+        first.h[: core.n_parameters], first.e, unexplained(first), ljung_box(first.e)
+    )  # fmt: skip
+    trouble = judge.against_pair(core, taken, evidence)
+    if trouble is not None:
+        return refusal(outer, setup, method or Method.OUTPUT_ERROR, trouble)
+    stage, unknowns = second_stage(setup, first)
+    which, reason, moved = _likelihood(setup, stage, method)
+    parts = Parts(outer, setup, stage, moved or stage, unknowns, which, reason)
+    if which is Method.KALMAN:
+        return _by_kalman(parts)
+    return _by_innovations(parts)
+
+
+def _likelihood(setup: Setup, stage: Stage, method: Method | None) -> tuple[Method, str, Stage | None]:
+    """Return which likelihood, why, and the fit in the innovations form where it is the one."""
+    if method is not None:
+        if method is not Method.INNOVATIONS:
+            return method, "as asked", None
+        moved = innovations_stage(stage)
+        if moved is None:
+            return Method.OUTPUT_ERROR, "output error: the innovations form was asked for and has no start", None
+        return method, "as asked", moved
+    says = _says(setup, stage)
+    why = by_output_error(says)
+    if why:
+        return Method.OUTPUT_ERROR, f"output error: {why}", None
+    against = against_innovations(says)
+    if against:
+        return Method.KALMAN, f"full Kalman likelihood: {against}", None
+    moved = innovations_stage(stage)
+    if moved is None:
+        return Method.KALMAN, "full Kalman likelihood: the innovations form has no start", None
+    which, why = after_innovations(moved.problem.output_gain(moved.h), ljung_box(moved.e))
+    return which, f"{which}: {why}", moved if which is Method.INNOVATIONS else None
+
+
+def _by_innovations(parts: Parts, against: judge.Judgement | None = None) -> RecordFit:
+    """Return the answer of output error or of the innovations form."""
+    numbers = of_innovations(parts.setup, parts.stage)
+    if numbers.widened > 1:
+        note = f"the residuals are not white, and the covariance is multiplied by {numbers.widened:.3g} for it"
+        parts = replace(parts, notes=(*parts.notes, note))
+    if against is None and not parts.stage.done.converged:
+        against = judge.Judgement(Verdict.DIVERGED, "the iteration did not come to an end")
+    return assembled(parts, numbers, against)
+
+
+def _by_kalman(parts: Parts) -> RecordFit:
+    """Return the answer of the full Kalman likelihood; where it has none, that of output error, not to be accepted."""
+    found = full_likelihood(parts.setup, parts.stage, parts.unknowns)
+    if isinstance(found, FullFit):
+        note = f"measurand taken as {found.fit.process}"
+        return assembled(replace(parts, notes=(note,)), of_kalman(parts.setup, found))
+    why = f"the full Kalman likelihood is called for, and gives no answer: {found}"
+    against = judge.Judgement(Verdict.INCONSISTENT, why)
+    return _by_innovations(replace(parts, method=Method.OUTPUT_ERROR), against)
+
+
+def _says(setup: Setup, stage: Stage) -> OutputErrorSays:
+    model, taken, e = setup.model, setup.taken, stage.e
+    eta = stage.h[: model.n_parameters]
+    return OutputErrorSays(
+        whiteness_p=ljung_box(e),
+        noise_std=float(np.sqrt(np.mean(e**2))),
+        spread=float(np.std(taken.y)),
+        reference_std=setup.settings.u_reference_noise * reference_noise(model, eta, taken.dt_s),
+        n=e.size,
+        even=taken.even,
+        coarseness=taken.dt_s / time_constants(model, eta)[0],
+    )

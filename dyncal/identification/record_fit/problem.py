@@ -1,0 +1,207 @@
+"""The innovations of a record as a function of coordinates h = (η, T, offset, κ) and the initial states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from dyncal.domain.samples import FloatArray
+from dyncal.identification.record_fit.gain import NO_NOISE, gain_and_slope
+from dyncal.identification.record_fit.kernels import record_pass
+from dyncal.identification.record_fit.track import Reading, Track
+from dyncal.models import Hold, SensorModel
+
+N_EXTRA: Final = 3  # T, offset of the reference, κ
+_FARTHEST: Final = 45.0  # logarithms beyond this are no time constants of sensors
+_NEARLY: Final = 1e-12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Point:
+    """Where to evaluate: h (m,), initial states (n_segments, n) at the first indication of each segment."""
+
+    h: FloatArray
+    x0: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What one pass over all segments says at `at`.
+
+    Attributes
+    ----------
+    a : float64, shape (m, m)
+        ΣψψT, the initial states eliminated.
+    b : float64, shape (m,)
+        Σψe, likewise.
+    sse : float
+        Σe² at `at`, and `free_sse` after the best step in the initial states alone.
+    dx0, mix : float64, shapes (n_segments, n) and (n_segments, n, m)
+        Best step in the initial states, and how it goes back with a step in h.
+    e : tuple of float64 arrays
+        Innovations of each segment.
+    """
+
+    at: Point
+    a: FloatArray
+    b: FloatArray
+    sse: float
+    free_sse: float
+    dx0: FloatArray
+    mix: FloatArray
+    e: tuple[FloatArray, ...]
+
+
+class RecordProblem:
+    """All segments of a record, with one model and one reading of the reference."""
+
+    def __init__(self, model: SensorModel, readings: Sequence[Reading], dt_s: float) -> None:
+        self.model = model
+        self.p = model.n_parameters
+        self.m = self.p + N_EXTRA
+        self.n = max(1, model.n_states)
+        self.n_y = sum(reading.n for reading in readings)
+        self._readings = tuple(readings)
+        self._dt_s = dt_s
+        self._c = np.ascontiguousarray(np.asarray(model.output)[: self.n])
+
+    @property
+    def n_segments(self) -> int:
+        """Number of segments."""
+        return len(self._readings)
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """The segments."""
+        return self._readings
+
+    @property
+    def power(self) -> float:
+        """Σy²."""
+        return sum(float(reading.y @ reading.y) for reading in self._readings)
+
+    def begin(self, eta: FloatArray, delay_s: float = 0.0, kappa: float = -NO_NOISE) -> Point | None:
+        """Return a point with the sensor at rest where each segment begins; None where T is out of reach."""
+        h = np.concatenate([eta, [delay_s, 0.0, kappa]])
+        x0 = np.empty((self.n_segments, self.n))
+        for k, reading in enumerate(self._readings):
+            track = reading.at(delay_s)
+            if track is None:
+                return None
+            x0[k] = self.model.rest(eta)[: self.n] * track.begins
+        return Point(h, x0)
+
+    def evaluate(self, at: Point) -> Evaluation | None:
+        """Run one pass; None where the numbers overflow, the filter is unstable or T is out of reach."""
+        p, m, n = self.p, self.m, self.n
+        if bool(np.any(np.abs(at.h[1:p]) > _FARTHEST)) or not bool(np.all(np.isfinite(at.h))):
+            return None
+        gain, dgain = self.gain(at.h)
+        a, b = np.zeros((m, m)), np.zeros(m)
+        dx0, mix = np.empty((self.n_segments, n)), np.empty((self.n_segments, n, m))
+        residuals: list[FloatArray] = []
+        sse = free = 0.0
+        for k, reading in enumerate(self._readings):
+            track = reading.at(float(at.h[p]))
+            gram = None if track is None else self._segment(at, k, track, gain, dgain, residuals)
+            if gram is None:
+                return None
+            gram = gram[0]
+            dx0[k], mix[k] = eliminated(gram, m)
+            a += gram[:m, :m] - gram[:m, m:-1] @ mix[k]
+            b += gram[:m, -1] - gram[:m, m:-1] @ dx0[k]
+            sse += gram[-1, -1]
+            free += gram[-1, -1] - gram[-1, m:-1] @ dx0[k]
+        return Evaluation(at, (a + a.T) / 2, b, float(sse), max(float(free), 0.0), dx0, mix, tuple(residuals))
+
+    def scores(self, there: Evaluation, n_parts: int) -> FloatArray:
+        """Return Σψe of parts of the record, the initial states eliminated, (n_segments·n_parts, m)."""
+        m, found = self.m, []
+        gain, dgain = self.gain(there.at.h)
+        for k, reading in enumerate(self._readings):
+            track = reading.at(float(there.at.h[self.p]))
+            gram = None if track is None else self._segment(there.at, k, track, gain, dgain, [], n_parts)
+            if gram is not None:
+                found.append(gram[:, :m, -1] - gram[:, m:-1, -1] @ there.mix[k])
+        return np.concatenate(found)
+
+    def output_gain(self, h: FloatArray) -> float:
+        """Return c K: the share of an innovation that is taken for the measurand's."""
+        return float(self._c @ self.gain(h)[0])
+
+    def gain(self, h: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return K (n,) and ∂K/∂h (n, m)."""
+        p = self.p
+        gain, slope = gain_and_slope(self.model, h[:p], float(h[p + 2]), self._dt_s)
+        dgain = np.zeros((self.n, self.m))
+        dgain[:, :p], dgain[:, p + 2] = slope[:, :p], slope[:, p]
+        return gain, dgain
+
+    def _segment(
+        self,
+        at: Point,
+        k: int,
+        track: Track,
+        gain: FloatArray,
+        dgain: FloatArray,
+        residuals: list[FloatArray],
+        n_parts: int = 1,
+    ) -> FloatArray | None:
+        """Return the Gram matrices of `n_parts` parts of a segment, (n_parts, rows + 1, rows + 1)."""
+        m, n = self.m, self.n
+        parts = self._discretised(at.h, track)
+        if parts is None:
+            return None
+        phi, gamma, dphi, dgamma, kick, dkick, b = parts
+        offset = float(at.h[self.p + 1])
+        u0, u1 = track.u0 + offset, track.u1 + offset
+        x, s = at.x0[k].copy(), np.zeros((n, m + n))
+        s[:, m:] = np.eye(n)
+        gram, e = np.zeros((n_parts, m + n + 1, m + n + 1)), np.empty(track.y.size)
+        edges = np.linspace(0, track.index.size, n_parts + 1).astype(np.int64).tolist()
+        for i, (begin, end) in enumerate(pairwise(edges)):
+            cut = slice(begin, end)
+            record_pass(
+                -1 if i == 0 else 0, track.y, track.index[cut], track.observed[cut], u0[cut], u1[cut],
+                track.slope[cut], track.jump[cut], phi, gamma, dphi, dgamma, kick, dkick, b, self._c, gain, dgain,
+                x, s, gram[i], e,
+            )  # fmt: skip
+        if not bool(np.all(np.isfinite(gram))):
+            return None
+        residuals.append(e)
+        return gram
+
+    def _discretised(self, h: FloatArray, track: Track) -> tuple[FloatArray, ...] | None:
+        """Return Φ, Γ, their derivatives, what a jump does at once, and b; None where they are not finite."""
+        n, p, eta = self.n, self.p, h[: self.p]
+        jumps = bool(np.any(track.jump))
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            parts = self.model.discretise(eta, track.steps_s)
+            held = self.model.discretise(eta, track.steps_s[:1], Hold.ZERO) if jumps else None
+        phi = np.ascontiguousarray(parts.phi[:, :n, :n])
+        gamma = np.ascontiguousarray(parts.gamma[:, :n].swapaxes(1, 2))
+        dphi = np.ascontiguousarray(np.moveaxis(parts.dphi[:, :, :n, :n], 1, 3))
+        dgamma = np.ascontiguousarray(parts.dgamma[:, :, :n].transpose(0, 3, 2, 1))
+        if not bool(np.all(np.isfinite(phi)) and np.all(np.isfinite(dgamma))):
+            return None
+        if held is None:
+            return phi, gamma, dphi, dgamma, np.zeros(n), np.zeros((n, p)), np.zeros(n)
+        b = np.zeros(n)
+        if self.model.n_states:
+            b[:] = self.model.state_space(eta).b
+        kick, dkick = held.gamma[0, :n, 1], held.dgamma[0, :, :n, 1].T
+        return phi, gamma, dphi, dgamma, np.ascontiguousarray(kick), np.ascontiguousarray(dkick), b
+
+
+def eliminated(gram: FloatArray, m: int) -> tuple[FloatArray, FloatArray]:
+    """Return the best step in the initial state (n,) and how it goes back with a step in h, (n, m)."""
+    block = gram[m:-1, m:-1]
+    scale = np.sqrt(np.maximum(np.diag(block), 1e-300))
+    unit = block / np.outer(scale, scale) + _NEARLY * np.eye(scale.size)
+    solved = np.linalg.solve(unit, np.column_stack([gram[m:-1, -1], gram[m:-1, :m]]) / scale[:, None])
+    solved /= scale[:, None]
+    return solved[:, 0], solved[:, 1:]

@@ -1,0 +1,79 @@
+"""What can be set of a record fit."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dyncal.domain.errors import InvalidData
+
+
+class Method(enum.StrEnum):
+    """By which likelihood a record is fitted (docs/metrology.md)."""
+
+    OUTPUT_ERROR = "output error"
+    INNOVATIONS = "innovations form"
+    KALMAN = "full Kalman likelihood"
+
+
+class InterSample(enum.StrEnum):
+    """How the measurand moves between samples of the reference.
+
+    `ZERO`: held, as behind a D/A converter; `LINEAR`: straight lines; `CUBIC` and `QUINTIC`: splines, for a measurand
+    that has hardly anything near the Nyquist frequency (even sampling only).
+    """
+
+    ZERO = "zero-order hold"
+    LINEAR = "first-order hold"
+    CUBIC = "cubic spline"
+    QUINTIC = "quintic spline"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSettings:
+    """Settings of `fit_record`; what a certificate says of the reference, and how to judge.
+
+    Attributes
+    ----------
+    u_reference : float
+        Standard uncertainty of the reference, systematic part, in the sensor's unit.
+    u_reference_noise : float
+        Standard deviation of the reference's own white noise, in the sensor's unit; 0 where nothing is known of it.
+    u_reference_gain : float
+        Standard uncertainty of the reference's gain, relative.
+    u_clock_s : float
+        Standard uncertainty of the clock offset between sensor and reference [s].
+    noise_std : float, optional
+        Standard deviation of the sensor's noise where it is known, for an absolute χ²; example: 0.02.
+    between : InterSample, optional
+        What the measurand does between samples; None lets the data choose.
+    max_delay_s : float, optional
+        Longest dead time looked for [s]; None takes a tenth of the record. Of models with a dead time only.
+    max_relative_u : float
+        A parameter that is known less well than this, relative, is named unobservable.
+    expected : mapping of parameter name to (lowest, highest)
+        What a data sheet says: the guard against wrong units. A gain far from 1 is suspect unless it is given here.
+    """
+
+    u_reference: float = 0.0
+    u_reference_noise: float = 0.0
+    u_reference_gain: float = 0.0
+    u_clock_s: float = 0.0
+    noise_std: float | None = None
+    between: InterSample | None = None
+    max_delay_s: float | None = None
+    max_relative_u: float = 0.25
+    expected: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("u_reference", "u_reference_noise", "u_reference_gain", "u_clock_s"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise InvalidData(f"{name} must be finite and not negative, not {getattr(self, name)}")
+        for name in ("noise_std", "max_delay_s", "max_relative_u"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise InvalidData(f"{name} must be finite and positive, not {value}")
+        for name, (low, high) in self.expected.items():
+            if not low < high:
+                raise InvalidData(f"expected {name}: {low} to {high} is no range")

@@ -1,0 +1,205 @@
+"""The stages of a fit: a course between samples, what is freed of the reference, the likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
+from dyncal.identification.interpolation import CONTEXT
+from dyncal.identification.record_fit.descent import BoolArray, Descent, Prior, descend
+from dyncal.identification.record_fit.gain import NO_NOISE
+from dyncal.identification.record_fit.problem import Point, RecordProblem
+from dyncal.identification.record_fit.reference import MOST_INFLATION, inflation
+from dyncal.identification.record_fit.segments import Taken
+from dyncal.identification.record_fit.settings import InterSample, RecordSettings
+from dyncal.identification.record_fit.start import Begin
+from dyncal.identification.record_fit.track import Reading
+from dyncal.models import SensorModel
+
+KAPPA: Final = -2.0
+U_KAPPA: Final = 5.0  # prior of ln(input noise / sensor noise): from a perfect reference to a useless one
+_KAPPAS: Final = (-6.0, -3.0, 0.0, 3.0)
+_CLEARLY_BETTER: Final = 6.0  # twice a log-likelihood ratio
+_FIRST_PASSES: Final = 14
+_LEAST_FOR_SPLINES: Final = 4 * CONTEXT
+_FAR: Final = 8.0  # standard uncertainties of the clock that are looked at
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Setup:
+    """What is to be fitted: `delayed` where the model has a dead time of its own."""
+
+    model: SensorModel
+    delayed: bool
+    taken: Taken
+    settings: RecordSettings
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Range of T [s] that is looked at."""
+        clock = _FAR * self.settings.u_clock_s
+        if not self.delayed:
+            return -clock, clock
+        longest = self.settings.max_delay_s or 0.1 * self.taken.length_s
+        return -max(clock, 2 * self.taken.dt_s), longest + clock
+
+    def problem(self, between: InterSample) -> RecordProblem:
+        """Return the problem for a course between samples."""
+        readings = [Reading(segment, between, self.reach) for segment in self.taken.segments]
+        return RecordProblem(self.model, [each for each in readings if each.n], self.taken.dt_s)
+
+    def free(self) -> BoolArray:
+        """Return which coordinates are estimated in any case: η, and T where the model has a dead time."""
+        p = self.model.n_parameters
+        free = np.zeros(p + 3, dtype=np.bool_)
+        free[:p] = True
+        free[p] = self.delayed
+        return free
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """A fit so far: which coordinates are free (m,), with which priors, and where it ended."""
+
+    problem: RecordProblem
+    between: InterSample
+    free: BoolArray
+    prior: Prior
+    done: Descent
+
+    @property
+    def h(self) -> FloatArray:
+        """Coordinates (η, T, offset, κ)."""
+        return self.done.last.at.h
+
+    @property
+    def core(self) -> Int64Array:
+        """Indices of the free coordinates."""
+        return np.flatnonzero(self.free).astype(np.int64)
+
+    @property
+    def e(self) -> FloatArray:
+        """Residuals of all segments."""
+        return np.concatenate(self.done.last.e)
+
+
+def first_stage(setup: Setup, begins: Sequence[Begin]) -> Stage | None:
+    """Return the best output-error fit from any start, with the course between samples that the data ask for."""
+    fixed = setup.settings.between
+    problem = setup.problem(fixed or InterSample.LINEAR)
+    free, prior = setup.free(), _no_prior(setup)
+    best: Descent | None = None
+    for start in begins:
+        begin = problem.begin(start.eta, start.delay_s)
+        there = None if begin is None else descend(problem, begin, free, prior, _FIRST_PASSES)
+        if there is not None and (best is None or there.cost < best.cost - 1e-6):
+            best = there
+        if best is not None and best.converged and best.last.sse <= _good_enough(problem):
+            break
+    if best is None:
+        return None
+    if not best.converged:
+        best = descend(problem, best.last.at, free, prior) or best
+    linear = Stage(problem, fixed or InterSample.LINEAR, free, prior, best)
+    return linear if fixed is not None else _course(setup, linear)
+
+
+def _good_enough(problem: RecordProblem) -> float:
+    return 1e-20 * problem.power
+
+
+def _course(setup: Setup, linear: Stage) -> Stage:
+    """Return the fit with the course between samples that leaves clearly the smallest residuals."""
+    best, margin = linear, _CLEARLY_BETTER
+    smooth = setup.taken.even and all(each.t_ns.size >= _LEAST_FOR_SPLINES for each in setup.taken.segments)
+    for between in (InterSample.ZERO, InterSample.CUBIC, InterSample.QUINTIC):
+        if between is InterSample.QUINTIC and best.between is not InterSample.CUBIC:
+            continue
+        if between is not InterSample.ZERO and not smooth:
+            continue
+        problem = setup.problem(between)
+        done = descend(problem, linear.done.last.at, linear.free, linear.prior)
+        if done is None:
+            continue
+        there = replace(linear, problem=problem, between=between, done=done)
+        if better_by(there, best) > margin:
+            best, margin = there, 0.0
+    return best
+
+
+def better_by(one: Stage, other: Stage) -> float:
+    """Return twice the log-likelihood ratio of two fits on the indications that both have."""
+    squares = np.zeros(2)
+    n = 0
+    for k, (a, b) in enumerate(zip(one.problem.readings, other.problem.readings, strict=True)):
+        common = np.intersect1d(a.t_ns, b.t_ns, assume_unique=True)
+        n += common.size
+        for i, (stage, reading) in enumerate(((one, a), (other, b))):
+            squares[i] += float(np.sum(stage.done.last.e[k][np.isin(reading.t_ns, common)] ** 2))
+    return n * float(np.log(max(squares[1], 1e-300) / max(squares[0], 1e-300)))
+
+
+@dataclass(frozen=True, slots=True)
+class Unknowns:
+    """Inflation by the clock's and the reference's offset, and whether they are freed."""
+
+    clock: float
+    clock_freed: bool
+    offset: float
+    offset_freed: bool
+
+
+def second_stage(setup: Setup, stage: Stage) -> tuple[Stage, Unknowns]:
+    """Free, with their priors, those unknowns of the reference that the data tell from the sensor."""
+    p, settings = setup.model.n_parameters, setup.settings
+    a, core = stage.done.last.a, stage.core
+    every = np.arange(p, dtype=np.int64)
+    clock = float("nan") if setup.delayed else inflation(a, core, every[1:], p)
+    offset = inflation(a, core, every, p + 1)
+    unknowns = Unknowns(
+        clock,
+        not setup.delayed and settings.u_clock_s > 0 and clock < MOST_INFLATION,
+        offset,
+        settings.u_reference > 0 and offset < MOST_INFLATION,
+    )
+    free, information = stage.free.copy(), stage.prior.information.copy()
+    if unknowns.clock_freed:
+        free[p], information[p] = True, settings.u_clock_s**-2
+    if unknowns.offset_freed:
+        free[p + 1], information[p + 1] = True, settings.u_reference**-2
+    if np.array_equal(free, stage.free):
+        return stage, unknowns
+    prior = Prior(stage.prior.mean, information)
+    done = descend(stage.problem, stage.done.last.at, free, prior)
+    if done is None:
+        return stage, replace(unknowns, clock_freed=False, offset_freed=False)
+    return replace(stage, free=free, prior=prior, done=done), unknowns
+
+
+def innovations_stage(stage: Stage) -> Stage | None:
+    """Return the fit with κ freed as well, from where output error ended."""
+    problem, h = stage.problem, stage.h
+    free, prior = stage.free.copy(), Prior(stage.prior.mean.copy(), stage.prior.information.copy())
+    free[-1], prior.mean[-1], prior.information[-1] = True, KAPPA, U_KAPPA**-2
+    tried = []
+    for kappa in _KAPPAS:
+        at = problem.evaluate(Point(np.append(h[:-1], kappa), stage.done.last.at.x0))
+        if at is not None:
+            tried.append((at.free_sse, kappa))
+    if not tried:
+        return None
+    begin = Point(np.append(h[:-1], min(tried)[1]), stage.done.last.at.x0)
+    done = descend(problem, begin, free, prior)
+    return None if done is None else replace(stage, free=free, prior=prior, done=done)
+
+
+def _no_prior(setup: Setup) -> Prior:
+    m = setup.model.n_parameters + 3
+    mean = np.zeros(m)
+    mean[-1] = -NO_NOISE
+    return Prior(mean, np.zeros(m))

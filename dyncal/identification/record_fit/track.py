@@ -1,0 +1,131 @@
+"""The reference as the sensor reads it: sub-intervals between its knots and the instants of the indications.
+
+A dead time, and a clock of the reference that is late, are one thing: the indication of instant t answers to the
+reference at t - T. So the model runs over the reference's knots and the instants t - T, and is read at the latter:
+exact for any T and any spacing (as `dyncal.models.Delayed` simulates).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import NS_PER_S, Int64Array
+from dyncal.identification.interpolation import CONTEXT, Interpolation, refined
+from dyncal.identification.record_fit.segments import Segment
+from dyncal.identification.record_fit.settings import InterSample
+
+_EXACT: Final = 2**52  # ticks beyond this are no longer exact in a float
+_SPLINES: Final = {InterSample.CUBIC: Interpolation.CUBIC, InterSample.QUINTIC: Interpolation.QUINTIC}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """One segment at one T; arrays as `record_pass` takes them, `steps_s` (m,) the different intervals [s].
+
+    Attributes
+    ----------
+    begins : float
+        Reference at the first indication.
+    """
+
+    y: FloatArray
+    steps_s: FloatArray
+    index: Int64Array
+    observed: Int64Array
+    u0: FloatArray
+    u1: FloatArray
+    slope: FloatArray
+    jump: FloatArray
+    begins: float
+
+
+class Reading:
+    """The reference of one segment, ready to be read at any T in `reach`.
+
+    Parameters
+    ----------
+    segment : Segment
+    between : InterSample
+    reach : (float, float)
+        Range of T [s] for which the same indications must have an answer; the others are left out.
+
+    Attributes
+    ----------
+    t_ns : int64, shape (n,)
+    y : float64, shape (n,)
+        The indications that are left, with their instants.
+    """
+
+    def __init__(self, segment: Segment, between: InterSample, reach: tuple[float, float] = (0.0, 0.0)) -> None:
+        self._hold = between is InterSample.ZERO
+        span = int(segment.t_ns[-1] - segment.t_ns[0])
+        # ticks finer than a nanosecond where there is room for them: T is not a whole number of anything
+        self._per_ns = 1000 if span < _EXACT // 1000 else 1
+        at = (segment.t_ns - segment.t_ns[0]) * self._per_ns
+        self._knots, self._values = at, segment.r
+        if between in _SPLINES:
+            inner = at[CONTEXT : at.size - CONTEXT]
+            self._knots = np.empty(2 * inner.size - 1, dtype=np.int64)
+            self._knots[::2], self._knots[1::2] = inner, inner[:-1] + np.diff(inner) // 2
+            self._values = refined(segment.r, _SPLINES[between])
+        low, high = (self.ticks(each) for each in reach)
+        seen = np.isfinite(segment.y) & (at - high >= self._knots[0]) & (at - low <= self._knots[-1])
+        self._at, self.y = at[seen], np.ascontiguousarray(segment.y[seen])
+        self.t_ns = segment.t_ns[seen]
+        self._ready: tuple[int, Track] | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of indications."""
+        return int(self._at.size)
+
+    def ticks(self, delay_s: float) -> int:
+        """Return T in ticks."""
+        return round(delay_s * NS_PER_S * self._per_ns)
+
+    def at(self, delay_s: float) -> Track | None:
+        """Return the sub-intervals for T [s]; None where it is out of reach."""
+        delay = self.ticks(delay_s)
+        if self._ready is None or self._ready[0] != delay:
+            track = self._made(delay)
+            if track is None:
+                return None
+            self._ready = (delay, track)
+        return self._ready[1]
+
+    def _made(self, delay: int) -> Track | None:
+        wanted = self._at - delay
+        if wanted[0] < self._knots[0] or wanted[-1] > self._knots[-1]:
+            return None
+        within = self._knots[(self._knots > wanted[0]) & (self._knots < wanted[-1])]
+        points = np.union1d(wanted, within)
+        observed = np.full(points.size, -1, dtype=np.int64)
+        observed[np.searchsorted(points, wanted)] = np.arange(wanted.size)
+        steps = np.diff(points)
+        if bool(np.all(steps == steps[0])):
+            different, index = steps[:1], np.zeros(steps.size, dtype=np.int64)
+        else:
+            different, index = np.unique(steps, return_inverse=True)
+        u0, u1, begins = self._ends(points)
+        steps_s = different / (NS_PER_S * self._per_ns)
+        jump = np.zeros_like(u0)
+        if self._hold:
+            jump[1:] = np.diff(u0)
+            slope = np.zeros_like(u0)
+        else:
+            slope = (u1 - u0) / steps_s[index]
+        return Track(
+            self.y, steps_s, index.astype(np.int64, copy=False), observed[1:], u0, u1, slope, jump, begins
+        )  # fmt: skip
+
+    def _ends(self, points: Int64Array) -> tuple[FloatArray, FloatArray, float]:
+        if self._hold:
+            held = self._values[np.searchsorted(self._knots, points, side="right") - 1]
+            u0 = np.ascontiguousarray(held[:-1])
+            return u0, u0, float(held[0])
+        values = np.interp(points, self._knots, self._values)
+        return np.ascontiguousarray(values[:-1]), np.ascontiguousarray(values[1:]), float(values[0])

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dyncal.domain.calibration import Verdict
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.sensors import ModelKind
+from dyncal.identification import AlignedRecord
+from dyncal.identification.record_fit import InterSample, Method, RecordFit, RecordSettings, fit_record
+from dyncal.models import Delayed, Hold, Static, model_of
+from tests.unit.identification.record_fit.records import DT_S, THETA, instants, random_record, walk
+
+KINDS = list(THETA)
+
+
+def _within(fit: RecordFit, truth: np.ndarray[tuple[int], np.dtype[np.float64]], k: float = 4.0) -> bool:
+    assert fit.parameters is not None, fit.detail
+    assert fit.accepted, fit.detail
+    return bool(np.all(np.abs(fit.parameters.values - truth) < k * fit.parameters.u))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("snr_db", [50.0, 20.0])
+def test_output_error_where_its_residuals_are_white(kind: ModelKind, snr_db: float) -> None:
+    record = random_record(kind, 3000, snr_db, 1)
+    fit = fit_record(record, kind)
+    assert fit.method is Method.OUTPUT_ERROR
+    assert "white" in fit.reason
+    assert _within(fit, THETA[kind])
+    noise = fit.noise_std
+    expected = 10 ** (-snr_db / 20) * float(np.std(record.indication))
+    assert noise == pytest.approx(expected, rel=0.1)
+    assert fit.n_samples == 3000
+    assert fit.window_from_ns == record.t_ns[0]
+    residual = fit.series[0].indication - fit.series[0].predicted
+    np.testing.assert_allclose(residual, fit.series[0].residual, atol=1e-12)
+    assert fit.estimate.parameters is fit.parameters
+
+
+@pytest.mark.parametrize("hold", [Hold.ZERO, Hold.FIRST])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_course_between_samples_is_found(kind: ModelKind, hold: Hold) -> None:
+    fit = fit_record(random_record(kind, 3000, 30.0, 2, hold=hold), kind)
+    assert fit.between is (InterSample.ZERO if hold is Hold.ZERO else InterSample.LINEAR)
+    assert _within(fit, THETA[kind])
+
+
+def test_the_wrong_hold_is_the_first_trap() -> None:
+    kind = ModelKind.FIRST_ORDER
+    record = random_record(kind, 6000, 30.0, 2, hold=Hold.ZERO)
+    settings = RecordSettings(between=InterSample.LINEAR)
+    fit = fit_record(record, kind, settings=settings, method=Method.OUTPUT_ERROR)
+    assert fit.parameters is not None
+    assert abs(fit.parameters.values[1] / 0.5 - 1) > 0.008
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_irregular_instants_are_exact(kind: ModelKind) -> None:
+    fit = fit_record(random_record(kind, 3000, 40.0, 3, jitter=0.45), kind)
+    assert fit.method is Method.OUTPUT_ERROR
+    assert _within(fit, THETA[kind])
+
+
+def test_holes_cut_and_missing_indications_do_not() -> None:
+    kind = ModelKind.SECOND_ORDER
+    record = random_record(kind, 3000, 40.0, 4)
+    y, r = record.indication.copy(), record.reference.copy()
+    y[100:150] = np.nan
+    y[2000] = np.inf
+    r[1000:1010] = np.nan
+    fit = fit_record(AlignedRecord(record.t_ns, y, r), kind)
+    assert _within(fit, THETA[kind])
+    assert len(fit.series) == 2
+    assert fit.initial_states.shape == (2, 2)
+    assert fit.n_left_out == 61
+    assert fit.n_samples == 3000 - 61
+
+
+def test_several_records_say_more_than_one() -> None:
+    kind = ModelKind.FIRST_ORDER
+    records = [random_record(kind, 1000, 30.0, seed) for seed in range(4)]
+    one, all_of_them = fit_record(records[0], kind), fit_record(records, kind)
+    assert _within(all_of_them, THETA[kind])
+    assert one.parameters is not None
+    assert all_of_them.parameters is not None
+    assert np.all(all_of_them.parameters.u < 0.6 * one.parameters.u)
+    with pytest.raises(InvalidData, match="twice"):
+        fit_record([records[0], records[0]], kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("delay", [0.0, 0.37, 7.6])
+def test_a_dead_time_is_found(kind: ModelKind, delay: float) -> None:
+    model = Delayed(model_of(kind))
+    delay_s = delay * DT_S[kind]
+    truth = np.append(THETA[kind], delay_s)
+    record = random_record(kind, 3000, 40.0, 5, model=model, theta=truth)
+    fit = fit_record(record, model)
+    assert fit.parameters is not None, fit.detail
+    assert fit.parameters.names[-1] == "delay_s"
+    values, u = fit.parameters.values, fit.parameters.u
+    assert np.all(np.abs(values - truth) < 4 * u)
+    assert fit.verdict is Verdict.ACCEPTED, fit.detail
+
+
+def test_clock_offset_is_estimated_where_the_data_tell_it_from_the_lag() -> None:
+    kind = ModelKind.FIRST_ORDER
+    rng = np.random.default_rng(6)
+    x = walk(3001, 0.95, rng)
+    t = instants(3001, 0.01)
+    model = Delayed(model_of(kind))
+    z = model.simulate(np.array([1.0, 0.5, 0.002]), t, x)
+    record = AlignedRecord(t, z + 0.003 * rng.normal(size=z.size), x)
+    fit = fit_record(record, kind, settings=RecordSettings(u_clock_s=0.002))
+    assert fit.clock.freed
+    assert fit.clock.inflation < 2
+    assert abs(fit.clock.value - 0.002) < 4 * fit.clock.u < 0.001
+    assert _within(fit, THETA[kind])
+    ignored = fit_record(record, kind)
+    assert ignored.parameters is not None
+    assert fit.parameters is not None
+    assert not ignored.clock.freed
+    assert abs(ignored.parameters.values[1] - 0.5) > 0.005 > 4 * fit.parameters.u[1]
+
+
+def test_clock_offset_is_never_freed_on_a_single_tone() -> None:
+    kind = ModelKind.FIRST_ORDER
+    t = instants(4000, 0.01)
+    seconds = (t - t[0]) * 1e-9
+    x = np.sin(2 * np.pi * 0.4 * seconds)
+    z = model_of(kind).simulate(THETA[kind], t, x)
+    record = AlignedRecord(t, z + 0.003 * np.random.default_rng(1).normal(size=z.size), x)
+    settings = RecordSettings(u_clock_s=0.01)
+    fit, certain = fit_record(record, kind, settings=settings), fit_record(record, kind)
+    assert not fit.clock.freed
+    assert fit.clock.inflation > 2
+    assert "widens" in fit.reason
+    assert fit.parameters is not None
+    assert certain.parameters is not None
+    # a clock off by δ is a lag off by δ(1 + (ωτ)²), since the phase is atan ωτ
+    expected = 0.01 * (1 + (2 * np.pi * 0.4 * 0.5) ** 2)
+    assert fit.parameters.u[1] == pytest.approx(np.hypot(expected, certain.parameters.u[1]), rel=0.1)
+
+
+def test_certificate_of_the_reference_widens() -> None:
+    kind = ModelKind.FIRST_ORDER
+    record = random_record(kind, 3000, 40.0, 7)
+    plain = fit_record(record, kind)
+    gain = fit_record(record, kind, settings=RecordSettings(u_reference_gain=0.01))
+    assert plain.parameters is not None
+    assert gain.parameters is not None
+    assert gain.parameters.u[0] == pytest.approx(np.hypot(plain.parameters.u[0], 0.01 * plain.parameters.values[0]))
+    offset = fit_record(record, kind, settings=RecordSettings(u_reference=0.05))
+    assert offset.offset.freed
+    assert offset.offset.u < 0.01
+    step = AlignedRecord(record.t_ns[:1000], record.indication[:1000] + 100, record.reference[:1000] + 100)
+    high = fit_record(step, kind, settings=RecordSettings(u_reference=0.5))
+    assert high.parameters is not None
+    # at 100 ± 1, an offset is told from a gain no better than the variation allows
+    assert not high.offset.freed or high.offset.u < 0.5
+    assert high.parameters.u[0] > 0.003
+
+
+@pytest.mark.parametrize("kind", [ModelKind.FIRST_ORDER, ModelKind.SECOND_ORDER])
+@pytest.mark.parametrize("method", [Method.OUTPUT_ERROR, Method.INNOVATIONS, Method.KALMAN])
+def test_every_method_can_be_asked_for(kind: ModelKind, method: Method) -> None:
+    fit = fit_record(random_record(kind, 1500, 30.0, 8), kind, method=method)
+    assert fit.method is method
+    assert _within(fit, THETA[kind], 5.0)
+
+
+def test_steps_of_a_held_reference() -> None:
+    kind = ModelKind.SECOND_ORDER
+    t = instants(2000, 0.005)
+    x = np.where(np.arange(2000) >= 300, 1.0, 0.0)
+    z = model_of(kind).simulate(THETA[kind], t, x, Hold.ZERO)
+    fit = fit_record(AlignedRecord(t, z + 0.003 * np.random.default_rng(2).normal(size=z.size), x), kind)
+    assert fit.between is InterSample.ZERO
+    assert _within(fit, THETA[kind])
+
+
+def test_response_with_its_covariance() -> None:
+    kind = ModelKind.SECOND_ORDER
+    fit = fit_record(random_record(kind, 3000, 40.0, 9), kind)
+    f = np.array([0.5, 2.0, 5.0, 8.0])
+    response, cov = fit.response(f)
+    truth = model_of(kind).frequency_response(THETA[kind], f)
+    away = np.stack([(response - truth).real, (response - truth).imag], axis=-1)
+    chi2 = np.einsum("ki,kij,kj->k", away, np.linalg.inv(cov), away)
+    assert np.all(chi2 < 20)
+
+
+def test_what_has_no_dynamics_is_no_model_for_a_record() -> None:
+    with pytest.raises(InvalidData, match="dynamics"):
+        fit_record(random_record(ModelKind.FIRST_ORDER, 100, 30.0, 1), Static(1, (0.0, 1.0)))
+    with pytest.raises(InvalidData, match="no record"):
+        fit_record([], ModelKind.FIRST_ORDER)
+    with pytest.raises(InvalidData):
+        fit_record(random_record(ModelKind.FIRST_ORDER, 100, 30.0, 1), ModelKind.FIRST_ORDER, start=[1.0, -0.5])
