@@ -26,7 +26,7 @@ NOJIT_TESTS := tests/unit/test_kernels.py tests/unit/models tests/unit/edge_agen
   tests/unit/identification/test_kernels_against_references.py \
   tests/unit/identification/test_online.py::test_the_result_does_not_depend_on_how_the_stream_is_cut
 
-.PHONY: help demo test lint nojit bench stats constraints protocol system clean
+.PHONY: help demo test lint nojit bench foreign stats constraints protocol system clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -47,12 +47,12 @@ lint: $(DEV) ## Lint, types and import contracts
 nojit: $(DEV) ## Tests of the kernels as plain Python, which their compiled form must equal
 	@NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q $(NOJIT_TESTS)
 
-bench: $(DEV) system ## Measure, each comparison within one run
-	@$(BIN)/pytest -q -m benchmark tests/benchmarks $(ARGS)
-	for script in tests/benchmarks/bench_*.py; do
-	  echo "--- $$(basename "$$script" .py)"
-	  $(BIN)/python -m "tests.benchmarks.$$(basename "$$script" .py)"
-	done
+bench: $(DEV) system ## Measure, each comparison within one run; writes docs/evidence/benchmarks.md (ARGS="--only TEXT")
+	@$(if $(ARGS),,$(BIN)/pytest -q -m benchmark tests/benchmarks)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks $(ARGS)
+
+foreign: $(DEV) ## Make the environment of the libraries that benchmarks compare with
+	@$(BIN)/python -m tests.benchmarks.foreign
 
 stats: $(DEV) ## Statistical experiments in full; writes docs/evidence/statistics.md (ARGS="--only TEXT --trials N")
 	@$(BIN)/python -m tests.statistical $(ARGS)

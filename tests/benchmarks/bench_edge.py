@@ -1,13 +1,12 @@
 """What the edge agent takes: engine, spool, OPC UA notifications. ``python -m tests.benchmarks.bench_edge``.
 
-Prints one JSON object. `engine` goes from samples read to encoded records with a 64-tap correction, without a disk;
+`engine` goes from samples read to encoded records with a 64-tap correction, without a disk;
 `station` includes the spool; `opcua` is a real server in a process of its own, a TCP connection, and the whole agent.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import multiprocessing
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from dyncal.testing.bus import FakeBroker
 from edge_agent.events import Append, DesiredSet, Drain
 from edge_agent.segment import entry_of
 from edge_agent.spool import Spool
+from tests.evidence import Figure, table
 from tests.integration.edge_agent.plant import Plant, now_ns, running, settings_of, until
 from tests.servers_mosquitto import free_port
 from tests.unit.edge_agent.helpers import DT, EDGE, SENSOR, T0, coefficient_set, engine, envelope, read
@@ -110,20 +110,41 @@ async def bench_opcua(n_nodes: int, array: int, rate_hz: float, seconds: float) 
     }
 
 
-def main() -> int:
-    """Measure and print."""
+def sections() -> dict[str, list[Figure]]:
+    """Measure all."""
     kernels.warm_up()
-    result: dict[str, Any] = {"engine_samples_per_s": {}, "station_samples_per_s": {}}
+    made = {"Edge: samples of one stream, corrected with 64 taps": engine_figures()}
+    for name, n_nodes, array in (("100 scalars at 20 Hz", 100, 0), ("4 arrays of 1000 at 20 Hz", 4, 1000)):
+        found = asyncio.run(bench_opcua(n_nodes, array, 20.0, 8.0))
+        n, read_all = int(found["written"]), found["read"] / found["written"]
+        made[f"Edge: OPC UA, {name}"] = [
+            Figure("samples read, of those written", read_all, -np.inf, np.inf, n, unit="%"),
+            Figure("gaps recorded", found["gaps"], -np.inf, np.inf, n),
+            Figure("CPU time of a sample", found["us_cpu_per_sample"], -np.inf, np.inf, n, unit="µs"),
+        ]
+    return made
+
+
+def engine_figures() -> list[Figure]:
+    """Return thousands of samples a second, without a disk and with the spool."""
+    figures = []
     for per_block in (1, 10, 100, 1000):
         bench_engine(per_block, None)
-        result["engine_samples_per_s"][per_block] = round(bench_engine(per_block, None))
+        rates = {"engine": bench_engine(per_block, None)}
         with tempfile.TemporaryDirectory() as directory:
             spool = Spool.open(Path(directory), EDGE, InstantNs(T0))
-            result["station_samples_per_s"][per_block] = round(bench_engine(per_block, spool))
+            rates["engine and spool"] = bench_engine(per_block, spool)
             spool.close()
-    result["opcua_scalars"] = asyncio.run(bench_opcua(100, 0, 20.0, 8.0))
-    result["opcua_arrays"] = asyncio.run(bench_opcua(4, 1000, 20.0, 8.0))
-    sys.stdout.write(json.dumps(result, indent=1) + "\n")
+        for what, rate in rates.items():
+            label = f"{what}, blocks of {per_block}, a second"
+            figures.append(Figure(label, rate / 1e3, -np.inf, np.inf, per_block, unit="thousand samples"))
+    return figures
+
+
+def main() -> int:
+    """Print the tables."""
+    for section, figures in sections().items():
+        sys.stdout.write("\n".join([section, *table(figures)]) + "\n")
     return 0
 
 

@@ -19,6 +19,7 @@ from dyncal.adapters.sqlite import SqliteSampleStore
 from dyncal.domain.samples import SampleBlock
 from dyncal.domain.time import InstantNs
 from dyncal.testing.store import DT, T0, TC, block, span, uniform
+from tests.evidence import Figure, table
 
 BLOCK = 100
 QUERY = 100_000
@@ -62,16 +63,19 @@ def with_f_strings(records: list[SampleBlock]) -> bytes:
     return "".join(text).encode()
 
 
-def encoder() -> None:
-    """Print the cost of a line."""
+def encoder() -> list[Figure]:
+    """Return the cost of a line."""
     records = blocks(0, 100)
     n = 100 * BLOCK
     ours, naive = best(lambda: lines.encode(list(records))), best(lambda: with_f_strings(records))
-    say(f"line encoder    {ours / n * 1e6:.3f} us a line, f-strings {naive / n * 1e6:.3f} us, ratio {naive / ours:.2f}")
+    return [
+        Figure("line encoder, a line", ours / n * 1e6, -np.inf, np.inf, n, unit="µs"),
+        Figure("the same with f-strings, over ours", naive / ours, -np.inf, np.inf, n, unit="×"),
+    ]
 
 
-def sqlite(n_samples: int) -> None:
-    """Print rates and latencies of the embedded store."""
+def sqlite(n_samples: int) -> list[Figure]:
+    """Return rates and latencies of the embedded store."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "samples.sqlite"
         store = SqliteSampleStore(path)
@@ -81,8 +85,6 @@ def sqlite(n_samples: int) -> None:
             started = time.perf_counter()
             store.write(records)
             spent += time.perf_counter() - started
-        say(f"sqlite write    {n_samples / spent / 1e3:.0f} thousand samples/s (raw + corrected + u)")
-        say(f"sqlite size     {path.stat().st_size / n_samples:.1f} bytes a sample")
         rng = np.random.default_rng(1)
         times = []
         for _ in range(40):
@@ -92,26 +94,35 @@ def sqlite(n_samples: int) -> None:
             times.append(time.perf_counter() - started)
             assert len(rows) == min(QUERY, n_samples)
         low, middle, high = np.percentile(times, [0, 50, 95]) * 1e3
-        say(f"sqlite query    {QUERY} of {n_samples}: best {low:.1f}, median {middle:.1f}, 95 % {high:.1f} ms")
         started = time.perf_counter()
         store.read(TC, InstantNs(T0), InstantNs(T0 + n_samples * DT), max_points=2000)
-        say(f"sqlite decimate {n_samples} to 2000: {(time.perf_counter() - started) * 1e3:.0f} ms")
+        decimated = time.perf_counter() - started
+        size = path.stat().st_size / n_samples
         store.close()
+    of = f"{QUERY} of {n_samples} samples"
+    plain = (
+        ("write, raw with corrected and u, a second", n_samples / spent / 1e3, "thousand samples"),
+        ("size of a sample", size, "bytes"),
+        (f"query of {of}, best", low, "ms"),
+        (f"query of {of}, median", middle, "ms"),
+        (f"query of {of}, 95 %", high, "ms"),
+        (f"decimation of {n_samples} samples to 2000", decimated * 1e3, "ms"),
+    )
+    return [Figure(what, value, -np.inf, np.inf, n_samples, unit=unit) for what, value, unit in plain]
 
 
-def say(text: str) -> None:
-    """Print a figure."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+def sections(n_samples: int = 10_000_000) -> dict[str, list[Figure]]:
+    """Measure all."""
+    return {"Stores: lines for InfluxDB": encoder(), "Stores: the embedded store": sqlite(n_samples)}
 
 
 def main() -> None:
-    """Run all."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=10_000_000)
     options = parser.parse_args()
-    encoder()
-    sqlite(options.samples)
+    for section, figures in sections(options.samples).items():
+        sys.stdout.write("\n".join([section, *table(figures)]) + "\n")
 
 
 if __name__ == "__main__":
