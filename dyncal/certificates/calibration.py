@@ -28,7 +28,7 @@ from dyncal.certificates.document import (
 )
 from dyncal.certificates.filters import filter_list
 from dyncal.certificates.parameters import default_frequencies, parameter_unit, response_covariance
-from dyncal.certificates.quantity import AnyQuantity, ComplexQuantity, Quantity, TextQuantity, real
+from dyncal.certificates.quantity import AnyQuantity, ComplexQuantity, Quantity, TextQuantity, check_covariance, real
 from dyncal.certificates.ucum import parse_unit
 from dyncal.certificates.units import HERTZ, ONE, RADIAN, Unit
 from dyncal.domain.calibration import Calibration, Conformity, Deviation, Verdict
@@ -91,12 +91,13 @@ def certificate_of(evidence: Evidence, administration: Administration) -> Certif
     ------
     InvalidData
         If the calibration was not accepted, the set is of another sensor or calibration, a unit has no spelling in
-        D-SI, or a requirement names no parameter.
+        D-SI, a number is not finite, the covariance not positive semidefinite, or a requirement names no parameter.
     """
     c = evidence.calibration
     if c.verdict is not Verdict.ACCEPTED:
         raise InvalidData(f"calibration {c.id} was not accepted ({c.verdict}): there is no certificate for it")
     _check_set(c, evidence.coefficients)
+    check_covariance(f"parameters of calibration {c.id}", c.parameters.cov)
     indication, measurand = parse_unit(evidence.indication_unit), parse_unit(evidence.measurand_unit)
     results = [_parameters(evidence, indication, measurand), _quality(c, indication)]
     if c.parameters.model is not ModelKind.STATIC:

@@ -20,6 +20,7 @@ from dyncal.certificates.parsing import (
     place,
     ref_types,
     rich,
+    spot,
     text,
     text_of,
     words,
@@ -54,16 +55,16 @@ def read_quantity(element: Element) -> AnyQuantity:
                 raise error if where.split(" ")[0] in str(error) else InvalidData(f"{where}: {error}") from error
     for child in element:
         if local(child) in _NOT_READ:
-            return TextQuantity(name, f"si:{local(child)}, which this program does not read", kinds, place(child))
+            return TextQuantity(name, f"si:{local(child)}, which this program does not read", kinds, spot(child))
     raise InvalidData(f"{place(element)}: there is no quantity in it")
 
 
 def _text(element: Element, name: str, kinds: tuple[str, ...]) -> TextQuantity:
-    return TextQuantity(name, rich(element), kinds, place(element))
+    return TextQuantity(name, rich(element), kinds, spot(element))
 
 
 def _characters(element: Element, name: str, kinds: tuple[str, ...]) -> TextQuantity:
-    return TextQuantity(name, text(element), kinds, place(element))
+    return TextQuantity(name, text(element), kinds, spot(element))
 
 
 def _real(element: Element, name: str, kinds: tuple[str, ...]) -> Quantity:
@@ -71,14 +72,14 @@ def _real(element: Element, name: str, kinds: tuple[str, ...]) -> Quantity:
     u, k = _single_uncertainty(element)
     labels = (label,) if label else ()
     spread = None if u is None else np.array([u])
-    return Quantity(name, np.array([value]), (unit,), kinds, labels, spread, k, single=True, where=place(element))
+    return Quantity(name, np.array([value]), (unit,), kinds, labels, spread, k, single=True, where=spot(element))
 
 
 def _constant(element: Element, name: str, kinds: tuple[str, ...]) -> Quantity:
     value, unit = number(one(element, "si:value")), text(one(element, "si:unit"))
     spread = first_of(element, "si:valueStandardMU", "si:uncertainty")
     u = None if spread is None else np.array([_not_negative(spread, number(spread))])
-    return Quantity(name, np.array([value]), (unit,), kinds, u=u, k=1.0, single=True, where=place(element))
+    return Quantity(name, np.array([value]), (unit,), kinds, u=u, k=1.0, single=True, where=spot(element))
 
 
 def _single_uncertainty(element: Element) -> tuple[float | None, float]:
@@ -114,7 +115,7 @@ def _real_list(element: Element, name: str, kinds: tuple[str, ...]) -> Quantity:
         every = units if len(units) > 1 else units * n
         cov = _covariance(matrix, every, 1)[..., 0]
     u, k = (None, 1.0) if spread is None else spread
-    return Quantity(name, values, units, kinds, words(element, "si:labelXMLList"), u, k, cov, where=place(element))
+    return Quantity(name, values, units, kinds, words(element, "si:labelXMLList"), u, k, cov, where=spot(element))
 
 
 def _listed_uncertainty(element: Element, n: int) -> _Spread | None:
@@ -162,7 +163,7 @@ def _real_elements(element: Element, name: str, kinds: tuple[str, ...]) -> Quant
     labels = tuple(text_of(part, "si:label") for part in parts)
     k = factors.pop() if len(factors) == 1 else 1.0
     u, labels = np.array(known) if known else None, labels if all(labels) else ()
-    return Quantity(name, values, units, kinds, labels, u, k, where=place(element))
+    return Quantity(name, values, units, kinds, labels, u, k, where=spot(element))
 
 
 def _complex_list(element: Element, name: str, kinds: tuple[str, ...]) -> ComplexQuantity:
@@ -187,7 +188,7 @@ def _complex_list(element: Element, name: str, kinds: tuple[str, ...]) -> Comple
         target = str(RADIAN) if magnitude is not None else second
         cov = np.moveaxis(_covariance(region, (units[0], target), values.size), -1, 0)
     labels = words(element, "si:labelXMLList")
-    return ComplexQuantity(name, values, units[0], kinds, labels, cov, magnitude is not None, place(element))
+    return ComplexQuantity(name, values, units[0], kinds, labels, cov, magnitude is not None, spot(element))
 
 
 def _polar(

@@ -17,8 +17,8 @@ from dyncal.domain.samples import FloatArray
 MAX_BYTES: Final = 16 << 20
 """Largest certificate that is read, by default."""
 
-_NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([Ee][-+]?\d+)?")
-_VERSION: Final = re.compile(r"3\.\d+\.\d+(-rc\.\d+)?")
+_NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([Ee][-+]?\d+)?", re.ASCII)
+_VERSION: Final = re.compile(r"3\.\d+\.\d+(-rc\.\d+)?", re.ASCII)
 _LONGEST_LIST: Final = 1_000_000
 _ROOT: Final = "digitalCalibrationCertificate"
 
@@ -69,6 +69,11 @@ def place(element: Element) -> str:
         names.append(f"{local(node)}{index}")
         node = parent
     return f"{'/'.join(reversed(names)) or _ROOT} (line {element.sourceline})"
+
+
+def spot(element: Element) -> str:
+    """Return about where an element is, in a time that does not grow with the document: its own name and its line."""
+    return f"{local(element)} (line {element.sourceline})"
 
 
 def local(element: Element) -> str:
@@ -188,6 +193,7 @@ __all__ = [
     "ref_types",
     "rich",
     "signatures",
+    "spot",
     "text",
     "text_of",
     "words",

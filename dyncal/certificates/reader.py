@@ -44,6 +44,7 @@ from dyncal.certificates.parsing import (
     ref_types,
     rich,
     signatures,
+    spot,
     text,
     text_of,
     words,
@@ -249,7 +250,7 @@ def _list(element: Element) -> QuantityList:
         ref_types=ref_types(element),
         instants=tuple(_instant(element, instant) for instant in instants),
         conditions=_conditions(element),
-        where=place(element),
+        where=spot(element),
     )
 
 

@@ -70,7 +70,7 @@ _NOT_METRIC: Final = frozenset({"mm[Hg]", "deg", "Cel", "min", "h", "d", "%", "[
 _SPELLINGS: Final = {"": "1", "°C": "Cel", "degC": "Cel", "°": "deg", "Ω": "Ohm"}
 _POWERS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻·", "0123456789-.")
 _TOKEN: Final = re.compile(r"[()./]|[^()./]+")
-_COMPONENT: Final = re.compile(r"(?P<unit>[^\W\d_]+\[Hg\]|\[?[^\W\d_]+\]?|%)(?P<power>[+-]?\d{1,2})?")
+_COMPONENT: Final = re.compile(r"(?P<unit>[^\W\d_]+\[Hg\]|\[?[^\W\d_]+\]?|%)(?P<power>[+-]?\d{1,2})?", re.ASCII)
 _LONGEST: Final = 100
 
 

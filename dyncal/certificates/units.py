@@ -77,7 +77,7 @@ _WITHOUT_PREFIX: Final = frozenset(
 )
 _CELSIUS_AT_ZERO: Final = 273.15
 _TOKEN: Final = re.compile(r"\\([A-Za-z]+)(?:\{([^{}\\]*)\})?")
-_EXPONENT: Final = re.compile(r"[+-]?\d{1,3}(\.\d{1,4})?(/\d{1,4})?")
+_EXPONENT: Final = re.compile(r"[+-]?\d{1,3}(\.\d{1,4})?(/\d{1,4})?", re.ASCII)
 _LONGEST: Final = 200
 
 Term = tuple[str, str, Fraction]

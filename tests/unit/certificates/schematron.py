@@ -43,7 +43,7 @@ class Schematron:
 
     def _pattern(self, pattern: Any, root: Any) -> Iterator[Finding]:
         shared = self._lets(pattern, root, None, {})
-        taken: set[int] = set()
+        taken: set[tuple[int, str, int]] = set()
         for rule in pattern.iterchildren(f"{_SCH}rule"):
             context = rule.get("context")
             for item in self._select(context if context.startswith("/") else f"//{context}", root, None, shared):
