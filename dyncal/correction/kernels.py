@@ -1,7 +1,8 @@
 """Compiled kernels of the correction: FIR, recursive sections, sensitivities and u over a run of grid slots.
 
 `dyncal.correction.plain` holds the equals in numpy, and tests/unit/correction/naive.py the readable reference. Sums are
-taken in one fixed order for each output, whatever the cut of the stream, so that results do not depend on it.
+taken in one fixed order for each output, whatever the cut of the stream, so that results do not depend on it. What
+belongs together lies in one flat array, so that a call unpacks few of them.
 """
 
 from __future__ import annotations
@@ -10,150 +11,264 @@ import math
 
 import numpy as np
 
+from dyncal.correction.fused import fma
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 from dyncal.kernels import kernel
 
+HEAD = 8  # numbers before the taps: n_taps, n_sections, m, delay, settle, variance, dt_s, dc_gain
+STATE = 4  # numbers before the states: run, live, age, previous output
 _CHUNK = 512  # outputs that stay in the first-level cache while the taps run over them
+_LARGEST = 1e100  # as `dyncal.correction.slots.LARGEST`
+
+
+@kernel(inline=True)
+def _fir(taps: FloatArray, first: int, extended: FloatArray, sums: FloatArray) -> None:
+    """Write ``sums[i] = Σ_{j >= first} taps[j] extended[i + n_taps - 1 - j]``."""
+    # Slices, and eight taps a pass: so the inner loop has no index to check and runs on vectors over the outputs. Each
+    # output still adds its taps one after another.
+    n_taps, m = taps.size, sums.size
+    whole = n_taps - (n_taps - first) % 8
+    sums[:] = 0.0
+    for j in range(first, whole, 8):
+        at = n_taps - 1 - j
+        g0, g1, g2, g3 = taps[j], taps[j + 1], taps[j + 2], taps[j + 3]
+        g4, g5, g6, g7 = taps[j + 4], taps[j + 5], taps[j + 6], taps[j + 7]
+        x0, x1 = extended[at : at + m], extended[at - 1 : at - 1 + m]
+        x2, x3 = extended[at - 2 : at - 2 + m], extended[at - 3 : at - 3 + m]
+        x4, x5 = extended[at - 4 : at - 4 + m], extended[at - 5 : at - 5 + m]
+        x6, x7 = extended[at - 6 : at - 6 + m], extended[at - 7 : at - 7 + m]
+        for k in range(m):
+            s = fma(g3, x3[k], fma(g2, x2[k], fma(g1, x1[k], fma(g0, x0[k], sums[k]))))
+            sums[k] = fma(g7, x7[k], fma(g6, x6[k], fma(g5, x5[k], fma(g4, x4[k], s))))
+    for j in range(whole, n_taps):
+        at = n_taps - 1 - j
+        g0, x0 = taps[j], extended[at : at + m]
+        for k in range(m):
+            sums[k] = fma(g0, x0[k], sums[k])
 
 
 @kernel("void(f8[::1], f8[::1], f8[::1])")
 def fir(taps: FloatArray, extended: FloatArray, out: FloatArray) -> None:
     """Write ``out[i] = Σ_j taps[j] extended[i + n_taps - 1 - j]``; the first n_taps - 1 samples are earlier ones."""
-    # Slices, and four taps a pass: so the inner loop has no index to check and runs on vectors over the outputs. Each
-    # output still adds its taps one after another.
-    n_taps = taps.size
-    whole = n_taps - n_taps % 4
     for low in range(0, out.size, _CHUNK):
-        sums = out[low : min(low + _CHUNK, out.size)]
-        m = sums.size
-        sums[:] = 0.0
-        for j in range(0, whole, 4):
-            g0, g1, g2, g3 = taps[j], taps[j + 1], taps[j + 2], taps[j + 3]
-            at = low + n_taps - 1 - j
-            x0, x1 = extended[at : at + m], extended[at - 1 : at - 1 + m]
-            x2, x3 = extended[at - 2 : at - 2 + m], extended[at - 3 : at - 3 + m]
-            for k in range(m):
-                sums[k] = (((sums[k] + g0 * x0[k]) + g1 * x1[k]) + g2 * x2[k]) + g3 * x3[k]
-        for j in range(whole, n_taps):
-            at = low + n_taps - 1 - j
-            g0, x0 = taps[j], extended[at : at + m]
-            for k in range(m):
-                sums[k] += g0 * x0[k]
+        high = min(low + _CHUNK, out.size)
+        _fir(taps, 0, extended[low : high + taps.size - 1], out[low:high])
 
 
-@kernel(
-    "void(f8[::1], i8, f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[::1], f8[::1], f8, f8, f8, i8, i8,"
-    " i8[::1], f8[::1], f8[::1], f8[::1])"
-)
-def advance(  # noqa: C901 - one pass over the samples is the point of it
-    extended: FloatArray,
-    n_taps: int,
-    sos: FloatArray,
-    sos_state: FloatArray,
-    denominators: FloatArray,
-    state: FloatArray,
+@kernel("void(f8[::1], f8[:,::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1])")
+def uncertain_fir(
+    taps: FloatArray,
     factor: FloatArray,
+    window: FloatArray,
+    x: FloatArray,
+    variance: FloatArray,
+    y: FloatArray,
+    u: FloatArray,
+) -> None:
+    """Write y = taps * x and u = √(variance + ‖factor x‖²), both NaN where a sample of the window is worth nothing.
+
+    `factor` (rank, n_taps) is upper trapezoidal, `window` holds the n_taps - 1 samples before x and moves on in place,
+    `variance` has one entry, or one a sample.
+    """
+    past = taps.size - 1
+    extended, f, square = np.empty(past + _CHUNK), np.empty(_CHUNK), np.empty(_CHUNK)
+    extended[:past] = window
+    for low in range(0, x.size, _CHUNK):
+        m = min(_CHUNK, x.size - low)
+        fresh, sums = extended[past : past + m], y[low : low + m]
+        for k in range(m):
+            fresh[k] = x[low + k] if abs(x[low + k]) < _LARGEST else np.nan
+        _fir(taps, 0, extended[: past + m], sums)
+        squares, row = square[:m], f[:m]
+        squares[:] = variance[low : low + m] if variance.size > 1 else variance[:1]
+        for r in range(factor.shape[0]):
+            _fir(factor[r], r, extended[: past + m], row)
+            for k in range(m):
+                squares[k] = fma(row[k], row[k], squares[k])
+        us = u[low : low + m]
+        for k in range(m):
+            us[k] = math.sqrt(squares[k]) if sums[k] == sums[k] else np.nan  # not so for NaN
+        for k in range(past):
+            extended[k] = extended[m + k]
+    window[:] = extended[:past]
+
+
+@kernel(inline=True)
+def _start(
+    sos: FloatArray, sos_state: FloatArray, poles: FloatArray, state: FloatArray, dc: float, x: float, raw: FloatArray
+) -> float:
+    """Start the sections in the steady state of their first input `x`, the biquads from the uncorrected window.
+
+    `raw` are the samples from the window's first to the one that the output is about. Returns the output before.
+    """
+    level = x
+    for k in range(sos.shape[0]):
+        out = level * (sos[k, 0] + sos[k, 1] + sos[k, 2]) / (1.0 + sos[k, 4] + sos[k, 5])
+        sos_state[k, 0] = out - sos[k, 0] * level
+        sos_state[k, 1] = sos[k, 2] * level - sos[k, 5] * out
+        level = out
+    for g in range(poles.shape[0]):
+        a1, a2 = poles[g, 0], poles[g, 1]
+        t1 = dc * raw[0] / (1.0 + a1 + a2)
+        t2 = t1
+        for k in range(raw.size - 1):
+            t0 = fma(-a1, t1, fma(-a2, t2, dc * raw[k]))
+            t2, t1 = t1, t0
+        state[g, 0], state[g, 1] = t1, t2
+    return level - dc * (raw[raw.size - 1] - raw[raw.size - 2]) if raw.size > 1 else level
+
+
+@kernel(inline=True)
+def _recur(
+    sos: FloatArray, sos_state: FloatArray, poles: FloatArray, state: FloatArray, x: FloatArray, w: FloatArray
+) -> None:
+    """Run the sections over x in place, and the states of the biquads into the rows of w, two earlier ones first."""
+    for k in range(sos.shape[0]):
+        b0, b1, b2, a1, a2 = sos[k, 0], sos[k, 1], sos[k, 2], sos[k, 4], sos[k, 5]
+        z1, z2 = sos_state[k, 0], sos_state[k, 1]
+        for i in range(x.size):
+            out = fma(b0, x[i], z1)
+            z1 = fma(b1, x[i], fma(-a1, out, z2))
+            z2 = fma(b2, x[i], -a2 * out)
+            x[i] = out
+        sos_state[k, 0], sos_state[k, 1] = z1, z2
+    for g in range(poles.shape[0]):
+        a1, a2, s1, s2, row = poles[g, 0], poles[g, 1], state[g, 0], state[g, 1], w[g]
+        row[0], row[1] = s2, s1
+        for i in range(x.size):
+            s0 = fma(-a1, s1, fma(-a2, s2, x[i]))
+            row[i + 2] = s0
+            s2, s1 = s1, s0
+        state[g, 0], state[g, 1] = s1, s2
+
+
+@kernel(inline=True)
+def _parameters(factor: FloatArray, w: FloatArray, f: FloatArray, square: FloatArray) -> None:
+    """Write ‖F w‖² to `square` (n,); w as `_recur` leaves it, `f` (n,) is overwritten."""
+    n = square.size
+    if factor.shape[0] == 3:
+        f00, f01, f02 = factor[0, 0], factor[0, 1], factor[0, 2]
+        f11, f12, f22 = factor[1, 1], factor[1, 2], factor[2, 2]
+        w0, w1, w2 = w[0, 2 : n + 2], w[0, 1 : n + 1], w[0, :n]
+        for i in range(n):
+            g0 = fma(f00, w0[i], fma(f01, w1[i], f02 * w2[i]))
+            g1 = fma(f11, w1[i], f12 * w2[i])
+            g2 = f22 * w2[i]
+            square[i] = fma(g0, g0, fma(g1, g1, g2 * g2))
+        return
+    square[:] = 0.0
+    for r in range(factor.shape[0]):
+        f[:] = 0.0
+        for k in range(r, factor.shape[1]):
+            shifted, c = w[k // 3, 2 - k % 3 : n + 2 - k % 3], factor[r, k]
+            for i in range(n):
+                f[i] = fma(c, shifted[i], f[i])
+        for i in range(n):
+            square[i] = fma(f[i], f[i], square[i])
+
+
+@kernel("void(f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1])")
+def correct(  # noqa: C901 - one pass over the samples is the point of it
+    par: FloatArray,
+    state: FloatArray,
+    y: FloatArray,
     time_variance: FloatArray,
-    input_variance: FloatArray,
-    variance: float,
-    dt_s: float,
-    dc_gain: float,
-    delay: int,
-    settle: int,
-    counters: Int64Array,
-    previous: FloatArray,
+    carried: FloatArray,
     value: FloatArray,
     u: FloatArray,
 ) -> None:
-    """Turn FIR outputs (`value`, overwritten) into corrected values with u, sample by sample.
+    """Correct slots, `value` and `u` about the slots `delay` earlier.
 
-    `counters` is (finite samples in a row, whether the states hold, outputs since the states were started). `factor` is
-    the triangular F of u_par = ‖F w‖, w = (w[k], w[k-1], w[k-2]) of each distinct denominator. A value that is not
-    finite never enters a state: the states are started again when the window is whole.
+    `par` is (HEAD numbers, taps, sos, denominators, F) of a `dyncal.correction.prepared.PreparedFilter`; `state` is
+    (STATE numbers, states of the sections and of the denominators, n_taps - 1 earlier slots). `time_variance` has one
+    entry for all or one a slot, `carried` (variance from the input) none or one a slot.
+
+    A value that is not finite never enters a state: the states are started again when the window is whole.
     """
-    m = denominators.shape[0]
-    run, live, age = counters[0], counters[1], counters[2]
-    last = previous[0]
-    one = m == 1
-    a1, a2, s1, s2 = denominators[0, 0], denominators[0, 1], state[0, 0], state[0, 1]
-    w = np.empty(3 * m)
-    for i in range(value.size):
-        run = run + 1 if math.isfinite(extended[n_taps - 1 + i]) else 0
-        if run < n_taps:
-            value[i] = np.nan
-            u[i] = np.nan
-            live = 0
-            continue
-        x = value[i]
-        if live == 0:
-            # The sections start in the steady state of their first input, the biquads from the uncorrected window.
-            live, age = 1, 0
-            level = x
-            for k in range(sos.shape[0]):
-                out = level * (sos[k, 0] + sos[k, 1] + sos[k, 2]) / (1.0 + sos[k, 4] + sos[k, 5])
-                sos_state[k, 0] = out - sos[k, 0] * level
-                sos_state[k, 1] = sos[k, 2] * level - sos[k, 5] * out
-                level = out
-            about = n_taps - 1 + i - delay
-            for g in range(m):
-                b1, b2 = denominators[g, 0], denominators[g, 1]
-                t1 = dc_gain * extended[i] / (1.0 + b1 + b2)
-                t2 = t1
-                for k in range(i, about):
-                    t0 = dc_gain * extended[k] - b1 * t1 - b2 * t2
-                    t2 = t1
-                    t1 = t0
-                state[g, 0] = t1
-                state[g, 1] = t2
-            s1, s2 = state[0, 0], state[0, 1]
-            last = level - dc_gain * (extended[about] - extended[about - 1]) if about > i else level
-        for k in range(sos.shape[0]):
-            out = sos[k, 0] * x + sos_state[k, 0]
-            sos_state[k, 0] = sos[k, 1] * x - sos[k, 4] * out + sos_state[k, 1]
-            sos_state[k, 1] = sos[k, 2] * x - sos[k, 5] * out
-            x = out
-        slope = (x - last) / dt_s
-        last = x
-        if one:
-            s0 = x - a1 * s1 - a2 * s2
-            f0 = factor[0, 0] * s0 + factor[0, 1] * s1 + factor[0, 2] * s2
-            f1 = factor[1, 1] * s1 + factor[1, 2] * s2
-            f2 = factor[2, 2] * s2
-            s2 = s1
-            s1 = s0
-            parameters = f0 * f0 + f1 * f1 + f2 * f2
-        else:
-            for g in range(m):
-                w[3 * g] = x - denominators[g, 0] * state[g, 0] - denominators[g, 1] * state[g, 1]
-                w[3 * g + 1] = state[g, 0]
-                w[3 * g + 2] = state[g, 1]
-                state[g, 1] = state[g, 0]
-                state[g, 0] = w[3 * g]
-            parameters = 0.0
-            for r in range(factor.shape[0]):
-                f0 = 0.0
-                for k in range(r, 3 * m):
-                    f0 += factor[r, k] * w[k]
-                parameters += f0 * f0
-        square = variance + parameters + time_variance[i] * slope * slope + input_variance[i]
-        age += 1
-        # x·0 catches a value, square·0 a state, that has left the range of numbers.
-        if not math.isfinite(x) or not math.isfinite(square):
-            value[i] = np.nan
-            u[i] = np.nan
-            run, live = 0, 0
-        elif age <= settle:
-            value[i] = np.nan
-            u[i] = np.nan
-        else:
-            value[i] = x
-            u[i] = math.sqrt(square)
-    if one:
-        state[0, 0] = s1
-        state[0, 1] = s2
-    counters[0], counters[1], counters[2] = run, live, age
-    previous[0] = last
+    n_taps, n_sections, m, delay = int(par[0]), int(par[1]), int(par[2]), int(par[3])
+    settle, variance, rate, dc = par[4], par[5], 1.0 / par[6], par[7]
+    ends = HEAD + n_taps, HEAD + n_taps + 6 * n_sections, HEAD + n_taps + 6 * n_sections + 2 * m
+    taps = par[HEAD : ends[0]]
+    sos, poles = par[ends[0] : ends[1]].reshape((n_sections, 6)), par[ends[1] : ends[2]].reshape((m, 2))
+    factor = par[ends[2] :].reshape((3 * m, 3 * m))
+    at = STATE + 2 * n_sections
+    sos_state, pole_state = state[STATE:at].reshape((n_sections, 2)), state[at : at + 2 * m].reshape((m, 2))
+    window = state[at + 2 * m :]
+    run, live, age, last = state[0], state[1], state[2], state[3]
+    past = n_taps - 1
+    most = min(_CHUNK, y.size)
+    extended, sums, x = np.empty(past + most), np.empty(most), np.empty(most + 1)
+    w, f, square = np.empty((m, most + 2)), np.empty(most), np.empty(most)
+    extended[:past] = window
+    for low in range(0, y.size, _CHUNK):
+        n = min(_CHUNK, y.size - low)
+        fresh, worthless = extended[past : past + n], 0
+        for k in range(n):
+            fresh[k] = y[low + k] if abs(y[low + k]) < _LARGEST else np.nan
+            worthless += 0 if abs(y[low + k]) < _LARGEST else 1
+        _fir(taps, 0, extended[: past + n], sums[:n])
+        i = 0
+        while i < n:
+            run = run + 1.0 if math.isfinite(extended[past + i]) else 0.0
+            if run < n_taps:
+                value[low + i] = u[low + i] = np.nan
+                live = 0.0
+                i += 1
+                continue
+            if live == 0.0:
+                about = past + i - delay
+                raw = extended[i : max(about, i) + 1]
+                last = _start(sos, sos_state, poles, pole_state, dc, sums[i], raw)
+                live, age = 1.0, 0.0
+            k = i + 1 if worthless else n
+            while k < n and math.isfinite(extended[past + k]):
+                k += 1
+            h = k - i
+            x[0] = last
+            x[1 : 1 + h] = sums[i:k]
+            new, before, squares = x[1 : 1 + h], x[:h], square[:h]
+            _recur(sos, sos_state, poles, pole_state, new, w)
+            _parameters(factor, w, f[:h], squares)
+            if time_variance.size > 1:
+                times = time_variance[low + i : low + k]
+                for j in range(h):
+                    slope = (new[j] - before[j]) * rate
+                    squares[j] = fma(times[j] * slope, slope, squares[j]) if times[j] != 0.0 else squares[j]
+            elif time_variance[0] != 0.0:
+                for j in range(h):
+                    slope = (new[j] - before[j]) * rate
+                    squares[j] = fma(time_variance[0] * slope, slope, squares[j])
+            if carried.size:
+                extra = carried[low + i : low + k]
+                for j in range(h):
+                    squares[j] += extra[j]
+            values, us, lost = value[low + i : low + k], u[low + i : low + k], 0
+            for j in range(h):
+                s = squares[j] + variance
+                values[j] = new[j]
+                us[j] = math.sqrt(s)
+                lost += 0 if abs(s) < np.inf and abs(new[j]) < np.inf else 1
+            done = h
+            if lost:  # a number left its range: start again after it
+                done = 0
+                while abs(us[done]) < np.inf and abs(values[done]) < np.inf:
+                    done += 1
+            for j in range(min(done, max(0, int(settle - age)))):
+                values[j] = us[j] = np.nan
+            run += done - 1.0
+            age += done
+            if done < h:
+                values[done] = us[done] = np.nan
+                run, live = 0.0, 0.0
+                done += 1
+            else:
+                last = new[h - 1]
+            i += done
+        for k in range(past):
+            extended[k] = extended[n + k]
+    window[:] = extended[:past]
+    state[0], state[1], state[2], state[3] = run, live, age, last
 
 
 @kernel("i8(f8[::1], i8[::1], f8, f8, f8, f8[::1])")

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from dyncal.correction import safety
+from dyncal.correction import kernels, safety
 from dyncal.domain.coefficients import CorrectionFilter, Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
@@ -51,6 +51,19 @@ class PreparedFilter:
     variance_taps: FloatArray
     settle: int
     settle_sensitivities: int
+
+    @property
+    def packed(self) -> FloatArray:
+        """All numbers in one flat array, as `dyncal.correction.kernels.correct` takes them."""
+        head = (self.taps.size, self.sos.shape[0], self.denominators.shape[0], self.delay, self.settle)
+        parts = (self.taps, self.sos, self.denominators, self.factor)
+        numbers = [*head, self.variance, self.dt_s, self.dc_gain]
+        return np.concatenate([np.array(numbers, np.float64), *(part.reshape(-1) for part in parts)])
+
+    def fresh_state(self) -> FloatArray:
+        """Return the state of a filter that has seen nothing, as `dyncal.correction.kernels.correct` takes it."""
+        states = kernels.STATE + 2 * (self.sos.shape[0] + self.denominators.shape[0])
+        return np.concatenate([np.zeros(states), np.full(self.taps.size - 1, np.nan)])
 
     @property
     def history_length(self) -> int:

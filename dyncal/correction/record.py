@@ -49,7 +49,7 @@ def correct(
     if y.ndim != 1:
         raise InvalidData(f"a record has one dimension, not shape {y.shape}")
     running = RunningFilter(prepare(correction, parameters), compiled=compiled)
-    late, u_late = running.advance(y, np.full(y.size, u_t_s**2), np.zeros(y.size))
+    late, u_late = running.advance(y, float(u_t_s) ** 2)
     value, u = np.full(y.size, np.nan), np.full(y.size, np.nan)
     ready = max(y.size - correction.delay, 0)
     value[:ready], u[:ready] = late[y.size - ready :], u_late[y.size - ready :]
