@@ -1,12 +1,12 @@
-"""What a frequency-response fit costs: one model of 49 and of 17 points, and the choice between six.
+"""What a frequency-response fit costs: ``python -m tests.benchmarks.bench_frequency_response``.
 
-Run: ``python -m tests.benchmarks.bench_frequency_response``. Beside it, a Monte Carlo of 10 000 linear least-squares
-fits of the same second-order model, which is how a covariance is got without the likelihood's own information (what
-PyDynamic's `fit_som` does; it needs an environment of its own).
+49 and 17 points of an accelerometer, one model and the choice between six, and PyDynamic's `fit_som` with its Monte
+Carlo for the covariance, given the same points with the same covariance.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -14,54 +14,105 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
-from dyncal.identification.frequency_response import FrequencyPoints, fit_frequency_response
+from dyncal.identification.frequency_response import FrequencyFit, FrequencyPoints, fit_frequency_response
 from dyncal.models import Delayed, Rational, ResponseModel, model_of
+from tests.benchmarks import foreign
+from tests.evidence import Figure, table
 from tests.unit.identification.laboratory import SECOND, Laboratory
 
-RUNS = 10_000
+RUNS = 10_000  # of PyDynamic's Monte Carlo
+SEVERAL: list[ModelKind | ResponseModel] = [
+    ModelKind.FIRST_ORDER,
+    SECOND,
+    model_of(ModelKind.LEAD_LAG),
+    Delayed(SECOND),
+    Rational(1, 3),
+    Rational(2, 4),
+]
 
 
-def monte_carlo(points: FrequencyPoints, rng: np.random.Generator) -> FloatArray:
-    """Return the covariance of θ by fits linear in (μ, λ, κ), 1/H = μ(1 + ...) multiplied out, one after the other."""
+def points_of(n: int) -> FrequencyPoints:
+    """Return n points in real and imaginary parts, with the covariance that polar uncertainties make of them."""
+    polar = Laboratory(n_points=n).points(np.random.default_rng(1))
+    h, u = polar.response, np.sqrt(np.diagonal(polar.cov, axis1=1, axis2=2))
+    # d(Re, Im)/d(ln |H|, arg H)
+    turn = np.stack([np.stack([h.real, -h.imag], axis=-1), np.stack([h.imag, h.real], axis=-1)], axis=1)
+    scaled = turn * u[:, None, :]
+    return FrequencyPoints(polar.f_hz, h, scaled @ scaled.swapaxes(1, 2), "A")
+
+
+def whole(points: FrequencyPoints) -> FloatArray:
+    """Return the covariance of all real, then all imaginary parts."""
     n = len(points)
-    s = 1j * points.f_hz / points.f_hz.max()
-    u = np.sqrt(np.diagonal(points.cov, axis1=1, axis2=2))
-    found = np.empty((RUNS, 3))
-    for k in range(RUNS):
-        y = points.response * np.exp(u[:, 0] * rng.normal(size=n) + 1j * u[:, 1] * rng.normal(size=n))
-        columns = np.stack([np.ones(n), s, s**2], axis=1) * np.abs(y)[:, None] / u[:, :1]
-        right = np.abs(y) / (y * u[:, 0])
-        found[k] = np.linalg.lstsq(
-            np.concatenate([columns.real, columns.imag]), np.concatenate([right.real, right.imag]), rcond=None
-        )[0]
-    f0 = points.f_hz.max() * np.sqrt(found[:, 0] / found[:, 2])
-    damping = found[:, 1] / (2 * np.sqrt(found[:, 0] * found[:, 2]))
-    return np.asarray(np.cov(np.stack([1 / found[:, 0], damping, f0])))
+    cov = np.zeros((2 * n, 2 * n))
+    each = np.arange(n)
+    for i in range(2):
+        for j in range(2):
+            cov[i * n + each, j * n + each] = points.cov[:, i, j]
+    return cov
 
 
-def fit_ms(points: FrequencyPoints, kinds: Sequence[ModelKind | ResponseModel], repeats: int = 20) -> float:
-    """Return the median time of a fit [ms]."""
-    fit_frequency_response(points, kinds)
-    return float(np.median([_ms(lambda: fit_frequency_response(points, kinds)) for _ in range(repeats)]))
+def fit_s(points: FrequencyPoints, kinds: Sequence[ModelKind | ResponseModel], repeats: int = 20) -> float:
+    """Return the shortest time of a fit [s]."""
+    return min(_s(lambda: fit_frequency_response(points, kinds)) for _ in range(repeats))
 
 
-def _ms(run: Callable[[], object]) -> float:
-    started = time.perf_counter_ns()
+def _s(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
     run()
-    return (time.perf_counter_ns() - started) / 1e6
+    return time.perf_counter() - started
+
+
+def sections() -> dict[str, list[Figure]]:
+    """Measure; the comparison is missing where PyDynamic cannot be had."""
+    made: dict[str, list[Figure]] = {}
+    for n in (17, 49):
+        points = points_of(n)
+        fit = fit_frequency_response(points, [SECOND])
+        alone = fit_s(points, [SECOND])
+        made[f"Frequency response, {n} points"] = [
+            Figure("second order", alone * 1e3, -np.inf, np.inf, n, unit="ms"),
+            Figure("with dead time", fit_s(points, [Delayed(SECOND)]) * 1e3, -np.inf, np.inf, n, unit="ms"),
+            Figure("choice of six models", fit_s(points, SEVERAL, 3) * 1e3, -np.inf, np.inf, n, unit="ms"),
+        ]
+        if foreign.available():
+            given = {
+                "f_hz": points.f_hz,
+                "h": np.concatenate([points.response.real, points.response.imag]),
+                "cov": whole(points),
+            }
+            theirs = foreign.run("frequency_response.py", given)
+            made[f"Frequency response, {n} points: against PyDynamic"] = compared(
+                fit, min(alone, fit_s(points, [SECOND])), theirs
+            )
+    return made
+
+
+def compared(fit: FrequencyFit, ours_s: float, theirs: dict[str, foreign.AnyArray]) -> list[Figure]:
+    """Return the ratios of times, and how far apart the results are."""
+    assert fit.parameters is not None
+    u = fit.parameters.u
+    apart = float(np.max(np.abs(np.asarray(theirs["theta"], np.float64) - fit.parameters.values) / u))
+    ratio = np.asarray(theirs["u"], np.float64) / u
+    return [
+        Figure(
+            "time of `fit_som` with Monte Carlo over ours",
+            float(theirs["plain_s"]) / ours_s,
+            50,
+            np.inf,
+            most,
+            unit="×",
+        ),
+        Figure("the same, weighted by covariance", float(theirs["weighted_s"]) / ours_s, 50, np.inf, RUNS, unit="×"),
+        Figure("largest difference of a parameter (weighted), in u", apart, 0, 0.5, RUNS),
+        Figure("its u over ours, smallest", float(ratio.min()), 0.9, np.inf, RUNS),
+    ]
 
 
 def main() -> None:
-    """Print the table."""
-    delayed = Delayed(SECOND)
-    several: list[ModelKind | ResponseModel] = [ModelKind.FIRST_ORDER, SECOND, model_of(ModelKind.LEAD_LAG), delayed]
-    several += [Rational(1, 3), Rational(2, 4)]
-    for n in (17, 49):
-        points = Laboratory(n_points=n).points(np.random.default_rng(1))
-        alone, choice = fit_ms(points, [SECOND]), fit_ms(points, several)
-        print(f"{n} points: second order {alone:.1f} ms; with dead time {fit_ms(points, [delayed]):.1f} ms; ", end="")  # noqa: T201
-        sampled = _ms(lambda: monte_carlo(points, np.random.default_rng(2)))  # noqa: B023 - called at once
-        print(f"choice of six {choice:.0f} ms; Monte Carlo of {RUNS} {sampled:.0f} ms = {sampled / alone:.0f} ×")  # noqa: T201
+    """Print the tables."""
+    for section, figures in sections().items():
+        sys.stdout.write("\n".join([section, *table(figures)]) + "\n")
 
 
 if __name__ == "__main__":
