@@ -29,7 +29,9 @@ from dyncal.identification.report import ljung_box, unknown
 from dyncal.identification.screen import trouble_with, trouble_with_gain
 from dyncal.models import SensorModel
 
-_CHOICES: Final = (Process.ORNSTEIN_UHLENBECK, Process.MATERN_32, Process.MATERN_52, Process.BUTTERWORTH_4)
+_ROUGH: Final = Process.ORNSTEIN_UHLENBECK
+_SMOOTH: Final = Process.MATERN_32
+_SMOOTHER: Final = (Process.MATERN_52, Process.BUTTERWORTH_2, Process.BUTTERWORTH_4)
 _U_LOG_RATE: Final = 3.0
 _NOISE_ROUNDS: Final = 4
 _LARGEST_ORDER: Final = 6
@@ -64,8 +66,8 @@ def fit_kalman(
     start_eta : float64, shape (p,)
         The model's internal coordinates, roughly right (a lag or a resonance within a factor of about 3).
     settings : KalmanSettings, optional
-        With ``process=None`` the process is chosen by Akaike's criterion from ever smoother ones, the next only where
-        the one before has won.
+        With ``process=None`` the process is chosen by Akaike's criterion: the Ornstein-Uhlenbeck process, and where
+        Matérn-3/2 is better than it, the best of the smoother ones.
 
     Returns
     -------
@@ -95,13 +97,16 @@ def fit_kalman(
 
 
 def _chosen(setting: _Setting, eta: FloatArray) -> KalmanFit:
-    best = _fit(setting, eta, _CHOICES[0])
-    for process in _CHOICES[1:]:
-        there = _fit(setting, best.eta if best.converged else eta, process)
-        if not there.converged or there.aic >= best.aic:
-            break
-        best = there
+    best = _better(setting, _fit(setting, eta, _ROUGH), eta, _SMOOTH)
+    if best.process is _SMOOTH:
+        for process in _SMOOTHER:
+            best = _better(setting, best, eta, process)
     return best
+
+
+def _better(setting: _Setting, best: KalmanFit, eta: FloatArray, process: Process) -> KalmanFit:
+    there = _fit(setting, best.eta if best.converged else eta, process)
+    return there if there.converged and (there.aic < best.aic or not best.converged) else best
 
 
 def _trouble(segments: Sequence[Segment], model: SensorModel) -> str:
@@ -294,7 +299,7 @@ def _refused(
         cov_eta=np.full((p, p), nan),
         unobservable=(),
         converged=False,
-        process=settings.process or _CHOICES[0],
+        process=settings.process or _ROUGH,
         sensor_noise=nan,
         reference_noise=nan,
         intensity=nan,

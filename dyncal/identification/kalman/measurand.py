@@ -24,6 +24,7 @@ class Process(enum.StrEnum):
     ORNSTEIN_UHLENBECK = "ornstein_uhlenbeck"
     MATERN_32 = "matern_32"
     MATERN_52 = "matern_52"
+    BUTTERWORTH_2 = "butterworth_2"
     BUTTERWORTH_4 = "butterworth_4"
     INTEGRATED_WIENER = "integrated_wiener"
 
@@ -43,6 +44,7 @@ _POLYNOMIALS: Final = {
     Process.ORNSTEIN_UHLENBECK: np.array([1.0, 1.0]),
     Process.MATERN_32: np.array([1.0, 2.0, 1.0]),
     Process.MATERN_52: np.array([1.0, 3.0, 3.0, 1.0]),
+    Process.BUTTERWORTH_2: np.array([1.0, np.sqrt(2.0), 1.0]),
     Process.BUTTERWORTH_4: np.convolve([1.0, _R8[0], 1.0], [1.0, _R8[1], 1.0]),
     Process.INTEGRATED_WIENER: np.array([1.0, 2.0, 1.0]),
 }

@@ -26,7 +26,8 @@ class KalmanSettings:
         Standard uncertainty of the clock offset between sensor and reference [s]; 0 leaves it out. It must be short
         against what shapes the sensor's response: the offset enters to first order.
     process : Process, optional
-        What the measurand is taken for; None chooses by likelihood (`fit_kalman` says how).
+        What the measurand is taken for; None chooses by likelihood (`fit_kalman` says how). The Ornstein-Uhlenbeck
+        process, the roughest, is safe for every measurand, but claims too much uncertainty for a smooth one.
     max_relative_u : float
         A parameter that is known less well than this, relative, is named unobservable.
     max_passes : int
@@ -37,7 +38,7 @@ class KalmanSettings:
     u_reference: float = 0.0
     u_reference_gain: float = 0.0
     u_clock_s: float = 0.0
-    process: Process | None = Process.ORNSTEIN_UHLENBECK
+    process: Process | None = None
     max_relative_u: float = 0.25
     max_passes: int = 60
 

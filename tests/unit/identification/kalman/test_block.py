@@ -125,7 +125,7 @@ def test_a_far_step_leaves_the_covariance_positive() -> None:
     first = evaluated(KalmanBlockProblem(model, data("uniform", 0, 61, fresh=True), h, None, form=form), h)
     for i in range(h.size):
         for far in (-5.0, 5.0):
-            step = np.array([far if j == i else 0.0 for j in range(h.size)])
+            step = np.asarray(far * np.eye(h.size)[i], dtype=np.float64)
             moved = first.end.moved(step)
             scale = 1 / np.sqrt(np.diag(first.end.p))
             assert np.linalg.eigvalsh(moved.p * np.outer(scale, scale)).min() > 0
@@ -159,7 +159,7 @@ def test_a_stream_fitted_block_by_block_ends_where_the_batch_does() -> None:
         prior_h, prior = h, information
         for _ in range(3):
             done = evaluated(problem, h)
-            step = np.linalg.solve(done.a + prior, done.b - prior @ (h - prior_h))
+            step = np.asarray(np.linalg.solve(done.a + prior, done.b - prior @ (h - prior_h)), dtype=np.float64)
             h = h + step
         state, information = done.end.moved(step), prior + done.a
     p = model.n_parameters
