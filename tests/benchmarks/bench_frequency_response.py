@@ -100,7 +100,7 @@ def compared(fit: FrequencyFit, ours_s: float, theirs: dict[str, foreign.AnyArra
             float(theirs["plain_s"]) / ours_s,
             50,
             np.inf,
-            most,
+            RUNS,
             unit="×",
         ),
         Figure("the same, weighted by covariance", float(theirs["weighted_s"]) / ours_s, 50, np.inf, RUNS, unit="×"),
