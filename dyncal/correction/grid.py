@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dyncal.correction import kernels, plain
-from dyncal.correction.slots import NO_SAMPLE, Slots
+from dyncal.correction.slots import NO_SAMPLE, Slots, usable
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, Int64Array
 from dyncal.kernels import HAVE_NUMBA
@@ -64,14 +64,36 @@ class SamplingGrid:
         self._off = 0.0  # how far the last sample lay off the grid [ns]
         self._past = np.full(_PAST, np.nan)  # y of the last slots
         self._measured = np.zeros(_PAST, np.bool_)  # which of them were not bridged
+        self._noted: list[FloatArray] = []  # newer slots, all measured, that are not in `_past` yet
+        self._n_noted = 0
 
     @property
     def last_ns(self) -> int | None:
         """Instant of the last sample placed."""
         return self._last
 
+    @property
+    def exact(self) -> bool:
+        """Whether the last sample lay on the grid."""
+        return self._off == 0.0
+
+    def continues(self, t_ns: Int64Array) -> bool:
+        """Tell whether instants, at least one, go on exactly on the grid: every dt, and the last one was on it."""
+        if self._last is None or self._off != 0.0 or int(t_ns[0]) - self._last != self._dt:
+            return False
+        return t_ns.size == 1 or not np.count_nonzero(t_ns[1:] - t_ns[:-1] != self._dt)
+
+    def follow(self, t_ns: Int64Array, raw: FloatArray) -> None:
+        """Note samples that `continues` has found to be one a slot; `place` would leave them as they are."""
+        self._last = int(t_ns[-1])
+        self._noted.append(raw[-_PAST:].copy())
+        self._n_noted += self._noted[-1].size
+        if self._n_noted >= 2 * _PAST or len(self._noted) >= _PAST:
+            self._recall()
+
     def place(self, t_ns: Int64Array, y: FloatArray, u_t_ns: float) -> Slots:
         """Place samples, at least one, strictly increasing and after the last; NaN in `y` where there is no value."""
+        self._recall()
         first = int(t_ns[0])
         before = first - self._dt if self._last is None else self._last
         variance = (u_t_ns / NS_PER_S) ** 2
@@ -83,6 +105,14 @@ class SamplingGrid:
             slots = self._spread(t_ns, y, np.diff(t_ns, prepend=before), variance)
         self._last = int(t_ns[-1])
         return slots
+
+    def _recall(self) -> None:
+        """Take over what `follow` noted."""
+        if self._noted:
+            y = np.concatenate(self._noted)[-_PAST:]
+            self._remember(np.where(usable(y), y, np.nan), np.zeros(y.size, np.int64))
+            self._noted.clear()
+            self._n_noted = 0
 
     def _spread(self, t_ns: Int64Array, y: FloatArray, intervals: Int64Array, variance: float) -> Slots:
         steps, off = self._steps(intervals)

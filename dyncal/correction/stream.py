@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from dyncal.correction.grid import SamplingGrid
@@ -13,7 +15,7 @@ from dyncal.domain.coefficients import CoefficientSet
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.quality import UInt32Array
 from dyncal.domain.samples import CorrectedSpan, FloatArray
-from dyncal.domain.time import InstantNs, Int64Array, axis_of
+from dyncal.domain.time import NS_PER_S, DurationNs, ExplicitAxis, InstantNs, Int64Array, UniformAxis, axis_of
 
 _NO_TIMES = np.empty(0, np.int64)
 _NO_VALUES = np.empty(0)
@@ -57,6 +59,8 @@ class StreamingCorrector:
             raise InvalidData("max_jitter must be 0 to below 0.5, and max_bridge not negative")
         self._coefficients = coefficients
         self._prepared = prepare(coefficients.filter, coefficients.parameters)
+        self._dt_ns = int(coefficients.filter.dt_ns)
+        self._lag_ns = self._prepared.delay * self._dt_ns
         self._options = (max_jitter, max_bridge, compiled)
         self._emitted_to: int | None = None
         self._owed = (_NO_TIMES, _NO_VALUES, _NO_VALUES)
@@ -146,6 +150,8 @@ class StreamingCorrector:
         if t_ns.size == 0:
             _check(t_ns, raw, quality_codes, u_t_ns, None)
             return None
+        if self._steady and self._continues(t_ns, raw, quality_codes, u_t_ns):
+            return self._go_on(t_ns, raw, u_t_ns)
         t, value, u = self._take(*self._run(t_ns, raw, quality_codes, u_t_ns))
         if self._owed[0].size:
             t, value, u = (np.concatenate(pair) for pair in zip(self._owed, (t, value, u), strict=True))
@@ -161,6 +167,30 @@ class StreamingCorrector:
         self._filter = RunningFilter(self._prepared, compiled=compiled)
         self._pending = np.full(delay, NO_SAMPLE, np.int64)  # instants of the slots that are still to be corrected
         self._owed = (_NO_TIMES, _NO_VALUES, _NO_VALUES)
+        self._steady = False  # whether a sample lies in each slot that is still to be corrected, and on the grid
+
+    def _continues(self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array | None, u_t_ns: float) -> bool:
+        """Tell whether a block is what a steady stream brings; if not, nothing is said on what it is."""
+        return (
+            t_ns.dtype is _INSTANT
+            and raw.dtype is _VALUE
+            and raw.shape == t_ns.shape == (t_ns.size,)
+            and 0 <= u_t_ns < math.inf
+            and (codes is None or (codes.dtype is _CODE and codes.shape == t_ns.shape and not np.count_nonzero(codes)))
+            and self._emitted_to == int(t_ns[0]) - self._lag_ns - self._dt_ns
+            and not self._owed[0].size
+            and self._grid.continues(t_ns)
+        )
+
+    def _go_on(self, t_ns: Int64Array, raw: FloatArray, u_t_ns: float) -> CorrectedSpan:
+        """Do as `process` for a block that `_continues` a steady stream: nothing has to be placed or put off."""
+        self._grid.follow(t_ns, raw)
+        value, u = self._filter.advance(raw, (u_t_ns / NS_PER_S) ** 2)
+        self._emitted_to = int(t_ns[-1]) - self._lag_ns
+        if t_ns.size == 1:
+            return CorrectedSpan(ExplicitAxis(t_ns - self._lag_ns), value, u, self._coefficients.id)
+        axis = UniformAxis(InstantNs(int(t_ns[0]) - self._lag_ns), DurationNs(self._dt_ns), t_ns.size)
+        return CorrectedSpan(axis, value, u, self._coefficients.id)
 
     def _run(
         self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array | None, u_t_ns: float
@@ -170,16 +200,24 @@ class StreamingCorrector:
         if codes is not None and np.count_nonzero(codes):
             good &= ~quality.is_bad(codes)
         y = raw if np.count_nonzero(good) == good.size else np.where(good, raw, np.nan)
+        last = self._grid.last_ns
+        if self._steady and last is not None:
+            self._pending = self._instants_before(last)
         slots = self._grid.place(t_ns, y, u_t_ns)
         value, u = self._filter.advance(slots.y, slots.time_variance, slots.input_variance)
         instants = np.concatenate([self._pending, slots.t_ns]) if self._pending.size else slots.t_ns.copy()
         about = instants[: value.size]
         if self._pending.size:
             self._pending = instants[value.size :].copy()
+        self._steady = self._grid.exact and np.array_equal(self._pending, self._instants_before(int(t_ns[-1])))
         held = about != NO_SAMPLE
         if np.count_nonzero(held) == held.size:
             return about, value, u
         return about[held], value[held], u[held]
+
+    def _instants_before(self, last: int) -> Int64Array:
+        """Return the instants of the slots still to be corrected where a sample lies in each, up to `last`."""
+        return last - self._dt_ns * np.arange(self._pending.size - 1, -1, -1, dtype=np.int64)
 
     def _take(self, t: Int64Array, value: FloatArray, u: FloatArray) -> tuple[Int64Array, FloatArray, FloatArray]:
         if self._emitted_to is not None and t.size and t[0] <= self._emitted_to:
