@@ -10,17 +10,18 @@ from typing import Final
 import numpy as np
 from lxml import etree
 
-from dyncal.certificates.elements import DCC, DS, NAMESPACES, Element, qualified
+from dyncal.certificates.elements import DCC, DS, Element, qualified
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 
 MAX_BYTES: Final = 16 << 20
 """Largest certificate that is read, by default."""
 
+ROOT: Final = "digitalCalibrationCertificate"
+
 _NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([Ee][-+]?\d+)?", re.ASCII)
 _VERSION: Final = re.compile(r"3\.\d+\.\d+(-rc\.\d+)?", re.ASCII)
 _LONGEST_LIST: Final = 1_000_000
-_ROOT: Final = "digitalCalibrationCertificate"
 
 
 def parse(data: bytes, *, max_bytes: int = MAX_BYTES) -> Element:
@@ -50,8 +51,8 @@ def parse(data: bytes, *, max_bytes: int = MAX_BYTES) -> Element:
         raise InvalidData(f"not a certificate in XML: {error}") from error
     if root.getroottree().docinfo.internalDTD is not None:
         raise InvalidData("the certificate has a document type (DTD), which none needs and which is not read")
-    if root.tag != f"{{{DCC}}}{_ROOT}":
-        raise InvalidData(f"the document is a {str(root.tag)[:100]}, not a {{{DCC}}}{_ROOT}")
+    if root.tag != f"{{{DCC}}}{ROOT}":
+        raise InvalidData(f"the document is a {str(root.tag)[:100]}, not a {{{DCC}}}{ROOT}")
     version = root.get("schemaVersion", "")
     if not _VERSION.fullmatch(version):
         raise InvalidData(f"a certificate of schema version {version[:20]!r}; this program reads 3.x")
@@ -68,7 +69,7 @@ def place(element: Element) -> str:
         index = f"[{same.index(node) + 1}]" if len(same) > 1 else ""
         names.append(f"{local(node)}{index}")
         node = parent
-    return f"{'/'.join(reversed(names)) or _ROOT} (line {element.sourceline})"
+    return f"{'/'.join(reversed(names)) or ROOT} (line {element.sourceline})"
 
 
 def spot(element: Element) -> str:
@@ -175,26 +176,3 @@ def name_of(element: Element, tag: str = "dcc:name") -> str:
 def signatures(root: Element) -> int:
     """Return how many signatures (xmldsig) a document carries."""
     return sum(1 for _ in root.iter(f"{{{DS}}}Signature"))
-
-
-__all__ = [
-    "MAX_BYTES",
-    "NAMESPACES",
-    "children",
-    "first_of",
-    "local",
-    "maybe",
-    "name_of",
-    "number",
-    "numbers",
-    "one",
-    "parse",
-    "place",
-    "ref_types",
-    "rich",
-    "signatures",
-    "spot",
-    "text",
-    "text_of",
-    "words",
-]
