@@ -53,7 +53,8 @@ def assembled(parts: Parts, numbers: Numbers, against: Judgement | None = None) 
     effect = _effects(parts)
     theta, cov = _physical(parts, numbers, effect)
     found = judge.of_result(parts.outer, setup.model, setup.taken, setup.settings, numbers.h[: theta.size], theta, cov)
-    found = against or found
+    # what the record does not determine is the reason, where there is one, for an iteration without end
+    found = found if found and found.unobservable else against or found
     words = [found.detail if found else f"the model explains {100 * (1 - unexplained(parts.simple)):.4g} %"]
     n, readings = stage.problem.n_y, stage.problem.readings
     clock, offset = _nuisances(parts, numbers)

@@ -81,6 +81,19 @@ def descend(
     return Descent(here, cost, converged, passes)
 
 
+def promised(problem: RecordProblem, begin: Point, free: BoolArray, prior: Prior) -> tuple[Point, float] | None:
+    """Return `begin` with the best initial states, and the cost that one step from there promises."""
+    first = problem.evaluate(begin)
+    here = None if first is None else problem.evaluate(Point(begin.h, begin.x0 + first.dx0))
+    if here is None:
+        return None
+    _, _, gain = _step(here, problem, free, prior, 0.0)
+    n = problem.n_y
+    # the step is of Σe² at fixed variance: what it leaves of it, and not the quadratic model's drop of the logarithm
+    left = max(1 - gain / n, 1e-6)
+    return here.at, _cost(here, n, prior) + n * float(np.log(left))
+
+
 def _trusted(damping: float, kept: float) -> float:
     """Return the damping after a step that kept this share of what its quadratic model promised."""
     if kept < _POOR:

@@ -21,16 +21,22 @@ from dyncal.kernels import kernel
 N_DISTURBANCES = 2
 """Rows of `record_pass` after those of η: dead time T, offset of the reference; κ follows."""
 
+LANES = 4
+"""Rows are padded to a multiple of it."""
+EVERY, NOTHING = 64, 1e-150
+"""How often decays are looked at, and below what they are over: numbers below 1e-308 take a hundred times as long."""
+
 _A1, _A2, _A3, _A4 = "f8[::1]", "f8[:, ::1]", "f8[:, :, ::1]", "f8[:, :, :, ::1]"
 _PASS = (
-    f"void(i8, {_A1}, i8[::1], i8[::1], {_A1}, {_A1}, {_A1}, {_A1}, {_A3}, {_A3}, {_A4}, {_A4}, {_A1}, {_A2}, {_A1},"
-    f" {_A1}, {_A1}, {_A2}, {_A1}, {_A2}, {_A2}, {_A1})"
+    f"void(i8, i8, {_A1}, i8[::1], i8[::1], {_A1}, {_A1}, {_A1}, {_A1}, {_A3}, {_A3}, {_A4}, {_A4}, {_A1}, {_A2},"
+    f" {_A1}, {_A1}, {_A1}, {_A2}, {_A1}, {_A2}, {_A2}, {_A1})"
 )
 
 
 @kernel(_PASS)
 def record_pass(  # noqa: C901 - one loop over samples, kept together for the compiler
     first: int,
+    rows: int,
     y: FloatArray,
     index: Int64Array,
     observed: Int64Array,
@@ -59,6 +65,8 @@ def record_pass(  # noqa: C901 - one loop over samples, kept together for the co
     ----------
     first : int
         -1: y[0] belongs to the beginning, before the first sub-interval. 0: the run goes on from where it was cut.
+    rows : int
+        Rows that count: p + 3 + n. The others, up to a whole number of the processor's lanes, stay 0.
     y : float64, shape (n_y,)
         Indications.
     index, observed : int64, shape (n_j,)
@@ -74,19 +82,18 @@ def record_pass(  # noqa: C901 - one loop over samples, kept together for the co
         ∂K/∂(η, T, offset, κ).
     x : float64, shape (n,)
         State predicted for the first indication; on return the filtered state at the end.
-    s : float64, shape (n, rows)
+    s : float64, shape (n, lanes), lanes > rows
         Sensitivities, in and out: η, T, offset, κ, then the initial state.
-    gram : float64, shape (rows + 1, rows + 1)
-        Σ of products of (∂ŷ/∂ each row, e) is added to it.
+    gram : float64, shape (lanes, lanes)
+        Σ of products of (∂ŷ/∂ each row, e) is added to its corner.
     e : float64, shape (n_y,)
         On return the innovations.
     """
-    n, rows = s.shape
+    n, lanes = s.shape
     p = dphi.shape[3]
-    steered = dgain.shape[1]
-    psi = np.empty(rows + 1)
+    psi = np.zeros(lanes)
     new_x = np.empty(n)
-    new_s = np.empty((n, rows))
+    new_s = np.empty((n, lanes))
     open_loop = True
     for i in range(n):
         open_loop = open_loop and gain[i] == 0.0
@@ -102,43 +109,49 @@ def record_pass(  # noqa: C901 - one loop over samples, kept together for the co
                     s[i, p] -= b[i] * jump[j]
                     for r in range(p):
                         s[i, r] += dkick[i, r] * jump[j]
+            if j % EVERY == 0:
+                for i in range(n):
+                    for r in range(rows - n, rows):
+                        if abs(s[i, r]) < NOTHING:
+                            s[i, r] = 0.0
             for i in range(n):
-                total = gamma[q, 0, i] * a0 + gamma[q, 1, i] * a1
-                for r in range(rows):
-                    new_s[i, r] = 0.0
-                for r in range(p):
-                    new_s[i, r] = dgamma[q, 0, i, r] * a0 + dgamma[q, 1, i, r] * a1
-                both = gamma[q, 0, i] + gamma[q, 1, i]
-                new_s[i, p] = -both * slope[j]
-                new_s[i, p + 1] = both
-                for g in range(n):
+                f = phi[q, i, 0]
+                total = gamma[q, 0, i] * a0 + gamma[q, 1, i] * a1 + f * x[0]
+                for r in range(lanes):
+                    new_s[i, r] = f * s[0, r]
+                for g in range(1, n):
                     f = phi[q, i, g]
-                    xg = x[g]
-                    total += f * xg
-                    for r in range(rows):
+                    total += f * x[g]
+                    for r in range(lanes):
                         new_s[i, r] += f * s[g, r]
-                    for r in range(p):
-                        new_s[i, r] += dphi[q, i, g, r] * xg
+                for r in range(p):
+                    forced = dgamma[q, 0, i, r] * a0 + dgamma[q, 1, i, r] * a1
+                    for g in range(n):
+                        forced += dphi[q, i, g, r] * x[g]
+                    new_s[i, r] += forced
+                both = gamma[q, 0, i] + gamma[q, 1, i]
+                new_s[i, p] -= both * slope[j]
+                new_s[i, p + 1] += both
                 new_x[i] = total
             for i in range(n):
                 x[i] = new_x[i]
-                for r in range(rows):
+                for r in range(lanes):
                     s[i, r] = new_s[i, r]
             k = observed[j]
         if k < 0:
             continue
         error = y[k]
-        for r in range(rows):
+        for r in range(lanes):
             psi[r] = 0.0
         for i in range(n):
             error -= c[i] * x[i]
-            for r in range(rows):
+            for r in range(lanes):
                 psi[r] += c[i] * s[i, r]
         psi[rows] = error
         e[k] = error
         for i in range(rows + 1):
             f = psi[i]
-            for r in range(rows + 1):
+            for r in range(lanes):
                 gram[i, r] += f * psi[r]
         if open_loop:
             continue
@@ -146,7 +159,7 @@ def record_pass(  # noqa: C901 - one loop over samples, kept together for the co
             x[i] += gain[i] * error
             for r in range(rows):
                 s[i, r] -= gain[i] * psi[r]
-            for r in range(steered):
+            for r in range(dgain.shape[1]):
                 s[i, r] += dgain[i, r] * error
 
 
@@ -162,7 +175,7 @@ def run_states(phi: FloatArray, gamma: FloatArray, u: FloatArray, states: FloatA
             total = gamma[i, 0] * u[k - 1] + gamma[i, 1] * u[k]
             for g in range(n):
                 total += phi[i, g] * states[k - 1, g]
-            states[k, i] = total
+            states[k, i] = total if abs(total) > NOTHING else 0.0
 
 
 @kernel("void(f8[:, :, ::1], f8[:, :, ::1], i8, f8[::1], f8[::1], f8[:, :, ::1])")
@@ -208,7 +221,7 @@ def screen(  # noqa: C901 - one loop over samples, kept together for the compile
                 for i in range(n):
                     x[i] = new_x[i]
                     for r in range(n):
-                        d[i, r] = new_d[i, r]
+                        d[i, r] = new_d[i, r] if abs(new_d[i, r]) > NOTHING else 0.0
             for i in range(n_used):
                 row[i] = x[i]
             for r in range(n):

@@ -11,7 +11,7 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.identification.record_fit.gain import NO_NOISE, gain_and_slope
-from dyncal.identification.record_fit.kernels import record_pass
+from dyncal.identification.record_fit.kernels import LANES, record_pass
 from dyncal.identification.record_fit.track import Reading, Track
 from dyncal.models import Hold, SensorModel
 
@@ -158,22 +158,24 @@ class RecordProblem:
             return None
         phi, gamma, dphi, dgamma, kick, dkick, b = parts
         offset = float(at.h[self.p + 1])
-        u0, u1 = track.u0 + offset, track.u1 + offset
-        x, s = at.x0[k].copy(), np.zeros((n, m + n))
-        s[:, m:] = np.eye(n)
-        gram, e = np.zeros((n_parts, m + n + 1, m + n + 1)), np.empty(track.y.size)
+        u0, u1 = (track.u0 + offset, track.u1 + offset) if offset else (track.u0, track.u1)
+        rows = m + n
+        lanes = LANES * (rows // LANES + 1)
+        x, s = at.x0[k].copy(), np.zeros((n, lanes))
+        s[:, m:rows] = np.eye(n)
+        gram, e = np.zeros((n_parts, lanes, lanes)), np.empty(track.y.size)
         edges = np.linspace(0, track.index.size, n_parts + 1).astype(np.int64).tolist()
         for i, (begin, end) in enumerate(pairwise(edges)):
             cut = slice(begin, end)
             record_pass(
-                -1 if i == 0 else 0, track.y, track.index[cut], track.observed[cut], u0[cut], u1[cut],
+                -1 if i == 0 else 0, rows, track.y, track.index[cut], track.observed[cut], u0[cut], u1[cut],
                 track.slope[cut], track.jump[cut], phi, gamma, dphi, dgamma, kick, dkick, b, self._c, gain, dgain,
                 x, s, gram[i], e,
             )  # fmt: skip
         if not bool(np.all(np.isfinite(gram))):
             return None
         residuals.append(e)
-        return gram
+        return gram[:, : rows + 1, : rows + 1]
 
     def _discretised(self, h: FloatArray, track: Track) -> tuple[FloatArray, ...] | None:
         """Return Φ, Γ, their derivatives, what a jump does at once, and b; None where they are not finite."""

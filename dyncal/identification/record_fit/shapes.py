@@ -16,7 +16,7 @@ from dyncal.domain.sensors import ModelKind
 from dyncal.models import Rational, ResponseModel
 from dyncal.models.base import ComplexArray
 
-_DAMPINGS: Final = (0.01, 0.05, 0.2, 0.6, 1.3)
+_DAMPINGS: Final = (0.02, 0.1, 0.4, 1.2)
 _APART: Final = 1.1  # ratio of two lags below which they are taken for one
 
 
@@ -48,17 +48,17 @@ def shape_of(model: ResponseModel) -> Shape | None:
 
 
 def _lags(dt: float, length: float) -> FloatArray:
-    return np.geomspace(0.1 * dt, length, 20)[:, None]
+    return np.geomspace(0.1 * dt, length, 16)[:, None]
 
 
 def _resonances(dt: float, length: float) -> FloatArray:
-    f0 = np.geomspace(min(0.5 / length, 0.05 / dt), 1.5 / dt, 24)
+    f0 = np.geomspace(min(0.5 / length, 0.05 / dt), 1.5 / dt, 20)
     omega, damping = (axis.ravel() for axis in np.meshgrid(2 * np.pi * f0, _DAMPINGS))
     return np.stack([2 * damping / omega, 1 / omega**2], axis=-1)
 
 
 def _pairs(dt: float, length: float) -> FloatArray:
-    taus = np.geomspace(0.2 * dt, length, 12)
+    taus = np.geomspace(0.2 * dt, length, 11)
     return np.array([[slow + fast, slow * fast] for fast, slow in combinations(taus, 2)])
 
 

@@ -76,16 +76,13 @@ def screened(data: Uniform, a: FloatArray, n_zeros: int) -> list[Ratio]:
     gram = np.empty((m, used + n + 1, used + n + 1))
     with np.errstate(over="ignore", invalid="ignore"):
         screen(phi, gamma, used, data.y, data.u, gram)
-    found = []
-    for k in range(m):
-        if not bool(np.all(np.isfinite(gram[k]))):
-            continue
-        solution = least_squares(gram[k, :-1, :-1], gram[k, :-1, -1])
-        sse = float(gram[k, -1, -1] - gram[k, :-1, -1] @ solution)
-        b = np.zeros(n_zeros + 1)
-        b[:used] = solution[:used] / w[k] ** np.arange(used)
-        found.append(Ratio(b, a[k], sse))
-    return sorted(found, key=lambda ratio: ratio.sse)
+    good = np.flatnonzero(np.all(np.isfinite(gram), axis=(1, 2)))
+    gram = gram[good]
+    solution = least_squares(gram[:, :-1, :-1], gram[:, :-1, -1])
+    sse = gram[:, -1, -1] - np.sum(gram[:, :-1, -1] * solution, axis=1)
+    b = np.zeros((good.size, n_zeros + 1))
+    b[:, :used] = solution[:, :used] / w[good, None] ** np.arange(used)
+    return [Ratio(b[k], a[good[k]], float(sse[k])) for k in np.argsort(sse, kind="stable").tolist()]
 
 
 def srivc(data: Uniform, begin: Ratio, n_zeros: int, rounds: int = _ROUNDS) -> Ratio:
@@ -143,11 +140,11 @@ def _run(phi: FloatArray, gamma: FloatArray, u: FloatArray, start: FloatArray | 
 
 
 def least_squares(normal: FloatArray, right: FloatArray) -> FloatArray:
-    """Solve normal equations, scaled to a unit diagonal so that units do not matter; a tiny ridge keeps it defined."""
-    scale = np.sqrt(np.maximum(np.abs(np.diag(normal)), 1e-300))
-    unit = normal / np.outer(scale, scale) + _RIDGE * np.eye(scale.size)
+    """Solve normal equations (..., k, k), scaled to a unit diagonal so that units do not matter, with a tiny ridge."""
+    scale = np.sqrt(np.maximum(np.abs(np.diagonal(normal, axis1=-2, axis2=-1)), 1e-300))
+    unit = normal / (scale[..., :, None] * scale[..., None, :]) + _RIDGE * np.eye(scale.shape[-1])
     try:
-        solution: FloatArray = np.linalg.solve(unit, right / scale) / scale
+        solution: FloatArray = np.linalg.solve(unit, (right / scale)[..., None])[..., 0] / scale
     except np.linalg.LinAlgError:
         return np.zeros_like(right)
     return solution

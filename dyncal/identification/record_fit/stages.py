@@ -11,7 +11,7 @@ import numpy as np
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 from dyncal.identification.interpolation import CONTEXT
-from dyncal.identification.record_fit.descent import BoolArray, Descent, Prior, descend
+from dyncal.identification.record_fit.descent import BoolArray, Descent, Prior, descend, promised
 from dyncal.identification.record_fit.gain import NO_NOISE
 from dyncal.identification.record_fit.problem import Point, RecordProblem
 from dyncal.identification.record_fit.reference import MOST_INFLATION, inflation
@@ -25,6 +25,7 @@ KAPPA: Final = -2.0
 U_KAPPA: Final = 5.0  # prior of ln(input noise / sensor noise): from a perfect reference to a useless one
 _KAPPAS: Final = (-6.0, -3.0, 0.0, 3.0)
 _CLEARLY_BETTER: Final = 6.0  # twice a log-likelihood ratio
+_HOPELESS: Final = 60.0  # the same: a course so much worse after one step is not followed up
 _FIRST_PASSES: Final = 14
 _LEAST_FOR_SPLINES: Final = 4 * CONTEXT
 _FAR: Final = 8.0  # standard uncertainties of the clock that are looked at
@@ -123,7 +124,10 @@ def _course(setup: Setup, linear: Stage) -> Stage:
         if between is not InterSample.ZERO and not smooth:
             continue
         problem = setup.problem(between)
-        done = descend(problem, linear.done.last.at, linear.free, linear.prior)
+        first = promised(problem, linear.done.last.at, linear.free, linear.prior)
+        if first is None or first[1] / problem.n_y > linear.done.cost / linear.problem.n_y + _HOPELESS / problem.n_y:
+            continue
+        done = descend(problem, first[0], linear.free, linear.prior)
         if done is None:
             continue
         there = replace(linear, problem=problem, between=between, done=done)

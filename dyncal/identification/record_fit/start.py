@@ -15,8 +15,9 @@ from dyncal.identification.record_fit.shapes import Shape, shape_of
 from dyncal.identification.record_fit.srivc import Ratio, Uniform, screened, srivc
 from dyncal.models import SensorModel
 
-_LONGEST: Final = 4000  # samples that a grid is tried on
-_LONGEST_SRIVC: Final = 20_000
+_LONGEST: Final = 2000  # samples that a grid is tried on
+_LONGEST_SRIVC: Final = 8000
+_FIRST_ROUNDS: Final = 2
 _REFINED: Final = 4
 _KEPT: Final = 3
 _APART: Final = 2.0  # ratio of coefficients below which two starts of the grid are neighbours
@@ -87,10 +88,16 @@ def _late(data: Uniform, delay_s: float) -> Uniform:
 
 
 def _refined(shape: Shape, data: Uniform) -> list[Ratio]:
-    window = _busiest(data)
-    length = data.dt_s * data.y.size
-    ranked = screened(window, shape.grid(data.dt_s, length), shape.n_zeros)
-    return [srivc(_head(data), ratio, shape.n_zeros) for ratio in _diverse(ranked)]
+    begins = _diverse(screened(_cut(data, _LONGEST), shape.grid(data.dt_s, data.dt_s * data.y.size), shape.n_zeros))
+    longer = _cut(data, _LONGEST_SRIVC)
+    found: list[Ratio] = []
+    for k, begin in enumerate(begins):
+        first = srivc(longer, begin, shape.n_zeros, _FIRST_ROUNDS)
+        # the best of the grid is followed to its end; the others where they promise more
+        if k == 0 or first.sse < min(ratio.sse for ratio in found):
+            first = srivc(longer, first, shape.n_zeros)
+        found.append(first)
+    return found
 
 
 def _diverse(ratios: list[Ratio]) -> list[Ratio]:
@@ -137,13 +144,8 @@ def uniform(segment: Segment, dt_s: float) -> Uniform:
     return Uniform(np.interp(grid, t[seen], segment.y[seen]), np.interp(grid, t, segment.r), float(grid[1]))
 
 
-def _head(data: Uniform) -> Uniform:
-    window = _window(data, _LONGEST_SRIVC)
-    return Uniform(data.y[window], data.u[window], data.dt_s)
-
-
-def _busiest(data: Uniform) -> Uniform:
-    window = _window(data, _LONGEST)
+def _cut(data: Uniform, longest: int) -> Uniform:
+    window = _window(data, longest)
     return Uniform(data.y[window], data.u[window], data.dt_s)
 
 

@@ -101,8 +101,9 @@ class Reading:
         wanted = self._at - delay
         if wanted[0] < self._knots[0] or wanted[-1] > self._knots[-1]:
             return None
-        within = self._knots[(self._knots > wanted[0]) & (self._knots < wanted[-1])]
-        points = np.union1d(wanted, within)
+        begin, end = np.searchsorted(self._knots, [wanted[0], wanted[-1]], side="right").tolist()
+        points = np.sort(np.concatenate([wanted, self._knots[begin:end]]), kind="stable")
+        points = points[np.concatenate([[True], points[1:] > points[:-1]])]
         observed = np.full(points.size, -1, dtype=np.int64)
         observed[np.searchsorted(points, wanted)] = np.arange(wanted.size)
         steps = np.diff(points)

@@ -36,8 +36,9 @@ def test_the_first_start_is_near_the_truth(kind: ModelKind, snr_db: float) -> No
     for seed in range(3):
         begins = starts(model, take(random_record(kind, 3000, snr_db, seed)), (0.0, 0.0), None)
         theta = model.from_internal(begins[0].eta)
-        assert np.all(np.abs(theta / THETA[kind] - 1) < 0.3), theta
-        assert begins[0].unexplained < 2 * 10 ** (-snr_db / 10)
+        # two lags are told apart by the likelihood only where there is little noise
+        assert np.all(np.abs(theta / THETA[kind] - 1) < (0.5 if kind is ModelKind.LEAD_LAG else 0.1)), theta
+        assert begins[0].unexplained < 1.1 * 10 ** (-snr_db / 10)
 
 
 def test_poles_on_the_right_are_turned_to_the_left() -> None:
