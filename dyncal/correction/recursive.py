@@ -187,10 +187,10 @@ class UncertainIIR:
             If shapes do not fit or a u_x is negative; the state is then unchanged.
         """
         x = inputs.samples("x", x)
+        y, u = inputs.outputs(x, out)
         variance = self._variance
         if u_x is not None or self._cov is not None:
             x, variance = self._varying(x, u_x)
-        y, u = inputs.outputs(x, out)
         if self._plain is not None:
             self._plain.run(self._state, x, variance, y, u)
         elif self._packed is not None:
