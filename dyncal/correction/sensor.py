@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.models import DELAY, Delayed, Rational, ResponseModel, named_model
 from dyncal.models.base import ComplexArray
+
+_COMPLEX_STEP: Final = 1e-30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,9 +95,33 @@ def roots(polynomial: FloatArray) -> ComplexArray:
     return np.asarray(np.roots(scaled[::-1]) * w, np.complex128)
 
 
+def polynomial_derivatives(sensor: Sensor) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return ∂b_k/∂θ_i, ∂a_k/∂θ_i and ∂T/∂θ_i, shapes (p, m + 1), (p, n + 1), (p,)."""
+    model, p = sensor.model, sensor.theta.size
+    db, da, dt = np.zeros((p, sensor.numerator.size)), np.zeros((p, sensor.denominator.size)), np.zeros(p)
+    inner: ResponseModel = model
+    if isinstance(model, Delayed):
+        inner, dt[-1] = model.model, 1.0
+    if isinstance(inner, Rational):
+        db[: db.shape[1]] = np.eye(db.shape[1])
+        da[db.shape[1] : db.shape[1] + da.shape[1] - 1, 1:] = np.eye(da.shape[1] - 1)
+        return db, da, dt
+    for i in range(inner.n_parameters):
+        moved = sensor.theta[: inner.n_parameters].astype(np.complex128)
+        moved[i] += 1j * _COMPLEX_STEP
+        b, a = _coefficients(inner, moved)
+        db[i], da[i] = b.imag / _COMPLEX_STEP, a.imag / _COMPLEX_STEP
+    return db, da, dt
+
+
 def _polynomials(model: ResponseModel, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
     if isinstance(model, Rational):
         return model.polynomials(theta)
+    b, a = _coefficients(model, theta.astype(np.complex128))
+    return b.real, a.real
+
+
+def _coefficients(model: ResponseModel, theta: ComplexArray) -> tuple[ComplexArray, ComplexArray]:
     value = dict(zip(model.names, theta.tolist(), strict=True))
     gain = value["gain"]
     if "tau_s" in value:
@@ -122,4 +149,4 @@ def _check_cov(parameters: Parameters) -> None:
         raise InvalidData(f"the parameters' covariance is indefinite: smallest eigenvalue {smallest:g} (scaled)")
 
 
-__all__ = ["DELAY", "Sensor", "roots", "sensor_of"]
+__all__ = ["DELAY", "Sensor", "polynomial_derivatives", "roots", "sensor_of"]

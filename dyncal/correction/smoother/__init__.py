@@ -1,0 +1,1 @@
+"""Fixed-lag smoothing of indications: for narrow bands, jitter beyond a quarter of the interval, and gaps."""

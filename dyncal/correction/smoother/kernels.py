@@ -1,0 +1,194 @@
+"""Compiled kernels of the fixed-lag smoother. `plain` holds their equals in numpy, the tests a readable reference.
+
+The filter's states are those of `SmootherModel`. Beside them every instant that still waits for its lag is an entry:
+its estimate, its variance, and its covariance with the states, which each further indication updates (the augmented
+filter of Anderson & Moore, Optimal Filtering, 1979, 7.3, without the parts that stay still).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
+from dyncal.kernels import kernel
+
+REGISTER, MEASURE = 1, 2
+
+
+@kernel(
+    "i8(i8[::1], i8[::1], f8[::1], i8[::1], i8[::1], i8[::1], f8[::1], f8[:,:,::1], f8[:,:,::1], f8[::1], f8[::1],"
+    " f8, i8, f8[::1], f8[:,::1], i8[::1], i8[:,::1], f8[:,::1], f8[:,::1], f8[::1], i8[:,::1], f8[:,::1])"
+)
+def advance(  # noqa: C901 - one pass over the samples is the point of it
+    step: Int64Array,
+    action: Int64Array,
+    y: FloatArray,
+    tick: Int64Array,
+    instant: Int64Array,
+    good: Int64Array,
+    time_variance: FloatArray,
+    phi: FloatArray,
+    noise: FloatArray,
+    observe: FloatArray,
+    measurand: FloatArray,
+    variance: float,
+    lag: int,
+    x: FloatArray,
+    p: FloatArray,
+    counters: Int64Array,
+    entry: Int64Array,
+    estimate: FloatArray,
+    shared: FloatArray,
+    innovations: FloatArray,
+    told: Int64Array,
+    value: FloatArray,
+) -> int:
+    """Run the filter over events; return how many entries were told, into `told` (tick, instant, good) and `value`.
+
+    Event i lies ``phi[step[i]]`` after the one before. REGISTER makes an entry of its instant; MEASURE takes y[i] (NaN:
+    nothing was measured) and tells the entries that are `lag` ticks old. Entries lie in rows counters[0] to counters[1]
+    of `entry` (tick, instant, good), `estimate` (û, variance, variance of its instant) and `shared` (covariance with
+    x). `innovations` adds up ν²/S and counts.
+    """
+    n = x.size
+    half = entry.shape[0] // 2
+    first, last = counters[0], counters[1]
+    n_told = 0
+    moved = np.empty(n)
+    gain = np.empty(n)
+    work = np.empty((n, n))
+    for i in range(step.size):
+        k = step[i]
+        for a in range(n):
+            total = 0.0
+            for b in range(n):
+                total += phi[k, a, b] * x[b]
+            moved[a] = total
+        x[:] = moved
+        for a in range(n):
+            for b in range(n):
+                total = 0.0
+                for c in range(n):
+                    total += phi[k, a, c] * p[c, b]
+                work[a, b] = total
+        for a in range(n):
+            for b in range(a, n):
+                total = noise[k, a, b]
+                for c in range(n):
+                    total += work[a, c] * phi[k, b, c]
+                p[a, b] = total
+                p[b, a] = total
+        for e in range(first, last):
+            for a in range(n):
+                total = 0.0
+                for b in range(n):
+                    total += phi[k, a, b] * shared[e, b]
+                moved[a] = total
+            shared[e, :] = moved
+        if action[i] & REGISTER:
+            if last - first == half:  # no memory for more: the oldest is told before its lag is over
+                told[n_told, :] = entry[first, :]
+                value[n_told, :] = estimate[first, :]
+                n_told += 1
+                first += 1
+            if last == entry.shape[0]:
+                m = last - first
+                for e in range(m):
+                    entry[e, :] = entry[first + e, :]
+                    estimate[e, :] = estimate[first + e, :]
+                    shared[e, :] = shared[first + e, :]
+                first, last = 0, m
+            level, spread = 0.0, 0.0
+            for a in range(n):
+                total = 0.0
+                for b in range(n):
+                    total += p[a, b] * measurand[b]
+                shared[last, a] = total
+                level += measurand[a] * x[a]
+                spread += measurand[a] * total
+            entry[last, 0], entry[last, 1], entry[last, 2] = tick[i], instant[i], good[i]
+            estimate[last, 0], estimate[last, 1], estimate[last, 2] = level, spread, time_variance[i]
+            last += 1
+        if action[i] & MEASURE:
+            if math.isfinite(y[i]):
+                expected, scale = 0.0, variance
+                for a in range(n):
+                    total = 0.0
+                    for b in range(n):
+                        total += p[a, b] * observe[b]
+                    gain[a] = total
+                    expected += observe[a] * x[a]
+                    scale += observe[a] * total
+                surprise = y[i] - expected
+                innovations[0] += surprise * surprise / scale
+                innovations[1] += 1.0
+                for e in range(first, last):
+                    total = 0.0
+                    for a in range(n):
+                        total += observe[a] * shared[e, a]
+                    estimate[e, 0] += total / scale * surprise
+                    estimate[e, 1] -= total * total / scale
+                    for a in range(n):
+                        shared[e, a] -= gain[a] * total / scale
+                for a in range(n):
+                    x[a] += gain[a] * surprise / scale
+                    for b in range(a, n):
+                        p[a, b] -= gain[a] * gain[b] / scale
+                        p[b, a] = p[a, b]
+            while first < last and tick[i] - entry[first, 0] >= lag:
+                told[n_told, :] = entry[first, :]
+                value[n_told, :] = estimate[first, :]
+                n_told += 1
+                first += 1
+    counters[0], counters[1] = first, last
+    return n_told
+
+
+@kernel(
+    "void(f8[::1], i8[::1], f8[::1], f8[:,:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[::1], f8[::1], f8[::1], f8[::1],"
+    " f8[::1], f8[::1])"
+)
+def propagate(
+    value: FloatArray,
+    step: Int64Array,
+    rise_s: FloatArray,
+    phi: FloatArray,
+    old: FloatArray,
+    new: FloatArray,
+    output: FloatArray,
+    direct: FloatArray,
+    slope: FloatArray,
+    state: FloatArray,
+    previous: FloatArray,
+    parameters: FloatArray,
+    rate: FloatArray,
+) -> None:
+    """Write cᵀ U c into `parameters` and û' into `rate`, for values joined by straight lines.
+
+    `output`, `direct` and `slope` have the root of U in them already: what they give is squared and added. Value i lies
+    `rise_s[i]` [s] after value i - 1, the last of the call before being ``previous[0]``.
+    """
+    k = state.size
+    moved = np.empty(k)
+    last = previous[0]
+    for i in range(value.size):
+        j = step[i]
+        for a in range(k):
+            total = old[j, a] * last + new[j, a] * value[i]
+            for b in range(k):
+                total += phi[j, a, b] * state[b]
+            moved[a] = total
+        state[:] = moved
+        rate[i] = (value[i] - last) / rise_s[i]
+        last = value[i]
+        square = 0.0
+        for r in range(direct.size):
+            total = direct[r] * last + slope[r] * rate[i]
+            for a in range(k):
+                total += output[r, a] * state[a]
+            square += total * total
+        parameters[i] = square
+    previous[0] = last

@@ -1,0 +1,246 @@
+"""The fixed-lag smoother over a stream: corrected values with uncertainty for instants of any spacing."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from dyncal.correction.slots import usable
+from dyncal.correction.smoother import kernels, plain
+from dyncal.correction.smoother.intervals import Intervals, tick_ns
+from dyncal.correction.smoother.model import SmootherModel
+from dyncal.correction.stream import _check
+from dyncal.domain import quality
+from dyncal.domain.coefficients import Parameters
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.quality import UInt32Array
+from dyncal.domain.samples import CorrectedSpan, FloatArray
+from dyncal.domain.time import NS_PER_S, InstantNs, Int64Array, axis_of
+from dyncal.kernels import HAVE_NUMBA
+
+_SPARE: Final = 64
+_MOST_ENTRIES: Final = 16_384
+_NO_TIMES = np.empty(0, np.int64)
+_NO_VALUES = np.empty(0)
+_TICK_VARIANCE: Final = 1 / 12
+"""Of an instant's rounding, in ticks squared."""
+
+
+class StreamingSmoother:
+    """Corrects one stream; state of bounded size, result independent of the cut into blocks.
+
+    Each raw sample gets one entry, told with the first sample about an instant `lag_s` (and the sensor's dead time)
+    later: at a gap that is the sample after the gap. With more samples in a lag than twice what the nominal interval
+    gives, the oldest are told before their lag is over, with the u that they have by then. Values are told from the
+    first sample on. A sample that is bad, NaN or beyond 1e100 teaches nothing and its entry is NaN, unless `fill`.
+
+    Parameters
+    ----------
+    model : SmootherModel
+    parameters : Parameters
+        For their covariance.
+    set_id : str
+        Names the set in the spans that come out.
+    fill : bool
+        Whether to estimate the measurand also where nothing was measured; u says how well.
+    compiled : bool, optional
+        Whether to run the numba kernels; by default where numba is installed.
+    """
+
+    def __init__(
+        self,
+        model: SmootherModel,
+        parameters: Parameters,
+        set_id: str,
+        *,
+        fill: bool = False,
+        compiled: bool | None = None,
+    ) -> None:
+        if len(parameters.names) != model.n_parameters:
+            raise InvalidData(f"a smoother of {model.n_parameters} parameters and {len(parameters.names)} do not fit")
+        self._model, self._id, self._fill = model, set_id, fill
+        self._kernels = kernels if (HAVE_NUMBA if compiled is None else compiled) else plain
+        self._tick = tick_ns(model.dt_ns)
+        self._tick_s = self._tick / NS_PER_S
+        self._lag = round(model.lag_s * NS_PER_S / self._tick)
+        self._dead = round(model.dead_time_s * NS_PER_S / self._tick)
+        root = _root(parameters.cov)
+        self._output = np.ascontiguousarray(root @ model.s_output)
+        self._direct, self._slope = root @ model.s_direct, root @ model.s_slope
+        per_lag = (model.lag_s + model.dead_time_s) * NS_PER_S / model.dt_ns
+        self._capacity = min(math.ceil(2 * per_lag), _MOST_ENTRIES) + _SPARE
+        self._intervals = Intervals(model)
+        self._emitted_to: int | None = None
+        self._reset()
+
+    @property
+    def history_length(self) -> int:
+        """Number of raw samples that a `prime` should have: ten times the lag, or what the sensor needs."""
+        return 10 * self._capacity
+
+    @property
+    def last_ns(self) -> InstantNs | None:
+        """Instant of the last raw sample taken."""
+        return None if self._last is None else InstantNs(self._last)
+
+    @property
+    def emitted_to_ns(self) -> InstantNs | None:
+        """Newest instant that has been told."""
+        return None if self._emitted_to is None else InstantNs(self._emitted_to)
+
+    @property
+    def innovation_ratio(self) -> tuple[float, int]:
+        """Mean ν²/S of the innovations since the start, and their number: about 1 where measurand and noise are so."""
+        n = int(self._innovations[1])
+        return (float(self._innovations[0] / n) if n else math.nan), n
+
+    def prime(
+        self,
+        t_ns: Int64Array,
+        raw: FloatArray,
+        quality_codes: UInt32Array | None = None,
+        u_t_ns: float = 0,
+        *,
+        emitted_to_ns: InstantNs | None = None,
+    ) -> None:
+        """Start from raw history, as `dyncal.correction.stream.StreamingCorrector.prime`."""
+        self._reset()
+        self._emitted_to = emitted_to_ns
+        if t_ns.size == 0:
+            _check(t_ns, raw, quality_codes, u_t_ns, None)
+            return
+        t, value, u = self._run(t_ns, raw, quality_codes, u_t_ns)
+        if emitted_to_ns is not None:
+            self._owed = self._take(t, value, u)
+
+    def process(
+        self, t_ns: Int64Array, raw: FloatArray, quality_codes: UInt32Array | None = None, u_t_ns: float = 0
+    ) -> CorrectedSpan | None:
+        """Take a block of raw samples, and return what became ready with it, None where nothing did.
+
+        Arguments, span and errors as `dyncal.correction.stream.StreamingCorrector.process`.
+        """
+        if t_ns.size == 0:
+            _check(t_ns, raw, quality_codes, u_t_ns, None)
+            return None
+        t, value, u = self._take(*self._run(t_ns, raw, quality_codes, u_t_ns))
+        if self._owed[0].size:
+            t, value, u = (np.concatenate(pair) for pair in zip(self._owed, (t, value, u), strict=True))
+            self._owed = (_NO_TIMES, _NO_VALUES, _NO_VALUES)
+        return CorrectedSpan(axis_of(t), value, u, self._id) if t.size else None
+
+    def _reset(self) -> None:
+        n, rows = self._model.observe.size, 2 * self._capacity
+        self._x, self._p = np.zeros(n), self._model.start.copy()
+        self._counters = np.zeros(2, np.int64)
+        self._entry, self._estimate = np.zeros((rows, 3), np.int64), np.zeros((rows, 3))
+        self._shared = np.zeros((rows, n))
+        self._innovations = np.zeros(2)
+        self._s_state, self._previous = np.zeros(self._model.s_input.size), np.zeros(1)
+        self._started = False
+        self._last: int | None = None
+        self._now = 0  # tick of the last event
+        self._last_told: int | None = None
+        self._waiting = np.empty((0, 3), np.int64)  # instants within the dead time: tick, instant, good
+        self._time_variance = np.empty(0)  # of theirs [s²]
+        self._owed = (_NO_TIMES, _NO_VALUES, _NO_VALUES)
+
+    def _run(
+        self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array | None, u_t_ns: float
+    ) -> tuple[Int64Array, FloatArray, FloatArray]:
+        _check(t_ns, raw, codes, u_t_ns, self._last)
+        good = usable(raw)
+        if codes is not None and np.count_nonzero(codes):
+            good &= ~quality.is_bad(codes)
+        self._last = int(t_ns[-1])
+        variance = (u_t_ns / NS_PER_S) ** 2 + _TICK_VARIANCE * self._tick_s**2
+        self._time_variance = np.append(self._time_variance, np.full(t_ns.size, variance))
+        ticks = (t_ns + self._tick // 2) // self._tick
+        rows = np.concatenate([self._waiting, np.stack([ticks, t_ns, good.astype(np.int64)], axis=1)])
+        if not self._started:
+            able = np.flatnonzero(good)
+            if able.size:
+                self._begin(float(raw[able[0]]), int(rows[0, 0]) - self._dead)
+        return self._events(rows, ticks - self._dead, np.where(good, raw, np.nan))
+
+    def _begin(self, y0: float, tick: int) -> None:
+        self._started = True
+        self._x = self._model.rest * y0
+        self._now = tick
+
+    def _events(
+        self, rows: Int64Array, measured: Int64Array, y: FloatArray
+    ) -> tuple[Int64Array, FloatArray, FloatArray]:
+        """Put instants to tell and instants that are measured in order of time, and run the filter over them."""
+        if not self._started:  # nothing known yet
+            self._waiting, self._time_variance = rows[-self._capacity :], self._time_variance[-self._capacity :]
+            return _NO_TIMES, _NO_VALUES, _NO_VALUES
+        reached = int(np.searchsorted(rows[:, 0], measured[-1], side="right"))
+        due, self._waiting = rows[:reached], rows[reached:]
+        variance, self._time_variance = self._time_variance[:reached], self._time_variance[reached:]
+        tick = np.concatenate([due[:, 0], measured])
+        action = np.repeat([kernels.REGISTER, kernels.MEASURE], [reached, measured.size]).astype(np.int64)
+        # of one instant the entry comes first, so that its own indication is for it too
+        order = np.lexsort([action, tick])
+        none = np.zeros(measured.size, np.int64)
+        instant, good = np.concatenate([due[:, 1], none])[order], np.concatenate([due[:, 2], none])[order]
+        variance = np.concatenate([variance, none])[order]
+        values = np.concatenate([np.full(reached, np.nan), y])[order]
+        tick, action = tick[order], action[order]
+        steps, index = self._intervals.solve(np.diff(tick, prepend=self._now))
+        self._now = int(tick[-1])
+        most = tick.size + self._capacity + 1
+        told, value = np.zeros((most, 3), np.int64), np.zeros((most, 3))
+        m = self._model
+        with np.errstate(all="ignore"):
+            n = self._kernels.advance(
+                index, action, values, tick, instant, good, variance, steps.phi, steps.noise, m.observe, m.measurand,
+                m.noise_variance, self._lag, self._x, self._p, self._counters, self._entry, self._estimate,
+                self._shared, self._innovations, told, value,
+            )  # fmt: skip
+            return self._finished(told[:n], value[:n])
+
+    def _finished(self, told: Int64Array, value: FloatArray) -> tuple[Int64Array, FloatArray, FloatArray]:
+        """Return instants, values and u, with the parts of u that parameters and time have."""
+        if told.shape[0] == 0:
+            return _NO_TIMES, _NO_VALUES, _NO_VALUES
+        estimate = np.ascontiguousarray(value[:, 0])
+        before = self._last_told
+        if before is None:  # at rest with the first value
+            before = int(told[0, 0]) - 1
+            self._previous[0] = estimate[0]
+            if self._s_state.size:
+                self._s_state[:] = -np.linalg.solve(self._model.s_drift, self._model.s_input) * estimate[0]
+        self._last_told = int(told[-1, 0])
+        rise = np.diff(told[:, 0], prepend=before)
+        steps, index = self._intervals.solve(rise)
+        parameters, rate = np.empty(estimate.size), np.empty(estimate.size)
+        self._kernels.propagate(
+            estimate, index, np.maximum(rise, 1) * self._tick_s, steps.s_phi, steps.s_old, steps.s_new, self._output,
+            self._direct, self._slope, self._s_state, self._previous, parameters, rate,
+        )  # fmt: skip
+        u = np.sqrt(np.maximum(value[:, 1], 0.0) + parameters + value[:, 2] * rate**2)
+        ok = np.isfinite(estimate) & np.isfinite(u)
+        if not self._fill:
+            ok &= told[:, 2] != 0
+        return told[:, 1].copy(), np.where(ok, estimate, np.nan), np.where(ok, u, np.nan)
+
+    def _take(self, t: Int64Array, value: FloatArray, u: FloatArray) -> tuple[Int64Array, FloatArray, FloatArray]:
+        if self._emitted_to is not None and t.size and t[0] <= self._emitted_to:
+            new = int(np.searchsorted(t, self._emitted_to, side="right"))
+            t, value, u = t[new:], value[new:], u[new:]
+        if t.size:
+            self._emitted_to = int(t[-1])
+        return t, value, u
+
+
+def _root(cov: FloatArray) -> FloatArray:
+    """Return F with Fᵀ F = U, shape (p, p)."""
+    scale = np.sqrt(np.maximum(np.diag(cov), 0.0))
+    outer = np.outer(scale, scale)
+    correlation = np.divide(cov, outer, out=np.zeros_like(cov), where=outer > 0)
+    values, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
+    root: FloatArray = (np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T) * scale
+    return root
