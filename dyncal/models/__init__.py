@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
-from dyncal.models.base import Discretisation, Hold, ResponseModel, SensorModel, StateSpace
+from dyncal.models.base import Discretisation, Hold, Response, ResponseModel, SensorModel, StateSpace
 from dyncal.models.delayed import DELAY, Delayed
 from dyncal.models.first_order import FirstOrder
 from dyncal.models.lead_lag import LeadLag
@@ -13,10 +13,12 @@ from dyncal.models.second_order import SecondOrder
 from dyncal.models.static import Static
 
 __all__ = [
+    "DELAY",
     "Delayed",
     "Discretisation",
     "Hold",
     "Rational",
+    "Response",
     "ResponseModel",
     "SensorModel",
     "StateSpace",
@@ -43,7 +45,7 @@ def model_of(kind: ModelKind) -> SensorModel:
         raise InvalidData(f"there is no sensor model of kind {kind!r}; there are {known}") from None
 
 
-def named_model(kind: ModelKind, names: tuple[str, ...]) -> ResponseModel:
+def named_model(kind: ModelKind, names: tuple[str, ...]) -> SensorModel:
     """Return the model of a kind that has these parameters: ``delay_s`` as the last name is a dead time.
 
     A static model is not among them: its range of indications is no parameter (`Static`).
@@ -55,7 +57,7 @@ def named_model(kind: ModelKind, names: tuple[str, ...]) -> ResponseModel:
     """
     if names and names[-1] == DELAY:
         return Delayed(named_model(kind, names[:-1]))
-    model: ResponseModel = Rational.of_names(names) if kind is ModelKind.RATIONAL else model_of(kind)
+    model: SensorModel = Rational.of_names(names) if kind is ModelKind.RATIONAL else model_of(kind)
     if model.names != tuple(names):
         raise InvalidData(f"a {kind} model has the parameters {', '.join(model.names)}, not {', '.join(names)}")
     return model

@@ -14,6 +14,7 @@ from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.domain.time import NS_PER_S, Int64Array
+from dyncal.models.running import states
 
 ComplexArray = npt.NDArray[np.complex128]
 
@@ -75,6 +76,22 @@ class StateSpace:
     dd: FloatArray
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Response:
+    """An indication y, shape (N,), and ∂y/∂η, shape (N, p); p = 0 where no derivatives were asked for."""
+
+    y: FloatArray
+    dy: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """States x (N, n) of a `Discretisation` at N instants, and ∂x/∂η (N, p, n)."""
+
+    x: FloatArray
+    s: FloatArray
+
+
 class ResponseModel(ABC):
     """A relation of indication to measurand with physical parameters θ and a frequency response H(j2πf; θ).
 
@@ -110,10 +127,13 @@ class ResponseModel(ABC):
         """Return ∂H/∂θ_i at frequencies f [Hz], shape (n_f, p)."""
 
     @abstractmethod
-    def simulate_steps(
-        self, theta: FloatArray, steps: Int64Array, ticks_per_s: int, u: FloatArray, hold: Hold
-    ) -> FloatArray:
-        """Return what `simulate` does for checked data: n - 1 steps between the instants, in ticks."""
+    def simulate_steps(self, theta: FloatArray, steps_ns: Int64Array, u: FloatArray, hold: Hold) -> FloatArray:
+        """Return what `simulate` does for checked data: N - 1 steps between the instants [ns]."""
+
+    def log_sensitivities(self, theta: FloatArray, f_hz: FloatArray) -> ComplexArray:
+        """Return -∂ln H/∂θ_i at frequencies f [Hz], shape (n_f, p): what turns a corrected value into ∂û/∂θ_i."""
+        h = self.frequency_response(theta, f_hz)
+        return np.asarray(-self.jacobian(theta, f_hz) / h[:, None], dtype=np.complex128)
 
     def check(self, theta: FloatArray) -> FloatArray:
         """Return θ as float64 of shape (p,), finite; raise `InvalidData` otherwise."""
@@ -145,15 +165,21 @@ class ResponseModel(ABC):
         InvalidData
             If shapes, order or values are not so.
         """
-        values = np.asarray(u, dtype=np.float64)
-        if t_ns.ndim != 1 or values.shape != t_ns.shape or t_ns.size == 0:
-            raise InvalidData(f"{t_ns.shape} instants and {values.shape} values of the measurand do not go together")
-        if not bool(np.all(np.isfinite(values))):
-            raise InvalidData("the measurand must be finite")
-        steps = np.diff(t_ns)
-        if bool(np.any(steps <= 0)):
-            raise InvalidData("instants must increase strictly")
-        return self.simulate_steps(theta, steps, NS_PER_S, values, hold)
+        steps, values = checked_record(t_ns, u)
+        return self.simulate_steps(theta, steps, values, hold)
+
+
+def checked_record(t_ns: Int64Array, u: FloatArray) -> tuple[Int64Array, FloatArray]:
+    """Return the steps between instants [ns] and the measurand as float64; raise `InvalidData` where there is none."""
+    values = np.asarray(u, dtype=np.float64)
+    if t_ns.ndim != 1 or values.shape != t_ns.shape or t_ns.size == 0:
+        raise InvalidData(f"{t_ns.shape} instants and {values.shape} values of the measurand do not go together")
+    if not bool(np.all(np.isfinite(values))):
+        raise InvalidData("the measurand must be finite")
+    steps = np.diff(t_ns)
+    if bool(np.any(steps <= 0)):
+        raise InvalidData("instants must increase strictly")
+    return steps, values
 
 
 class SensorModel(ResponseModel):
@@ -175,12 +201,17 @@ class SensorModel(ResponseModel):
     n_states: int
     output: tuple[float, ...]
 
-    @abstractmethod
     def sensitivity_biquads(self, theta: FloatArray, dt_s: float) -> FloatArray:
         """Return S_i(z) with ∂û/∂θ_i = S_i û, rows b0 b1 b2 a1 a2, shape (p, 5): S_i = -∂ln H/∂θ_i discretised.
 
         docs/metrology.md, "Uncertainty"; Link & Elster, Meas. Sci. Technol. 20 (2009) 055104.
+
+        Raises
+        ------
+        InvalidData
+            If one biquad a parameter cannot do it (`log_sensitivities` are what a design fits more of them to).
         """
+        raise InvalidData(f"{self.label}: there are no sensitivity biquads in closed form")
 
     @abstractmethod
     def to_internal(self, theta: FloatArray) -> FloatArray:
@@ -202,25 +233,54 @@ class SensorModel(ResponseModel):
     def discretise(self, eta: FloatArray, h_s: FloatArray, hold: Hold = Hold.FIRST) -> Discretisation:
         """Solve the model exactly over intervals h [s], shape (m,), with derivatives in η."""
 
-    def simulate_steps(  # noqa: D102
-        self, theta: FloatArray, steps: Int64Array, ticks_per_s: int, u: FloatArray, hold: Hold
-    ) -> FloatArray:
-        eta = self.to_internal(theta)
-        intervals, index = np.unique(steps, return_inverse=True)
-        parts = self.discretise(eta, intervals / ticks_per_s, hold)
-        return self._run(parts, index, u, eta)
-
-    def _run(self, parts: Discretisation, index: Int64Array, u: FloatArray, eta: FloatArray) -> FloatArray:
-        forced = np.einsum("kij,kj->ki", parts.gamma[index], np.stack([u[:-1], u[1:]], axis=1))
-        x = self.rest(eta) * u[0]
-        states = np.empty((u.size, x.size))
-        states[0] = x
-        for k, step in enumerate(index.tolist()):
-            x = parts.phi[step] @ x + forced[k]
-            states[k + 1] = x
-        indication: FloatArray = states @ np.asarray(self.output)
-        return indication
-
     @abstractmethod
     def rest(self, eta: FloatArray) -> FloatArray:
         """Return the state of a sensor at rest with the measurand 1, shape (max(2, n_states),)."""
+
+    def dead_time(self, eta: FloatArray) -> float:
+        """Return T [s]: the sensor answers the measurand at t - T. 0 but for a `dyncal.models.Delayed` model."""
+        return 0.0
+
+    def respond(self, eta: FloatArray, t_ns: Int64Array, u: FloatArray, hold: Hold = Hold.FIRST) -> Response:
+        """Return the indication that `simulate` gives, with its derivatives in η (the state at rest among them).
+
+        Raises
+        ------
+        InvalidData
+            As `simulate`.
+        """
+        steps, values = checked_record(t_ns, u)
+        return self.respond_steps(eta, steps, values, hold, derivatives=True)
+
+    def respond_steps(
+        self, eta: FloatArray, steps_ns: Int64Array, u: FloatArray, hold: Hold, *, derivatives: bool
+    ) -> Response:
+        """Return what `respond` does for checked data, with derivatives only where they are asked for."""
+        run = self.run(eta, steps_ns, u, hold, derivatives=derivatives)
+        c = np.asarray(self.output)
+        return Response(run.x @ c, run.s @ c)
+
+    def run(self, eta: FloatArray, steps_ns: Int64Array, u: FloatArray, hold: Hold, *, derivatives: bool) -> Run:
+        """Return the states at all instants, from rest."""
+        intervals, index = np.unique(steps_ns, return_inverse=True)
+        parts = self.discretise(eta, intervals / NS_PER_S, hold)
+        x0 = self.rest(eta) * u[0]
+        p = self.n_parameters if derivatives else 0
+        s0 = self._rest_derivatives(eta)[:p] * u[0] if p else np.empty((0, x0.size))
+        return Run(*states(parts.phi, parts.gamma, parts.dphi[:, :p], parts.dgamma[:, :p], index, u, x0, s0))
+
+    def simulate_steps(  # noqa: D102
+        self, theta: FloatArray, steps_ns: Int64Array, u: FloatArray, hold: Hold
+    ) -> FloatArray:
+        return self.respond_steps(self.to_internal(theta), steps_ns, u, hold, derivatives=False).y
+
+    def _rest_derivatives(self, eta: FloatArray) -> FloatArray:
+        """Return the derivatives of `rest`, shape (p, max(2, n_states)): A ẋ₀ = -(Ȧ x₀ + ḃ)."""
+        system, n = self.state_space(eta), self.n_states
+        slopes = np.zeros((self.n_parameters, max(2, n)))
+        if n == 0:
+            slopes[:, 0] = system.dd
+            return slopes
+        rest = np.linalg.solve(system.a, -system.b)
+        slopes[:, :n] = -np.linalg.solve(system.a, (system.da @ rest + system.db).T).T + system.dd[:, None] * system.c
+        return slopes

@@ -26,8 +26,11 @@ def lag_interval(tau_s: float, h_s: FloatArray, hold: Hold) -> tuple[FloatArray,
         zero = np.zeros_like(a)
         return a, np.stack([-np.expm1(-q), zero], axis=-1), da, np.stack([-da, zero], axis=-1)
     psi = -np.expm1(-q) / q
-    # 1 - ψ cancels for small q; four terms of its series are exact to 1e-16 below 1e-3
-    rest = np.where(q < 1e-3, q / 2 * (1 - q / 3 * (1 - q / 4 * (1 - q / 5))), 1 - psi)
+    # 1 - ψ cancels for small q; nine terms of its series are exact to 1e-16 below 0.1
+    series = np.ones_like(q)
+    for k in range(10, 2, -1):
+        series = 1 - q / k * series
+    rest = np.where(q < 0.1, q / 2 * series, 1 - psi)
     first = -np.expm1(-q) - rest
     # d ψ/d ln τ = ψ - a = γ0
     return a, np.stack([first, rest], axis=-1), da, np.stack([first - da, -first], axis=-1)

@@ -1,10 +1,9 @@
-# ruff: noqa: D102 (ResponseModel says what each method does)
+# ruff: noqa: D102 (SensorModel says what each method does)
 """Rational: H(s) = (g + b1 s + … + bm sᵐ) / (1 + a1 s + … + an sⁿ), m ≤ n ≤ 6, stable."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -12,49 +11,20 @@ import numpy as np
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
-from dyncal.domain.time import Int64Array
-from dyncal.models.base import ComplexArray, Hold, ResponseModel
-from dyncal.models.exponential import exponential
+from dyncal.models import cascade
+from dyncal.models.base import ComplexArray, Discretisation, Hold, SensorModel, StateSpace
+from dyncal.models.sections import coordinates_of, denominator, sections
 
 MAX_ORDER: Final = 6
 _NAME: Final = re.compile(r"([ab])[1-6]_s[2-6]?")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RationalIntervals:
-    """The exact solution over m intervals: ``x₊ = Φ x + Γ0 u + Γ1 u₊``, ``y = c x + d u``, n states.
-
-    At rest with the measurand 1 the state is (αn, 0, …), αn = 1.
-
-    Attributes
-    ----------
-    phi : float64, shape (m, n, n)
-    gamma : float64, shape (m, n, 2)
-        Columns Γ0 and Γ1.
-    output : float64, shape (n,)
-    feedthrough : float
-    dphi, dgamma : float64, shapes (m, p, n, n) and (m, p, n, 2)
-        Derivatives with respect to θ; empty (p = 0) where they were not asked for.
-    doutput, dfeedthrough : float64, shapes (p, n) and (p,)
-    """
-
-    phi: FloatArray
-    gamma: FloatArray
-    output: FloatArray
-    feedthrough: float
-    dphi: FloatArray
-    dgamma: FloatArray
-    doutput: FloatArray
-    dfeedthrough: FloatArray
-
-
-class Rational(ResponseModel):
+class Rational(SensorModel):
     """A ratio of polynomials in s with A(0) = 1; θ = (gain, b1_s, …, a1_s, …), coefficient k in seconds to the k.
 
-    Order 0 is a gain alone: a sensor without dynamics in the band.
-
-    The state is that of the controllable canonical form in the scaled time w t, w = |an|^(-1/n), which gives the
-    companion matrix a last coefficient of 1; w is a constant of the realisation, not differentiated.
+    Order 0 is a gain alone: a sensor without dynamics in the band. Internal coordinates are η = (g, β, those of
+    `dyncal.models.sections`) with b_k = g a_k β_k: dimensionless, stable whatever they are, and the output is linear in
+    g and gβ. Its realisation is `dyncal.models.cascade`.
     """
 
     kind = ModelKind.RATIONAL
@@ -64,7 +34,8 @@ class Rational(ResponseModel):
             raise InvalidData(
                 f"a rational model has at most {MAX_ORDER} poles and no more zeros, not {n_poles} and {n_zeros}"
             )
-        self.n_zeros, self.n_poles = n_zeros, n_poles
+        self.n_zeros, self.n_poles, self.n_states = n_zeros, n_poles, n_poles
+        self.output = (1.0,) + (0.0,) * (max(n_poles, 2) - 1)
         self.names = (
             "gain",
             *(_name("b", k) for k in range(1, n_zeros + 1)),
@@ -109,50 +80,68 @@ class Rational(ResponseModel):
 
     def check_physical(self, theta: FloatArray) -> FloatArray:
         values = self.check(theta)
-        if self.n_poles and not bool(np.all(self.poles(values).real < 0)):
+        _, a = self.polynomials(values)
+        # all coefficients of a stable denominator are positive; for orders 1 and 2 this is enough
+        stable = bool(np.all(a > 0)) and (self.n_poles < 3 or bool(np.all(self.poles(values).real < 0)))
+        if self.n_poles and not stable:
+            self._scaled(values)
             raise InvalidData(f"{self.label}: a pole lies on or right of the imaginary axis")
         return values
 
-    def discretise(
-        self, theta: FloatArray, h_s: FloatArray, hold: Hold = Hold.FIRST, *, derivatives: bool = False
-    ) -> RationalIntervals:
-        """Solve the model exactly over intervals h [s], shape (m,), with derivatives in θ if asked for.
-
-        Φ and Γ are blocks of one matrix exponential (Van Loan, IEEE Trans. Autom. Control 23 (1978) 395), and so are
-        their derivatives: exp [[M, Ṁ], [0, M]] has d exp(M) in its corner.
-
-        Raises
-        ------
-        InvalidData
-            If θ is not stable.
-        """
+    def to_internal(self, theta: FloatArray) -> FloatArray:
+        """Return η; raise `InvalidData` for an unstable θ, or one without gain where there are zeros."""
         values = self.check_physical(theta)
-        alpha, w = self._scaled(values)
-        n, q = self.n_poles, np.asarray(h_s, dtype=np.float64) * w
-        phi, gamma = self._blocks(exponential(self._generator(alpha, q)), hold)
-        output, feedthrough = self._output(values, alpha, w)
-        if not derivatives:
-            none = np.zeros
-            return RationalIntervals(
-                phi, gamma, output, feedthrough, none((q.size, 0, n, n)), none((q.size, 0, n, 2)), none((0, n)), none(0)
-            )
-        dphi, dgamma = self._interval_derivatives(alpha, w, q, hold)
-        doutput, dfeedthrough = self._output_derivatives(values, alpha, w)
-        return RationalIntervals(phi, gamma, output, feedthrough, dphi, dgamma, doutput, dfeedthrough)
+        b, a = self.polynomials(values)
+        if self.n_zeros and values[0] == 0:
+            raise InvalidData(f"{self.label}: gain is 0")
+        shape = b[1:] / (values[0] * a[1 : b.size]) if self.n_zeros else np.empty(0)
+        poles = self.poles(values) if self.n_poles else np.empty(0, np.complex128)
+        inner = coordinates_of(a, poles) if self.n_poles else np.empty(0)
+        return np.concatenate([values[:1], shape, inner])
 
-    def simulate_steps(
-        self, theta: FloatArray, steps: Int64Array, ticks_per_s: int, u: FloatArray, hold: Hold
-    ) -> FloatArray:
-        intervals, index = np.unique(steps, return_inverse=True)
-        parts = self.discretise(theta, intervals / ticks_per_s, hold)
-        forced = np.einsum("kij,kj->ki", parts.gamma[index], np.stack([u[:-1], u[1:]], axis=1))
-        states = np.zeros((u.size, self.n_poles))
+    def from_internal(self, eta: FloatArray) -> FloatArray:
+        a, _ = denominator(self._split(eta)[1])
+        b = eta[0] * eta[1 : self.n_zeros + 1] * a[1 : self.n_zeros + 1]
+        return np.concatenate([eta[:1], b, a[1:]])
+
+    def internal_jacobian(self, eta: FloatArray) -> FloatArray:
+        shape, inner = self._split(eta)
+        a, da = denominator(inner)
+        m, first = self.n_zeros, self.n_zeros + 1
+        jacobian = np.zeros((eta.size, eta.size))
+        jacobian[0, 0] = 1.0
+        jacobian[1:first, 0] = shape * a[1:first]
+        jacobian[np.arange(1, first), np.arange(1, first)] = eta[0] * a[1:first]
+        jacobian[1:first, first:] = eta[0] * shape[:, None] * da[:, 1 : m + 1].T
+        jacobian[first:, first:] = da[:, 1:].T
+        return jacobian
+
+    def state_space(self, eta: FloatArray) -> StateSpace:
+        shape, inner = self._split(eta)
         if self.n_poles:
-            states[0, 0] = u[0]
-        for k, step in enumerate(index.tolist()):
-            states[k + 1] = parts.phi[step] @ states[k] + forced[k]
-        indication: FloatArray = states @ parts.output + parts.feedthrough * u
-        return indication
+            return cascade.state_space(float(eta[0]), shape, inner)
+        none, square = np.zeros(0), np.zeros((1, 0, 0))
+        return StateSpace(square[0], none, none, float(eta[0]), square, square[0].reshape(1, 0), np.ones(1))
+
+    def discretise(self, eta: FloatArray, h_s: FloatArray, hold: Hold = Hold.FIRST) -> Discretisation:
+        """Solve the model exactly over intervals h >= 0 [s], with derivatives in η; one state is padded to two."""
+        h = np.asarray(h_s, dtype=np.float64)
+        if self.n_poles == 0:
+            return _gain(float(eta[0]), h.size)
+        inner = self._split(eta)[1]
+        parts = cascade.discretise(self.state_space(eta), self.n_zeros + 1, sections(inner), h, hold)
+        return _padded(parts) if self.n_poles == 1 else parts
+
+    def rest(self, eta: FloatArray) -> FloatArray:
+        if self.n_poles == 0:
+            return np.array([eta[0], 0.0])
+        system = self.state_space(eta)
+        state = np.linalg.solve(system.a, -system.b) + system.d * system.c
+        return np.append(state, 0.0) if self.n_poles == 1 else state
+
+    def _split(self, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return β and the coordinates of the denominator."""
+        return eta[1 : self.n_zeros + 1], eta[self.n_zeros + 1 :]
 
     def _powers(self, f_hz: FloatArray) -> ComplexArray:
         s = 2j * np.pi * np.asarray(f_hz, dtype=np.float64)
@@ -168,67 +157,22 @@ class Rational(ResponseModel):
         w = float(abs(a[-1]) ** (-1 / self.n_poles))
         return a * w ** np.arange(a.size), w
 
-    def _generator(self, alpha: FloatArray, q: FloatArray) -> FloatArray:
-        """Return the generators of (state, measurand, its rise over the interval) for scaled intervals q."""
-        n = self.n_poles
-        m = np.zeros((q.size, n + 2, n + 2))
-        m[:, n, n + 1] = 1.0
-        if n:
-            m[:, np.arange(n - 1), np.arange(1, n)] = q[:, None]
-            m[:, n - 1, :n] = -q[:, None] * alpha[:-1] / alpha[-1]
-            m[:, n - 1, n] = q
-        return m
 
-    def _blocks(self, exponentials: FloatArray, hold: Hold) -> tuple[FloatArray, FloatArray]:
-        n = self.n_poles
-        level, slope = exponentials[..., :n, n], exponentials[..., :n, n + 1]
-        if hold is Hold.ZERO:
-            slope = np.zeros_like(slope)
-        return exponentials[..., :n, :n], np.stack([level - slope, slope], axis=-1)
+def _gain(gain: float, m: int) -> Discretisation:
+    gamma, dgamma = np.zeros((m, 2, 2)), np.zeros((m, 1, 2, 2))
+    gamma[:, 0, 1], dgamma[:, 0, 0, 1] = gain, 1.0
+    return Discretisation(np.zeros((m, 2, 2)), gamma, np.zeros((m, 1, 2, 2)), dgamma)
 
-    def _output(self, theta: FloatArray, alpha: FloatArray, w: float) -> tuple[FloatArray, float]:
-        b, _ = self.polynomials(theta)
-        beta = np.zeros(self.n_poles + 1)
-        beta[: b.size] = b * w ** np.arange(b.size)
-        d = float(beta[-1] / alpha[-1])
-        return (beta - d * alpha)[:-1] / alpha[-1], d
 
-    def _interval_derivatives(
-        self, alpha: FloatArray, w: float, q: FloatArray, hold: Hold
-    ) -> tuple[FloatArray, FloatArray]:
-        n, size = self.n_poles, self.n_poles + 2
-        m = self._generator(alpha, q)
-        both = np.zeros((q.size, n, 2 * size, 2 * size))
-        both[:, :, :size, :size] = both[:, :, size:, size:] = m[:, None]
-        for k in range(1, n):
-            both[:, k - 1, n - 1, size + k] = -q
-        if n:  # αn is 1: only its derivative remains
-            both[:, n - 1, n - 1, size : size + n] = q[:, None] * alpha[:-1]
-        dphi = np.zeros((q.size, self.n_parameters, n, n))
-        dgamma = np.zeros((q.size, self.n_parameters, n, 2))
-        # in αk first: a generator whose corner is as large as wᵏ would be squared far too often
-        corner = exponential(both)[:, :, :size, size:] * (w ** np.arange(1.0, n + 1))[:, None, None]
-        first = self.n_zeros + 1
-        dphi[:, first:], dgamma[:, first:] = self._blocks(corner, hold)
-        return dphi, dgamma
-
-    def _output_derivatives(self, theta: FloatArray, alpha: FloatArray, w: float) -> tuple[FloatArray, FloatArray]:
-        n, first = self.n_poles, self.n_zeros + 1
-        output, d = self._output(theta, alpha, w)
-        doutput, dd = np.zeros((self.n_parameters, n)), np.zeros(self.n_parameters)
-        for k in range(first):
-            if k < n:
-                doutput[k, k] = w**k
-            else:
-                dd[k], doutput[k] = w**k, -alpha[:-1] * w**k
-        for k in range(1, n + 1):
-            i, dalpha = first + k - 1, w**k
-            if k < n:
-                doutput[i, k] = -d * dalpha
-            else:
-                dd[i] = -d * dalpha
-                doutput[i] = -dd[i] * alpha[:-1] - output * dalpha
-        return doutput, dd
+def _padded(parts: Discretisation) -> Discretisation:
+    """Add a second state at rest."""
+    square, row = ((0, 1), (0, 1)), ((0, 1), (0, 0))
+    return Discretisation(
+        np.pad(parts.phi, ((0, 0), *square)),
+        np.pad(parts.gamma, ((0, 0), *row)),
+        np.pad(parts.dphi, ((0, 0), (0, 0), *square)),
+        np.pad(parts.dgamma, ((0, 0), (0, 0), *row)),
+    )
 
 
 def _name(letter: str, power: int) -> str:

@@ -9,31 +9,13 @@ from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.models.base import ComplexArray, Discretisation, Hold, SensorModel, StateSpace
-
-_SERIES_BELOW = 1e-4
-
-
-def circle(q: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Return C = cos√q, S = sin√q/√q and their derivatives in q, for q of either sign, shape (m,).
-
-    C' = -S/2 and S' = (C - S)/2q; hyperbolic for q < 0, series for |q| < 1e-4.
-    """
-    root = np.sqrt(np.abs(q))
-    safe = np.where(root > 0, root, 1.0)
-    c = np.where(q >= 0, np.cos(root), np.cosh(root))
-    s = np.where(q >= 0, np.sin(root) / safe, np.sinh(root) / safe)
-    small = np.abs(q) < _SERIES_BELOW
-    s = np.where(small, 1 - q / 6 * (1 - q / 20), s)
-    ds = np.where(small, -1 / 6 + q / 60 - q**2 / 1680, (c - s) / np.where(small, 1.0, 2 * q))
-    return c, s, -s / 2, ds
+from dyncal.models.pair import pair_interval
 
 
 class SecondOrder(SensorModel):
     """One resonance (or two real lags, damping > 1); η = (S0, ln δ, ln f0).
 
-    The state is (z, ż/ω0), so that everything but the gain depends on δ and φ = ω0 h alone: with
-    M = [[0, 1], [-1, -2δ]] and q = φ²(1 - δ²), Φ = e^{-δφ}[C·I + φS(M + δI)]. A line u(t) = u + (u₊ - u)t/h has the
-    particular solution S0(e1 u(t) + w (u₊ - u)), w = (-2δ/φ, 1/φ).
+    The state is (z, ż/ω0); `dyncal.models.pair` solves it.
     """
 
     kind = ModelKind.SECOND_ORDER
@@ -90,53 +72,11 @@ class SecondOrder(SensorModel):
 
     def discretise(self, eta: FloatArray, h_s: FloatArray, hold: Hold = Hold.FIRST) -> Discretisation:
         gain, damping = eta[0], float(np.exp(eta[1]))
-        angle = 2 * np.pi * np.exp(eta[2]) * np.asarray(h_s)
-        phi, ddamping, dangle = _transition(damping, angle)
-        m = angle.size
-        unit, dunit = _forcing(damping, angle, phi, ddamping, dangle, hold)
-        dphi = np.stack([np.zeros((m, 2, 2)), damping * ddamping, angle[:, None, None] * dangle], axis=1)
-        dgamma = np.stack([unit, gain * damping * dunit[0], gain * angle[:, None, None] * dunit[1]], axis=1)
-        return Discretisation(phi, gain * unit, dphi, dgamma)
+        angle = 2 * np.pi * np.exp(eta[2]) * np.asarray(h_s, dtype=np.float64)
+        phi, unit, dphi, dunit = pair_interval(damping, angle, hold)
+        still = np.zeros_like(phi)
+        dgamma = np.stack([unit, gain * dunit[0], gain * dunit[1]], axis=1)
+        return Discretisation(phi, gain * unit, np.stack([still, *dphi], axis=1), dgamma)
 
     def rest(self, eta: FloatArray) -> FloatArray:
         return np.array([eta[0], 0.0])
-
-
-def _transition(damping: float, angle: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return Φ and its derivatives in δ and φ, each of shape (m, 2, 2)."""
-    c, s, dc, ds = circle(angle**2 * (1 - damping**2))
-    eye = np.eye(2)
-    rotation = np.array([[damping, 1.0], [-1.0, -damping]])
-    decay = np.exp(-damping * angle)[:, None, None]
-    wide = angle[:, None, None]
-    phi = decay * (c[:, None, None] * eye + wide * s[:, None, None] * rotation)
-    dq = -2 * damping * angle**2
-    ddamping = -wide * phi + decay * (
-        (dc * dq)[:, None, None] * eye
-        + wide * (ds * dq)[:, None, None] * rotation
-        + wide * s[:, None, None] * np.diag([1.0, -1.0])
-    )
-    dangle = np.array([[0.0, 1.0], [-1.0, -2 * damping]]) @ phi
-    return phi, ddamping, dangle
-
-
-def _forcing(
-    damping: float, angle: FloatArray, phi: FloatArray, ddamping: FloatArray, dangle: FloatArray, hold: Hold
-) -> tuple[FloatArray, tuple[FloatArray, FloatArray]]:
-    """Return Γ for gain 1 and its derivatives in δ and φ, each of shape (m, 2, 2)."""
-    if hold is Hold.ZERO:
-        unit, d0, d1 = (np.zeros_like(phi) for _ in range(3))
-        unit[:, :, 0] = np.array([1.0, 0.0]) - phi[:, :, 0]
-        d0[:, :, 0], d1[:, :, 0] = -ddamping[:, :, 0], -dangle[:, :, 0]
-        return unit, (d0, d1)
-    w = np.stack([-2 * damping / angle, 1 / angle], axis=-1)[:, :, None]
-    dw = np.stack([-2 / angle, np.zeros_like(angle)], axis=-1)[:, :, None]
-    lead = w - phi @ w
-    first = np.array([1.0, 0.0])
-    unit = np.stack([-phi[:, :, 0] - lead[:, :, 0], first + lead[:, :, 0]], axis=-1)
-    lead_damping = (dw - phi @ dw - ddamping @ w)[:, :, 0]
-    # dw/dφ = -w/φ
-    lead_angle = (-lead / angle[:, None, None] - dangle @ w)[:, :, 0]
-    d0 = np.stack([-ddamping[:, :, 0] - lead_damping, lead_damping], axis=-1)
-    d1 = np.stack([-dangle[:, :, 0] - lead_angle, lead_angle], axis=-1)
-    return unit, (d0, d1)

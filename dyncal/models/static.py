@@ -93,9 +93,7 @@ class Static(ResponseModel):
         dslope[1:] = powers[1:] * self.at ** (powers[1:] - 1)
         return np.broadcast_to(-dslope / self._slope(theta) ** 2, (np.size(f_hz), dslope.size)).astype(np.complex128)
 
-    def simulate_steps(
-        self, theta: FloatArray, steps: Int64Array, ticks_per_s: int, u: FloatArray, hold: Hold
-    ) -> FloatArray:
+    def simulate_steps(self, theta: FloatArray, steps_ns: Int64Array, u: FloatArray, hold: Hold) -> FloatArray:
         """Return the indications of `u`; instants and hold do not matter."""
         return self.indication(theta, u)
 

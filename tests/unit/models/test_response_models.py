@@ -108,35 +108,6 @@ def test_rational_equals_second_order() -> None:
         assert_allclose(rational.simulate(theta, t_ns, u, hold), second.simulate(physical, t_ns, u, hold), atol=1e-11)
 
 
-@pytest.mark.parametrize(("n_zeros", "n_poles"), [(0, 0), (0, 1), (1, 1), (1, 3), (3, 3), (2, 6)])
-@pytest.mark.parametrize("hold", list(Hold))
-def test_rational_interval_derivatives(n_zeros: int, n_poles: int, hold: Hold) -> None:
-    """The realisation's scale moves with θ, so that what is compared is what does not: the Markov parameters."""
-    model, theta = _rational(n_zeros, n_poles)
-    h = np.array([1e-4, 3e-3, 2e-2])
-
-    def markov(at: FloatArray) -> FloatArray:
-        parts = model.discretise(at, h, hold)
-        rows = [np.einsum("i,mij->mj", parts.output, parts.gamma)]
-        rows.append(np.einsum("i,mij,mjk->mk", parts.output, parts.phi, parts.gamma))
-        return np.concatenate([np.stack(rows).ravel(), [parts.feedthrough]])
-
-    parts = model.discretise(theta, h, hold, derivatives=True)
-    c, dc, phi, gamma = parts.output, parts.doutput, parts.phi, parts.gamma
-    for i in range(theta.size):
-        first = np.einsum("i,mij->mj", dc[i], gamma) + np.einsum("i,mij->mj", c, parts.dgamma[:, i])
-        second = (
-            np.einsum("i,mij,mjk->mk", dc[i], phi, gamma)
-            + np.einsum("i,mij,mjk->mk", c, parts.dphi[:, i], gamma)
-            + np.einsum("i,mij,mjk->mk", c, phi, parts.dgamma[:, i])
-        )
-        analytic = np.concatenate([np.stack([first, second]).ravel(), [parts.dfeedthrough[i]]])
-        step = np.zeros(theta.size)
-        step[i] = 1e-6 * abs(theta[i])
-        numeric = (markov(theta + step) - markov(theta - step)) / (2 * step[i])
-        assert_allclose(analytic, numeric, atol=2e-6 * np.abs(numeric).max())
-
-
 def test_an_unstable_or_improper_rational_is_refused() -> None:
     model = Rational(0, 2)
     for theta in ([1.0, -0.1, 0.01], [1.0, 0.0, 0.01], [1.0, 0.1, 0.0], [1.0, 0.1, -0.01], [1.0, np.inf, 0.01]):
