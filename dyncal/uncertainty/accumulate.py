@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dyncal.domain.samples import FloatArray
-from dyncal.uncertainty.kernels import tally
+from dyncal.domain.time import Int64Array
+from dyncal.uncertainty.kernels import locate, tally
 from dyncal.uncertainty.settings import Interval
 
 _FEWEST_BINS: Final = 256
@@ -68,7 +69,7 @@ class Accumulator:
         self._sums[:, 2], self._sums[:, 3] = np.inf, -np.inf
         self._counts: npt.NDArray[np.int32] = np.zeros((n, frame.n_bins + 2), np.int32)
         self._total: npt.NDArray[np.int64] | None = None
-        self._products = np.zeros((n, n)) if covariance else None
+        self._products: FloatArray | None = np.zeros((n, n), order="F") if covariance else None
         self._per_width = np.divide(1.0, frame.width, out=np.zeros(n), where=frame.width > 0)
 
     def add(self, values: FloatArray) -> None:
@@ -82,8 +83,11 @@ class Accumulator:
         tally(kept, self.frame.centre, self.frame.low, self._per_width, self._counts, self._sums)
         self.n_draws += kept.shape[1]
         if self._products is not None:
+            from scipy.linalg.blas import dsyrk  # noqa: PLC0415 - only where a covariance is asked for
+
             deviation = kept - self.frame.centre[:, None]
-            self._products += deviation @ deviation.T
+            # onto the lower triangle alone
+            self._products = dsyrk(1.0, deviation.T, 1.0, self._products, trans=1, lower=1, overwrite_c=1)
 
     def merge(self, other: Accumulator) -> None:
         """Take all that another of the same frame has."""
@@ -117,7 +121,9 @@ class Accumulator:
         if self._products is None:
             return None
         mean = self._sums[:, 0] / self.n_draws
-        return (self._products - self.n_draws * np.outer(mean, mean)) / (self.n_draws - 1)
+        lower = np.tril(self._products)
+        products = lower + np.tril(lower, -1).T
+        return (products - self.n_draws * np.outer(mean, mean)) / (self.n_draws - 1)
 
     def interval(self, coverage: float, kind: Interval) -> tuple[FloatArray, FloatArray]:
         """Return the ends of the coverage intervals, each of shape (n,) (JCGM 101, 7.7)."""
@@ -135,17 +141,17 @@ class Accumulator:
         """Return quantiles, shape (n_shares, n): straight lines within a bin, and beyond the bins to the extremes."""
         frame = self.frame
         counts = self._counts if self._total is None else self._total
-        below = np.cumsum(counts, axis=1)
+        ascending = np.argsort(shares, kind="stable")
+        targets = np.clip(shares, 0.0, 1.0)[ascending] * self.n_draws
+        bin_ = np.empty((frame.centre.size, shares.size), np.int64)
+        below = np.empty(bin_.shape)
+        locate(counts, targets, bin_, below)
+        inside: Int64Array = np.take_along_axis(counts, bin_, axis=1).astype(np.int64)
+        least, largest = self._sums[:, 2:3], self._sums[:, 3:4]
+        width, first = frame.width[:, None], frame.low[:, None]
+        low = np.where(bin_ == 0, least, first + (bin_ - 1) * width)
+        high = np.where(bin_ == frame.n_bins + 1, largest, first + bin_ * width)
+        part = np.divide(targets - below, inside, out=np.zeros(bin_.shape), where=inside > 0)
         found = np.empty((shares.size, frame.centre.size))
-        each = np.arange(frame.centre.size)
-        least, largest = self._sums[:, 2], self._sums[:, 3]
-        for row, share in zip(found, np.clip(shares, 0.0, 1.0).tolist(), strict=True):
-            target = share * self.n_draws
-            bin_ = np.minimum(np.count_nonzero(below < target, axis=1), frame.n_bins + 1)
-            inside = counts[each, bin_]
-            start = below[each, bin_] - inside
-            low = np.where(bin_ == 0, least, frame.low + (bin_ - 1) * frame.width)
-            high = np.where(bin_ == frame.n_bins + 1, largest, frame.low + bin_ * frame.width)
-            part = np.divide(target - start, inside, out=np.zeros(each.size), where=inside > 0)
-            row[:] = np.clip(low + part * (high - low), least, largest)
+        found[ascending] = np.clip(low + part * (high - low), least, largest).T
         return found

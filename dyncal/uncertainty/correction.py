@@ -64,7 +64,8 @@ def correction_monte_carlo(
     Parameters
     ----------
     correction : CorrectionFilter
-        Without recursive sections.
+        Recursive sections start in the steady state of their first input; the samples until they have settled, NaN in
+        a stream, are in the result.
     parameters : Parameters
         θ̂ and its covariance, the reference's gain uncertainty included.
     response : Response
@@ -79,17 +80,18 @@ def correction_monte_carlo(
     Raises
     ------
     InvalidData
-        If the record is shorter than the filter or not finite, the filter has recursive sections, the covariance is
+        If the record is shorter than the filter or not finite, a pole is not inside the unit circle, the covariance is
         none, or draws are no sensors (`MonteCarloSettings.max_invalid_share`).
     """
     y = _checked_record(correction, raw)
+    record = _Extended.of(correction, y)
     drawn_from = MultivariateNormal(parameters.values, parameters.cov)
-    noise = correction.u_noise / correction.noise_gain if noise_std is None else noise_std
+    through = _through(correction, record.f_hz)
+    noise = correction.u_noise / _noise_gain(through) if noise_std is None else noise_std
     if not (0 <= noise < math.inf and 0 <= u_t_s < math.inf):
         raise InvalidData(f"noise and clock uncertainty must be finite and not negative, not {noise} and {u_t_s}")
-    record = _Extended.of(correction, y)
     here = response.frequency_response(parameters.values, record.f_hz)
-    through = _through(correction, record.f_hz) * (noise * math.sqrt(record.length / 2))
+    through *= noise * math.sqrt(record.length / 2)
 
     def simulation(rng: Generator, m: int) -> FloatArray:
         h = responses(response, drawn_from.draw(rng, m), record.f_hz)
@@ -124,11 +126,12 @@ class _Extended:
 
     @classmethod
     def of(cls, correction: CorrectionFilter, y: FloatArray) -> _Extended:
-        corrected = np.convolve(y, correction.fir, mode="valid")
+        corrected = _corrected(correction, y)
         first = correction.fir.size - 1 - correction.delay
         # before the first corrected value, as in the stream, the indications at the gain at zero frequency
-        before = float(correction.fir.sum()) * y[: max(first, 0)]
+        before = _dc_gain(correction) * y[: max(first, 0)]
         known = np.concatenate([before, corrected])
+        early = max(-first, 0)  # values about instants before the record, where the delay is longer than the window
         rest = _memory(correction)
         turn = 0.5 - 0.5 * np.cos(np.pi * (np.arange(rest) + 0.5) / rest)
         back = known[-1] + (known[0] - known[-1]) * turn
@@ -136,11 +139,12 @@ class _Extended:
         extended = np.full(length, known[0])
         extended[rest : rest + known.size] = known
         extended[rest + known.size : 2 * rest + known.size] = back
-        begin = rest + before.size
+        begin = rest + before.size + early
+        n = corrected.size - early
         return cls(
-            span=slice(first, first + corrected.size),
-            kept=slice(begin, begin + corrected.size),
-            corrected=corrected,
+            span=slice(first + early, first + early + n),
+            kept=slice(begin, begin + n),
+            corrected=corrected[early:],
             length=length,
             f_hz=np.asarray(np.fft.rfftfreq(length, correction.dt_ns / 1e9), np.float64),
             spectrum=np.fft.rfft(extended),
@@ -149,28 +153,40 @@ class _Extended:
 
 def _checked_record(correction: CorrectionFilter, raw: FloatArray) -> FloatArray:
     y = np.asarray(raw, dtype=np.float64)
-    if y.ndim != 1 or y.size < correction.fir.size:
-        raise InvalidData(f"a record of shape {y.shape} is shorter than the filter's {correction.fir.size} taps")
+    least = max(correction.fir.size, correction.delay + 1)
+    if y.ndim != 1 or y.size < least:
+        raise InvalidData(f"a record of shape {y.shape} is shorter than the filter's {least} samples")
     if not bool(np.all(np.isfinite(y))):
         raise InvalidData(f"{int(np.count_nonzero(~np.isfinite(y)))} samples of the record are not finite")
-    if correction.sos.shape[0]:
-        raise InvalidData("a filter with recursive sections is not drawn; give its FIR part alone")
-    if correction.delay >= correction.fir.size:
-        raise InvalidData(f"a delay of {correction.delay} samples is longer than the filter")
     return y
 
 
+def _corrected(correction: CorrectionFilter, y: FloatArray) -> FloatArray:
+    windows = np.convolve(y, correction.fir, mode="valid")
+    if correction.sos.shape[0] == 0:
+        return windows
+    from scipy.signal import sosfilt, sosfilt_zi  # noqa: PLC0415 - only where there are sections
+
+    start = sosfilt_zi(correction.sos) * windows[0]
+    return np.asarray(sosfilt(correction.sos, windows, zi=start)[0], np.float64)
+
+
+def _dc_gain(correction: CorrectionFilter) -> float:
+    sections = correction.sos[:, :3].sum(axis=1) / correction.sos[:, 3:].sum(axis=1)
+    return float(correction.fir.sum() * np.prod(sections))
+
+
 def _memory(correction: CorrectionFilter) -> int:
-    """Return after how many samples nothing of the sensor's past is left, by the poles of the sensitivities."""
+    """Return after how many samples nothing of the past is left, by the poles of the filter and the sensitivities."""
     longest = 16
-    for a1, a2 in correction.sensitivities[:, 3:]:
+    for a1, a2 in np.concatenate([correction.sensitivities[:, 3:], correction.sos[:, 4:]]):
         radius = float(np.max(np.abs(np.roots([1.0, a1, a2]))))
         if not radius < 1:
-            raise InvalidData(f"a sensitivity has a pole at radius {radius:.9g}")
+            raise InvalidData(f"a section has a pole at radius {radius:.9g}")
         if radius > 0:
             longest = max(longest, math.ceil(math.log(_SETTLED) / math.log(radius)))
     if longest > _LONGEST:
-        raise InvalidData(f"the sensor remembers {longest} samples; {_LONGEST} at most")
+        raise InvalidData(f"sensor and filter remember {longest} samples; {_LONGEST} at most")
     return longest
 
 
@@ -179,7 +195,17 @@ def _through(correction: CorrectionFilter, f_hz: FloatArray) -> ComplexArray:
     length = 2 * (f_hz.size - 1)
     padded = np.zeros(length)
     padded[: correction.fir.size] = correction.fir
-    return np.asarray(np.fft.rfft(padded))
+    through: ComplexArray = np.asarray(np.fft.rfft(padded))
+    z = np.exp(-2j * np.pi * np.arange(f_hz.size) / length)
+    for b0, b1, b2, a0, a1, a2 in correction.sos:
+        through *= (b0 + (b1 + b2 * z) * z) / (a0 + (a1 + a2 * z) * z)
+    return through
+
+
+def _noise_gain(through: ComplexArray) -> float:
+    """Return √Σg² of the filter's impulse response, by Parseval."""
+    power = np.abs(through) ** 2
+    return math.sqrt(float(2 * power.sum() - power[0] - power[-1]) / (2 * (power.size - 1)))
 
 
 def _fast(n: int) -> int:

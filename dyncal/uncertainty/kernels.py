@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
 from dyncal.kernels import kernel
 
 Int32Array = npt.NDArray[np.int32]
@@ -48,6 +49,27 @@ def tally(
         sums[i, 1] += second
         sums[i, 2] = least
         sums[i, 3] = largest
+
+
+@kernel(
+    "void(i4[:,::1], f8[::1], i8[:,::1], f8[:,::1])",
+    "void(i8[:,::1], f8[::1], i8[:,::1], f8[:,::1])",
+)
+def locate(counts: Int32Array | Int64Array, targets: FloatArray, places: Int64Array, below: FloatArray) -> None:
+    """Find for each output the first bin up to which `targets` draws, ascending, are counted, and the count below it.
+
+    counts (n, bins), targets (q,), places and below (n, q). The last bin takes what is never reached.
+    """
+    last = counts.shape[1] - 1
+    for i in range(counts.shape[0]):
+        row = counts[i]
+        bin_, before = 0, 0.0
+        for k in range(targets.size):
+            while bin_ < last and before + row[bin_] < targets[k]:
+                before += row[bin_]
+                bin_ += 1
+            places[i, k] = bin_
+            below[i, k] = before
 
 
 @kernel("void(f8[::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1])")

@@ -28,3 +28,10 @@ def filter_one(b: FloatArray, a: FloatArray, x: FloatArray) -> FloatArray:
         y[k] = sum(b[i] * x[k - i] for i in range(b.size) if k >= i)
         y[k] -= sum(a[i] * y[k - 1 - i] for i in range(a.size) if k >= 1 + i)
     return y
+
+
+def locate(counts: FloatArray, targets: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Bins and counts below them (n, q), as `dyncal.uncertainty.kernels.locate` finds them."""
+    up_to = np.cumsum(counts, axis=1)
+    bins = np.array([[min(np.searchsorted(row, t), row.size - 1) for t in targets] for row in up_to])
+    return bins, np.take_along_axis(up_to - counts, bins, axis=1)

@@ -5,7 +5,7 @@ import pytest
 
 from dyncal.domain.samples import FloatArray
 from dyncal.uncertainty.filters import stable
-from dyncal.uncertainty.kernels import filter_lanes, tally
+from dyncal.uncertainty.kernels import filter_lanes, locate, tally
 from tests.unit.uncertainty import naive
 
 RNG = np.random.default_rng
@@ -30,6 +30,20 @@ def test_tally_equals_its_reference_however_the_draws_are_cut() -> None:
     again, again_sums = counted(values, parts=7)
     np.testing.assert_array_equal(again, counts)
     np.testing.assert_allclose(again_sums, sums, rtol=1e-12)
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_locate_equals_its_reference(short: bool) -> None:
+    drawn = RNG(2).integers(0, 4, size=(6, 20))
+    counts = drawn.astype(np.int32) if short else drawn.astype(np.int64)
+    counts[0] = 0
+    counts[1, 5:] = 0
+    targets = np.array([0.0, 1.0, 7.5, 20.0, 500.0])
+    places, below = np.empty((6, 5), np.int64), np.empty((6, 5))
+    locate(counts, targets, places, below)
+    expected, expected_below = naive.locate(counts.astype(float), targets)
+    np.testing.assert_array_equal(places, expected)
+    np.testing.assert_array_equal(below, expected_below)
 
 
 @pytest.mark.parametrize("order", [0, 1, 2, 3, 5])

@@ -1,0 +1,145 @@
+"""Standard uncertainties by the law of propagation against Monte Carlo, and the adaptive Monte Carlo against itself.
+
+The correction: one record of each kind of sensor, u of each sample as the stream gives it against draws with the exact
+response (`dyncal.uncertainty.correction_monte_carlo`); a trial is 2 000 draws of the same record. Judged from where the
+sensitivities have settled: what was before the record nobody knows.
+
+The adaptive procedure: a trial is one run with a seed of its own, for outputs whose distribution is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, partial
+
+import numpy as np
+from scipy import stats
+
+from dyncal.correction.prepared import prepare
+from dyncal.correction.record import correct
+from dyncal.domain.samples import FloatArray
+from dyncal.models import model_of
+from dyncal.uncertainty import (
+    GumResult,
+    MonteCarloSettings,
+    MultivariateNormal,
+    correction_monte_carlo,
+    monte_carlo,
+    numerical_tolerance,
+)
+from tests.evidence import Figure, coverage
+from tests.statistical.harness import Experiment
+from tests.unit.correction.examples import CASES, designed
+
+DRAWS = 2_000
+KEPT = 300
+KINDS = ("thermocouple", "pressure_line", "thermowell", "accelerometer")
+
+
+@cache
+def record(name: str) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the record, and the corrected values with u of its last `KEPT` samples."""
+    case, f = CASES[name], designed(name).filter
+    n = prepare(f, case.parameters).settle_sensitivities + f.fir.size + KEPT
+    _, raw = case.simulate(np.random.default_rng(21), n)
+    value, u = correct(f, case.parameters, raw)
+    last = np.flatnonzero(np.isfinite(value))[-KEPT:]
+    return raw, value[last], u[last]
+
+
+def draws_of_a_record(name: str, seed: int) -> FloatArray:
+    """Return mean, u, lower and upper end of the 95 % interval for each of the `KEPT` samples."""
+    case = CASES[name]
+    raw, _, _ = record(name)
+    settings = MonteCarloSettings(n_draws=DRAWS)
+    found = correction_monte_carlo(
+        designed(name).filter,
+        case.parameters,
+        model_of(case.kind),
+        raw,
+        noise_std=case.noise_std,
+        seed=seed,
+        settings=settings,
+    ).result
+    return np.stack([found.value, found.u, found.low, found.high])[:, -KEPT:].ravel()
+
+
+def judge_record(name: str, results: FloatArray) -> Sequence[Figure]:
+    """Return how far u is from that of all draws, sample by sample, and clause 8 with one digit."""
+    rows = results.reshape(-1, 4, KEPT)
+    n = rows.shape[0] * DRAWS
+    mean = rows[:, 0].mean(axis=0)
+    spread = np.sqrt(np.mean(rows[:, 1] ** 2, axis=0) + np.var(rows[:, 0], axis=0))
+    low, high = rows[:, 2:].mean(axis=0)
+    _, value, u = record(name)
+    ratio, scatter = u / spread, 1 / np.sqrt(2 * n)
+    law = GumResult(value, u)
+    expanded = law.coverage_factor(0.95) * u
+    delta = numerical_tolerance(u, 1)
+    off = np.maximum(np.abs(value - expanded - low), np.abs(value + expanded - high)) / delta
+    # of an end of an interval: √(p(1-p))/f at the 2.5 % quantile, in u
+    u_off = float(np.max(2.68 * u / delta)) / np.sqrt(n)
+    return [
+        Figure("u over Monte Carlo, smallest of 300 samples", float(ratio.min()), 0.98, np.inf, n, scatter),
+        Figure("u over Monte Carlo, largest of 300 samples", float(ratio.max()), -np.inf, 1.02, n, scatter),
+        Figure(
+            "value off the mean of the draws, of u, largest",
+            float(np.max(np.abs(mean - value) / u)),
+            0,
+            0.1,
+            n,
+            1 / np.sqrt(n),
+        ),
+        Figure("clause 8, one digit: largest of d over δ", float(off.max()), 0, 1.0, n, u_off),
+    ]
+
+
+def adaptive_sum(seed: int) -> FloatArray:
+    """Return errors over the tolerance of value, u, low, high for a sum of normal inputs, and thousands of draws."""
+    settings = MonteCarloSettings(digits=2, max_draws=4_000_000)
+    inputs = MultivariateNormal(np.zeros(4), np.eye(4))
+    found = monte_carlo(inputs, lambda x: x.sum(axis=1), seed=seed, settings=settings)
+    end = float(2 * stats.norm.ppf(0.975))
+    errors = np.array([found.value[0], found.u[0] - 2, found.low[0] + end, found.high[0] - end])
+    return np.append(errors / found.tolerance[0], [found.stable, found.n_draws / 1e3])
+
+
+def adaptive_square(seed: int) -> FloatArray:
+    """Return the same for X1² + X2² (JCGM 101, 9.4.3.2, x1 = 0.01, u = 0.005), noncentral χ²."""
+    settings = MonteCarloSettings(digits=2, max_draws=4_000_000)
+    inputs = MultivariateNormal(np.array([0.010, 0.0]), 0.005**2 * np.eye(2))
+    found = monte_carlo(inputs, lambda x: x[:, 0] ** 2 + x[:, 1] ** 2, seed=seed, settings=settings)
+    truth = stats.ncx2(2, 4.0)
+    wanted = 0.005**2 * np.array([truth.mean(), truth.std(), *truth.ppf([0.025, 0.975])])
+    errors = np.array([found.value[0], found.u[0], found.low[0], found.high[0]]) - wanted
+    return np.append(errors / found.tolerance[0], [found.stable, found.n_draws / 1e3])
+
+
+def judge_adaptive(results: FloatArray) -> Sequence[Figure]:
+    """Return how often each figure lies within the tolerance that the procedure promises, two standard deviations."""
+    figures = [
+        coverage(f"{what} within δ", np.asarray(np.abs(results[:, k]) <= 1), 0.94, 1.0)
+        for k, what in enumerate(("estimate", "u", "lower end", "upper end"))
+    ]
+    n = results.shape[0]
+    figures.append(coverage("stable before 4 million draws", np.asarray(results[:, 4] == 1), 0.99, 1.0))
+    figures.append(Figure("draws, mean", float(np.mean(results[:, 5])), -np.inf, np.inf, n, unit="thousand"))
+    return figures
+
+
+EXPERIMENTS = (
+    *(
+        Experiment(
+            f"uncertainty: u per sample against Monte Carlo, {name}",
+            partial(draws_of_a_record, name),
+            partial(judge_record, name),
+            full=100,
+            short=2,
+        )
+        for name in KINDS
+    ),
+    Experiment("uncertainty: adaptive Monte Carlo, sum of four", adaptive_sum, judge_adaptive, full=400, short=6),
+    Experiment(
+        "uncertainty: adaptive Monte Carlo, comparison loss", adaptive_square, judge_adaptive, full=400, short=6
+    ),
+)
