@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 
 import dyncal
+from dyncal.cli.certificate import certificate_app
 from dyncal.cli.programs import Program
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, help="Show the settings of a program, or their schema.")
 app.add_typer(config_app, name="config")
+app.add_typer(certificate_app, name="certificate")
 
 ConfigOption = Annotated[
     Path | None,
