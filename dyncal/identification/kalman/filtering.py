@@ -313,7 +313,7 @@ def filter_pass(  # noqa: C901 - one loop over samples, kept together for the co
                 f = 0.5 * inverse * inverse
                 for a in range(mc):
                     v = f * ds[a]
-                    for r in range(mc):
+                    for r in range(a, mc):
                         information[a, r] += v * ds[r]
                 total += np.log(sj)
             else:
@@ -326,7 +326,7 @@ def filter_pass(  # noqa: C901 - one loop over samples, kept together for the co
                 scaled[r] = psi[r] * inverse
             for a in range(m):
                 v = scaled[a]
-                for r in range(m):
+                for r in range(a, m):
                     information[a, r] += v * psi[r]
                 score[a] += v * e
             for a in range(n):
@@ -350,10 +350,13 @@ def filter_pass(  # noqa: C901 - one loop over samples, kept together for the co
                     score[r] += f * dvariance[j, r]
                 f = 0.5 * inverse * inverse * kept_count[j]
                 for a in range(mc):
-                    for r in range(mc):
+                    for r in range(a, mc):
                         information[a, r] += f * dvariance[j, a] * dvariance[j, r]
                 total += kept_count[j] * np.log(variance[j])
                 kept_squares[j] = kept_count[j] = 0.0
+    for a in range(m):
+        for r in range(a):
+            information[a, r] = information[r, a]
     cost[0] = total
     return n_rest
 
