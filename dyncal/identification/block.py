@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
-from dyncal.domain.time import NS_PER_S, Int64Array
-from dyncal.identification.gain import InnovationGain
-from dyncal.identification.innovations import innovations_pass
-from dyncal.identification.interpolation import CONTEXT, Interpolation, is_even, refined
+from dyncal.domain.time import Int64Array
+from dyncal.identification.interpolation import CONTEXT, Interpolation, taps
+from dyncal.identification.passes import CLOCK, CODES, KAPPA, OFFSET, ROWS, evaluate, prepare, unexplained
 from dyncal.models import SensorModel
 
-N_CONSIDERED: Final = 2  # offset of the reference, offset of its clock
-_FARTHEST: Final = 45.0  # logarithms beyond this are no time constants of sensors
 _MAX_PASSES: Final = 12
 _GOOD_STEP: Final = 1e-3  # squared length of a last step, in posterior standard deviations
 _SHORT_STEP: Final = 0.1  # in logarithms: the linear model is trusted that far
 _LONGEST_STEP: Final = 2.0
+
+
+@functools.cache
+def interpolations() -> FloatArray:
+    """Return the filters of all interpolations, in the order of their codes, (kinds, 2, 2·CONTEXT + 1)."""
+    both = np.zeros((len(Interpolation), 2, 2 * CONTEXT + 1))
+    for code, kind in enumerate(Interpolation):
+        if kind is not Interpolation.LINEAR:
+            both[code, 0], both[code, 1, :-1] = taps(kind)
+    return both
+
+
+@functools.cache
+def rows(p: int) -> tuple[int, ...]:
+    """Return where the coordinates (η, κ) of a model with p parameters are among the rows of `passes`."""
+    return (*range(p), KAPPA)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,27 +44,28 @@ class BlockData:
     ----------
     t_ns, y : shape (n + 1,)
         Instants and indications.
-    r : float64, shape (n·stride + 1,)
-        Reference, with stride - 1 values between samples.
-    index : int64, shape (n·stride,)
-        Which of the intervals `steps_s` lies between the instants of `r`.
-    d : float64, shape (2, n·stride + 1)
-        Effect on `r` of a unit offset of the reference and of a unit offset of its clock [s].
+    r, slope : float64, shape (n·stride + 1,)
+        Reference and its time derivative, with stride - 1 values between samples.
+    index : int64, shape (n,)
+        Which of the intervals `steps_s` lies between samples k and k + 1.
+    middle_s : float
+        Mean interval [s].
     """
 
     t_ns: Int64Array
     y: FloatArray
     r: FloatArray
+    slope: FloatArray
     fresh: bool
     stride: int
     steps_s: FloatArray
     index: Int64Array
-    d: FloatArray
+    middle_s: float
 
     @classmethod
     def of(cls, t_ns: Int64Array, y: FloatArray, r: FloatArray, *, fresh: bool) -> BlockData:
         """Return a block whose reference moves in straight lines from sample to sample."""
-        return cls._on(t_ns, t_ns, y, r, fresh)
+        return cls._on(t_ns, y, r, np.zeros((1, 2, 1)), 0, fresh)
 
     @classmethod
     def between(cls, t_ns: Int64Array, y: FloatArray, r: FloatArray, kind: Interpolation, *, fresh: bool) -> BlockData:
@@ -58,25 +73,24 @@ class BlockData:
 
         Unevenly spaced samples are always joined by straight lines.
         """
-        inner = slice(CONTEXT, t_ns.size - CONTEXT)
-        t = t_ns[inner]
-        if kind is Interpolation.LINEAR or not is_even(t_ns):
-            return cls.of(t, y[inner], r[inner], fresh=fresh)
-        fine = np.empty(2 * t.size - 1, dtype=np.int64)
-        fine[::2], fine[1::2] = t, t[:-1] + np.diff(t) // 2
-        return cls._on(t, fine, y[inner], refined(r, kind), fresh)
+        return cls._on(t_ns, y[CONTEXT:-CONTEXT].copy(), r, interpolations(), kind.code, fresh)
 
     @classmethod
-    def _on(cls, t_ns: Int64Array, fine_ns: Int64Array, y: FloatArray, r: FloatArray, fresh: bool) -> BlockData:
-        steps = np.diff(fine_ns)
-        if steps.size and bool(np.all(steps == steps[0])):
-            intervals, index = steps[:1], np.zeros(steps.size, dtype=np.int64)
-        else:
-            intervals, index = np.unique(steps, return_inverse=True)
-        slope = np.gradient(r, (fine_ns - fine_ns[0]) / NS_PER_S)
-        d = np.ascontiguousarray(np.stack([np.ones_like(r), -slope]))
-        stride = 1 if fine_ns is t_ns else 2
-        return cls(t_ns, y, r, fresh, stride, intervals / NS_PER_S, index.astype(np.int64), d)
+    def _on(
+        cls, t_ns: Int64Array, y: FloatArray, r: FloatArray, filters: FloatArray, code: int, fresh: bool
+    ) -> BlockData:
+        n = y.size
+        fine, slope = np.empty(2 * n), np.empty(2 * n)
+        index, steps_s = np.empty(n, dtype=np.int64), np.empty(n + 1)
+        stride, n_steps = prepare(
+            np.ascontiguousarray(t_ns), np.ascontiguousarray(r), filters, code, fine, slope, index, steps_s
+        )
+        points = stride * (n - 1) + 1
+        around = (t_ns.size - n) // 2
+        return cls(
+            t_ns[around : around + n], y, fine[:points], slope[:points], fresh, stride,
+            steps_s[:n_steps], index[: n - 1], float(steps_s[n_steps]),
+        )  # fmt: skip
 
     @property
     def n(self) -> int:
@@ -86,7 +100,7 @@ class BlockData:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Start:
-    """Where a block begins: filtered state x (2,) at sample 0 and its sensitivities s (p + 1 + 2, 2)."""
+    """Where a block begins: filtered state x (2,) at sample 0 and its sensitivities s (2, ROWS)."""
 
     x: FloatArray
     s: FloatArray
@@ -119,75 +133,44 @@ class Pass:
     gain: FloatArray
 
 
+class Problem(Protocol):
+    """What `fit` needs of a block."""
+
+    def evaluate(self, h: FloatArray) -> Pass | None:
+        """Run one pass at `h`; None where there is none."""
+
+
 class BlockProblem:
     """The innovations of one block as a function of h = (η, κ), around `prior_h`, whose η also shapes K(κ)."""
 
     def __init__(self, model: SensorModel, data: BlockData, prior_h: FloatArray, start: Start | None) -> None:
-        self._model = model
-        self._data = data
-        self._origin = prior_h
-        self._start = start
-        self._p = model.n_parameters
-        self._c = np.asarray(model.output)
-        self._gain = InnovationGain(model, prior_h[: self._p], float(np.median(np.diff(data.t_ns))) / NS_PER_S)
+        self._code = CODES[model.kind]
+        self._rows = rows(model.n_parameters)
+        self._data, self._origin, self._start = data, np.array(prior_h, dtype=np.float64), start
 
     def evaluate(self, h: FloatArray) -> Pass | None:
         """Run one pass at `h`; None where the filter is unstable or the numbers overflow there."""
-        m, p = h.size, self._p
         data = self._data
-        if bool(np.any(np.abs(h[1:]) > _FARTHEST)):
+        x, s = (
+            (np.zeros(2), np.zeros((2, ROWS))) if self._start is None else (self._start.x.copy(), self._start.s.copy())
+        )
+        gram, e, gain = np.empty((ROWS, ROWS)), np.empty(data.y.size), np.empty(2)
+        if not evaluate(
+            self._code, h, self._origin, data.y, data.r, data.slope, data.index, data.steps_s, data.stride,
+            data.middle_s, data.fresh, x, s, gram, e, gain,
+        ):  # fmt: skip
             return None
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            parts = self._model.discretise(h[:p], data.steps_s)
-        if not bool(np.all(np.isfinite(parts.phi)) and np.all(np.isfinite(parts.dgamma))):
-            return None
-        gain, slope = self._gain.at(float(h[p]))
-        step = parts.phi if data.stride == 1 else np.linalg.matrix_power(parts.phi, data.stride)
-        if not _stable(step, gain, self._c):
-            return None
-        n_initial = self._model.n_states if data.fresh else 0
-        rows = m + n_initial + N_CONSIDERED
-        s = np.zeros((rows, 2))
-        if self._start is None:
-            x = self._model.rest(h[:p]) * data.r[0]
-            s[m : m + n_initial, :n_initial] = np.eye(n_initial)
-        else:
-            s[:m], s[m:] = self._start.s[:m], self._start.s[m:]
-            x = self._start.x + self._start.s[:m].T @ (h - self._origin)
-        gram, e = np.zeros((rows + 1, rows + 1)), np.empty(data.y.size)
-        innovations_pass(
-            data.y, data.r, data.d, data.index, parts.phi, parts.gamma, parts.dphi, parts.dgamma,
-            self._c, gain, slope, data.stride, int(data.fresh), x, s, gram, e,
+        at = list(self._rows)
+        return Pass(
+            h, gram[np.ix_(at, at)], gram[at, ROWS - 1], gram[np.ix_(at, [OFFSET, CLOCK])], float(gram[-1, -1]),
+            Start(x, s), e, gain,
         )  # fmt: skip
-        if not bool(np.all(np.isfinite(gram))) or not bool(np.all(np.isfinite(x))):
-            return None
-        if n_initial:
-            gram, x, s = _eliminate(gram, x, s, m, n_initial)
-        return Pass(h, gram[:m, :m], gram[:m, -1], gram[:m, m:-1], float(gram[-1, -1]), Start(x, s), e, gain)
 
-
-def _stable(phi: FloatArray, gain: FloatArray, c: FloatArray) -> bool:
-    """Check the poles of the predictor, Φ(I - Kc), for the intervals of a block (Jury's conditions)."""
-    closed = phi @ (np.eye(2) - np.outer(gain, c))
-    trace = closed[:, 0, 0] + closed[:, 1, 1]
-    det = closed[:, 0, 0] * closed[:, 1, 1] - closed[:, 0, 1] * closed[:, 1, 0]
-    return bool(np.all((np.abs(det) < 1) & (np.abs(trace) < 1 + det)))
-
-
-def _eliminate(
-    gram: FloatArray, x: FloatArray, s: FloatArray, m: int, n: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Solve the initial state out of the normal equations: it is linear, and different in every segment."""
-    inner = slice(m, m + n)
-    keep = np.r_[0:m, m + n : gram.shape[0]]
-    block = gram[inner, inner]
-    ridge = 1e-12 * max(float(np.trace(block)), 1e-300) * np.eye(n)
-    solved = np.linalg.solve(block + ridge, gram[inner][:, keep])
-    reduced = gram[np.ix_(keep, keep)] - gram[keep][:, inner] @ solved
-    end = s[inner]
-    # the optimal initial state moves with every other coordinate: x0 = G⁻¹(g_e - G_h δh)
-    others = np.r_[0:m, m + n : s.shape[0]]
-    return reduced, x + end.T @ solved[:, -1], s[others] - solved[:, :-1].T @ end
+    def unexplained(self, h: FloatArray) -> float:
+        """Return the share of the indication's variance that the reference does not explain (`passes.unexplained`)."""
+        data = self._data
+        eta = np.ascontiguousarray(h[:-1])
+        return float(unexplained(self._code, eta, data.y, data.r, data.index, data.steps_s, data.stride))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,16 +179,17 @@ class Fit:
 
     h: FloatArray
     last: Pass
-    end: Start
+    step: FloatArray
     b: FloatArray
     sse: float
     converged: bool
 
 
-def fit(problem: BlockProblem, prior: Prior, first: Pass) -> Fit:
+def fit(problem: Problem, prior: Prior, first: Pass) -> Fit:
     """Minimise Σe²/σ² + (h - h̄)ᵀL(h - h̄), beginning with `first`, evaluated anywhere.
 
-    The last step, when it is small against the posterior, is made by the linear model without another pass.
+    The last step, when it is small against the posterior, is made by the linear model without another pass. The fleet
+    does the same in `passes.fit_blocks`; here it is for starts, and for likelihoods of other kinds.
     """
     here, damping = first, 0.0
     cost = _cost(here, prior)
@@ -224,10 +208,15 @@ def fit(problem: BlockProblem, prior: Prior, first: Pass) -> Fit:
     else:
         step = np.zeros_like(here.h)
     h = here.h + step
-    end = Start(here.end.x + here.end.s[: h.size].T @ step, here.end.s)
     b = here.b - here.a @ step
     sse = max(here.sse - float(2 * here.b @ step - step @ here.a @ step), 0.0)
-    return Fit(h, here, end, b, sse, converged)
+    return Fit(h, here, step, b, sse, converged)
+
+
+def end_of(done: Fit, p: int) -> Start:
+    """Return where a fitted block ends, moved with the last step."""
+    end = done.last.end
+    return Start(end.x + end.s[:, list(rows(p))] @ done.step, end.s)
 
 
 def _cost(at: Pass, prior: Prior) -> float:

@@ -34,6 +34,11 @@ class Interpolation(enum.StrEnum):
     CUBIC = "cubic"
     QUINTIC = "quintic"
 
+    @property
+    def code(self) -> int:
+        """The number that kernels know it by."""
+        return list(Interpolation).index(self)
+
 
 def is_even(t_ns: Int64Array) -> bool:
     """Tell whether instants are spaced evenly enough for splines on a uniform grid."""
@@ -49,7 +54,7 @@ _B_SPLINES: Final = {
 
 
 @functools.cache
-def _taps(kind: Interpolation) -> tuple[FloatArray, FloatArray]:
+def taps(kind: Interpolation) -> tuple[FloatArray, FloatArray]:
     """Return the filters for values at samples (2·CONTEXT + 1 taps) and half-way (2·CONTEXT taps)."""
     at_samples, half_way = _B_SPLINES[kind]
     far = 4 * CONTEXT
@@ -84,7 +89,7 @@ def _compensation() -> FloatArray:
 
 def refined(r: FloatArray, kind: Interpolation) -> FloatArray:
     """Return values at samples and half-way between, (2n - 1,), for r of shape (n + 2·CONTEXT,) with context."""
-    even, odd = _taps(kind)
+    even, odd = taps(kind)
     fine = np.empty(2 * (r.size - 2 * CONTEXT) - 1)
     fine[::2] = np.convolve(r, even, mode="valid")
     fine[1::2] = np.convolve(r, odd, mode="valid")[1:-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -10,13 +10,11 @@ import numpy as np
 from dyncal.domain.calibration import Verdict
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.samples import FloatArray
-from dyncal.identification.posterior import inverse
 from dyncal.identification.screen import trouble_with_gain
 from dyncal.identification.settings import OnlineSettings
 from dyncal.models import SensorModel
 
 if TYPE_CHECKING:
-    from dyncal.identification.block import Fit, Pass
     from dyncal.identification.posterior import Posterior
 
 from dyncal.identification.records import Estimate
@@ -27,38 +25,45 @@ METHOD: Final = "online block-MAP, innovations form"
 
 @dataclass(frozen=True, slots=True)
 class Residuals:
-    """Residuals of the newest excited block: mean square over the pooled variance, Ljung-Box p, unexplained share.
+    """Residuals of the newest excited block.
+
+    Mean square over the pooled variance, Ljung-Box statistic and its number of lags (0: not known), unexplained share.
 
     `noise_share` is the part of the innovations' variance that is the sensor's own noise: R = σ²(1 - cK), as in a
     Kalman filter at rest; the rest is what the reference did not show of the measurand.
     """
 
     chi2: float
-    whiteness_p: float
+    ljung_box: float
+    lags: float
     unexplained: float
     noise_share: float
 
-    @classmethod
-    def of(cls, last: Pass, fresh: bool, model: SensorModel, variance: float, unexplained: float) -> Residuals:
-        """Summarise the innovations of a pass, the first of which is none unless `fresh`."""
-        own = last.e if fresh else last.e[1:]
-        mean_square = float(np.mean(own**2))
-        share = float(np.clip(1 - np.asarray(model.output) @ last.gain, 0.01, 1.0))
-        return cls(mean_square / variance, ljung_box(own), unexplained, share)
+    @property
+    def whiteness_p(self) -> float:
+        """p-value of the hypothesis that the residuals are white; NaN where there were too few."""
+        from scipy.special import gammaincc  # noqa: PLC0415 - not needed where estimates are only read
+
+        return float(gammaincc(self.lags / 2, self.ljung_box / 2)) if self.lags else float("nan")
 
 
-def ljung_box(e: FloatArray) -> float:
-    """Return the p-value of the hypothesis that `e`, shape (n,), is white, from its first lags (Ljung & Box, 1978)."""
-    from scipy.special import gammaincc  # noqa: PLC0415 - not needed where estimates are only read
-
+def portmanteau(e: FloatArray) -> tuple[float, int]:
+    """Return the statistic of Ljung & Box (1978) of `e`, shape (n,), and its number of lags; 0 where there is none."""
     n = e.size
     lags = min(_LAGS, n // 5)
     power = float(e @ e)
     if lags < 1 or power <= 0:
-        return float("nan")
+        return 0.0, 0
     rho = np.array([float(e[k:] @ e[:-k]) for k in range(1, lags + 1)]) / power
-    statistic = n * (n + 2) * float(np.sum(rho**2 / (n - np.arange(1, lags + 1))))
-    return float(gammaincc(lags / 2, statistic / 2))
+    return n * (n + 2) * float(np.sum(rho**2 / (n - np.arange(1, lags + 1)))), lags
+
+
+def ljung_box(e: FloatArray) -> float:
+    """Return the p-value of the hypothesis that `e`, shape (n,), is white, from its first lags; NaN if too short."""
+    from scipy.special import gammaincc  # noqa: PLC0415 - not needed where estimates are only read
+
+    statistic, lags = portmanteau(e)
+    return float(gammaincc(lags / 2, statistic / 2)) if lags else float("nan")
 
 
 def physical(model: SensorModel, h: FloatArray, cov: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -66,15 +71,6 @@ def physical(model: SensorModel, h: FloatArray, cov: FloatArray) -> tuple[FloatA
     p = model.n_parameters
     jacobian = model.internal_jacobian(h[:p])
     return model.from_internal(h[:p]), jacobian @ cov[:p, :p] @ jacobian.T
-
-
-def block_evidence(model: SensorModel, done: Fit, variance: float, p: int) -> tuple[FloatArray, FloatArray]:
-    """Return a block's own score (p,) and information (p, p) in θ at its linearisation, κ eliminated."""
-    a, b = done.last.a / variance, done.b / variance
-    mix = a[:p, p:] @ inverse(a[p:, p:])
-    inward = np.linalg.inv(model.internal_jacobian(done.h[:p]))
-    score, information = b[:p] - mix @ b[p:], a[:p, :p] - mix @ a[p:, :p]
-    return inward.T @ score, inward.T @ information @ inward
 
 
 def widened(model: SensorModel, posterior: Posterior, settings: OnlineSettings) -> tuple[FloatArray, FloatArray]:
@@ -152,6 +148,11 @@ def _verdict(
     if not np.isfinite(theta).all():
         return Verdict.DIVERGED, "the estimate is not finite"
     return Verdict.ACCEPTED, f"the model explains {100 * (1 - residuals.unexplained):.2f} % of the newest block"
+
+
+def outdated(found: Estimate, verdict: Verdict, detail: str) -> Estimate:
+    """Return the last good estimate of a sensor that is not followed any more, with the verdict that says why."""
+    return replace(found, verdict=verdict, detail=f"{detail}; the parameters are the last good ones")
 
 
 def refusal(verdict: Verdict, detail: str, at_ns: int) -> Estimate:

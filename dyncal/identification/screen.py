@@ -26,13 +26,27 @@ def clipped(name: str, values: FloatArray) -> str:
     low, high = float(values.min()), float(values.max())
     if low == high:
         return ""
-    coarse = np.unique(values).size < values.size / 2  # quantised: equal neighbours are nothing special
+    coarse = quantised(values)
     for level in (low, high):
         at = values == level
         stays = int(np.count_nonzero(at[1:] & at[:-1]))
         if stays > _CLIPPED_SHARE * values.size or (not coarse and stays >= _CLIPPED_RUN):
-            return f"the {name} is saturated at {level:.6g} ({100 * np.mean(at):.1f} % of the samples)"
+            return _saturated(name, level, float(np.mean(at)))
     return ""
+
+
+def quantised(values: FloatArray) -> bool:
+    """Tell whether a record takes so few values that equal neighbours are nothing special."""
+    return bool(np.unique(values).size < values.size / 2)
+
+
+def clipped_text(name: str, found: FloatArray) -> str:
+    """Return what `clipped` does, from what `passes.fit_blocks` found: side, level and share."""
+    return _saturated(name, float(found[1]), float(found[2])) if found[0] else ""
+
+
+def _saturated(name: str, level: float, share: float) -> str:
+    return f"the {name} is saturated at {level:.6g} ({100 * share:.1f} % of the samples)"
 
 
 def trouble_with_gain(gain: float) -> str:

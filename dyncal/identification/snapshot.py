@@ -1,23 +1,23 @@
-"""Snapshots of an estimator: MessagePack, arrays as little-endian bytes, exact to the last bit."""
+"""Snapshots of estimators: MessagePack, arrays as little-endian bytes, exact to the last bit."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 
+from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
-from dyncal.identification.block import Start
-from dyncal.identification.interpolation import Interpolation
-from dyncal.identification.posterior import Posterior
-from dyncal.identification.report import Residuals, Window
+from dyncal.identification.settings import OnlineSettings
 from dyncal.identification.start import Refused
-from dyncal.identification.tracking import Tracking
+
+VERSION: Final = 2
 
 
 class Array(msgspec.Struct, frozen=True, array_like=True):
-    """An array of float64 or int64."""
+    """An array of float64, int64 or bool."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -31,76 +31,40 @@ class Array(msgspec.Struct, frozen=True, array_like=True):
 
     def array(self) -> np.ndarray[Any, Any]:
         """Unpack; raises ValueError where the bytes do not fit."""
-        if self.dtype not in ("<f8", "<i8"):
+        if self.dtype not in ("<f8", "<i8", "|b1"):
             raise ValueError(f"{self.dtype} is no type of a snapshot")
         return np.frombuffer(self.data, dtype=self.dtype).reshape(self.shape).copy()
 
 
-class TrackingState(msgspec.Struct, frozen=True):
-    """`Tracking`, packed."""
-
-    arrays: dict[str, Array]
-    variance: float
-    dispersion: float
-    dof: float
-    interpolation: Interpolation
-    residuals: Residuals
-    window: Window
-    n_rejected: int
-    trouble: str
-
-
-class EstimatorState(msgspec.Struct, frozen=True):
-    """Everything that an `OnlineEstimator` holds."""
+class FleetSnapshot(msgspec.Struct, frozen=True):
+    """Everything that a fleet holds."""
 
     model: ModelKind
-    dt_ns: int
-    settings: dict[str, Any]
-    pending: list[Array]
-    last_ns: int | None
-    behind: int
-    close_at: int
-    tracking: TrackingState | None
-    refused: Refused | None
-    doubtful: bool
-    version: int = 1
+    settings: list[dict[str, Any]]
+    arrays: dict[str, Array]
+    state: dict[str, Array]
+    pending: tuple[Array, Array, Array]
+    refused: dict[int, Refused]
+    trouble: dict[int, str]
+    version: int = VERSION
+
+    @staticmethod
+    def packed(settings: tuple[OnlineSettings, ...]) -> list[dict[str, Any]]:
+        """Return settings as plain values; one, where all are the same object."""
+        return [asdict(s) for s in (settings[:1] if all(s is settings[0] for s in settings) else settings)]
+
+    def unpacked(self, n: int) -> list[OnlineSettings]:
+        """Return the settings of n sensors."""
+        found = [OnlineSettings(**plain) for plain in self.settings]
+        return found * n if len(found) == 1 else found
 
 
-def pack(tracking: Tracking) -> TrackingState:
-    """Pack what is tracked."""
-    posterior, begin = tracking.posterior, tracking.begin
-    arrays = {name: getattr(posterior, name) for name in ("h", "information", "considered", "trend")}
-    if begin is not None:
-        arrays |= {"x": begin.x, "s": begin.s}
-    return TrackingState(
-        arrays={name: Array.of(array) for name, array in arrays.items()},
-        variance=posterior.variance,
-        dispersion=posterior.dispersion,
-        dof=posterior.dof,
-        interpolation=tracking.interpolation,
-        residuals=tracking.residuals,
-        window=tracking.window,
-        n_rejected=tracking.n_rejected,
-        trouble=tracking.trouble,
-    )
-
-
-def unpack(state: TrackingState) -> Tracking:
-    """Unpack; raises ValueError where something is missing."""
-    arrays = {name: packed.array() for name, packed in state.arrays.items()}
-    missing = {"h", "information", "considered", "trend"} - arrays.keys()
-    if missing:
-        raise ValueError(f"the snapshot lacks {', '.join(sorted(missing))}")
-    posterior = Posterior(
-        arrays["h"],
-        arrays["information"],
-        arrays["considered"],
-        state.variance,
-        state.dof,
-        arrays["trend"],
-        state.dispersion,
-    )
-    begin = Start(arrays["x"], arrays["s"]) if "x" in arrays and "s" in arrays else None
-    return Tracking(
-        posterior, begin, state.interpolation, state.residuals, state.window, state.n_rejected, state.trouble
-    )
+def decode(data: bytes) -> FleetSnapshot:
+    """Return the snapshot in `data`; raise `InvalidData` if there is none, or of another version."""
+    try:
+        found = msgspec.msgpack.decode(data, type=FleetSnapshot)
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:
+        raise InvalidData(f"this is no snapshot of an online estimator: {error}") from error
+    if found.version != VERSION:
+        raise InvalidData(f"a snapshot of version {found.version}; this library reads {VERSION}")
+    return found

@@ -12,13 +12,14 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.domain.time import Int64Array
 from dyncal.identification.block import BlockData, BlockProblem, Fit, Prior, fit
-from dyncal.identification.gain import NO_NOISE
 from dyncal.identification.interpolation import Interpolation, is_even
+from dyncal.identification.passes import NO_NOISE
 from dyncal.identification.screen import trouble_with, trouble_with_gain
 from dyncal.models import SensorModel
 
 KAPPA: Final = -2.0
 U_KAPPA: Final = 5.0  # prior of ln(input noise / sensor noise): from a perfect reference to a useless one
+U_START: Final = 0.05
 _CANDIDATES: Final = 3
 _ROUNDS: Final = 4
 _CLEARLY_BETTER: Final = 6.0  # twice a log-likelihood ratio
@@ -37,6 +38,7 @@ class Started:
     variance: float
     data: BlockData
     interpolation: Interpolation = Interpolation.LINEAR
+    unexplained: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,9 @@ class Refused:
     final: bool
 
 
-def start(model: SensorModel, t_ns: Int64Array, y: FloatArray, r: FloatArray, max_u: float) -> Started | Refused:
+def start(
+    model: SensorModel, t_ns: Int64Array, y: FloatArray, r: FloatArray, max_u: float = U_START
+) -> Started | Refused:
     """Estimate from nothing, or say why not.
 
     Parameters
@@ -118,7 +122,7 @@ def _judge(model: SensorModel, data: BlockData, started: Started, max_u: float) 
     if fastest(model, h) < 0.1 * _interval_s(data):
         detail = "the sensor is faster than its sampling can show: no lag to be identified"
         return Refused(Verdict.NOT_IDENTIFIABLE, detail, final=False)
-    return started
+    return replace(started, unexplained=missing)
 
 
 def unexplained(model: SensorModel, data: BlockData, h: FloatArray) -> float:
@@ -126,10 +130,7 @@ def unexplained(model: SensorModel, data: BlockData, h: FloatArray) -> float:
 
     By simulation alone (K = 0): with a gain, any smooth indication is predicted well from its own past.
     """
-    alone = np.append(h[:-1], -NO_NOISE)
-    at = BlockProblem(model, replace(data, fresh=True), alone, None).evaluate(alone)
-    spread = float(np.sum((data.y - data.y.mean()) ** 2))
-    return at.sse / max(spread, 1e-300) if at is not None else float("inf")
+    return BlockProblem(model, data, h, None).unexplained(h)
 
 
 def slowest(model: SensorModel, h: FloatArray) -> float:
@@ -159,7 +160,7 @@ def lag_u(model: SensorModel, information: FloatArray) -> float:
 
 
 def _interval_s(data: BlockData) -> float:
-    return float(np.median(np.diff(data.t_ns))) / 1e9
+    return data.middle_s
 
 
 def _search(model: SensorModel, data: BlockData) -> Started | None:

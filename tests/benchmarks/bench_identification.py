@@ -1,4 +1,4 @@
-"""What the online estimator costs a sample: the compiled pass alone, and everything around it.
+"""What the online estimator costs: a fleet of sensors, one sensor alone, and one pass.
 
 Run: ``python -m tests.benchmarks.bench_identification``
 """
@@ -6,13 +6,28 @@ Run: ``python -m tests.benchmarks.bench_identification``
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
-from dyncal.identification import OnlineEstimator, OnlineSettings
+from dyncal.identification import OnlineEstimator
 from dyncal.identification.block import BlockData, BlockProblem
+from dyncal.identification.fleet import EstimatorFleet
 from dyncal.models import model_of
+from tests.evidence import Figure, table
 from tests.unit.identification.plant import ACCELEROMETER, PRESSURE, THERMOCOUPLE, THERMOWELL, Plant, part
+
+_INF: Final = float("inf")
+_KINDS: Final = 40  # different records that a fleet's sensors share
+
+
+def _cpu_ns(run: Callable[[], object]) -> float:
+    """Return the processor time of this thread: the machine may be shared."""
+    started = time.thread_time_ns()
+    run()
+    return float(time.thread_time_ns() - started)
 
 
 def pass_ns(plant: Plant, n: int = 20_000, repeats: int = 20) -> float:
@@ -23,39 +38,80 @@ def pass_ns(plant: Plant, n: int = 20_000, repeats: int = 20) -> float:
     h = np.append(model.to_internal(np.array(plant.theta)), -2.0)
     problem = BlockProblem(model, data, h, None)
     problem.evaluate(h)
-    return min(_timed(lambda: problem.evaluate(h)) for _ in range(repeats)) / n
+    return min(_cpu_ns(lambda: problem.evaluate(h)) for _ in range(repeats)) / n
 
 
-def update_ns(plant: Plant, block: int, n: int = 20_000) -> tuple[float, int]:
-    """Return the time of `update` after the start [ns a sample] with blocks of at least `block` samples, and blocks."""
-    settings = OnlineSettings(min_block_samples=block)
+def alone_ns(plant: Plant, n: int = 40_000) -> tuple[float, int]:
+    """Return the time of `OnlineEstimator.update` after the start [ns a sample], and samples a block."""
     record = plant.record(n, seed=1)
-    estimator = OnlineEstimator(plant.kind, plant.dt_ns, settings)
-    begin = 0
-    while not estimator.update(part(record, begin, begin + 64)):
-        begin += 64
-    begin += 64
-    outcomes: list[object] = []
-    rest = part(record, begin, n)
-    elapsed = _timed(lambda: outcomes.extend(estimator.update(rest)))
-    return elapsed / len(rest), len(outcomes)
+    estimator = OnlineEstimator(plant.kind, plant.dt_ns)
+    estimator.update(part(record, 0, n // 4))
+    times, blocks = [], 0
+    for begin in range(n // 4, n, n // 8):
+        chunk = part(record, begin, begin + n // 8)
+        outcomes: list[object] = []
+        times.append(
+            _cpu_ns(lambda chunk=chunk, outcomes=outcomes: outcomes.extend(estimator.update(chunk))) / len(chunk)
+        )  # type: ignore[misc]
+        blocks += len(outcomes)
+    return min(times), (n - n // 4) // max(blocks, 1)
 
 
-def _timed(run: object) -> float:
-    started = time.perf_counter_ns()
-    run()  # type: ignore[operator]
-    return float(time.perf_counter_ns() - started)
+def fleet_ns(plant: Plant, n_sensors: int, chunk: int, seconds: float) -> tuple[float, float, int]:
+    """Return the time of `EstimatorFleet.ingest` [ns a sample], share of blocks excited, and samples a block."""
+    warm = 600
+    n = warm + round(seconds * plant.rate_hz)
+    records = [plant.record(n, seed) for seed in range(_KINDS)]
+    which = np.arange(n_sensors) % _KINDS
+    y = np.array([record.indication for record in records])
+    r = np.array([record.reference for record in records])
+    t = records[0].t_ns
+    fleet = EstimatorFleet(plant.kind, np.full(n_sensors, plant.dt_ns))
+    everyone = np.arange(n_sensors, dtype=np.int64)
+
+    def give(begin: int, end: int) -> int:
+        offsets = np.arange(n_sensors + 1, dtype=np.int64) * (end - begin)
+        closed = fleet.ingest(
+            everyone,
+            offsets,
+            np.tile(t[begin:end], n_sensors),
+            y[which, begin:end].ravel(),
+            r[which, begin:end].ravel(),
+        )
+        counts[0] += sum(len(outcomes) for outcomes in closed)
+        counts[1] += sum(int(outcomes.excited.sum()) for outcomes in closed)
+        return 0
+
+    counts = [0, 0]
+    give(0, warm)
+    counts[:] = [0, 0]
+    spent = [_cpu_ns(lambda b=b: give(b, min(b + chunk, n))) for b in range(warm, n, chunk)]  # type: ignore[misc]
+    samples = n_sensors * (n - warm)
+    return sum(spent) / samples, counts[1] / max(counts[0], 1), samples // max(counts[0], 1)
+
+
+def sections() -> dict[str, list[Figure]]:
+    """Return the figures with the bars of the issue."""
+    updates = []
+    for plant in (THERMOCOUPLE, PRESSURE, THERMOWELL):
+        ns, _, size = fleet_ns(plant, 200, 100, 600 / plant.rate_hz)
+        bar = 300.0 if plant is PRESSURE else _INF
+        updates.append(Figure(f"{plant.kind}: fleet of 200, blocks of {size} samples", ns, -_INF, bar, 200, unit="ns"))
+    for plant in (PRESSURE, ACCELEROMETER):
+        ns, size = alone_ns(plant)
+        updates.append(Figure(f"{plant.kind}: one sensor, blocks of {size} samples", ns, -_INF, _INF, 1, unit="ns"))
+        updates.append(Figure(f"{plant.kind}: one pass", pass_ns(plant), -_INF, _INF, 1, unit="ns"))
+    slow = replace(THERMOCOUPLE, rate_hz=10.0)
+    ns, excited, size = fleet_ns(slow, 10_000, 10, 20.0)
+    what = f"10 000 sensors at 10 Hz, {100 * excited:.0f} % of blocks excited, {size} samples each: share of a core"
+    load = Figure(what, ns * 1e-9 * 1e5, -_INF, 0.10, 10_000, unit="%")
+    return {"online update, a sample with all sensitivities": updates, "online, thousands of sensors": [load]}
 
 
 def main() -> None:
-    """Print the table."""
-    for plant in (THERMOCOUPLE, PRESSURE, ACCELEROMETER, THERMOWELL):
-        line = f"{plant.kind:13} {plant.rate_hz:6.0f} Hz: pass {pass_ns(plant):6.1f} ns a sample; update "
-        cells = []
-        for block in (48, 1000):
-            ns, blocks = update_ns(plant, block)
-            cells.append(f"{ns:8.0f} ns a sample with {blocks} blocks (at least {block} samples)")
-        print(line + ", ".join(cells))  # noqa: T201
+    """Print the tables."""
+    for name, figures in sections().items():
+        print(name, *table(figures), sep="\n")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,0 +1,8 @@
+"""Online identification of many sensors of one kind at once."""
+
+from __future__ import annotations
+
+from dyncal.identification.fleet.fleet import EstimatorFleet
+from dyncal.identification.fleet.outcomes import Outcomes
+
+__all__ = ["EstimatorFleet", "Outcomes"]

@@ -1,0 +1,135 @@
+"""Samples of many sensors that wait for their blocks to close."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
+from dyncal.kernels import kernel
+
+HOLE: Final = 4
+"""Nominal intervals without a sample that end a segment."""
+
+DONE: Final = 0
+CUT: Final = 1
+DUE: Final = 2
+"""Why `take_in` stops: the chunk is used up, the next sample begins a segment, enough samples wait for a block."""
+
+NEVER: Final = np.iinfo(np.int64).min
+_SPARE: Final = 64
+
+
+@kernel(
+    "void(i8[::1], i8[::1], i8[::1], i8[::1], f8[::1], f8[::1], i8[:, ::1], f8[:, :, ::1], i8[::1], i8[::1], i8[::1],"
+    " b1[::1], i8[::1], i8[::1])"
+)
+def take_in(
+    sensor: Int64Array, at: Int64Array, end: Int64Array, t_ns: Int64Array, y: FloatArray, r: FloatArray,
+    kept_t: Int64Array, kept: FloatArray, head: Int64Array, count: Int64Array, last_ns: Int64Array,
+    broken: npt.NDArray[np.bool_], wanted: Int64Array, hole_ns: Int64Array,
+) -> None:  # fmt: skip
+    """Append chunks to the buffers of their sensors, each until something has to be done about it first.
+
+    Parameters
+    ----------
+    sensor, at, end : int64, shape (k,)
+        Chunk j is samples at[j] to end[j] of `t_ns`, `y`, `r`, and belongs to row sensor[j]; on return `at` is what
+        comes next, and `end` is unchanged.
+    kept_t : int64, shape (n, capacity); kept : float64, shape (2, n, capacity)
+        Buffers; row i holds `count[i]` samples from `head[i]` on.
+    last_ns, broken, wanted, hole_ns : shape (n,)
+        Newest instant known; whether the next sample begins a segment; number of samples at which a row is due; length
+        of a hole that ends a segment.
+
+    Samples that are not finite end a segment; samples not newer than the newest known are left out. A row that is due,
+    or whose next sample begins a segment, takes no more; nor does a full one.
+    """
+    capacity = kept_t.shape[1]
+    for j in range(sensor.size):
+        i = sensor[j]
+        while at[j] < end[j] and count[i] < wanted[i]:
+            k = at[j]
+            if not (np.isfinite(y[k]) and np.isfinite(r[k])):
+                broken[i] = True
+            elif t_ns[k] > last_ns[i]:
+                if last_ns[i] != NEVER and t_ns[k] - last_ns[i] > hole_ns[i]:
+                    broken[i] = True
+                if broken[i] and count[i] > 0:
+                    break
+                if head[i] + count[i] == capacity:
+                    for n in range(count[i]):
+                        kept_t[i, n] = kept_t[i, head[i] + n]
+                        kept[0, i, n], kept[1, i, n] = kept[0, i, head[i] + n], kept[1, i, head[i] + n]
+                    head[i] = 0
+                    if count[i] == capacity:
+                        break
+                place = head[i] + count[i]
+                kept_t[i, place], kept[0, i, place], kept[1, i, place] = t_ns[k], y[k], r[k]
+                last_ns[i], broken[i] = t_ns[k], False
+                count[i] += 1
+            at[j] += 1
+
+
+class Buffers:
+    """Bounded buffers of n sensors: each row is as long as the longest block that any of them waits for.
+
+    Attributes
+    ----------
+    t_ns : int64, shape (n, capacity); values : float64, shape (2, n, capacity)
+    head, count, last_ns : int64, shape (n,)
+    broken : bool, shape (n,)
+        The next sample begins a segment.
+    """
+
+    def __init__(self, n: int, dt_ns: Int64Array) -> None:
+        self.t_ns = np.zeros((n, _SPARE), dtype=np.int64)
+        self.values = np.zeros((2, n, _SPARE))
+        self.head, self.count = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+        self.last_ns = np.full(n, NEVER)
+        self.broken = np.zeros(n, dtype=np.bool_)
+        self._hole_ns = HOLE * dt_ns
+
+    @property
+    def capacity(self) -> int:
+        """Samples that a row holds."""
+        return int(self.t_ns.shape[1])
+
+    def make_room(self, wanted: Int64Array) -> None:
+        """Let each row hold the samples wanted (n,), and half as many more so that moving them is rare."""
+        need = int(wanted.max(initial=0))
+        if need <= self.capacity:
+            return
+        more = need + need // 2 + _SPARE - self.capacity
+        self.t_ns = np.pad(self.t_ns, ((0, 0), (0, more)))
+        self.values = np.pad(self.values, ((0, 0), (0, 0), (0, more)))
+
+    def take_in(
+        self, sensor: Int64Array, at: Int64Array, end: Int64Array, t_ns: Int64Array, y: FloatArray, r: FloatArray,
+        wanted: Int64Array,
+    ) -> None:  # fmt: skip
+        """Append chunks; see the kernel."""
+        self.make_room(wanted)
+        take_in(
+            sensor, at, end, t_ns, y, r, self.t_ns, self.values, self.head, self.count, self.last_ns, self.broken,
+            wanted, self._hole_ns,
+        )  # fmt: skip
+
+    def drop(self, who: Int64Array, n: Int64Array) -> None:
+        """Forget the first n samples (k,) of the rows `who` (k,)."""
+        self.count[who] -= n
+        self.head[who] = np.where(self.count[who] > 0, self.head[who] + n, 0)
+
+    def part(self, i: int, begin: int, end: int) -> tuple[Int64Array, FloatArray, FloatArray]:
+        """Return copies of samples `begin` to `end` of a row."""
+        at = slice(int(self.head[i]) + begin, int(self.head[i]) + end)
+        return self.t_ns[i, at].copy(), self.values[0, i, at].copy(), self.values[1, i, at].copy()
+
+    def put(self, i: int, t_ns: Int64Array, y: FloatArray, r: FloatArray) -> None:
+        """Let a row hold these samples."""
+        self.make_room(np.array([t_ns.size]))
+        self.head[i], self.count[i] = 0, t_ns.size
+        self.t_ns[i, : t_ns.size], self.values[0, i, : t_ns.size], self.values[1, i, : t_ns.size] = t_ns, y, r

@@ -1,0 +1,324 @@
+"""The online estimators of many sensors: block-MAP in the innovations form (docs/metrology.md).
+
+Samples gather until they say enough; the block is then fitted around what was known before (Levenberg-Marquardt on the
+innovations), and its information is added. In symbols, for a block with innovations e(h), h = (η, κ)::
+
+    minimise Σe²/σ² + (h - h̄)ᵀ L (h - h̄),   started from x̄ + s̄ᵀ(h - h̄);    L ← F(L) + ΣψψT/σ²
+
+F forgets, direction by direction, no more than the block brings. A block without information moves nothing but the
+state. A block that contradicts the past (D = bᵀ(A + APA)⁻¹b beyond its limit) makes the estimate begin anew with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.domain.calibration import Verdict
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.sensors import ModelKind
+from dyncal.domain.time import Int64Array
+from dyncal.identification import passes, report, start
+from dyncal.identification.fleet.buffers import NEVER, Buffers
+from dyncal.identification.fleet.founding import founded
+from dyncal.identification.fleet.outcomes import Outcomes
+from dyncal.identification.fleet.state import FleetState
+from dyncal.identification.fleet.step import Blocks, Rules, Step
+from dyncal.identification.interpolation import CONTEXT
+from dyncal.identification.posterior import limits
+from dyncal.identification.records import Estimate
+from dyncal.identification.screen import clipped_text
+from dyncal.identification.settings import OnlineSettings
+from dyncal.identification.snapshot import Array, FleetSnapshot, decode
+from dyncal.models import model_of
+
+_GROWTH: Final = 1.3
+_PATIENCE: Final = 4
+_LONGER: Final = 12  # shortest blocks that a new start takes after a pair has proved inconsistent
+
+Flags = npt.NDArray[np.bool_]
+
+
+class EstimatorFleet:
+    """Follow the parameters of many sensors of one kind, each against its reference.
+
+    Parameters
+    ----------
+    model : ModelKind
+    dt_ns : sequence of int
+        Nominal sampling interval of each sensor [ns]; the instants of the samples are what counts.
+    settings : OnlineSettings or a sequence of them, optional
+        Of all sensors, or of each.
+
+    Raises
+    ------
+    InvalidData
+        If there is no online estimator for that kind, an interval is not positive, or the numbers do not agree.
+    """
+
+    def __init__(
+        self,
+        model: ModelKind,
+        dt_ns: Sequence[int] | Int64Array,
+        settings: OnlineSettings | Sequence[OnlineSettings] | None = None,
+    ) -> None:
+        self.model = model
+        self._model = model_of(model)
+        if model not in passes.CODES:
+            raise InvalidData(f"there is no online estimator for a {model} sensor")
+        self.dt_ns = np.array(dt_ns, dtype=np.int64)
+        if self.dt_ns.ndim != 1 or bool(np.any(self.dt_ns <= 0)):
+            raise InvalidData(f"dt_ns must be positive, not {self.dt_ns.min(initial=0)}")
+        n = self.dt_ns.size
+        if settings is None or isinstance(settings, OnlineSettings):
+            settings = (settings or OnlineSettings(),) * n
+        if len(settings) != n:
+            raise InvalidData(f"{len(settings)} settings for {n} sensors")
+        self._configure(tuple(settings))
+        self._buffers = Buffers(n, self.dt_ns)
+        self._state = FleetState.empty(n, self._model.n_parameters)
+        self._behind, self._close_at = np.full(n, CONTEXT, dtype=np.int64), self._shortest.copy()
+        self._refused: dict[int, start.Refused] = {}
+        self._trouble: dict[int, str] = {}
+        self._doubtful = np.zeros(n, dtype=np.bool_)
+
+    def _configure(self, settings: tuple[OnlineSettings, ...]) -> None:
+        self.settings = settings
+        self._longest = np.array([s.max_block_samples for s in settings], dtype=np.int64)
+        self._longest_ns = np.array([s.max_block_s * 1e9 for s in settings])
+        self._fewest = np.array([s.min_block_samples for s in settings], dtype=np.int64)
+        shortest_ns = np.array([s.min_block_s * 1e9 for s in settings])
+        self._shortest = np.maximum(self._fewest, np.minimum(np.ceil(shortest_ns / self.dt_ns), self._longest))
+        self._shortest = self._shortest.astype(np.int64)
+        p = self._model.n_parameters
+        self._rules = Rules(
+            passes.CODES[self.model], p, np.array(limits(p)),
+            np.array([s.target_u for s in settings]), np.array([1 / s.memory_blocks for s in settings]),
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return int(self.dt_ns.size)
+
+    def estimate(self, i: int) -> Estimate | None:
+        """Return what is known of a sensor now; None before there was enough data to say anything.
+
+        After a run of blocks that no parameters explain, the last good parameters with the verdict that says so.
+        """
+        refused = self._refused.get(i)
+        if not self._state.known[i]:
+            last_ns = int(self._buffers.last_ns[i])
+            return None if refused is None else report.refusal(refused.verdict, refused.detail, max(last_ns, 0))
+        found = report.estimate(
+            self._model, self._state.posterior(i), self._state.residuals_of(i), self._state.window_of(i),
+            self.settings[i], trouble=self._trouble.get(i, ""),
+        )  # fmt: skip
+        return found if refused is None else report.outdated(found, refused.verdict, refused.detail)
+
+    def ingest(
+        self,
+        sensors: Int64Array,
+        offsets: Int64Array,
+        t_ns: Int64Array,
+        indication: FloatArray,
+        reference: FloatArray,
+        new_segment: Flags | None = None,
+    ) -> list[Outcomes]:
+        """Take in a chunk of each of k sensors; return the blocks that they closed, in the order of closing.
+
+        Parameters
+        ----------
+        sensors : int64, shape (k,)
+            Numbers of sensors, none twice.
+        offsets : int64, shape (k + 1,)
+            Chunk j is samples offsets[j] to offsets[j + 1].
+        t_ns : int64, shape (n,); indication, reference : float64, shape (n,)
+            Samples of all chunks.
+        new_segment : bool, shape (k,), optional
+            Which chunks do not continue what came before.
+
+        Samples that are not finite end the segment; samples not newer than the newest known are left out. The results
+        do not depend on how streams are cut into chunks, nor on which sensors come together.
+
+        Raises
+        ------
+        InvalidData
+            If shapes, types or numbers of sensors do not go together.
+        """
+        self._check(sensors, offsets, t_ns, indication, reference)
+        outcomes: list[Outcomes] = []
+        if new_segment is not None:
+            self._buffers.broken[sensors[new_segment]] = True
+        at, end, who = offsets[:-1].copy(), offsets[1:].copy(), sensors.copy()
+        while who.size:
+            self._buffers.take_in(who, at, end, t_ns, indication, reference, self._wanted)
+            due = self._buffers.count[who] >= self._wanted[who]
+            cut = ~due & (at < end)
+            if due.any():
+                self._consider(who[due], self._close_at[who[due]], outcomes, final=False)
+            if cut.any():
+                self._cut(who[cut], outcomes)
+            again = due | (at < end)
+            who, at, end = who[again], at[again], end[again]
+        return outcomes
+
+    def _check(self, sensors: Int64Array, offsets: Int64Array, t_ns: Int64Array, y: FloatArray, r: FloatArray) -> None:
+        if sensors.dtype != np.int64 or offsets.dtype != np.int64 or t_ns.dtype != np.int64:
+            raise InvalidData("numbers of sensors, offsets and instants must be int64")
+        if y.dtype != np.float64 or r.dtype != np.float64 or not t_ns.shape == y.shape == r.shape or t_ns.ndim != 1:
+            raise InvalidData("instants, indications and references must be of one shape, the latter two float64")
+        if sensors.ndim != 1 or offsets.shape != (sensors.size + 1,):
+            raise InvalidData(f"{sensors.shape} sensors and {offsets.shape} offsets do not go together")
+        if offsets[0] < 0 or offsets[-1] > t_ns.size or bool(np.any(np.diff(offsets) < 0)):
+            raise InvalidData("offsets must not decrease, and lie within the samples")
+        if sensors.size and (sensors.min() < 0 or sensors.max() >= len(self)):
+            raise InvalidData(f"there are {len(self)} sensors, and none of number {sensors.min()} or {sensors.max()}")
+        if np.unique(sensors).size != sensors.size:
+            raise InvalidData("a sensor has two chunks")
+
+    @property
+    def _wanted(self) -> Int64Array:
+        """Samples at which a sensor is due: a block, those used already, those that interpolation looks ahead at."""
+        return self._behind + self._close_at + CONTEXT
+
+    def _cut(self, who: Int64Array, outcomes: list[Outcomes]) -> None:
+        """End segments: what waits becomes a block if it says enough, and the next one finds its state anew."""
+        waiting = self._buffers.count[who] - self._behind[who] - CONTEXT
+        last = self._state.tracked[who] & (waiting >= self._fewest[who])
+        if last.any():
+            self._consider(who[last], waiting[last], outcomes, final=True)
+        self._buffers.drop(who, self._buffers.count[who])
+        self._close_at[who], self._behind[who] = self._shortest[who], CONTEXT
+        self._state.under_way[who] = False
+
+    def _consider(self, who: Int64Array, n: Int64Array, outcomes: list[Outcomes], *, final: bool) -> None:
+        """Close blocks of the first n samples that wait, or let them grow."""
+        tracked = self._state.tracked[who]
+        for i, several in zip(who[~tracked].tolist(), n[~tracked].tolist(), strict=True):
+            self._begin(i, several, outcomes)
+        if not tracked.any():
+            return
+        who, n = who[tracked], n[tracked]
+        buffers = self._buffers
+        blocks = self._blocks(who, n, final=final)
+        step = Step(self._state, blocks, buffers.t_ns.reshape(-1), buffers.values.reshape(2, -1), self._rules)
+        if step.closed.any():
+            outcomes.append(step.conclude())
+            self._reject(step)
+            self._used(who[step.closed], n[step.closed])
+        more = ~step.closed
+        longer = np.minimum((n[more] * step.grow[more]).astype(np.int64) + 1, self._longest[who[more]])
+        self._close_at[who[more]] = longer
+
+    def _blocks(self, who: Int64Array, n: Int64Array, *, final: bool) -> Blocks:
+        fresh = ~self._state.under_way[who]
+        first = self._behind[who] - np.where(fresh, 0, 1)
+        begin = who * self._buffers.capacity + self._buffers.head[who] + first - CONTEXT
+        size = self._behind[who] + n - first + 2 * CONTEXT
+        t_ns = self._buffers.t_ns.reshape(-1)
+        length_ns = t_ns[begin + size - CONTEXT - 1] - t_ns[begin + CONTEXT]
+        full = (n >= self._longest[who]) | (length_ns >= self._longest_ns[who]) | final
+        return Blocks(who, begin, size, fresh, self._state.interpolation[who], full)
+
+    def _used(self, who: Int64Array, n: Int64Array) -> None:
+        """Leave the next n samples behind, but for those that the next block's interpolation looks back at."""
+        drop = np.maximum(self._behind[who] + n - CONTEXT - 1, 0)
+        self._buffers.drop(who, drop)
+        self._behind[who] += n - drop
+        self._close_at[who] = self._shortest[who]
+
+    def _reject(self, step: Step) -> None:
+        """Note of blocks that no parameters explain why; after a few of them, begin from nothing."""
+        for k in np.flatnonzero(step.rejected).tolist():
+            i = int(step.blocks.who[k])
+            result = step.result[k]
+            trouble = clipped_text("indication", result[passes.CLIPPED :])
+            trouble = trouble or clipped_text("reference", result[passes.CLIPPED + 3 :])
+            trouble = trouble or f"the newest block fits no parameters of a {self.model} sensor"
+            self._trouble[i] = trouble
+            self._state.n_rejected[i] += 1
+            if self._state.n_rejected[i] >= _PATIENCE:
+                self._state.tracked[i], self._doubtful[i] = False, True
+                verdict = Verdict.BAD_DATA if "saturated" in trouble else Verdict.INCONSISTENT
+                self._refused[i] = start.Refused(verdict, f"{trouble}, and so did those before it", final=False)
+        for i in step.blocks.who[step.taken].tolist() if self._trouble else ():
+            self._trouble.pop(i, None)
+
+    def _begin(self, i: int, n: int, outcomes: list[Outcomes]) -> None:
+        """Find a first estimate from the first n samples that wait, or wait for more."""
+        longer = min(_LONGER * int(self._shortest[i]), int(self._longest[i]))
+        if self._doubtful[i] and n < longer:
+            self._close_at[i] = longer
+            return
+        behind = int(self._behind[i])
+        found = start.start(self._model, *self._buffers.part(i, behind - CONTEXT, behind + n + CONTEXT))
+        if isinstance(found, start.Refused):
+            self._refused[i] = found
+            if n >= self._longest[i]:
+                self._buffers.drop(np.array([i]), np.array([n // 2]))
+                n -= n // 2
+            self._close_at[i] = min(int(n * _GROWTH) + 1, int(self._longest[i]))
+            return
+        self._refused.pop(i, None)
+        self._trouble.pop(i, None)
+        self._doubtful[i] = False
+        outcomes.append(founded(self._state, i, self._model, found))
+        self._used(np.array([i]), np.array([n]))
+
+    def last_ns(self, i: int) -> int | None:
+        """Return the newest instant known of a sensor."""
+        last_ns = int(self._buffers.last_ns[i])
+        return None if last_ns == NEVER else last_ns
+
+    def snapshot(self) -> bytes:
+        """Return the whole state: `restore` then `ingest` gives the same to the last bit."""
+        buffers = self._buffers
+        parts = [buffers.part(i, 0, int(n)) for i, n in enumerate(buffers.count)]
+        pending = [Array.of(np.concatenate(column)) for column in zip(*parts, strict=True)]
+        own = {name: Array.of(getattr(self, f"_{name}")) for name in ("behind", "close_at", "doubtful")}
+        own |= {name: Array.of(getattr(buffers, name)) for name in ("count", "last_ns", "broken")}
+        return msgspec.msgpack.encode(
+            FleetSnapshot(
+                model=self.model,
+                settings=FleetSnapshot.packed(self.settings),
+                arrays=own | {"dt_ns": Array.of(self.dt_ns)},
+                state={name: Array.of(array) for name, array in self._state.arrays().items()},
+                pending=(pending[0], pending[1], pending[2]),
+                refused=dict(sorted(self._refused.items())),
+                trouble=dict(sorted(self._trouble.items())),
+            )
+        )
+
+    @classmethod
+    def restore(cls, data: bytes, settings: OnlineSettings | Sequence[OnlineSettings] | None = None) -> EstimatorFleet:
+        """Return the fleet that `snapshot` wrote; raise `InvalidData` if it cannot be read.
+
+        With `settings`, these instead of its own hold from now on: what a certificate says may have changed since.
+        """
+        found = decode(data)
+        try:
+            dt_ns = found.arrays["dt_ns"].array()
+            fleet = cls(found.model, dt_ns, settings or found.unpacked(dt_ns.size))
+            fleet._resume(found)
+        except (KeyError, ValueError, TypeError) as error:
+            raise InvalidData(f"this is no snapshot of an online estimator: {error}") from error
+        return fleet
+
+    def _resume(self, found: FleetSnapshot) -> None:
+        own = {name: packed.array() for name, packed in found.arrays.items()}
+        for name, array in self._state.arrays().items():
+            array[...] = found.state[name].array()
+        for name in ("behind", "close_at", "doubtful"):
+            getattr(self, f"_{name}")[:] = own[name]
+        self._buffers.last_ns[:], self._buffers.broken[:] = own["last_ns"], own["broken"]
+        t_ns, y, r = (packed.array() for packed in found.pending)
+        edges = np.concatenate([[0], np.cumsum(own["count"])])
+        if edges[-1] != t_ns.size or not t_ns.size == y.size == r.size:
+            raise ValueError("the samples that wait do not agree in number")
+        for i, (begin, end) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
+            self._buffers.put(i, t_ns[begin:end], y[begin:end], r[begin:end])
+        self._refused, self._trouble = dict(found.refused), dict(found.trouble)

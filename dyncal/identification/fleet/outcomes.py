@@ -1,0 +1,51 @@
+"""What closed blocks of many sensors say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
+from dyncal.identification.records import BlockOutcome
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """`BlockOutcome` of k blocks, each of another sensor, as arrays with a leading axis; `sensor` says whose."""
+
+    sensor: Int64Array
+    from_ns: Int64Array
+    to_ns: Int64Array
+    n: Int64Array
+    excited: npt.NDArray[np.bool_]
+    reset: npt.NDArray[np.bool_]
+    rejected: npt.NDArray[np.bool_]
+    theta: FloatArray
+    cov: FloatArray
+    score: FloatArray
+    information: FloatArray
+    residual_rms: FloatArray
+
+    def __len__(self) -> int:
+        return int(self.sensor.size)
+
+    def __iter__(self) -> Iterator[tuple[int, BlockOutcome]]:
+        """Yield (sensor, its block)."""
+        for k, i in enumerate(self.sensor.tolist()):
+            yield i, self.of(k)
+
+    def at(self, where: npt.NDArray[np.bool_]) -> Outcomes:
+        """Return some of them."""
+        return Outcomes(*(getattr(self, name)[where] for name in self.__slots__))
+
+    def of(self, k: int) -> BlockOutcome:
+        """Return the k-th block."""
+        return BlockOutcome(
+            int(self.from_ns[k]), int(self.to_ns[k]), int(self.n[k]), bool(self.excited[k]), bool(self.reset[k]),
+            bool(self.rejected[k]), self.theta[k], self.cov[k], self.score[k], self.information[k],
+            float(self.residual_rms[k]),
+        )  # fmt: skip

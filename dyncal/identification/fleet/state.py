@@ -1,0 +1,95 @@
+"""What is known of many sensors of one kind, as a structure of arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
+from dyncal.identification.interpolation import Interpolation
+from dyncal.identification.passes import ROWS
+from dyncal.identification.posterior import Posterior
+from dyncal.identification.report import Residuals, Window
+
+
+@dataclass(slots=True, eq=False)
+class FleetState:
+    """Arrays over n sensors with p parameters and m = p + 1 coordinates; rows of untracked ones mean nothing.
+
+    Attributes
+    ----------
+    tracked : bool, shape (n,)
+        An estimate is being followed.
+    known : bool, shape (n,)
+        The row holds an estimate: the newest, or the last good one of a sensor that is not tracked any more.
+    under_way : bool, shape (n,)
+        `x` and `s` hold at the last sample used; False where a segment begins.
+    h, information, considered, variance, dof, trend, dispersion
+        `dyncal.identification.posterior.Posterior`, each with a leading axis.
+    x, s : float64, shapes (n, 2), (n, 2, ROWS)
+        Filtered states and their sensitivities.
+    interpolation, n_rejected : int64, shape (n,)
+    residuals : float64, shape (n, 5)
+        χ², Ljung-Box statistic, its lags, unexplained share, noise share of the newest excited block.
+    window : int64, shape (n, 3)
+        Samples, first and last instant.
+    """
+
+    tracked: npt.NDArray[np.bool_]
+    known: npt.NDArray[np.bool_]
+    under_way: npt.NDArray[np.bool_]
+    h: FloatArray
+    information: FloatArray
+    considered: FloatArray
+    variance: FloatArray
+    dof: FloatArray
+    trend: FloatArray
+    dispersion: FloatArray
+    x: FloatArray
+    s: FloatArray
+    interpolation: Int64Array
+    n_rejected: Int64Array
+    residuals: FloatArray
+    window: Int64Array
+
+    @classmethod
+    def empty(cls, n: int, p: int) -> FleetState:
+        """Return the state of n sensors of which nothing is known."""
+        m = p + 1
+        tracked, known, under_way = np.zeros((3, n), dtype=np.bool_)
+        interpolation, n_rejected = np.zeros((2, n), dtype=np.int64)
+        return cls(
+            tracked, known, under_way, np.zeros((n, m)), np.zeros((n, m, m)), np.zeros((n, m, 2)), np.ones(n),
+            np.zeros(n), np.zeros((n, p)), np.ones(n), np.zeros((n, 2)), np.zeros((n, 2, ROWS)),
+            interpolation, n_rejected, np.zeros((n, 5)), np.zeros((n, 3), dtype=np.int64),
+        )  # fmt: skip
+
+    def posterior(self, i: int) -> Posterior:
+        """Return what is known of one sensor."""
+        return Posterior(
+            self.h[i].copy(), self.information[i].copy(), self.considered[i].copy(), float(self.variance[i]),
+            float(self.dof[i]), self.trend[i].copy(), float(self.dispersion[i]),
+        )  # fmt: skip
+
+    def put(self, i: int, posterior: Posterior, interpolation: Interpolation) -> None:
+        """Begin to follow a sensor."""
+        self.tracked[i] = self.known[i] = self.under_way[i] = True
+        for name in ("h", "information", "considered", "variance", "dof", "trend", "dispersion"):
+            getattr(self, name)[i] = getattr(posterior, name)
+        self.interpolation[i], self.n_rejected[i] = interpolation.code, 0
+
+    def residuals_of(self, i: int) -> Residuals:
+        """Return the residuals of one sensor's newest excited block."""
+        return Residuals(*self.residuals[i].tolist())
+
+    def window_of(self, i: int) -> Window:
+        """Return the samples that one sensor's estimate rests on."""
+        n, from_ns, to_ns = self.window[i].tolist()
+        return Window(n, from_ns, to_ns)
+
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return all arrays by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}

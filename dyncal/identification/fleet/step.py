@@ -1,0 +1,226 @@
+"""One block of each of many sensors: looked at, fitted, judged, taken in; four compiled calls for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
+from dyncal.identification import passes
+from dyncal.identification.block import interpolations, rows
+from dyncal.identification.fleet.outcomes import Outcomes
+from dyncal.identification.fleet.state import FleetState
+from dyncal.identification.interpolation import CONTEXT
+from dyncal.identification.renewal import JUMP, judge_blocks, renew_blocks
+from dyncal.identification.screen import quantised
+from dyncal.identification.start import UNEXPLAINED, kappa_prior
+
+_ODD: Final = 0.02  # unexplained share above which a noisy block is no sensor that changes while the block lasts
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blocks:
+    """Where k blocks lie in the buffers' flat arrays: sample 0 with context before it, samples with context."""
+
+    who: Int64Array
+    begin: Int64Array
+    size: Int64Array
+    fresh: BoolArray
+    interpolation: Int64Array
+    full: BoolArray
+
+    def at(self, where: BoolArray | Int64Array) -> Blocks:
+        """Return some of them."""
+        return Blocks(*(getattr(self, name)[where] for name in self.__slots__))
+
+    @property
+    def n(self) -> Int64Array:
+        """Observations (k,): sample 0 is none where a block goes on."""
+        return self.size - 2 * CONTEXT - np.where(self.fresh, 0, 1)
+
+    @property
+    def samples(self) -> tuple[Int64Array, Int64Array]:
+        """First and last sample of each block, without context."""
+        return self.begin + CONTEXT, self.begin + self.size - CONTEXT - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rules:
+    """What decides of a block; arrays over all sensors.
+
+    Attributes
+    ----------
+    code, p : int
+        `passes.CODES`, number of parameters.
+    limits : float64, shape (2,)
+        Of D for a jump and for a trend.
+    target_u, rate : float64, shape (n,)
+        u at which a block closes; largest share that it may make the past be forgotten by.
+    """
+
+    code: int
+    p: int
+    limits: FloatArray
+    target_u: FloatArray
+    rate: FloatArray
+
+
+class Step:
+    """Blocks of k sensors on their way from the buffers into the state.
+
+    Attributes
+    ----------
+    closed : bool, shape (k,)
+        Blocks that are closed; the others should grow.
+    grow : float64, shape (k,)
+        By which factor.
+    taken, rejected : bool, shape (k,)
+        Blocks that renewed the estimate; that no parameters explain.
+    result : float64, shape (k, `passes.N_RESULT`)
+        What the fit said; zeros where there was none.
+    """
+
+    def __init__(self, state: FleetState, blocks: Blocks, t_ns: Int64Array, values: FloatArray, rules: Rules) -> None:
+        self.blocks, self._state, self._rules = blocks, state, rules
+        self._samples = t_ns, values
+        who, k = blocks.who, blocks.who.size
+        self._x, self._s, self._h = state.x[who], state.s[who], state.h[who]
+        self._variance, self._dispersion = state.variance[who], state.dispersion[who]
+        self._information, self._trend = state.information[who], state.trend[who]
+        self._gram = np.empty((k, passes.ROWS, passes.ROWS))
+        self._weigh = np.full(k, np.inf)
+        self._found = np.zeros(k, dtype=np.int64)
+        self.result = np.zeros((k, passes.N_RESULT))
+        self.taken = np.zeros(k, dtype=np.bool_)
+        self._look()
+
+    def _look(self) -> None:
+        """Pass over each block at what is known, and decide which of them close."""
+        blocks, rules, (t_ns, values) = self.blocks, self._rules, self._samples
+        summary = np.empty((blocks.who.size, 3))
+        passes.first_passes(
+            rules.code, t_ns, values, blocks.begin, blocks.size, blocks.fresh, blocks.interpolation, interpolations(),
+            self._h, self._variance, self._dispersion, self._x, self._s, self._gram, summary,
+        )  # fmt: skip
+        fine, u, target = summary[:, 0] > 0, summary[:, 2], rules.target_u[blocks.who]
+        self.rejected = ~fine
+        take = fine & ((u <= target) | (blocks.full & (u <= 3 * target)))
+        self.closed = take | blocks.full | ~fine
+        with np.errstate(invalid="ignore", over="ignore"):
+            self.grow = np.clip(1.05 * (u / target) ** 2, 1.1, 2.0)
+        self._sse = np.where(fine, self._gram[:, -1, -1], np.nan)
+        if take.any():
+            self._fit(np.flatnonzero(take), summary[:, 1])
+
+    def _fit(self, at: Int64Array, own_variance: FloatArray) -> None:
+        """Judge and fit the blocks that say enough."""
+        blocks, rules, (t_ns, values) = self.blocks.at(at), self._rules, self._samples
+        m = rules.p + 1
+        self._weigh[at] = own_variance[at] * self._dispersion[at]
+        h, gram, weigh = self._h[at], self._gram[at], self._weigh[at]
+        x, s = self._x[at], self._s[at]
+        information, trend, dispersion = self._information[at], self._trend[at], self._dispersion[at]
+        found = np.empty(at.size, dtype=np.int64)
+        a, b, _ = self._parts(gram)
+        floor = kappa_prior(m)[rules.p :, rules.p :]
+        judge_blocks(rules.p, a, b, weigh, floor, rules.limits, information, trend, dispersion, found)
+        result = np.empty((at.size, m + passes.N_RESULT))
+        state = self._state
+        passes.fit_blocks(
+            rules.code, t_ns, values, blocks.begin, blocks.size, blocks.fresh, blocks.interpolation, interpolations(),
+            h, h, information, weigh, state.x[blocks.who], state.s[blocks.who], x, s, gram, result,
+        )  # fmt: skip
+        good, bad = self._sorted(blocks, result[:, m:], found == JUMP)
+        self.result[at], self.rejected[at] = result[:, m:], bad
+        self._weigh[at[~good]] = np.inf
+        self._sse[at] = np.where(good | bad, result[:, m + passes.SSE], self._sse[at])
+        at, kept = at[good], good
+        self.taken[at], self._found[at] = True, found[kept]
+        self._h[at], self._x[at], self._s[at], self._gram[at] = result[kept, :m], x[kept], s[kept], gram[kept]
+        self._information[at], self._trend[at], self._dispersion[at] = information[kept], trend[kept], dispersion[kept]
+
+    def _sorted(self, blocks: Blocks, result: FloatArray, reset: BoolArray) -> tuple[BoolArray, BoolArray]:
+        """Tell of fitted blocks which are to be taken in, and which no parameters explain; the others say nothing."""
+        who, state = blocks.who, self._state
+        own = result[:, passes.SSE] / np.maximum(blocks.n - 1, 1)
+        clipped = self._clipped(blocks, result)
+        missing = result[:, passes.UNEXPLAINED]
+        noise = ~clipped & (missing > UNEXPLAINED) & (own <= 2 * state.variance[who])
+        strange = (reset & (own > 4 * state.variance[who] * state.dispersion[who])) | (result[:, passes.CONVERGED] == 0)
+        bad = clipped | (~noise & ((missing > UNEXPLAINED) | (strange & (missing > _ODD))))
+        return ~bad & ~noise, bad
+
+    def _clipped(self, blocks: Blocks, result: FloatArray) -> BoolArray:
+        """Tell which blocks stick to an end of their range; a few equal neighbours of a quantised one are nothing."""
+        first, last = blocks.samples
+        for channel, column in enumerate((passes.CLIPPED, passes.CLIPPED + 3)):
+            for k in np.flatnonzero(np.abs(result[:, column]) == 0.5).tolist():
+                if quantised(self._samples[1][channel, first[k] : last[k] + 1]):
+                    result[k, column] = 0.0
+        return np.asarray((result[:, passes.CLIPPED] != 0) | (result[:, passes.CLIPPED + 3] != 0))
+
+    def _parts(self, gram: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        at = np.array(rows(self._rules.p))
+        a = gram[:, at[:, None], at]
+        return (
+            np.ascontiguousarray(a),
+            np.ascontiguousarray(gram[:, at, passes.ROWS - 1]),
+            np.ascontiguousarray(gram[:, at[:, None], np.array([passes.OFFSET, passes.CLOCK])]),
+        )
+
+    def conclude(self) -> Outcomes:
+        """Renew the state with the blocks that are closed, and return what they say."""
+        blocks, rules, state = self.blocks, self._rules, self._state
+        who, k, p = blocks.who, blocks.who.size, rules.p
+        considered = state.considered[who]
+        theta, cov, score, evidence = np.empty((k, p)), np.empty((k, p, p)), np.empty((k, p)), np.empty((k, p, p))
+        a, b, cross = self._parts(self._gram)
+        renew_blocks(
+            rules.code, rules.rate[who], self._h, a, b, cross, self._weigh, self._information, considered,
+            theta, cov, score, evidence,
+        )  # fmt: skip
+        reset = self._found == JUMP
+        first, last = blocks.samples
+        t_ns = self._samples[0]
+        from_ns, to_ns = t_ns[np.where(blocks.fresh, first, first + 1)], t_ns[last]
+        self._write(considered, reset, from_ns, to_ns)
+        going = self.closed & ~self.rejected
+        state.x[who[going]], state.s[who[going]] = self._x[going], self._s[going]
+        state.under_way[who[self.closed]] = going[self.closed]
+        out = Outcomes(
+            who, from_ns, to_ns, blocks.n, self.taken, reset, self.rejected, theta, cov, score, evidence,
+            np.sqrt(self._sse / blocks.n),
+        )  # fmt: skip
+        return out if self.closed.all() else out.at(self.closed)
+
+    def _write(self, considered: FloatArray, reset: BoolArray, from_ns: Int64Array, to_ns: Int64Array) -> None:
+        """Write what the blocks that were taken in have made of the estimates."""
+        state, at = self._state, self.taken
+        who, n, result = self.blocks.who[at], self.blocks.n[at], self.result[at]
+        before = state.variance[who]
+        state.h[who], state.information[who], state.considered[who] = self._h[at], self._information[at], considered[at]
+        state.trend[who], state.dispersion[who] = self._trend[at], self._dispersion[at]
+        state.dof[who] = np.minimum(state.dof[who], 40.0 * n) + n
+        own = result[:, passes.SSE] / np.maximum(n - 1, 1)
+        state.variance[who] = before + (own - before) * n / state.dof[who]
+        state.residuals[who] = np.stack(
+            [
+                result[:, passes.POWER] / before,
+                result[:, passes.LJUNG_BOX],
+                result[:, passes.LAGS],
+                result[:, passes.UNEXPLAINED],
+                result[:, passes.NOISE_SHARE],
+            ],
+            axis=1,
+        )
+        anew = reset[at]
+        state.window[who, 0] = np.where(anew, 0, state.window[who, 0]) + n
+        state.window[who, 1] = np.where(anew, from_ns[at], state.window[who, 1])
+        state.window[who, 2] = to_ns[at]
+        state.n_rejected[who] = 0
