@@ -68,7 +68,8 @@ def _shifted(segment: Segment, late_ns: int) -> AlignedRecord:
     instants = np.union1d(segment.t_ns, segment.t_ns + late_ns)
     y, r = np.full(instants.size, np.nan), np.full(instants.size, np.nan)
     y[np.searchsorted(instants, segment.t_ns)] = segment.y
-    r[np.searchsorted(instants, segment.t_ns + late_ns)] = segment.r
+    knots, values = segment.knots
+    r[np.searchsorted(instants, knots + late_ns)] = values
     return AlignedRecord(instants, y, r)
 
 

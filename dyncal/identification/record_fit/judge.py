@@ -86,10 +86,7 @@ def against_pair(model: SensorModel, taken: Taken, says: Evidence) -> Judgement 
 
 def _swapped(model: SensorModel, taken: Taken, unexplained: float) -> bool:
     """Tell whether the reference follows the sensor much better than the sensor the reference."""
-    turned = []
-    for segment in taken.segments:
-        seen = np.isfinite(segment.y)
-        turned.append(Segment(segment.t_ns[seen], segment.r[seen], segment.y[seen]))
+    turned = [Segment(segment.t_ns, segment.r, segment.y) for segment in taken.segments]
     begins = starts(model, Taken(tuple(turned), 0, taken.dt_s), (0.0, 0.0), None)
     if not begins:
         return False

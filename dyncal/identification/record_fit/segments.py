@@ -14,8 +14,11 @@ from dyncal.domain.time import NS_PER_S, Int64Array
 from dyncal.identification.records import AlignedRecord
 
 SHORTEST: Final = 8
-"""Indications that a segment needs to be of any use beside its own initial state."""
+"""Indications, and values of the reference, that a segment needs to be of any use beside its own initial state."""
 _UNEVEN: Final = 0.02
+_HOLE: Final = 1.5
+_UNEVEN_HOLE: Final = 5.0
+"""A reference interval that many times as long as almost all (95 %) is a hole, where the sampling is even or not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,9 +28,8 @@ class Segment:
     Attributes
     ----------
     t_ns : int64, shape (n,), strictly increasing
-    y : float64, shape (n,)
-        Indications; NaN where there is none.
-    r : float64, shape (n,), finite
+    y, r : float64, shape (n,)
+        Indications and reference; NaN where there is none at that instant. The two need not share instants.
     """
 
     t_ns: Int64Array
@@ -35,10 +37,20 @@ class Segment:
     r: FloatArray
 
     @property
+    def knots(self) -> tuple[Int64Array, FloatArray]:
+        """Instants [ns] and values of the reference."""
+        known = np.isfinite(self.r)
+        return self.t_ns[known], self.r[known]
+
+    @property
     def even(self) -> bool:
-        """Whether the samples are spaced evenly."""
-        steps = np.diff(self.t_ns)
-        return bool(steps.max() - steps.min() <= _UNEVEN * steps.mean())
+        """Whether the samples are spaced evenly, the reference known at each."""
+        return bool(np.all(np.isfinite(self.r))) and _even(self.t_ns)
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the reference is spaced evenly, so that splines can be laid through it."""
+        return _even(self.knots[0])
 
     @property
     def length_s(self) -> float:
@@ -89,11 +101,12 @@ class Taken:
     @property
     def r(self) -> FloatArray:
         """All values of the reference."""
-        return np.concatenate([segment.r for segment in self.segments])
+        values: FloatArray = np.concatenate([segment.knots[1] for segment in self.segments])
+        return values
 
 
 def take(records: AlignedRecord | Sequence[AlignedRecord]) -> Taken:
-    """Cut records where the reference has a hole; an indication that is missing leaves its instant unobserved.
+    """Cut records where the reference has a hole; instants of the indication alone are read between its neighbours.
 
     Raises
     ------
@@ -112,7 +125,7 @@ def take(records: AlignedRecord | Sequence[AlignedRecord]) -> Taken:
         found += _pieces(record)
     n_all = sum(len(record) for record in several)
     used = sum(int(np.count_nonzero(np.isfinite(segment.y))) for segment in found)
-    steps = [np.diff(segment.t_ns) for segment in found]
+    steps = [np.diff(segment.t_ns[np.isfinite(segment.y)]) for segment in found]
     dt_s = float(np.median(np.concatenate(steps))) / NS_PER_S if steps else float("nan")
     return Taken(tuple(found), n_all - used, dt_s)
 
@@ -128,13 +141,27 @@ def _same(a: AlignedRecord, b: AlignedRecord) -> bool:
 
 def _pieces(record: AlignedRecord) -> list[Segment]:
     y = np.where(np.isfinite(record.indication), record.indication, np.nan)
-    good = np.isfinite(record.reference)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
+    r = np.where(np.isfinite(record.reference), record.reference, np.nan)
+    known = np.flatnonzero(np.isfinite(r))
+    if known.size < SHORTEST:
+        return []
+    steps = np.diff(record.t_ns[known])
+    usual = float(np.percentile(steps, 95))
+    # what was marked as missing is a hole sooner than what may be the way of the sampling
+    marked = np.diff(known) > 1
+    regular = usual - float(np.percentile(steps, 5)) <= _UNEVEN * usual
+    hole = steps > np.where(marked | regular, _HOLE, _UNEVEN_HOLE) * usual
+    begins, ends = known[np.concatenate([[True], hole])], known[np.concatenate([hole, [True]])]
     found = []
-    for begin, end in edges.reshape(-1, 2).tolist():
+    for begin, end in zip(begins.tolist(), (ends + 1).tolist(), strict=True):
         seen = np.flatnonzero(np.isfinite(y[begin:end]))
-        if seen.size >= SHORTEST:
-            # the reference before the first indication says nothing: the state there is free
-            inner = slice(begin + int(seen[0]), begin + int(seen[-1]) + 1)
-            found.append(Segment(record.t_ns[inner], y[inner], record.reference[inner]))
+        if seen.size < SHORTEST or np.count_nonzero(np.isfinite(r[begin:end])) < SHORTEST:
+            continue
+        inner = slice(begin, end)
+        found.append(Segment(record.t_ns[inner], y[inner], r[inner]))
     return found
+
+
+def _even(t_ns: Int64Array) -> bool:
+    steps = np.diff(t_ns)
+    return bool(steps.max() - steps.min() <= _UNEVEN * steps.mean())

@@ -117,7 +117,7 @@ def _good_enough(problem: RecordProblem) -> float:
 def _course(setup: Setup, linear: Stage) -> Stage:
     """Return the fit with the course between samples that leaves clearly the smallest residuals."""
     best, margin = linear, _CLEARLY_BETTER
-    smooth = setup.taken.even and all(each.t_ns.size >= _LEAST_FOR_SPLINES for each in setup.taken.segments)
+    smooth = all(each.smooth and each.knots[0].size >= _LEAST_FOR_SPLINES for each in setup.taken.segments)
     for between in (InterSample.ZERO, InterSample.CUBIC, InterSample.QUINTIC):
         if between is InterSample.QUINTIC and best.between is not InterSample.CUBIC:
             continue

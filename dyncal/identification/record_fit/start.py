@@ -121,27 +121,28 @@ def _internal(model: SensorModel, shape: Shape, ratio: Ratio) -> FloatArray | No
 
 
 def _gain(taken: Taken) -> float:
-    y = np.concatenate([segment.y for segment in taken.segments])
-    r = taken.r
-    seen = np.isfinite(y)
-    return float(y[seen] @ r[seen]) / max(float(r[seen] @ r[seen]), 1e-300)
+    """Return the gain of a sensor without dynamics, by least squares."""
+    pairs = [uniform(segment, taken.dt_s) for segment in taken.segments]
+    return sum(float(each.y @ each.u) for each in pairs) / max(sum(float(each.u @ each.u) for each in pairs), 1e-300)
 
 
 def _richest(taken: Taken) -> Segment:
     """Return the segment in which the reference does most."""
-    return max(taken.segments, key=lambda segment: float(np.var(segment.r)) * segment.r.size)
+    return max(taken.segments, key=lambda segment: float(np.var(segment.knots[1])) * segment.t_ns.size)
 
 
 def uniform(segment: Segment, dt_s: float) -> Uniform:
     """Return a segment on an even grid, holes of the indication bridged by straight lines."""
-    t = (segment.t_ns - segment.t_ns[0]) / NS_PER_S
     seen = np.isfinite(segment.y)
     if segment.even and bool(np.all(seen)):
-        return Uniform(segment.y, segment.r, float(t[-1]) / (t.size - 1))
+        return Uniform(segment.y, segment.r, segment.length_s / (segment.t_ns.size - 1))
+    t = (segment.t_ns - segment.t_ns[0]) / NS_PER_S
+    known = np.isfinite(segment.r)
     # never finer than the record itself is on average
-    n = max(min(round(float(t[-1]) / dt_s) + 1, 2 * t.size), 2)
-    grid = np.linspace(0.0, float(t[-1]), n)
-    return Uniform(np.interp(grid, t[seen], segment.y[seen]), np.interp(grid, t, segment.r), float(grid[1]))
+    n = max(min(round(segment.length_s / dt_s) + 1, 2 * t.size), 2)
+    grid = np.linspace(0.0, segment.length_s, n)
+    y, u = np.interp(grid, t[seen], segment.y[seen]), np.interp(grid, t[known], segment.r[known])
+    return Uniform(y, u, float(grid[1]))
 
 
 def _cut(data: Uniform, longest: int) -> Uniform:

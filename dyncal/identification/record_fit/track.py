@@ -65,13 +65,14 @@ class Reading:
         span = int(segment.t_ns[-1] - segment.t_ns[0])
         # ticks finer than a nanosecond where there is room for them: T is not a whole number of anything
         self._per_ns = 1000 if span < _EXACT // 1000 else 1
+        knots, self._values = segment.knots
         at = (segment.t_ns - segment.t_ns[0]) * self._per_ns
-        self._knots, self._values = at, segment.r
+        self._knots = (knots - segment.t_ns[0]) * self._per_ns
         if between in _SPLINES:
-            inner = at[CONTEXT : at.size - CONTEXT]
+            inner = self._knots[CONTEXT : knots.size - CONTEXT]
             self._knots = np.empty(2 * inner.size - 1, dtype=np.int64)
             self._knots[::2], self._knots[1::2] = inner, inner[:-1] + np.diff(inner) // 2
-            self._values = refined(segment.r, _SPLINES[between])
+            self._values = refined(self._values, _SPLINES[between])
         low, high = (self.ticks(each) for each in reach)
         seen = np.isfinite(segment.y) & (at - high >= self._knots[0]) & (at - low <= self._knots[-1])
         self._at, self.y = at[seen], np.ascontiguousarray(segment.y[seen])

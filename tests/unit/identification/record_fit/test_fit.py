@@ -77,6 +77,35 @@ def test_holes_cut_and_missing_indications_do_not() -> None:
     assert fit.n_samples == 3000 - 61
 
 
+def test_sensor_and_reference_with_instants_of_their_own() -> None:
+    kind = ModelKind.FIRST_ORDER
+    record = random_record(kind, 6000, 40.0, 4)
+    y, r = record.indication.copy(), record.reference.copy()
+    # the reference at every instant, the sensor at every third but one; and the other way round, with a kink at each
+    y[np.arange(6000) % 3 != 1] = np.nan
+    fit = fit_record(AlignedRecord(record.t_ns, y, r), kind)
+    assert _within(fit, THETA[kind])
+    assert fit.n_samples == 2000
+    knots = np.arange(6000) % 4 == 0
+    r = np.interp(np.arange(6000), np.flatnonzero(knots), r[knots])
+    z = model_of(kind).simulate(THETA[kind], record.t_ns, r)
+    y = z + 0.003 * np.random.default_rng(1).normal(size=6000)
+    fit = fit_record(AlignedRecord(record.t_ns, y, np.where(knots, r, np.nan)), kind)
+    assert _within(fit, THETA[kind])
+    assert fit.n_samples == 5997
+
+
+def test_a_jump_of_the_instants_is_a_hole() -> None:
+    kind = ModelKind.SECOND_ORDER
+    record = random_record(kind, 3000, 40.0, 4)
+    for jitter, lost in ((0.0, 3), (0.45, 40)):
+        record = random_record(kind, 3000, 40.0, 4, jitter=jitter)
+        kept = np.r_[0:1200, 1200 + lost : 3000]
+        fit = fit_record(AlignedRecord(record.t_ns[kept], record.indication[kept], record.reference[kept]), kind)
+        assert _within(fit, THETA[kind])
+        assert len(fit.series) == 2
+
+
 def test_several_records_say_more_than_one() -> None:
     kind = ModelKind.FIRST_ORDER
     records = [random_record(kind, 1000, 30.0, seed) for seed in range(4)]
