@@ -2,6 +2,10 @@
 
 Draws come in blocks, each with a random stream of its own that is named by seed and block number alone. Of the draws
 sums and histograms are kept (`dyncal.uncertainty.accumulate`), so that memory is bounded by the number of outputs.
+
+7.9.4 stops where twice the standard deviations of the means over blocks are below the tolerance. Two or three blocks
+tell a standard deviation badly, and those that look stable by chance would end it: here Student's quantile takes the
+place of 2 (docs/adr/0016-monte-carlo.md).
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ Model = Callable[[FloatArray], FloatArray]
 """Outputs of m draws of p inputs at once: (m, p) → (m, n), or (m,) for a single output."""
 
 _PROBE: Final = 0
+_TWO_SIGMA: Final = 0.97725  # of a normal distribution below 2 σ
 _FEWEST_IN_BATCH: Final = 16
 _MOST_COVARIANCE: Final = 4096
 
@@ -186,10 +191,13 @@ class _Looks:
 
     @property
     def spread(self) -> FloatArray:
-        """Twice the standard deviation of the means, shape (4, n)."""
+        """Twice the standard deviation of the means, shape (4, n); more than twice where few blocks tell it."""
         if self._n < 2:
             return np.full_like(self._mean, np.inf)
-        return np.asarray(2 * np.sqrt(self._squares / (self._n * (self._n - 1))))
+        from scipy.special import stdtrit  # noqa: PLC0415 - a reader of results alone does not need it
+
+        factor = float(stdtrit(self._n - 1, _TWO_SIGMA))
+        return np.asarray(factor * np.sqrt(self._squares / (self._n * (self._n - 1))))
 
     def tolerance(self, total: Accumulator) -> FloatArray:
         """Return what the spread must not exceed, shape (n,)."""

@@ -27,6 +27,7 @@ class MonteCarloResult:
     n_blocks : int
     spread : float64, shape (4, n)
         Twice the standard deviation of the means over blocks of value, u, low and high: how far they can be trusted.
+        Where blocks are few, Student's quantile takes the place of 2.
     tolerance : float64, shape (n,)
         What `spread` must not exceed: the share asked for of the numerical tolerance δ of u (JCGM 101, 7.9.2).
     stable : bool
