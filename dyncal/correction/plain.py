@@ -14,6 +14,8 @@ _BLOCK: Final = 64
 
 def fir(taps: FloatArray, extended: FloatArray, out: FloatArray) -> None:
     """Write ``out[i] = Σ_j taps[j] extended[i + n_taps - 1 - j]``."""
+    if not out.size:  # np.convolve would take the taps for the longer signal
+        return
     with np.errstate(all="ignore"):
         out[:] = np.convolve(extended, taps, mode="valid")
 

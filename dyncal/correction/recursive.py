@@ -12,6 +12,7 @@ import numpy.typing as npt
 from dyncal.correction import inputs, plain_recursive
 from dyncal.correction import recursive_kernels as kernels
 from dyncal.correction.inputs import Numbers
+from dyncal.correction.plain import Recursion
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.kernels import HAVE_NUMBA
@@ -89,7 +90,7 @@ def prepare(
     variance = inputs.standard_uncertainty("u_x", u_x) ** 2 * float(covariances[0])
     if autocovariance is not None:
         variance += coloured(inputs.numbers("autocovariance", autocovariance), covariances)
-    return RecursiveFilter(ap, bp, factor, state_cov, variance, _settling(float(radii.max()) if radii.size else 0.0, p))
+    return RecursiveFilter(ap, bp, factor, state_cov, variance, _settling(ap, bp, float(radii.max(initial=0.0))))
 
 
 def coloured(autocovariance: FloatArray, covariances: FloatArray) -> float:
@@ -235,19 +236,24 @@ def packed(recursive: RecursiveFilter) -> FloatArray:
 
 
 def _stationary(a: FloatArray) -> FloatArray:
-    """Return P = A P Aᵀ + e1 e1ᵀ for the companion matrix A of `a`, by doubling: sums of squares, hence no loss."""
+    """Return the stationary covariance of (w[n-1] … w[n-p]), w + Σ a_k w[n-k] white of unit variance.
+
+    A Toeplitz matrix of the autocovariances, by the Levinson recursion backward and forward: no matrix equation, which
+    would lose digits near the unit circle.
+    """
     p = a.size
-    A = np.eye(p, k=-1)
-    A[0] = -a
-    P = np.zeros((p, p))
-    P[0, 0] = 1.0
-    for _ in range(64):
-        step = A @ P @ A.T
-        P = P + step
-        if not np.abs(step).max() > 1e-17 * np.abs(P).max():
-            break
-        A = A @ A
-    return P
+    predictors = [a]  # of order p, p - 1 … 1
+    for m in range(p, 2, -1):
+        of, k = predictors[-1], predictors[-1][m - 1]
+        predictors.append((of[: m - 1] - k * of[m - 2 :: -1]) / (1 - k * k))
+    a1, a2 = predictors[-1]  # for the last two steps in closed form: they would lose digits
+    predictors.append(np.array([a1 / (1 + a2)]))
+    r = np.zeros(p)
+    r[0] = (1 + a2) / ((1 - a2) * (1 + a2 - a1) * (1 + a2 + a1))
+    r[0] /= float(np.prod([1 - of[-1] ** 2 for of in predictors[:-2]]))
+    for m in range(1, p):
+        r[m] = -predictors[p - m] @ r[m - 1 :: -1]
+    return r[np.abs(np.subtract.outer(np.arange(p), np.arange(p)))]
 
 
 def _output_covariances(a: FloatArray, b: FloatArray, P: FloatArray, lags: int) -> FloatArray:
@@ -265,10 +271,19 @@ def _output_covariances(a: FloatArray, b: FloatArray, P: FloatArray, lags: int) 
     return found
 
 
-def _settling(radius: float, order: int) -> int:
-    """Return after how many samples n a transient n·ρⁿ (y and its derivative share poles) has fallen to `SETTLED`."""
-    if radius < 1e-4:
-        return order
-    n = np.arange(1, _LONGEST + 1)
-    over = np.flatnonzero(radius**n * (1 + n * (1 - radius)) <= SETTLED)
-    return max(int(n[over[0]]) if over.size else _LONGEST, order)
+def _settling(a: FloatArray, b: FloatArray, radius: float) -> int:
+    """Return after how many samples an unknown past has lost its influence on y and on its derivatives.
+
+    The sums over what is left of the impulse responses of 1/A, B/A and B/A² are then `SETTLED` of the whole.
+    """
+    about = math.log(SETTLED) / math.log(radius) if radius > 1e-4 else 0.0
+    x = np.eye(1, min(int(6 * about) + 4 * a.size, _LONGEST))[0]  # n·ρⁿ has fallen far below
+    A = np.eye(a.size, k=-1)
+    A[0] = -a
+    poles = Recursion(A, np.eye(1, a.size)[0], A[:1], np.ones(1))
+    w = poles.run(x, np.zeros(a.size))[0]
+    y = np.convolve(w, b)[: x.size]
+    q = poles.run(y, np.zeros(a.size))[0]
+    left = np.array([np.cumsum(np.abs(h[::-1]))[::-1] for h in (w, y, q)])
+    over = np.flatnonzero((left <= SETTLED * left[:, :1]).all(axis=0))
+    return max(int(over[0]) if over.size else _LONGEST, a.size)
