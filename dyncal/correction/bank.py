@@ -33,7 +33,7 @@ class FilterBank:
     executor : concurrent.futures.Executor, optional
         Threads that `process` may use; without it the caller's thread does all.
     parts : int
-        Into how many tasks `process` divides the sensors for `executor`.
+        Into how many tasks `process` divides the sensors; the caller's thread takes one, `executor` the others.
     compiled : bool, optional
         Whether to run the numba kernels; by default where numba is installed.
 
@@ -126,10 +126,11 @@ class FilterBank:
             self._run(0, self._blocks, flat, y.reshape(-1), u.reshape(-1))
             return y, u
         cuts = np.linspace(0, self._blocks, min(self._parts, self._blocks) + 1).round().astype(int).tolist()
+        (first, last), *others = itertools.pairwise(cuts)
         tasks = [
-            self._executor.submit(self._run, low, high, flat, y.reshape(-1), u.reshape(-1))
-            for low, high in itertools.pairwise(cuts)
+            self._executor.submit(self._run, low, high, flat, y.reshape(-1), u.reshape(-1)) for low, high in others
         ]
+        self._run(first, last, flat, y.reshape(-1), u.reshape(-1))
         for task in tasks:
             task.result()
         return y, u

@@ -33,12 +33,12 @@ def numbers(name: str, values: Numbers, *, least: int = 1) -> FloatArray:
 
 def samples(name: str, values: Numbers) -> FloatArray:
     """Return what a kernel can take: float64, one dimension, C order, aligned, writable; a copy where it is not."""
-    if isinstance(values, np.ndarray) and values.dtype == _VALUE and values.ndim == 1:
+    if type(values) is np.ndarray and values.dtype is _VALUE and values.ndim == 1:
         return values if values.flags.carray else values.copy()
     if np.iscomplexobj(values):
         raise InvalidData(f"{name} must be real")
     try:
-        array = np.array(values, np.float64)
+        array = np.array(values, _VALUE)
     except (TypeError, ValueError) as error:
         raise InvalidData(f"{name} must be numbers: {error}") from error
     if array.ndim != 1:

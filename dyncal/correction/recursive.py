@@ -153,15 +153,19 @@ class UncertainIIR:
         self._white = u_x * u_x
         self._constant = past == "constant"
         self._compiled = HAVE_NUMBA if compiled is None else compiled
-        self._packed = packed(self.filter) if self.filter.order == 2 else None
         self._variance = np.array([self.filter.variance])
         self._plain = None if self._compiled else plain_recursive.PlainIIR(self.filter)
         self.reset()
 
     def reset(self) -> None:
         """Forget the stream."""
-        self._state = np.zeros(_PAST + 2 * self.filter.order)
+        f = self.filter
+        head = packed(f) if f.order == 2 else np.empty(0)
+        # of order 2 all numbers lie in one array, the state at its end
+        self._all = np.concatenate([head, self._variance, np.zeros(_PAST + 2 * f.order)])
+        self._state = self._all[head.size + 1 :]
         self._state[_CONSTANT] = float(self._constant)
+        self._lean = self._compiled and f.order == 2
         self._cov: FloatArray | None = None  # of the state from noise whose variance is not constant
 
     def process(
@@ -188,16 +192,19 @@ class UncertainIIR:
             If shapes do not fit or a u_x is negative; the state is then unchanged.
         """
         x = inputs.samples("x", x)
+        if self._lean and u_x is None and out is None:  # as below, at the least cost
+            y, u = np.empty(x.size), np.empty(x.size)
+            kernels.second_order(self._all, x, y, u)
+            return y, u
         y, u = inputs.outputs(x, out)
-        variance = self._variance
+        f, variance = self.filter, self._variance
         if u_x is not None or self._cov is not None:
             x, variance = self._varying(x, u_x)
         if self._plain is not None:
             self._plain.run(self._state, x, variance, y, u)
-        elif self._packed is not None:
-            kernels.second_order(self._packed, self._state, x, variance, y, u)
+        elif self._lean:
+            kernels.second_order(self._all, x, y, u)
         else:
-            f = self.filter
             kernels.any_order(f.a, f.b, f.factor, self._state, x, variance, y, u, float(f.settle))
         return y, u
 
@@ -210,6 +217,7 @@ class UncertainIIR:
             raise InvalidData("a standard uncertainty cannot be negative")
         good = (np.abs(x) < 1e100) & (given < 1e100)
         square = np.where(good, given, 0.0) ** 2
+        self._lean = False
         f = self.filter
         fixed = f.variance - self._white * float(_output_covariances(f.a, f.b, f.state_cov, 1)[0])
         variance = np.empty(x.size)

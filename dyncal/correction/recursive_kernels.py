@@ -23,23 +23,21 @@ _LARGEST = 1e100  # as `dyncal.correction.slots.LARGEST`
 _LIVE, _AGE, _CONSTANT, _PAST = 0, 1, 2, 3
 
 
-@kernel("void(f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1])")
-def second_order(
-    par: FloatArray, state: FloatArray, x: FloatArray, variance: FloatArray, y: FloatArray, u: FloatArray
-) -> None:
+@kernel("void(f8[::1], f8[::1], f8[::1], f8[::1])")
+def second_order(par: FloatArray, x: FloatArray, y: FloatArray, u: FloatArray) -> None:
     """Filter `x` by order 2 and write `y` and its standard uncertainty `u`.
 
-    `par` is (settle, a1, a2, b0, b1, b2, F) with F, 5 by 5 upper triangular and row by row from its diagonal, of
-    u² = variance + ‖F (q1, q2, w0, w1, w2)‖². `variance` has one entry, or one a sample.
+    `par` is (settle, a1, a2, b0, b1, b2, F, variance, state) with F, 5 by 5 upper triangular and row by row from its
+    diagonal, of u² = variance + ‖F (q1, q2, w0, w1, w2)‖². All in one array: what a call costs is unpacking its arrays.
     """
     settle, a1, a2, b0, b1, b2 = par[0], par[1], par[2], par[3], par[4], par[5]
     f00, f01, f02, f03, f04 = par[6], par[7], par[8], par[9], par[10]
     f11, f12, f13, f14, f22, f23, f24 = par[11], par[12], par[13], par[14], par[15], par[16], par[17]
     f33, f34, f44 = par[18], par[19], par[20]
+    variance, state = par[21], par[22:]
     live, age, constant = state[_LIVE], state[_AGE], state[_CONSTANT]
     w1, w2, q1, q2 = state[_PAST], state[_PAST + 1], state[_PAST + 2], state[_PAST + 3]
-    w, q, noise = np.empty(_CHUNK + 2), np.empty(_CHUNK + 2), np.empty(_CHUNK)
-    noise[:] = variance[0] if variance.size else 0.0
+    w, q = np.empty(min(_CHUNK, x.size) + 2), np.empty(min(_CHUNK, x.size) + 2)
     low = 0
     while low < x.size:
         if not abs(x[low]) < _LARGEST:
@@ -64,8 +62,6 @@ def second_order(
             w[m + 2], q[m + 2], part[m] = w0, q0, out
             w2, w1, q2, q1 = w1, w0, q1, q0
             m += 1
-        if variance.size > 1:
-            noise[:m] = variance[low : low + m]
         ws0, ws1, ws2, qs1, qs2 = w[2 : 2 + m], w[1 : 1 + m], w[:m], q[1 : 1 + m], q[:m]
         us = u[low : low + m]
         for i in range(m):
@@ -75,7 +71,7 @@ def second_order(
             g2 = fma(f22, p2, fma(f23, p3, f24 * p4))
             g3 = fma(f33, p3, f34 * p4)
             g4 = f44 * p4
-            us[i] = math.sqrt(fma(g0, g0, g1 * g1) + fma(g2, g2, g3 * g3) + fma(g4, g4, noise[i]))
+            us[i] = math.sqrt(fma(g0, g0, g1 * g1) + fma(g2, g2, g3 * g3) + fma(g4, g4, variance))
         unsettled = min(m, max(0, int(settle - age)))
         part[:unsettled] = np.nan
         us[:unsettled] = np.nan
