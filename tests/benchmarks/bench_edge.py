@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import sys
 import tempfile
@@ -113,6 +114,7 @@ async def bench_opcua(n_nodes: int, array: int, rate_hz: float, seconds: float) 
 def sections() -> dict[str, list[Figure]]:
     """Measure all."""
     kernels.warm_up()
+    logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # servers that are killed at the end are no news
     made = {"Edge: samples of one stream, corrected with 64 taps": engine_figures()}
     for name, n_nodes, array in (("100 scalars at 20 Hz", 100, 0), ("4 arrays of 1000 at 20 Hz", 4, 1000)):
         found = asyncio.run(bench_opcua(n_nodes, array, 20.0, 8.0))
