@@ -31,6 +31,7 @@ from dyncal.identification.record_fit.stages import (
     Stage,
     first_stage,
     innovations_stage,
+    input_noise,
     second_stage,
 )
 from dyncal.identification.record_fit.start import starts
@@ -158,6 +159,7 @@ def _says(setup: Setup, stage: Stage) -> OutputErrorSays:
     eta = stage.h[: model.n_parameters]
     return OutputErrorSays(
         whiteness_p=ljung_box(e),
+        input_noise=input_noise(stage),
         noise_std=float(np.sqrt(np.mean(e**2))),
         spread=float(np.std(taken.y)),
         reference_std=setup.settings.u_reference_noise * reference_noise(model, eta, taken.dt_s),

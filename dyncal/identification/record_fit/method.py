@@ -14,6 +14,8 @@ from dyncal.models import SensorModel
 
 WHITE: Final = 1e-3
 """A Ljung-Box p-value below it is no accident."""
+MOST_INPUT_NOISE: Final = 2.7
+"""Twice a log-likelihood ratio; of records without such noise 5 % are above it, and lose nothing by it."""
 MOST_GAIN: Final = 0.2
 MOST_COARSE: Final = 0.1
 """Sampling interval over the shortest time constant."""
@@ -30,6 +32,8 @@ class OutputErrorSays:
     ----------
     whiteness_p : float
         Of its residuals.
+    input_noise : float
+        By how much noise at the sensor's input would raise twice the log-likelihood.
     noise_std, spread : float
         Standard deviations of its residuals and of the indications.
     reference_std : float
@@ -42,6 +46,7 @@ class OutputErrorSays:
     """
 
     whiteness_p: float
+    input_noise: float
     noise_std: float
     spread: float
     reference_std: float
@@ -69,9 +74,12 @@ def by_output_error(says: OutputErrorSays) -> str:
     """Return why output error is right, or an empty string."""
     if says.exact:
         return "the model explains the indications but for rounding"
-    if says.reference_matters or not says.whiteness_p >= WHITE:
+    if says.reference_matters or not says.whiteness_p >= WHITE or says.input_noise > MOST_INPUT_NOISE:
         return ""
-    return f"its residuals are white (p = {says.whiteness_p:.2g}) and the reference's noise is negligible"
+    return (
+        f"its residuals are white (p = {says.whiteness_p:.2g}), no noise at the sensor's input shows, and the "
+        "reference's noise is negligible"
+    )
 
 
 def against_innovations(says: OutputErrorSays) -> str:

@@ -10,24 +10,23 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
-from dyncal.identification.interpolation import CONTEXT
 from dyncal.identification.record_fit.descent import BoolArray, Descent, Prior, descend, promised
 from dyncal.identification.record_fit.gain import NO_NOISE
 from dyncal.identification.record_fit.problem import Point, RecordProblem
-from dyncal.identification.record_fit.reference import MOST_INFLATION, inflation
+from dyncal.identification.record_fit.reference import MOST_INFLATION, inflation, inverse
 from dyncal.identification.record_fit.segments import Taken
 from dyncal.identification.record_fit.settings import InterSample, RecordSettings
+from dyncal.identification.record_fit.smoothness import course_of_reference, spline_fits
 from dyncal.identification.record_fit.start import Begin
 from dyncal.identification.record_fit.track import Reading
 from dyncal.models import SensorModel
 
 KAPPA: Final = -2.0
 U_KAPPA: Final = 5.0  # prior of ln(input noise / sensor noise): from a perfect reference to a useless one
-_KAPPAS: Final = (-6.0, -3.0, 0.0, 3.0)
+_KAPPAS: Final = (-9.0, -7.0, -5.0, -3.0, -1.0, 2.0)
 _CLEARLY_BETTER: Final = 6.0  # twice a log-likelihood ratio
 _HOPELESS: Final = 60.0  # the same: a course so much worse after one step is not followed up
 _FIRST_PASSES: Final = 14
-_LEAST_FOR_SPLINES: Final = 4 * CONTEXT
 _FAR: Final = 8.0  # standard uncertainties of the clock that are looked at
 
 
@@ -92,7 +91,8 @@ class Stage:
 def first_stage(setup: Setup, begins: Sequence[Begin]) -> Stage | None:
     """Return the best output-error fit from any start, with the course between samples that the data ask for."""
     fixed = setup.settings.between
-    problem = setup.problem(fixed or InterSample.LINEAR)
+    course = fixed or course_of_reference(setup.taken)
+    problem = setup.problem(course)
     free, prior = setup.free(), _no_prior(setup)
     best: Descent | None = None
     for start in begins:
@@ -106,31 +106,29 @@ def first_stage(setup: Setup, begins: Sequence[Begin]) -> Stage | None:
         return None
     if not best.converged:
         best = descend(problem, best.last.at, free, prior) or best
-    linear = Stage(problem, fixed or InterSample.LINEAR, free, prior, best)
-    return linear if fixed is not None else _course(setup, linear)
+    stage = Stage(problem, course, free, prior, best)
+    return stage if fixed is not None else _course(setup, stage)
 
 
 def _good_enough(problem: RecordProblem) -> float:
     return 1e-20 * problem.power
 
 
-def _course(setup: Setup, linear: Stage) -> Stage:
-    """Return the fit with the course between samples that leaves clearly the smallest residuals."""
-    best, margin = linear, _CLEARLY_BETTER
-    smooth = all(each.smooth and each.knots[0].size >= _LEAST_FOR_SPLINES for each in setup.taken.segments)
-    for between in (InterSample.ZERO, InterSample.CUBIC, InterSample.QUINTIC):
-        if between is InterSample.QUINTIC and best.between is not InterSample.CUBIC:
-            continue
-        if between is not InterSample.ZERO and not smooth:
+def _course(setup: Setup, begin: Stage) -> Stage:
+    """Return the fit with another course between samples where that leaves clearly smaller residuals."""
+    best, margin = begin, _CLEARLY_BETTER
+    splines = (InterSample.CUBIC, InterSample.QUINTIC) if spline_fits(setup.taken) else ()
+    for between in (InterSample.ZERO, InterSample.LINEAR, *splines):
+        if between is begin.between or (between is InterSample.QUINTIC and best.between is not InterSample.CUBIC):
             continue
         problem = setup.problem(between)
-        first = promised(problem, linear.done.last.at, linear.free, linear.prior)
-        if first is None or first[1] / problem.n_y > linear.done.cost / linear.problem.n_y + _HOPELESS / problem.n_y:
+        first = promised(problem, begin.done.last.at, begin.free, begin.prior)
+        if first is None or first[1] / problem.n_y > begin.done.cost / begin.problem.n_y + _HOPELESS / problem.n_y:
             continue
-        done = descend(problem, first[0], linear.free, linear.prior)
+        done = descend(problem, first[0], begin.free, begin.prior)
         if done is None:
             continue
-        there = replace(linear, problem=problem, between=between, done=done)
+        there = replace(begin, problem=problem, between=between, done=done)
         if better_by(there, best) > margin:
             best, margin = there, 0.0
     return best
@@ -183,6 +181,23 @@ def second_stage(setup: Setup, stage: Stage) -> tuple[Stage, Unknowns]:
     if done is None:
         return stage, replace(unknowns, clock_freed=False, offset_freed=False)
     return replace(stage, free=free, prior=prior, done=done), unknowns
+
+
+def input_noise(stage: Stage) -> float:
+    """Return by how much noise at the sensor's input would raise twice the log-likelihood, κ from a grid.
+
+    Far sharper than a test of whiteness: what the reference does not show is hidden in few per cent of the residuals.
+    """
+    problem, at, core = stage.problem, stage.done.last.at, stage.core
+    best = 0.0
+    for kappa in _KAPPAS:
+        there = problem.evaluate(Point(np.append(at.h[:-1], kappa), at.x0))
+        if there is None:
+            continue
+        gain = there.b[core] @ inverse(there.a[np.ix_(core, core)]) @ there.b[core]
+        left = max(there.free_sse - float(gain), 1e-300)
+        best = max(best, problem.n_y * float(np.log(stage.done.last.sse / left)))
+    return best
 
 
 def innovations_stage(stage: Stage) -> Stage | None:

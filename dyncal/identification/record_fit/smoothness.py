@@ -1,0 +1,53 @@
+"""How the measurand moves between samples, as the reference itself shows it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from dyncal.domain.samples import FloatArray
+from dyncal.identification.interpolation import CONTEXT, Interpolation, refined
+from dyncal.identification.record_fit.segments import Taken
+from dyncal.identification.record_fit.settings import InterSample
+
+LEAST: Final = 4 * CONTEXT
+"""Values of the reference that a segment needs for splines."""
+_CLEARLY_SMOOTHER: Final = 0.7  # ratio of rms errors
+
+
+def spline_fits(taken: Taken) -> bool:
+    """Tell whether splines can be laid through the reference of every segment."""
+    return all(each.smooth and each.knots[0].size >= LEAST for each in taken.segments)
+
+
+def course_of_reference(taken: Taken) -> InterSample:
+    """Return the interpolation that best finds every second value of the reference from the others.
+
+    A measurand as rough as a random walk is best met by straight lines, and so is one hidden by the reference's noise;
+    a smooth one by splines, by far. (What is held between samples cannot be told from what is rough in this way.)
+    """
+    if not spline_fits(taken) or any(each.knots[0].size < 2 * LEAST for each in taken.segments):
+        return InterSample.LINEAR
+    best, error = InterSample.LINEAR, _CLEARLY_SMOOTHER * _left_out(taken, None)
+    for course, kind in ((InterSample.CUBIC, Interpolation.CUBIC), (InterSample.QUINTIC, Interpolation.QUINTIC)):
+        own = _left_out(taken, kind)
+        if own < error:
+            best, error = course, _CLEARLY_SMOOTHER * own
+    return best
+
+
+def _left_out(taken: Taken, kind: Interpolation | None) -> float:
+    """Return the rms error of the odd values as interpolated between the even ones, away from the ends."""
+    errors: list[FloatArray] = []
+    for segment in taken.segments:
+        values = segment.knots[1]
+        coarse, between = values[::2], values[1::2]
+        if kind is None:
+            found = (coarse[:-1] + coarse[1:]) / 2
+            errors.append((between[: found.size] - found)[CONTEXT:-CONTEXT])
+        else:
+            found = refined(coarse, kind)[1::2]
+            errors.append(between[CONTEXT : CONTEXT + found.size] - found)
+    every = np.concatenate(errors)
+    return float(np.sqrt(np.mean(every**2)))
