@@ -36,7 +36,7 @@ from dyncal.domain.coefficients import CoefficientSet
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
-from dyncal.domain.time import InstantNs
+from dyncal.domain.time import iso
 
 _UNCERTAINTY: Final = (
     "Stated is the expanded uncertainty: the standard uncertainty, evaluated by JCGM 100:2008, JCGM 102:2011 and "
@@ -184,8 +184,8 @@ def _quality(c: Calibration, indication: Unit) -> Result:
     return Result("Data and residuals of the fit", (window,))
 
 
-def _window(c: Calibration) -> tuple[InstantNs, ...]:
-    return (c.window_from_ns, c.window_to_ns)
+def _window(c: Calibration) -> tuple[str, ...]:
+    return (iso(c.window_from_ns), iso(c.window_to_ns))
 
 
 def _filter(coefficients: CoefficientSet, indication: Unit, measurand: Unit) -> Result:

@@ -17,7 +17,7 @@ from dyncal.domain.coefficients import CorrectionFilter, Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
-from dyncal.domain.time import InstantNs
+from dyncal.domain.time import InstantNs, parse_iso
 from dyncal.models.base import ComplexArray
 
 
@@ -91,7 +91,7 @@ def certified(certificate: Certificate) -> Certified:
         deviations={
             entries.name: _deviation(entries) for entries in tables(certificate) if v.DEVIATION in entries.ref_types
         },
-        window=(fit.instants[0], fit.instants[1]),
+        window=(parse_iso(fit.instants[0]), parse_iso(fit.instants[1])),
         n_samples=round(_value(fit, v.SAMPLES)),
         reduced_chi2=_value(fit, v.REDUCED_CHI2),
         whiteness_p=_value(fit, v.WHITENESS),

@@ -7,7 +7,6 @@ import enum
 from dataclasses import dataclass, field
 
 from dyncal.certificates.quantity import AnyQuantity
-from dyncal.domain.time import InstantNs
 
 
 class Issuer(enum.StrEnum):
@@ -195,7 +194,8 @@ class QuantityList:
     quantities: tuple[AnyQuantity, ...] = ()
     lists: tuple[QuantityList, ...] = ()
     ref_types: tuple[str, ...] = ()
-    instants: tuple[InstantNs, ...] = ()
+    instants: tuple[str, ...] = ()
+    """ISO 8601, as the document has them."""
     conditions: tuple[Condition, ...] = ()
     where: str = ""
 

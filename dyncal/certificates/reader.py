@@ -51,7 +51,6 @@ from dyncal.certificates.parsing import (
 )
 from dyncal.certificates.quantity import AnyQuantity
 from dyncal.domain.errors import InvalidData
-from dyncal.domain.time import InstantNs, parse_iso
 
 _Choice = TypeVar("_Choice", bound=enum.StrEnum)
 
@@ -248,7 +247,7 @@ def _list(element: Element) -> QuantityList:
         quantities=tuple(map(read_quantity, children(element, "dcc:quantity"))),
         lists=tuple(map(_list, children(element, "dcc:list"))),
         ref_types=ref_types(element),
-        instants=tuple(_instant(element, instant) for instant in instants),
+        instants=instants,
         conditions=_conditions(element),
         where=spot(element),
     )
@@ -300,15 +299,6 @@ def _date(element: Element) -> datetime.date:
 def _maybe_date(parent: Element, tag: str) -> datetime.date | None:
     found = maybe(parent, tag)
     return None if found is None else _date(found)
-
-
-def _instant(element: Element, word: str) -> InstantNs:
-    # XML allows an instant without time zone; of a certificate's lists it is read as UTC
-    zoned = word if word.endswith("Z") or word[-6:-5] in ("+", "-") else f"{word}Z"
-    try:
-        return parse_iso(zoned)
-    except InvalidData as error:
-        raise InvalidData(f"{place(element)}: {error}") from error
 
 
 def _choice(element: Element, word: str, kind: type[_Choice]) -> _Choice:

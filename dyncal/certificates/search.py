@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 from dyncal.certificates.document import Certificate, QuantityList
@@ -18,8 +19,8 @@ def tables(certificate: Certificate) -> Iterator[QuantityList]:
         for result in measurement.results:
             loose: list[AnyQuantity] = []
             for entry in result.data:
-                if isinstance(entry, QuantityList):
-                    yield from _nested(entry)
+                if isinstance(entry, QuantityList):  # many laboratories name the result, not its only list
+                    yield from _nested(replace(entry, name=entry.name or result.name))
                 else:
                     loose.append(entry)
             if loose:

@@ -11,11 +11,10 @@ from lxml import etree
 from dyncal.certificates.administration import write_administration, write_equipment, write_software
 from dyncal.certificates.document import Certificate, Condition, Measurement, Method, QuantityList, Result, Statement
 from dyncal.certificates.dsi_writer import write_quantity
-from dyncal.certificates.elements import NAMESPACES, XSI, Element, child, clean, named, qualified
+from dyncal.certificates.elements import NAMESPACES, XSI, Element, child, clean, named, qualified, token
 from dyncal.certificates.quantity import AnyQuantity
 from dyncal.certificates.vocabulary import MEANINGS
 from dyncal.domain.errors import InvalidData
-from dyncal.domain.time import iso
 
 VERSION: Final = "3.3.0"
 _LOCATION: Final = "https://ptb.de/dcc https://ptb.de/dcc/v3.3.0/dcc.xsd"
@@ -127,7 +126,7 @@ def _list(parent: Element, entries: QuantityList) -> None:
     element = child(parent, "dcc:list", ref_types=entries.ref_types)
     named(element, "dcc:name", entries.name, "name of a list")
     if entries.instants:
-        child(element, "dcc:dateTimeXMLList", " ".join(map(iso, entries.instants)))
+        child(element, "dcc:dateTimeXMLList", " ".join(token(instant, "instant") for instant in entries.instants))
     if not entries.lists and not entries.quantities:
         raise InvalidData(f"list {entries.name!r} holds nothing")
     for quantity in entries.quantities:

@@ -230,6 +230,14 @@ def test_another_unit_than_the_one_stated_is_named() -> None:
         stated(read_certificate(certificate(THERMOMETER)), "reference", "Pa")
 
 
+def test_a_list_without_name_has_that_of_its_result_and_old_instants_are_only_words() -> None:
+    data = ACCELEROMETER.replace(name("magnitude and phase"), "<dcc:dateTime>1957-08-13T13:00:00</dcc:dateTime>")
+    read = read_certificate(certificate(data))
+    entries = next(tables(read))
+    assert (entries.name, entries.instants) == ("table", ("1957-08-13T13:00:00",))
+    assert len(frequency_points(read, select=Selection(table="table"))) == 3
+
+
 def test_places_have_names_and_lines() -> None:
     from lxml import etree
 
