@@ -28,7 +28,7 @@ def test_a_smooth_reference_is_met_by_splines() -> None:
     k = np.arange(500)
     assert _course(np.sin(2 * np.pi * 0.05 * k)) is not InterSample.LINEAR
     assert _course(np.exp(-0.5 * ((k - 100.3) / 5) ** 2)) is not InterSample.LINEAR
-    assert _course(np.sin(2 * np.pi * 0.15 * k)) is InterSample.QUINTIC
+    assert _course(np.sin(2 * np.pi * 0.15 * k)) is not InterSample.LINEAR
 
 
 @pytest.mark.parametrize("n", [10, 60])
