@@ -38,7 +38,8 @@ CERTAIN: Final = 0.1
 
 _POINTS: Final = (1 << 12, 1 << 16)
 _MOST_FOLDS: Final = 32
-_SECOND_ORDER_FROM: Final = 1.02
+_SECOND_ORDER_FROM: Final = 1.005
+_SECOND_ORDER_SAID: Final = 1.02
 _FEW_TAPS: Final = 96  # up to here an FIR filter is fast enough as it is
 _SHORTER: Final = 0.75  # a recursive form is taken where it does at most this share of the work
 _SECTION_WORK: Final = 5
@@ -267,7 +268,7 @@ def _notes(parameters: Parameters, prediction: Prediction) -> tuple[str, ...]:
     if math.isnan(ratio):
         return (f"u of the parameters is beyond what can be propagated: {', '.join(uncertain) or 'all'}",)
     notes = []
-    if ratio > _SECOND_ORDER_FROM:
+    if ratio > _SECOND_ORDER_SAID:
         notes.append(f"sensitivities are {ratio:.3g} times those of the first order, for terms of the second")
     if uncertain:
         notes.append(f"uncertain by more than {CERTAIN:.0%}: {', '.join(uncertain)}; the corrected values are biased")

@@ -11,7 +11,7 @@ import numpy as np
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
-from dyncal.models import model_of
+from dyncal.models import ResponseModel, model_of
 
 _SHORTEST: Final = 128  # samples of a record that a spectrum can be fitted to
 _SKIPPED: Final = 2  # lowest bins, which the window's main lobe and the removed mean spoil
@@ -86,7 +86,11 @@ def from_bandwidth(band_hz: float, variance: float, *, order: float = 8.0) -> Me
 
 
 def fit_spectrum(
-    indication: FloatArray, dt_s: float, model: ModelKind, theta: FloatArray, noise_std: float | None = None
+    indication: FloatArray,
+    dt_s: float,
+    model: ModelKind | ResponseModel,
+    theta: FloatArray,
+    noise_std: float | None = None,
 ) -> MeasurandSpectrum:
     """Fit the measurand's spectrum to a record of indications.
 
@@ -100,22 +104,29 @@ def fit_spectrum(
     dt_s : float
         Sampling interval [s].
     model, theta
-        The sensor, physical parameters.
+        The sensor, physical parameters; a kind where that says which model it is.
     noise_std : float, optional
         The sensor's noise, believed to 5 %; fitted freely where it is not given or 0.
 
     Raises
     ------
     InvalidData
-        If the record is too short, not finite, or shows no activity beyond noise.
+        If the record is too short, not finite, or shows no activity beyond noise; if sensor, interval or noise are
+        impossible.
     """
     y = np.asarray(indication, np.float64)
     if y.ndim != 1 or y.size < _SHORTEST or not bool(np.all(np.isfinite(y))):
         raise InvalidData(f"a spectrum is fitted to at least {_SHORTEST} finite samples")
+    if not 0 < dt_s < math.inf:
+        raise InvalidData(f"a sampling interval must be positive, not {dt_s} s")
+    if noise_std is not None and not 0 <= noise_std < math.inf:
+        raise InvalidData(f"a noise cannot be {noise_std}")
     spread = float(np.std(y))
     if spread <= 1e-12 * float(np.max(np.abs(y))):
         raise InvalidData("no activity: the indication is constant")
-    likelihood = _Likelihood(y / spread, dt_s, model, theta, (noise_std or 0.0) / spread)
+    sensor = model if isinstance(model, ResponseModel) else model_of(model)
+    values = sensor.check_physical(theta)
+    likelihood = _Likelihood(y / spread, dt_s, sensor, values, (noise_std or 0.0) / spread)
     best = likelihood.maximise()
     gain = 2 * likelihood.averages * (likelihood.of_noise() - likelihood(best))
     if not gain > _ACTIVITY:
@@ -129,7 +140,7 @@ def fit_spectrum(
 class _Likelihood:
     """Negative Whittle log-likelihood, over the averages, of (ln S0, ln ω_B, m, ln R)."""
 
-    def __init__(self, y: FloatArray, dt_s: float, model: ModelKind, theta: FloatArray, noise_std: float) -> None:
+    def __init__(self, y: FloatArray, dt_s: float, sensor: ResponseModel, theta: FloatArray, noise_std: float) -> None:
         length = 1 << min(max((y.size // 4).bit_length() - 1, 6), 13)
         self._periodogram = averaged_periodogram(y, length)[_SKIPPED : length // 2]
         # Half-overlapping Hann segments count as 0.95 independent ones each.
@@ -138,7 +149,7 @@ class _Likelihood:
         base = np.arange(_SKIPPED, length // 2) * bin_rad_s
         nyquist = np.pi / dt_s
         omega = np.stack([base, 2 * nyquist - base, 2 * nyquist + base, 4 * nyquist - base])
-        response = model_of(model).frequency_response(theta, omega.ravel() / (2 * np.pi)).reshape(omega.shape)
+        response = sensor.frequency_response(theta, omega.ravel() / (2 * np.pi)).reshape(omega.shape)
         self._power = np.abs(response) ** 2 / dt_s
         self._log_omega = np.log(omega)
         self._noise = 2 * math.log(noise_std) if noise_std > 0 else None

@@ -7,7 +7,7 @@ from dyncal.correction.spectrum import MeasurandSpectrum, fit_spectrum, from_ban
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
-from tests.unit.correction.examples import CASES
+from tests.unit.correction.examples import ALL, CASES
 
 
 def test_variance_is_the_integral() -> None:
@@ -89,3 +89,39 @@ def test_impossible_spectra_are_refused(numbers: tuple[float, float, float]) -> 
 def test_impossible_bandwidths_are_refused(band_hz: float, variance: float) -> None:
     with pytest.raises(InvalidData):
         from_bandwidth(band_hz, variance)
+
+
+@pytest.mark.parametrize("name", ["dead_time", "rational"])
+def test_any_model_will_do(name: str) -> None:
+    case = ALL[name]
+    _, y = case.simulate(np.random.default_rng(5), 16_384)
+    found = fit_spectrum(y, case.dt_s, case.model, case.theta, case.noise_std)
+    assert found.corner_rad_s == pytest.approx(case.spectrum.corner_rad_s, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dt_s": 0.0},
+        {"dt_s": float("nan")},
+        {"theta": np.array([1.0, -0.5])},
+        {"theta": np.array([1.0, np.inf])},
+        {"theta": np.array([1.0, 0.5, 0.1])},
+        {"noise_std": -1.0},
+        {"noise_std": float("inf")},
+    ],
+)
+def test_impossible_sensors_are_refused(changes: dict[str, object]) -> None:
+    y = np.random.default_rng(1).normal(size=1000)
+    arguments = {"dt_s": 0.01, "model": ModelKind.FIRST_ORDER, "theta": np.array([1.0, 0.5])} | changes
+    with pytest.raises(InvalidData):
+        fit_spectrum(y, **arguments)  # type: ignore[arg-type]
+
+
+def test_a_saturated_record_is_no_surprise() -> None:
+    """Three quarters of it at the stop: what is found is a spectrum or a refusal, never a number that is none."""
+    case = CASES["pressure_line"]
+    _, y = case.simulate(np.random.default_rng(5), 4096)
+    clipped = np.clip(y, -0.2, 0.2)
+    found = fit_spectrum(clipped, case.dt_s, case.kind, case.theta)
+    assert np.isfinite([found.variance, found.corner_rad_s, found.noise_std or 0.0]).all()
