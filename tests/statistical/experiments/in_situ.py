@@ -10,10 +10,11 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
-from dyncal.identification.in_situ import fit_cross_relation
+from dyncal.identification.in_situ import LoopCurrentSettings, fit_cross_relation, fit_loop_current
 from tests.evidence import Figure, bias, coverage
 from tests.statistical.harness import Experiment
 from tests.unit.identification.in_situ.pairs import pair
+from tests.unit.identification.in_situ.thermometer import plunge_time_constant, transient
 
 FIRST, SECOND = ModelKind.FIRST_ORDER, ModelKind.SECOND_ORDER
 Case = tuple[tuple[ModelKind, ModelKind], tuple[tuple[float, ...], tuple[float, ...]], float]
@@ -74,6 +75,29 @@ def _names(case: Case) -> list[str]:
     return [f"first.{name}" for name in parameters[one][1:]] + [f"second.{name}" for name in parameters[two]]
 
 
+def _thermometer(seed: int) -> FloatArray:
+    """Return the relative error of the predicted plunge, and its relative u without the method's own."""
+    rng = np.random.default_rng(seed)
+    biot, noise, radius = 10 ** rng.uniform(-0.5, 1.5), 10 ** rng.uniform(-2.7, -1.7), rng.uniform(0.0, 0.4)
+    records = [transient(biot, seed=2 * seed + k, noise=noise, radius=radius, n=1200, dt_s=0.03) for k in range(2)]
+    fit = fit_loop_current(records, LoopCurrentSettings(u_method=0.01))
+    true = plunge_time_constant(biot, 5.0)
+    return np.array([fit.tau_s / true - 1, fit.u_tau_s / true]) if fit.accepted else np.full(2, np.nan)
+
+
+def _judge_thermometer(results: FloatArray) -> list[Figure]:
+    said = np.isfinite(results[:, 0])
+    error, u = results[said].T
+    n = len(results)
+    return [
+        Figure("transients that got an answer", float(said.mean()), 0.95, 1.0, n, float(np.sqrt(0.05 / n)), "%"),
+        Figure(
+            "rms error of the plunge time constant", float(np.sqrt(np.mean(error**2))), 0.0, 0.03, n, 0.03 / n**0.5, "%"
+        ),
+        coverage("95 % interval covers, 1 % for the method", np.abs(error) <= 1.96 * u, 0.935, 1.0),
+    ]
+
+
 EXPERIMENTS = (
     *(
         Experiment(
@@ -86,4 +110,5 @@ EXPERIMENTS = (
         for name, case in CASES.items()
     ),
     Experiment("in situ: cross-relation, alike", _alike, _judge_alike, 1000, 20),
+    Experiment("in situ: loop-current step response", _thermometer, _judge_thermometer, 1000, 4),
 )

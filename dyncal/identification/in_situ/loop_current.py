@@ -1,0 +1,297 @@
+"""The loop-current step response of a resistance thermometer: its response time in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from dyncal.domain.calibration import Verdict
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import NS_PER_S, Int64Array
+from dyncal.identification.in_situ.conduction import Body
+from dyncal.identification.in_situ.modes import Modes, Transient, conducting, correlation, fit_modes, free
+from dyncal.identification.in_situ.plunge import body_time_constant, time_constant, unseen
+from dyncal.identification.screen import trouble_with
+
+METHOD: Final = "loop-current step response, heat conduction and free modes averaged"
+_SHORTEST: Final = 64
+_VISIBLE: Final = 8.0  # amplitude of a response over its u
+_MEMORIES: Final = 2.5  # length of a record in slowest time constants
+_DERIVATIVE: Final = 1e-4
+_NEGLIGIBLE: Final = 0.005
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepRecord:
+    """The indication after a step of the loop current, heating or cooling.
+
+    Attributes
+    ----------
+    t_ns : int64, shape (n,), strictly increasing, n >= 64
+    indication : float64, shape (n,), finite
+    step_ns : int
+        Instant of the step; samples before it are left out.
+    """
+
+    t_ns: Int64Array
+    indication: FloatArray
+    step_ns: int
+
+    def __post_init__(self) -> None:
+        if self.t_ns.ndim != 1 or self.t_ns.shape != self.indication.shape:
+            shapes = f"{self.t_ns.shape} and {self.indication.shape}"
+            raise InvalidData(f"instants and indications have one length, not {shapes}")
+        if not bool(np.all(self.t_ns[1:] > self.t_ns[:-1])):
+            raise InvalidData("instants must increase strictly")
+
+
+@dataclass(frozen=True, slots=True)
+class LoopCurrentSettings:
+    """Settings of `fit_loop_current`.
+
+    Attributes
+    ----------
+    skip_s : float
+        Time after the step that is left out [s]: the electrical transient of bridge and filter.
+    max_modes : int
+        Most free modes that are tried, 1 to 4.
+    drift : bool
+        Whether the process temperature may drift linearly during a transient.
+    u_method : float
+        Relative standard uncertainty of taking plunge and internal heating to have the same modes and the plunge no
+        zeros. It holds where heat flows along the radius; Kerlin & others (NUREG-0809, 1982) found loop-current results
+        within 10 % of plunge tests; as limits of a rectangular distribution (GUM 4.3.7) that is the default, 5.8 %.
+    max_relative_u : float
+        A response time known less well, relative, is not accepted.
+    """
+
+    skip_s: float = 0.0
+    max_modes: int = 3
+    drift: bool = False
+    u_method: float = 0.058
+    max_relative_u: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.skip_s < np.inf or not 0 <= self.u_method < np.inf:
+            raise InvalidData("skip_s and u_method must be finite and not negative")
+        if not 0 < self.max_relative_u < np.inf:
+            raise InvalidData(f"max_relative_u must be positive, not {self.max_relative_u}")
+        if not 1 <= self.max_modes <= 4:
+            raise InvalidData(f"max_modes must be 1 to 4, not {self.max_modes}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoopCurrentFit:
+    """What loop-current steps say of a thermometer's response.
+
+    Attributes
+    ----------
+    verdict : Verdict
+    tau_s, u_tau_s : float
+        Predicted time to 63.2 % of a plunge, and its standard uncertainty [s].
+    structure : str
+        What explains the transients best: a body of heat conduction, or a number of free modes.
+    modes_s : float64, shape (m,)
+        Its time constants, the slowest first [s].
+    amplitudes : float64, shape (n_records, m)
+        In the indication's unit.
+    mean_delay_s : float
+        Σ τ_i: by how much the indication lags a ramp [s].
+    noise_std : float
+        Standard deviation of one sample, in the indication's unit.
+    correlation : float
+        Factor by which correlated residuals widened variances; 1 for white noise.
+    n_samples : int
+    method, detail : str
+    """
+
+    verdict: Verdict
+    tau_s: float
+    u_tau_s: float
+    structure: str
+    modes_s: FloatArray
+    amplitudes: FloatArray
+    mean_delay_s: float
+    noise_std: float
+    correlation: float
+    n_samples: int
+    method: str
+    detail: str
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the response time may be used."""
+        return self.verdict is Verdict.ACCEPTED
+
+
+def fit_loop_current(
+    records: StepRecord | Sequence[StepRecord], settings: LoopCurrentSettings | None = None
+) -> LoopCurrentFit:
+    """Predict the plunge response time of a resistance thermometer from loop-current steps.
+
+    A step of the current heats the element where it is installed; the indication relaxes as Σ a_i exp(-t/τ_i) with the
+    time constants that a plunge has too (ASTM E644; IEC 62385; Kerlin, Miller & Hashemian, ISA Transactions 17 (1978)
+    71). As a plunge has no zeros where heat flows along the radius, its response follows from the τ_i alone. Data
+    resolve two or three of them, the fastest a mixture of many; so bodies of heat conduction, all of whose modes follow
+    from three numbers, are fitted beside free modes. The results are averaged by exp(-BIC/2), and what free modes do
+    not show widens theirs.
+
+    Parameters
+    ----------
+    records : StepRecord or several
+        Transients of one sensor under one operating condition; they share time constants, not amplitudes.
+
+    Raises
+    ------
+    InvalidData
+        If a record is too short, not finite, constant or saturated.
+    """
+    settings = settings or LoopCurrentSettings()
+    records = [records] if isinstance(records, StepRecord) else list(records)
+    if not records:
+        raise InvalidData("there is no record")
+    transients = [_transient(record, settings.skip_s) for record in records]
+    shortest = min(float(transient.t_s[1] - transient.t_s[0]) for transient in transients)
+    longest = max(float(transient.t_s[-1]) for transient in transients)
+    structures = [conducting(shape, shortest, longest) for shape in Body]
+    structures += [free(m, shortest, longest) for m in range(1, settings.max_modes + 1)]
+    fits = [fit_modes(transients, structure, drift=settings.drift) for structure in structures]
+    pooled = _pooled(transients, [fit for fit in fits if fit is not None])
+    n = sum(len(record.t_ns) for record in records)
+    trouble = _trouble(pooled, transients)
+    return _refused(*trouble, n) if trouble is not None else _result(pooled, settings, n)
+
+
+def _transient(record: StepRecord, skip_s: float) -> Transient:
+    t_s = (record.t_ns - record.step_ns) / NS_PER_S
+    after = t_s > max(skip_s, 0.0)  # at the instant of the step itself, modes without number have their part
+    y = record.indication[after]
+    if y.size < _SHORTEST:
+        raise InvalidData(f"{y.size} samples after the step are too few: {_SHORTEST} are needed")
+    if not bool(np.all(np.isfinite(y))):
+        raise InvalidData("the indication is not finite")
+    trouble = trouble_with("indication", y)
+    if trouble and not _settled(y):
+        raise InvalidData(trouble)
+    return Transient.of(t_s[after], y)
+
+
+def _settled(y: FloatArray) -> bool:
+    """Whether values that repeat are those of a quantised response at its end, not of a clipped one.
+
+    A quantised response repeats its values on the way too.
+    """
+    levels, counts = np.unique(y, return_counts=True)
+    on_the_way = y[y != levels[np.argmax(counts)]]
+    return levels.size > 2 and np.unique(on_the_way).size < on_the_way.size / 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pooled:
+    """Fits of several structures with their probabilities, and the noise that the best of them leaves."""
+
+    fits: Sequence[Modes]
+    shares: FloatArray
+    variance: float
+    correlation: float
+
+    @property
+    def best(self) -> Modes:
+        return self.fits[int(np.argmax(self.shares))]
+
+
+def _pooled(transients: Sequence[Transient], fits: Sequence[Modes]) -> _Pooled:
+    """Weigh the fits by exp(-BIC/2), all by the noise that the closest of them leaves."""
+    closest = min(fits, key=lambda fit: fit.sse / fit.n_degrees)
+    factor = correlation(transients, closest.e)
+    variance = closest.sse / closest.n_degrees
+    worth = np.log(max(closest.e.size / factor, 2.0))
+    bic = np.array([fit.sse / (variance * factor) + (fit.z.size + fit.n_linear) * worth for fit in fits])
+    shares = np.exp(-(bic - bic.min()) / 2)
+    kept = shares > _NEGLIGIBLE * shares.sum()
+    fits = [fit for fit, keep in zip(fits, kept, strict=True) if keep]
+    return _Pooled(fits, shares[kept] / shares[kept].sum(), variance, factor)
+
+
+def _trouble(pooled: _Pooled, transients: Sequence[Transient]) -> tuple[Verdict, str] | None:
+    best = pooled.best
+    flat = sum(float(np.sum(_straight(transient) ** 2)) for transient in transients)
+    if flat - best.sse < _VISIBLE**2 * pooled.variance * pooled.correlation:
+        return Verdict.NOT_EXCITED, "the step of the current does not show above the noise"
+    longest = max(float(transient.t_s[-1] - transient.t_s[0]) for transient in transients)
+    if longest < _MEMORIES * best.tau_s[0]:
+        detail = f"records of {longest:.3g} s are short against a time constant of {best.tau_s[0]:.3g} s"
+        return Verdict.NOT_EXCITED, f"{detail}: the response has not settled"
+    return None
+
+
+def _straight(transient: Transient) -> FloatArray:
+    basis = (
+        np.stack([np.ones(transient.t_s.size), transient.t_s / transient.t_s[-1]], axis=1) * transient.weight[:, None]
+    )
+    y = transient.y * transient.weight
+    return np.asarray(y - basis @ np.linalg.lstsq(basis, y, rcond=None)[0])
+
+
+def _result(pooled: _Pooled, settings: LoopCurrentSettings, n: int) -> LoopCurrentFit:
+    """Average over the structures; how far they are from each other is part of the uncertainty."""
+    each = np.array([_plunge(fit, pooled.variance * pooled.correlation) for fit in pooled.fits])
+    # a mode too many is not determined, and what is not determined has no vote
+    known = each[:, 1] <= settings.max_relative_u * each[:, 0]
+    shares = np.where(known, pooled.shares, 0.0) if np.any(known) else pooled.shares
+    shares = shares / shares.sum()
+    tau = float(shares @ each[:, 0])
+    apart = float(shares @ (each[:, 0] - tau) ** 2)
+    variance = float(shares @ each[:, 1] ** 2) + apart + (settings.u_method * tau) ** 2
+    best = pooled.fits[int(np.argmax(shares))]
+    ranked = sorted(zip(shares.tolist(), pooled.fits, strict=True), key=lambda pair: -pair[0])
+    verdict = Verdict.ACCEPTED
+    detail = ", ".join(f"{fit.structure.name} {100 * share:.0f} %" for share, fit in ranked if share > 0)
+    if variance > (settings.max_relative_u * tau) ** 2:
+        verdict, detail = Verdict.NOT_IDENTIFIABLE, f"the structures differ or are not determined: {detail}"
+    return LoopCurrentFit(
+        verdict=verdict,
+        tau_s=tau,
+        u_tau_s=float(np.sqrt(variance)),
+        structure=best.structure.name,
+        modes_s=best.tau_s,
+        amplitudes=best.amplitudes,
+        mean_delay_s=float(shares @ [float(fit.tau_s.sum()) for fit in pooled.fits]),
+        noise_std=float(np.sqrt(pooled.variance)),
+        correlation=pooled.correlation,
+        n_samples=n,
+        method=METHOD,
+        detail=detail,
+    )
+
+
+def _plunge(fit: Modes, variance: float) -> tuple[float, float]:
+    """Return the time to 63.2 % of a plunge by one structure and its standard uncertainty."""
+    reached = body_time_constant if fit.structure.complete else time_constant
+    resolved = reached(fit.tau_s)
+    slope = np.empty(fit.z.size)
+    for i in range(fit.z.size):
+        step = np.zeros(fit.z.size)
+        step[i] = _DERIVATIVE
+        above, below = fit.structure.taus(fit.z + step), fit.structure.taus(fit.z - step)
+        slope[i] = (reached(above) - reached(below)) / (2 * _DERIVATIVE)
+    most = 0.0 if fit.structure.complete else _unseen_s(fit.tau_s, resolved)
+    return resolved + most / 2, float(np.sqrt(slope @ fit.cov(variance) @ slope + most**2 / 12))
+
+
+def _unseen_s(tau_s: FloatArray, resolved_s: float) -> float:
+    """Return the most that modes which free ones do not show can add [s].
+
+    The fastest of free modes stands for many and comes out too fast; so all but the slowest may be what bodies have.
+    """
+    first = float(tau_s[0])
+    return max(unseen(tau_s) * first, first * (1 + unseen(tau_s[:1])) - resolved_s)
+
+
+def _refused(verdict: Verdict, detail: str, n: int) -> LoopCurrentFit:
+    nan = float("nan")
+    return LoopCurrentFit(verdict, nan, nan, "", np.empty(0), np.empty((0, 0)), nan, nan, nan, n, METHOD, detail)
