@@ -97,16 +97,17 @@ def fit_kalman(
 
 
 def _chosen(setting: _Setting, eta: FloatArray) -> KalmanFit:
-    best = _better(setting, _fit(setting, eta, _ROUGH), eta, _SMOOTH)
-    if best.process is _SMOOTH:
+    rough = _fit(setting, eta, _ROUGH)
+    smooth = _fit(setting, rough.eta if rough.converged else eta, _SMOOTH)
+    best = _better(rough, smooth)
+    if smooth.aic < rough.aic or not rough.converged:
         for process in _SMOOTHER:
-            best = _better(setting, best, eta, process)
+            best = _better(best, _fit(setting, best.eta if best.converged else eta, process))
     return best
 
 
-def _better(setting: _Setting, best: KalmanFit, eta: FloatArray, process: Process) -> KalmanFit:
-    there = _fit(setting, best.eta if best.converged else eta, process)
-    return there if there.converged and (there.aic < best.aic or not best.converged) else best
+def _better(best: KalmanFit, other: KalmanFit) -> KalmanFit:
+    return other if other.converged and (other.aic < best.aic or not best.converged) else best
 
 
 def _trouble(segments: Sequence[Segment], model: SensorModel) -> str:

@@ -16,7 +16,7 @@ from dyncal.models import SensorModel
 
 _LEAST_SHARE: Final = 0.02
 _LONGEST_STEP: Final = 2.0  # each coordinate by itself: noise on its way to nothing must not hold up the others
-_GOOD_STEP: Final = 1e-4  # Newton decrement: a last step of a hundredth of a standard uncertainty
+_GOOD_STEP: Final = 1e-4  # what a last step would gain: a hundredth of a standard uncertainty, squared
 _MOST_DAMPING: Final = 1e9
 
 
@@ -139,9 +139,10 @@ class Likelihood:
         here = self.settled(here)
         damping = 0.0
         while self.n_passes < max_passes:
-            step = self.step(here, damping)
-            if float(step @ here.score) < _GOOD_STEP and damping <= 1e-6 and self._steady(here):
+            step = self.step(here, 0.0)
+            if float(np.abs(step * here.score).sum()) < _GOOD_STEP and self._steady(here):
                 return here, True
+            step = self.step(here, damping) if damping else step
             there = self.evaluate(self.moved(here, step))
             if there is not None and there.cost <= here.cost:
                 here, damping = there, (damping / 10 if damping > 1e-6 else 0.0)
