@@ -86,7 +86,7 @@ def fit_kalman(
     if model.n_states > _LARGEST_ORDER:
         raise InvalidData(f"a sensor with {model.n_states} states; at most {_LARGEST_ORDER} can be filtered")
     data = tuple(Segment.of(record) for record in segments)
-    trouble = _trouble(data, model)
+    trouble = _trouble(data, model, levels=settings.levels)
     if trouble:
         return _refused(model, data, settings, trouble)
     scale_s = float(np.median([segment.interval_s for segment in data]))
@@ -110,7 +110,7 @@ def _better(best: KalmanFit, other: KalmanFit) -> KalmanFit:
     return other if other.converged and (other.aic < best.aic or not best.converged) else best
 
 
-def _trouble(segments: Sequence[Segment], model: SensorModel) -> str:
+def _trouble(segments: Sequence[Segment], model: SensorModel, *, levels: bool) -> str:
     """Say what is wrong with the data before anything is fitted, or nothing."""
     if not segments:
         raise InvalidData("no data to fit")
@@ -121,7 +121,7 @@ def _trouble(segments: Sequence[Segment], model: SensorModel) -> str:
         if values.size < needed:
             raise InvalidData(f"{values.size} values of the {name}; a {model.kind} sensor takes {needed} at least")
         trouble = trouble_with(name, values)
-        if trouble:
+        if trouble and not (levels and "saturated" in trouble):
             return trouble
     return ""
 
@@ -226,7 +226,7 @@ def _result(setting: _Setting, likelihood: Likelihood, best: Evaluation, converg
         scale_s=setting.scale_s,
         nuisance_names=tuple(names[i - p] for i in free if i >= p),
         nuisance=h[[i for i in free if i >= p]],
-        cov_nuisance=cov[p:, p:],
+        cov=cov,
         log_likelihood=-likelihood_cost / 2,
         aic=likelihood_cost + 2 * n_unknown,
         innovations=innovations,
@@ -313,7 +313,7 @@ def _refused(
         scale_s=nan,
         nuisance_names=(),
         nuisance=np.zeros(0),
-        cov_nuisance=np.zeros((0, 0)),
+        cov=np.full((p, p), nan),
         log_likelihood=nan,
         aic=float("inf"),
         innovations=(),

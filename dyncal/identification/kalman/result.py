@@ -40,8 +40,10 @@ class KalmanFit:
     scale_s : float
         Time scale of the process's state.
     nuisance_names : tuple of str
-    nuisance, cov_nuisance : float64, shapes (k,), (k, k)
-        The other coordinates that were found, and their covariance.
+    nuisance : float64, shape (k,)
+        The other coordinates that were found.
+    cov : float64, shape (p + k, p + k)
+        Covariance of η and of these together.
     log_likelihood : float
         At the maximum, initial states at their best.
     aic : float
@@ -81,7 +83,7 @@ class KalmanFit:
     scale_s: float
     nuisance_names: tuple[str, ...]
     nuisance: FloatArray
-    cov_nuisance: FloatArray
+    cov: FloatArray
     log_likelihood: float
     aic: float
     innovations: tuple[FloatArray, ...]

@@ -30,6 +30,9 @@ class KalmanSettings:
         process, the roughest, is safe for every measurand, but claims too much uncertainty for a smooth one.
     max_relative_u : float
         A parameter that is known less well than this, relative, is named unobservable.
+    levels : bool
+        True: values that repeat exactly at an end of the record are levels of a command (steps, bit sequences), not
+        saturation.
     max_passes : int
         Evaluations of the likelihood after which a fit that has not converged is given up.
     """
@@ -40,6 +43,7 @@ class KalmanSettings:
     u_clock_s: float = 0.0
     process: Process | None = None
     max_relative_u: float = 0.25
+    levels: bool = False
     max_passes: int = 60
 
     def __post_init__(self) -> None:

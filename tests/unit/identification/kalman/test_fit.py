@@ -50,6 +50,9 @@ def test_finds_the_sensor_and_the_noise_of_both(plant: Plant, known: float | Non
     assert_allclose(fit.reduced_chi2, 1.0, atol=0.15)
     assert min(fit.whiteness_p) > 1e-4
     assert fit.n_samples == 3000
+    assert fit.cov.shape == (fit.eta.size + len(fit.nuisance_names),) * 2
+    assert fit.nuisance.shape == (len(fit.nuisance_names),)
+    assert_allclose(fit.cov[: fit.eta.size, : fit.eta.size], fit.cov_eta)
     assert fit.window == (record.t_ns[0], record.t_ns[-1])
 
 
@@ -154,6 +157,16 @@ def test_a_pair_that_does_not_belong_together_gets_a_verdict(
     assert fit.verdict is verdict, fit.detail
     assert says in fit.detail
     assert not fit.accepted
+
+
+def test_levels_of_a_command_are_no_saturation() -> None:
+    bits = np.repeat(np.random.default_rng(4).integers(0, 2, size=40) * 2.0 - 1, 20)
+    model = model_of(ModelKind.FIRST_ORDER)
+    y = model.simulate(np.array([1.0, 1.0]), GOOD.t_ns, bits) + 0.01 * np.random.default_rng(5).normal(size=800)
+    record = changed(GOOD, y=y, r=bits)
+    assert fitted(THERMOCOUPLE, [record], OU).verdict is Verdict.BAD_DATA
+    fit = fitted(THERMOCOUPLE, [record], replace(OU, levels=True))
+    assert np.all(np.abs(z_scores(THERMOCOUPLE, fit)) < 4)
 
 
 def test_a_sensor_far_faster_than_its_sampling_is_not_identifiable() -> None:
