@@ -78,14 +78,15 @@ class FilterBank:
             return
         blocks = -(-self.width // _LANES)
         tables = np.zeros((blocks, _ROWS, _LANES))
-        marks = np.zeros((blocks, _LANES, _MARKS))
+        marks = np.zeros((blocks, _MARKS, _LANES))
+        marks[:, 0] = 1.0  # lanes that no sensor has are calm
         for i, one in enumerate(self._filters):
             block, lane = divmod(i, _LANES)
             numbers = packed(one)
             tables[block, :5, lane] = numbers[1:6]
             tables[block, 5, lane] = one.variance
             tables[block, 6:21, lane] = numbers[6:]
-            marks[block, lane, 2:] = one.settle, constant
+            marks[block, :, lane] = 0.0, 0.0, one.settle, constant
         self._tables, self._marks, self._blocks = tables.reshape(-1), marks.reshape(-1), blocks
 
     def process(

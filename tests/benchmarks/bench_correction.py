@@ -136,7 +136,7 @@ def recursive() -> list[Figure]:
     one = UncertainIIR(b, a, cov, u_x=0.05)
     found = race({"ours": lambda: one.process(block), "scipy": with_state(b, a, block)}, 400)
     figures = [ratio(f"one stream, blocks of {n}", found["scipy"], found["ours"], 0.8, n)]
-    rows = 500
+    rows = 200
     x = np.random.default_rng(2).normal(size=(rows, SENSORS))
     across = np.ascontiguousarray(x.T)
     filters = [prepare(b, a, cov, u_x=0.05)] * SENSORS

@@ -343,3 +343,59 @@ def test_a_delay_beyond_the_taps_is_allowed() -> None:
         assert np.array_equal(t, instants(35))
         np.testing.assert_allclose(value, walk(40)[5:], rtol=1e-12)
         assert np.isfinite(u).all()
+
+
+@COMPILED
+def test_a_steady_stream_keeps_what_a_hole_will_ask_for(compiled: bool) -> None:
+    """Blocks that go on on the grid take a short way: a later hole, jitter or gap finds what it needs all the same."""
+    coefficients = arbitrary_set(np.random.default_rng(3), sections=1)
+    t = np.delete(instants(900), [400, 401, *range(600, 640)])
+    t[700] += 1_000_000
+    y = walk(900)[: t.size]
+    y[300] = np.nan
+    whole = StreamingCorrector(coefficients, compiled=compiled).process(t, y, u_t_ns=2e6)
+    assert whole is not None
+    assert np.isfinite(whole.value[402]), "the hole is bridged"
+    assert np.isnan(whole.value[300])
+    corrector = StreamingCorrector(coefficients, compiled=compiled)
+    given_t, given_y = np.empty(3, np.int64), np.empty(3)  # a caller's buffers, used again for each block
+    spans = []
+    for low in range(0, t.size, 3):
+        n = min(3, t.size - low)
+        given_t[:n], given_y[:n] = t[low : low + n], y[low : low + n]
+        span = corrector.process(given_t[:n], given_y[:n], u_t_ns=2e6)
+        if span is not None:
+            spans.append((span.axis.t_ns.copy(), span.value, span.u))
+    found = [np.concatenate(parts) for parts in zip(*spans, strict=True)]
+    assert np.array_equal(found[0], whole.axis.t_ns)
+    for one, other in zip(found[1:], (whole.value, whole.u), strict=True):
+        if compiled:
+            np.testing.assert_array_equal(one, other)
+        else:
+            np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-12)
+
+
+@COMPILED
+def test_a_steady_stream_takes_memory_of_any_kind_and_refuses_what_it_must(compiled: bool) -> None:
+    coefficients = arbitrary_set(np.random.default_rng(3))
+    t, y = instants(80), walk(80)
+    expected = StreamingCorrector(coefficients, compiled=compiled).process(t, y)
+    assert expected is not None
+    corrector = StreamingCorrector(coefficients, compiled=compiled)
+    first = corrector.process(t[:40], y[:40])
+    for bad in (np.nan, -1.0, np.inf):
+        with pytest.raises(InvalidData):
+            corrector.process(t[40:50], y[40:50], u_t_ns=bad)
+    with pytest.raises(InvalidData):
+        corrector.process(t[40:50], y[40:49])
+    with pytest.raises(InvalidData):
+        corrector.process(t[40:50], y[40:50].astype(np.float32))  # type: ignore[arg-type]
+    frozen = np.frombuffer(y[40:60].tobytes())
+    second = corrector.process(np.frombuffer(t[40:60].tobytes(), np.int64), frozen, np.zeros(20, np.uint32))
+    third = corrector.process(t[60:], np.repeat(y[60:], 2)[::2])
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    for name in ("value", "u"):
+        found = np.concatenate([getattr(part, name) for part in (first, second, third)])
+        np.testing.assert_allclose(found, getattr(expected, name), rtol=1e-11, atol=1e-12)
