@@ -12,6 +12,7 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.models.axes import Axis, Transform
 from dyncal.models.schedule_fit import CalibrationAt, ScheduleSettings, fit_schedule
+from dyncal.models.static_fit import Pairs, StaticSettings, fit_static
 from tests.evidence import Figure, coverage
 from tests.statistical.harness import Experiment
 
@@ -100,6 +101,46 @@ def judge_schedule(results: FloatArray) -> Sequence[Figure]:
     ]  # fmt: skip
 
 
+INDICATIONS = np.array([4.5, 9.0, 15.5])
+"""Of a pressure transmitter [mA], at which a static calibration is asked."""
+
+
+def static(seed: int, *, settings: StaticSettings, bend: float, u_y: float, u_x: float) -> FloatArray:
+    """Return standardised errors of measurands, known indications, for pairs with uncertainty in both."""
+    rng = np.random.default_rng(seed)
+    true_y = np.linspace(4.0, 16.0, 11)
+    u = np.full(true_y.size, u_x)
+    # the reference's own error is the same for all pairs
+    cov_x = np.diag(u**2) + (0.5 * u_x) ** 2
+    x = characteristic(true_y, bend) + u * rng.normal(size=u.size) + 0.5 * u_x * rng.normal()
+    y = true_y + u_y * rng.normal(size=u.size)
+    found = fit_static(Pairs(y, x, u_y, cov_x), settings)
+    shown = INDICATIONS + u_y * rng.normal(size=INDICATIONS.size)
+    got, u_got = found.measurand(shown, u_y)
+    forth = (got - characteristic(INDICATIONS, bend)) / u_got
+    back, u_back = found.indication(characteristic(INDICATIONS, bend))
+    return np.concatenate([forth, (back - INDICATIONS) / u_back])
+
+
+def characteristic(y: FloatArray, bend: float) -> FloatArray:
+    """Return the pressure [bar] that belongs to a current [mA]."""
+    t = (y - 10) / 6
+    return 5 + 5 * t + bend * t**2
+
+
+def judge_static(results: FloatArray) -> Sequence[Figure]:
+    """Return the coverage of measurands and of the inverse at three points."""
+    inside = np.abs(results) <= K95
+    n = INDICATIONS.size
+    return [
+        *(coverage(f"measurand at {y:g} mA: 95 % intervals cover", inside[:, k]) for k, y in enumerate(INDICATIONS)),
+        *(
+            coverage(f"indication at {y:g} mA: 95 % intervals cover", inside[:, n + k])
+            for k, y in enumerate(INDICATIONS)
+        ),
+    ]
+
+
 FIXED, CHOSEN = ScheduleSettings(degree={"gain": 1, "tau_s": 2}), ScheduleSettings()
 EXPERIMENTS = (
     Experiment("schedule: degrees given", partial(one_condition, settings=FIXED, bend=0.3), judge_schedule, 2000, 60),
@@ -111,4 +152,15 @@ EXPERIMENTS = (
     Experiment("schedule: scatter between calibrations of 5 u",
                partial(one_condition, settings=FIXED, bend=0.3, scatter=0.05), judge_schedule, 2000, 60),
     Experiment("schedule: temperature and flow", partial(two_conditions, settings=FIXED), judge_schedule, 2000, 30),
+    *(
+        Experiment(f"static calibration: {label}",
+                   partial(static, settings=StaticSettings(degree=degree), bend=bend, u_y=u_y, u_x=u_x),
+                   judge_static, 2000, 60)
+        for label, degree, bend, u_y, u_x in (
+            ("degree given, u in both", 2, 0.3, 0.05, 0.03),
+            ("degree chosen, curved", None, 0.3, 0.05, 0.03),
+            ("degree chosen, nearly straight", None, 0.03, 0.02, 0.02),
+            ("straight line, u of the indication alone", 1, 0.0, 0.1, 1e-6),
+        )
+    ),
 )  # fmt: skip
