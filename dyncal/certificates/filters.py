@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Final
+
 import numpy as np
 
 from dyncal.certificates import vocabulary as v
@@ -15,9 +18,21 @@ from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, DurationNs
 
+_STATED: Final = {"dt_ns", "fir", "sos", "delay", "sensitivities", "u_noise", "u_model", "band_hz"}
+
 
 def filter_list(coefficients: CoefficientSet, indication: Unit, measurand: Unit) -> QuantityList:
-    """Return the filter of a set: FIR taps, sections and sensitivities, delay, interval, and its own uncertainties."""
+    """Return the filter of a set: FIR taps, sections and sensitivities, delay, interval, and its own uncertainties.
+
+    Raises
+    ------
+    InvalidData
+        If the filter has a part for which certificates have no words: better none than half a filter.
+    """
+    parts = [part.name for part in fields(coefficients.filter) if part.name not in _STATED]
+    unsaid = [name for name in parts if getattr(coefficients.filter, name) is not None]
+    if unsaid:
+        raise InvalidData(f"set {coefficients.id}: a certificate cannot state {', '.join(unsaid)} of its filter")
     f, one = coefficients.filter, (str(ONE),)
     columns: list[AnyQuantity] = [
         TextQuantity("coefficient set", coefficients.id, (v.SET,)),

@@ -72,7 +72,7 @@ def import_(
     """Print as JSON what a certificate states: a frequency response, parameters of a model, or one quantity."""
     with _reported("lib"):
         from dyncal.certificates.reader import read_certificate
-        from dyncal.certificates.references import Selection
+        from dyncal.certificates.responses import Selection
         from dyncal.cli.certificate_import import parameters_json, quantity_json, response_json
 
         certificate = read_certificate(_bytes(file))

@@ -12,7 +12,8 @@ from dyncal.certificates.document import Certificate
 from dyncal.certificates.parsing import parse
 from dyncal.certificates.quantity import ComplexQuantity, Quantity
 from dyncal.certificates.reader import read_certificate
-from dyncal.certificates.references import Selection, frequency_points, parameter_vector, stated
+from dyncal.certificates.references import parameter_vector, stated
+from dyncal.certificates.responses import Selection, frequency_points
 from dyncal.certificates.search import tables
 from dyncal.domain.errors import InvalidData, InvalidSetting
 from dyncal.domain.sensors import ModelKind

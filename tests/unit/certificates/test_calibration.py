@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from dyncal.certificates.search import find_list, single
 from dyncal.certificates.ucum import parse_unit
 from dyncal.certificates.writer import write_certificate
 from dyncal.domain.calibration import Verdict
-from dyncal.domain.coefficients import Parameters
+from dyncal.domain.coefficients import CorrectionFilter, Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind, sensor_id
 from tests.unit.certificates.examples import (
@@ -205,3 +205,15 @@ def test_administration_that_cannot_be(changes: dict[str, object], message: str)
     administration: Administration = replace(ADMINISTRATION, **changes)  # type: ignore[arg-type]
     with pytest.raises(InvalidData, match=message):
         write_certificate(certificate_of(evidence(), administration))
+
+
+def test_a_filter_that_a_certificate_cannot_state_gets_none() -> None:
+    @dataclass(frozen=True, slots=True, eq=False)
+    class Richer(CorrectionFilter):
+        smoother: str | None = None
+
+    plain = coefficient_set(FIRST)
+    same = {part.name: getattr(plain.filter, part.name) for part in fields(plain.filter)}
+    certificate(coefficients=replace(plain, filter=Richer(**same)))
+    with pytest.raises(InvalidData, match="a certificate cannot state smoother of its filter"):
+        certificate(coefficients=replace(plain, filter=Richer(**same, smoother="yes")))

@@ -13,7 +13,8 @@ import pytest
 from dyncal.certificates.certified import certified
 from dyncal.certificates.parsing import MAX_BYTES
 from dyncal.certificates.reader import read_certificate
-from dyncal.certificates.references import frequency_points, parameter_vector
+from dyncal.certificates.references import parameter_vector
+from dyncal.certificates.responses import frequency_points
 from dyncal.certificates.writer import write_certificate
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind

@@ -8,7 +8,8 @@ import pytest
 from dyncal.certificates.parsing import place
 from dyncal.certificates.quantity import Quantity
 from dyncal.certificates.reader import read_certificate
-from dyncal.certificates.references import Selection, frequency_points, parameter_vector, stated
+from dyncal.certificates.references import parameter_vector, stated
+from dyncal.certificates.responses import Selection, frequency_points
 from dyncal.certificates.search import tables
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
@@ -58,6 +59,8 @@ def test_decibel_are_taken_as_such() -> None:
     np.testing.assert_array_equal(points.f_hz, [10, 100])
     np.testing.assert_allclose(np.abs(points.response), [0.1, 10**-1.3], rtol=1e-14)
     np.testing.assert_allclose(np.sqrt(points.cov[:, 0, 0]), 0.1 * np.log(10) / 20, rtol=1e-13)
+    with pytest.raises(InvalidData, match=r"'level' .* is in decibel, whose reference is not stated"):
+        _points(data, unit="V")
 
 
 def _complex(region: str, values: str) -> str:

@@ -8,7 +8,8 @@ import pytest
 from dyncal.certificates.certified import certified
 from dyncal.certificates.parameters import response_covariance
 from dyncal.certificates.reader import read_certificate
-from dyncal.certificates.references import frequency_points, parameter_vector
+from dyncal.certificates.references import parameter_vector
+from dyncal.certificates.responses import frequency_points
 from dyncal.certificates.writer import write_certificate
 from dyncal.domain.coefficients import Parameters
 from dyncal.models import named_model
