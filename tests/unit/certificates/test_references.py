@@ -249,3 +249,21 @@ def test_places_have_names_and_lines() -> None:
     assert place(last).startswith(
         "measurementResults/measurementResult/results/result/data/list/quantity[3]/realListXMLList/unitXMLList (line "
     )
+
+
+def test_points_of_a_certificate_give_the_sensor() -> None:
+    from dyncal.identification.frequency_response import fit_frequency_response
+    from dyncal.models import model_of
+
+    theta, model = np.array([0.13, 0.02, 31_000.0]), model_of(ModelKind.SECOND_ORDER)
+    f = np.geomspace(10, 20_000, 17)
+    response = model.frequency_response(theta, f)
+    data = table(
+        column("frequency", " ".join(map(repr, f.tolist())), r"\hertz"),
+        column("sensitivity", " ".join(map(repr, np.abs(response).tolist())), r"\volt", expanded("2e-5")),
+        column("lag", " ".join(map(repr, (-np.angle(response, deg=True)).tolist())), r"\degree", expanded("0.01")),
+    )
+    points = _points(data, unit="mV", phase_sign=PhaseSign.LAG_POSITIVE)
+    fitted = fit_frequency_response(points, [model]).parameters
+    assert fitted is not None
+    np.testing.assert_allclose(fitted.values, [130, 0.02, 31_000], rtol=1e-6)
