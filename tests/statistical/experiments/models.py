@@ -150,7 +150,7 @@ EXPERIMENTS = (
         for label, bend in BEND.items()
     ),
     Experiment("schedule: scatter between calibrations of 5 u",
-               partial(one_condition, settings=FIXED, bend=0.3, scatter=0.05), judge_schedule, 2000, 60),
+               partial(one_condition, settings=FIXED, bend=0.3, scatter=0.05), judge_schedule, 2000, 30),
     Experiment("schedule: temperature and flow", partial(two_conditions, settings=FIXED), judge_schedule, 2000, 30),
     *(
         Experiment(f"static calibration: {label}",
