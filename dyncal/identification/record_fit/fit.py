@@ -53,8 +53,8 @@ def fit_record(
     Shock, step, sweep, PRBS, plant operation; one or several runs, holes in them, irregular instants. Every segment
     has an initial state of its own, which is estimated. Starts come from a grid and from refined instrumental
     variables. Output error is used where its residuals are white and the reference's noise is negligible; else the
-    innovations form where its gain is below 0.2 and the sampling interval below a tenth of the shortest time
-    constant; else the full Kalman likelihood.
+    innovations form where its gain is below 0.2, the sampling interval below a tenth of the shortest time constant and
+    the record above a hundred times the longest; else the full Kalman likelihood.
 
     Parameters
     ----------
@@ -157,6 +157,7 @@ def _by_kalman(parts: Parts) -> RecordFit:
 def _says(setup: Setup, stage: Stage) -> OutputErrorSays:
     model, taken, e = setup.model, setup.taken, stage.e
     eta = stage.h[: model.n_parameters]
+    fast, slow = time_constants(model, eta)
     return OutputErrorSays(
         whiteness_p=ljung_box(e),
         input_noise=input_noise(stage),
@@ -165,5 +166,6 @@ def _says(setup: Setup, stage: Stage) -> OutputErrorSays:
         reference_std=setup.settings.u_reference_noise * reference_noise(model, eta, taken.dt_s),
         n=e.size,
         even=taken.even,
-        coarseness=taken.dt_s / time_constants(model, eta)[0],
+        coarseness=taken.dt_s / fast,
+        memories=taken.length_s / max(slow, 1e-300),
     )

@@ -22,25 +22,46 @@ _STEP: Final = 1e-5
 
 
 def gain_and_slope(model: SensorModel, eta: FloatArray, kappa: float, h_s: float) -> tuple[FloatArray, FloatArray]:
-    """Return K (n,) and its derivatives in (η, κ), (n, p + 1), n = max(1, n_states); central differences."""
+    """Return K (n,) and its derivatives in (η, κ), (n, p + 1), n = max(1, n_states)."""
     n, p = max(1, model.n_states), eta.size
     if kappa <= -NO_NOISE:
         return np.zeros(n), np.zeros((n, p + 1))
+    phi, q, dphi, dq = _interval(model, eta, h_s, n)
     steps = _STEP * np.concatenate([np.maximum(np.abs(eta), 0.1), [1.0]])
-    shifts = np.vstack([np.zeros(p + 1), np.diag(steps), -np.diag(steps)])
-    points = np.append(eta, kappa) + shifts
-    phi, q = zip(*(one_interval(model, point[:p], h_s, n) for point in points), strict=True)
-    c = np.asarray(model.output)[:n]
-    gains = gain_at_rest(np.array(phi), np.array(q) * np.exp(points[:, p])[:, None, None], c)
-    return gains[0], ((gains[1 : p + 2] - gains[p + 2 :]) / (2 * steps[:, None])).T
+    # along the exact derivatives of Φ and Q: one discretisation serves all differences
+    along = np.concatenate([np.zeros((1, n, n)), dphi, np.zeros((1, n, n))])
+    dq = np.concatenate([np.zeros((1, n, n)), dq, q[None]])
+    sizes = np.concatenate([[0.0], steps])[:, None, None]
+    phis = np.concatenate([phi + sizes * along, phi - sizes * along])
+    qs = np.exp(kappa) * np.concatenate([q + sizes * dq, q - sizes * dq])
+    gains = gain_at_rest(phis, qs, np.asarray(model.output)[:n])
+    above, below = gains[1 : p + 2], gains[p + 3 :]
+    return gains[0], ((above - below) / (2 * steps[:, None])).T
 
 
-def one_interval(model: SensorModel, eta: FloatArray, h_s: float, n: int) -> tuple[FloatArray, FloatArray]:
-    """Return Φ and Q of one interval for a white input of variance 1 a sample."""
+def _interval(
+    model: SensorModel, eta: FloatArray, h_s: float, n: int
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return Φ and Q of one interval, (n, n), and their derivatives in η, (p, n, n), for a white input.
+
+    Its variance is 1 a sample.
+    """
     parts = model.discretise(eta, h_s * np.arange(1, _PIECES + 1) / _PIECES, Hold.ZERO)
     # step responses after 1/4 … 4/4 of an interval: their differences are what noise in each quarter does
     reach = np.diff(parts.gamma[:, :n, 0], axis=0, prepend=0.0)
-    return parts.phi[-1, :n, :n], _PIECES * reach.T @ reach
+    dreach = np.diff(parts.dgamma[:, :, :n, 0], axis=0, prepend=0.0)
+    half = np.einsum("kpi,kj->pij", dreach, reach)
+    return (
+        parts.phi[-1, :n, :n],
+        _PIECES * reach.T @ reach,
+        parts.dphi[-1, :, :n, :n],
+        _PIECES * (half + half.swapaxes(1, 2)),
+    )
+
+
+def one_interval(model: SensorModel, eta: FloatArray, h_s: float, n: int) -> tuple[FloatArray, FloatArray]:
+    """Return Φ and Q of one interval, (n, n), for a white input of variance 1 a sample."""
+    return _interval(model, eta, h_s, n)[:2]
 
 
 def gain_at_rest(phi: FloatArray, q: FloatArray, c: FloatArray) -> FloatArray:

@@ -87,10 +87,10 @@ def against_pair(model: SensorModel, taken: Taken, says: Evidence) -> Judgement 
 def _swapped(model: SensorModel, taken: Taken, unexplained: float) -> bool:
     """Tell whether the reference follows the sensor much better than the sensor the reference."""
     turned = [Segment(segment.t_ns, segment.r, segment.y) for segment in taken.segments]
-    begins = starts(model, Taken(tuple(turned), 0, taken.dt_s), (0.0, 0.0), None)
+    begins = list(starts(model, Taken(tuple(turned), 0, taken.dt_s), (0.0, 0.0), None))
     if not begins:
         return False
-    best = begins[0]
+    best = min(begins, key=lambda begin: begin.unexplained)
     return best.unexplained < _MUCH_BETTER * unexplained and float(best.eta[0]) > 0
 
 

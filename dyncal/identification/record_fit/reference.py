@@ -15,7 +15,7 @@ MOST_INFLATION: Final = 2.0
 
 def inverse(information: FloatArray) -> FloatArray:
     """Invert an information matrix, scaled to a unit diagonal so that units do not matter; tiny ridge for the rank."""
-    scale = 1 / np.sqrt(np.maximum(np.diag(information), 1e-300))
+    scale = 1 / np.sqrt(np.maximum(np.diag(information), 1e-200))
     unit = information * np.outer(scale, scale)
     result: FloatArray = np.linalg.inv(unit + 1e-14 * np.eye(scale.size)) * np.outer(scale, scale)
     return (result + result.T) / 2

@@ -18,7 +18,7 @@ from dyncal.identification.record_fit.shapes import stabilised
 from dyncal.models.exponential import exponential
 
 _ROUNDS: Final = 12
-_AT_REST: Final = 1e-4
+_AT_REST: Final = 1e-3
 _RIDGE: Final = 1e-12
 
 

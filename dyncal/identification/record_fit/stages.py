@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,6 +12,7 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 from dyncal.identification.record_fit.descent import BoolArray, Descent, Prior, descend, promised
 from dyncal.identification.record_fit.gain import NO_NOISE
+from dyncal.identification.record_fit.method import WHITE
 from dyncal.identification.record_fit.problem import Point, RecordProblem
 from dyncal.identification.record_fit.reference import MOST_INFLATION, inflation, inverse
 from dyncal.identification.record_fit.segments import Taken
@@ -19,6 +20,7 @@ from dyncal.identification.record_fit.settings import InterSample, RecordSetting
 from dyncal.identification.record_fit.smoothness import course_of_reference, spline_fits
 from dyncal.identification.record_fit.start import Begin
 from dyncal.identification.record_fit.track import Reading
+from dyncal.identification.report import ljung_box
 from dyncal.models import SensorModel
 
 KAPPA: Final = -2.0
@@ -27,6 +29,7 @@ _KAPPAS: Final = (-9.0, -7.0, -5.0, -3.0, -1.0, 2.0)
 _CLEARLY_BETTER: Final = 6.0  # twice a log-likelihood ratio
 _HOPELESS: Final = 60.0  # the same: a course so much worse after one step is not followed up
 _FIRST_PASSES: Final = 14
+_NOTHING: Final = 1e-20
 _FAR: Final = 8.0  # standard uncertainties of the clock that are looked at
 
 
@@ -88,7 +91,7 @@ class Stage:
         return np.concatenate(self.done.last.e)
 
 
-def first_stage(setup: Setup, begins: Sequence[Begin]) -> Stage | None:
+def first_stage(setup: Setup, begins: Iterable[Begin]) -> Stage | None:
     """Return the best output-error fit from any start, with the course between samples that the data ask for."""
     fixed = setup.settings.between
     course = fixed or course_of_reference(setup.taken)
@@ -100,7 +103,7 @@ def first_stage(setup: Setup, begins: Sequence[Begin]) -> Stage | None:
         there = None if begin is None else descend(problem, begin, free, prior, _FIRST_PASSES)
         if there is not None and (best is None or there.cost < best.cost - 1e-6):
             best = there
-        if best is not None and best.converged and best.last.sse <= _good_enough(problem):
+        if best is not None and best.converged and _good_enough(problem, best):
             break
     if best is None:
         return None
@@ -110,8 +113,9 @@ def first_stage(setup: Setup, begins: Sequence[Begin]) -> Stage | None:
     return stage if fixed is not None else _course(setup, stage)
 
 
-def _good_enough(problem: RecordProblem) -> float:
-    return 1e-20 * problem.power
+def _good_enough(problem: RecordProblem, done: Descent) -> bool:
+    """Tell whether no other start can be better: only noise is left, or nothing."""
+    return done.last.sse <= _NOTHING * problem.power or ljung_box(np.concatenate(done.last.e)) >= WHITE
 
 
 def _course(setup: Setup, begin: Stage) -> Stage:

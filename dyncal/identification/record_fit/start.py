@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,12 +17,10 @@ from dyncal.identification.record_fit.srivc import Ratio, Uniform, screened, sri
 from dyncal.models import SensorModel
 
 _LONGEST: Final = 2000  # samples that a grid is tried on
-_LONGEST_SRIVC: Final = 8000
-_FIRST_ROUNDS: Final = 2
+_LONGEST_SRIVC: Final = 4000
 _REFINED: Final = 4
-_KEPT: Final = 3
 _APART: Final = 2.0  # ratio of coefficients below which two starts of the grid are neighbours
-_DELAYS: Final = 16
+_DELAYS: Final = 16  # dead times of the first, coarse grid
 _SAME: Final = 0.05  # in logarithms: starts that end in one minimum
 
 
@@ -34,70 +33,86 @@ class Begin:
     unexplained: float = float("nan")
 
 
-def starts(model: SensorModel, taken: Taken, delays_s: tuple[float, float], given: FloatArray | None) -> list[Begin]:
-    """Return starts (η, T), the most promising first.
+def starts(
+    model: SensorModel, taken: Taken, delays_s: tuple[float, float], given: FloatArray | None
+) -> Iterator[Begin]:
+    """Yield starts (η, T), the most promising first; each is worked out only when it is asked for.
 
     Parameters
     ----------
     delays_s : (float, float)
         Range of T [s] to look in.
     given : float64, shape (p,), optional
-        θ of the caller: it comes first, and refined.
+        θ of the caller: it comes first.
     """
     shape = shape_of(model)
     if shape is None:
         gain = np.zeros(model.n_parameters)
         gain[0] = _gain(taken)
-        return [Begin(model.to_internal(gain), 0.0)]
-    data = uniform(_richest(taken), taken.dt_s)
-    found: list[Begin] = []
+        yield Begin(model.to_internal(gain), 0.0)
+        return
     if given is not None:
-        found.append(Begin(model.to_internal(given), 0.0))
-    ranked: list[Begin] = []
-    for delay in _delays(delays_s, data.dt_s):
-        late = _late(data, delay)
-        spread = max(float(np.var(late.y)) * late.y.size, 1e-300)
-        for ratio in _refined(shape, late):
-            eta = _internal(model, shape, ratio)
-            if eta is not None:
-                ranked.append(Begin(eta, delay, ratio.sse / spread))
-    ranked.sort(key=lambda each: each.unexplained)
-    kept: list[Begin] = []
-    for each in ranked:
-        if len(kept) < _KEPT and all(_differ(each, other, data.dt_s) for other in kept):
-            kept.append(each)
-    return found + kept
+        yield Begin(model.to_internal(given), 0.0)
+    done: list[Begin] = []
+    for late, delay, ratio in _ranked(shape, uniform(_richest(taken), taken.dt_s), delays_s):
+        data = _cut(late, _LONGEST_SRIVC)
+        refined = srivc(data, ratio, shape.n_zeros)
+        eta = _internal(model, shape, refined)
+        if eta is None:
+            continue
+        begin = Begin(eta, delay, refined.sse / _spread(data))
+        if all(_differ(begin, other, data.dt_s) for other in done):
+            done.append(begin)
+            yield begin
+
+
+def _ranked(shape: Shape, data: Uniform, delays_s: tuple[float, float]) -> list[tuple[Uniform, float, Ratio]]:
+    """Return the best candidates of the grid with the data as read at their delay, one or more of each delay."""
+    most = data.y.size // 2
+    low, high = (min(max(round(each / data.dt_s), -most), most) for each in delays_s)
+    tried = {k: _screened_at(shape, data, k) for k in _spaced(low, high)}
+
+    def left(k: int) -> float:
+        return tried[k][0][0] if tried[k] else float("inf")
+
+    step = max((high - low) // _DELAYS, 1)
+    while high > low and step > 1:
+        # closer and closer about the best delay so far
+        step = (step + 1) // 2
+        best = min(tried, key=left)
+        for k in (best - step, best + step):
+            if low <= k <= high and k not in tried:
+                tried[k] = _screened_at(shape, data, k)
+    each_best = sorted(tried, key=left)[:_REFINED]
+    number = max(_REFINED // len(each_best), 1)
+    return [(_late(data, k), k * data.dt_s, ratio) for k in each_best for _, ratio in tried[k][:number]]
+
+
+def _spaced(low: int, high: int) -> list[int]:
+    return sorted({round(float(each)) for each in np.linspace(low, high, min(_DELAYS, high - low + 1))})
+
+
+def _screened_at(shape: Shape, data: Uniform, k: int) -> list[tuple[float, Ratio]]:
+    """Return the best candidates for a delay of k samples, with the share of the variance that they leave."""
+    cut = _cut(_late(data, k), _LONGEST)
+    ratios = screened(cut, shape.grid(data.dt_s, data.dt_s * data.y.size), shape.n_zeros)
+    return [(ratio.sse / _spread(cut), ratio) for ratio in _diverse(ratios)]
+
+
+def _spread(data: Uniform) -> float:
+    return max(float(np.var(data.y)) * data.y.size, 1e-300)
 
 
 def _differ(a: Begin, b: Begin, dt_s: float) -> bool:
     return abs(a.delay_s - b.delay_s) > 3 * dt_s or float(np.max(np.abs(a.eta[1:] - b.eta[1:]), initial=0.0)) > _SAME
 
 
-def _delays(delays_s: tuple[float, float], dt_s: float) -> list[float]:
-    low, high = (round(each / dt_s) for each in delays_s)
-    return [dt_s * int(each) for each in np.unique(np.linspace(low, high, min(_DELAYS, high - low + 1)).round())]
-
-
-def _late(data: Uniform, delay_s: float) -> Uniform:
-    k = round(delay_s / data.dt_s)
+def _late(data: Uniform, k: int) -> Uniform:
     if k == 0:
         return data
     if k > 0:
-        return Uniform(data.y[k:], np.ascontiguousarray(data.u[:-k]), data.dt_s)
-    return Uniform(np.ascontiguousarray(data.y[:k]), data.u[-k:], data.dt_s)
-
-
-def _refined(shape: Shape, data: Uniform) -> list[Ratio]:
-    begins = _diverse(screened(_cut(data, _LONGEST), shape.grid(data.dt_s, data.dt_s * data.y.size), shape.n_zeros))
-    longer = _cut(data, _LONGEST_SRIVC)
-    found: list[Ratio] = []
-    for k, begin in enumerate(begins):
-        first = srivc(longer, begin, shape.n_zeros, _FIRST_ROUNDS)
-        # the best of the grid is followed to its end; the others where they promise more
-        if k == 0 or first.sse < min(ratio.sse for ratio in found):
-            first = srivc(longer, first, shape.n_zeros)
-        found.append(first)
-    return found
+        return Uniform(data.y[k:], data.u[:-k], data.dt_s)
+    return Uniform(data.y[:k], data.u[-k:], data.dt_s)
 
 
 def _diverse(ratios: list[Ratio]) -> list[Ratio]:

@@ -34,7 +34,7 @@ def test_srivc_comes_back_from_a_resonance_off_by_five(factor: float) -> None:
 def test_the_first_start_is_near_the_truth(kind: ModelKind, snr_db: float) -> None:
     model = model_of(kind)
     for seed in range(3):
-        begins = starts(model, take(random_record(kind, 3000, snr_db, seed)), (0.0, 0.0), None)
+        begins = list(starts(model, take(random_record(kind, 3000, snr_db, seed)), (0.0, 0.0), None))
         theta = model.from_internal(begins[0].eta)
         # two lags are told apart by the likelihood only where there is little noise
         assert np.all(np.abs(theta / THETA[kind] - 1) < (0.5 if kind is ModelKind.LEAD_LAG else 0.1)), theta
