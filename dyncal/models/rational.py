@@ -13,6 +13,7 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.models import cascade
 from dyncal.models.base import ComplexArray, Discretisation, Hold, SensorModel, StateSpace
+from dyncal.models.many_intervals import MANY, interpolated
 from dyncal.models.sections import coordinates_of, denominator, sections
 
 MAX_ORDER: Final = 6
@@ -128,9 +129,14 @@ class Rational(SensorModel):
         h = np.asarray(h_s, dtype=np.float64)
         if self.n_poles == 0:
             return _gain(float(eta[0]), h.size)
-        inner = self._split(eta)[1]
-        parts = cascade.discretise(self.state_space(eta), self.n_zeros + 1, sections(inner), h, hold)
-        return _padded(parts) if self.n_poles == 1 else parts
+        system, chain = self.state_space(eta), sections(self._split(eta)[1])
+
+        def solve(intervals: FloatArray) -> Discretisation:
+            parts = cascade.discretise(system, self.n_zeros + 1, chain, intervals, hold)
+            return _padded(parts) if self.n_poles == 1 else parts
+
+        quick = interpolated(solve, h) if h.size > MANY else None
+        return quick or solve(h)
 
     def rest(self, eta: FloatArray) -> FloatArray:
         if self.n_poles == 0:

@@ -50,6 +50,24 @@ def test_discretisation_solves_the_state_space(model: SensorModel, theta: FloatA
         assert_allclose((np.eye(max(2, n)) - parts.phi[k]) @ model.rest(eta), parts.gamma[k].sum(axis=1), atol=1e-9)
 
 
+@pytest.mark.parametrize("longest_s", [1e-5, 0.02, 30.0])
+def test_very_many_intervals_are_as_exact_as_few(longest_s: float) -> None:
+    model = Rational(2, 5)
+    theta = next(c[3] for c in CASES if c[0] == "rational 1/5, scales 1e6 apart")
+    eta = model.to_internal(np.array([*theta[:2], 1e-3, *theta[2:]]))
+    for rate in (0.0, -12.0):  # the fast pair as it is (too stiff to interpolate), and slowed
+        eta[-1] += rate
+        h = np.random.default_rng(0).uniform(0.1, 1.0, 400) * longest_s
+        whole = model.discretise(eta, h)
+        for part in (slice(0, 200), slice(200, 400)):
+            few = model.discretise(eta, h[part])
+            for name in ("phi", "gamma", "dphi", "dgamma"):
+                got, exact = getattr(whole, name)[part], getattr(few, name)
+                assert_allclose(got, exact, atol=1e-12 * np.abs(exact).max())
+    same = model.discretise(eta, np.full(300, longest_s))
+    assert_allclose(same.phi[299], same.phi[0])
+
+
 @pytest.mark.parametrize("exponent", [-40.0, 40.0])
 def test_coordinates_beyond_reason_give_numbers_or_nan_and_no_crash(exponent: float) -> None:
     for model in (*(model_of(kind) for kind in list(ModelKind)[:3]), Rational(0, 3), Rational(2, 4)):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,7 @@ NAMES = ("gain", "tau_s")
 COV = np.array([[1e-6, 4e-6], [4e-6, 1e-4]])
 
 
-def _calibration(condition: dict[str, float], gain: float, tau: float, **more: Any) -> CalibrationAt:
+def _calibration(condition: Mapping[str, float], gain: float, tau: float, **more: Any) -> CalibrationAt:
     scale = np.array([1.0, tau])
     cov = scale[:, None] * COV * scale
     return CalibrationAt(condition, Parameters(ModelKind.FIRST_ORDER, NAMES, np.array([gain, tau]), cov), **more)
@@ -116,7 +116,7 @@ def test_degrees_are_chosen_with_one_to_spare() -> None:
 
 def test_two_conditions_and_their_transforms() -> None:
     def tau(t: float, v: float) -> float:
-        return 0.4 * v**-0.6 * float(np.exp(900 * (1 / t - 1 / 300)))
+        return float(0.4 * v**-0.6 * np.exp(900 * (1 / t - 1 / 300)))
 
     made = [
         _calibration({"temperature_k": t, "flow_m_per_s": v}, 1.0, tau(t, v))
