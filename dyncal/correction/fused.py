@@ -3,6 +3,9 @@
 LLVM may not fuse a·b + c by itself (fastmath is off, so that results do not depend on how a loop was vectorised); asked
 for by name, the same operation is made in the vector body of a loop and in its remainder. Without numba, and where its
 compiler is off, the sum is rounded twice: equal to 1e-12, not to the last bit.
+
+Not a kernel, but part of kernels in other files: numba's cache does not see a change here (ADR 0004). Whoever changes
+what `fma` means gives it another name.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ if intrinsic is not None:
 
         return types.float64(types.float64, types.float64, types.float64), generate
 
-    @overload(fma, inline="always")  # type: ignore[untyped-decorator]
+    @overload(fma)  # type: ignore[untyped-decorator]
     def _overloaded(a: Any, b: Any, c: Any) -> Any:
         def fused(a: Any, b: Any, c: Any) -> Any:  # numba compares the two signatures, annotations included
             return _fma(a, b, c)
