@@ -16,6 +16,7 @@ from dyncal.models.base import ComplexArray, Discretisation, Hold, Response, Run
 DELAY: Final = "delay_s"
 _LONGEST_S: Final = 4.6e6
 _WHOLE_NS: Final = 1e-6
+_FEW: Final = 16
 
 
 class Delayed(SensorModel):
@@ -129,13 +130,9 @@ class Delayed(SensorModel):
         x, s = run.x[begin], run.s[begin]
         parts = self.model.discretise(eta, np.where(intervals > 0, intervals, 1.0), hold)
         inputs = np.stack([u[begin], u[begin] + slope * ahead], axis=1)
-        moved = np.einsum("kij,kj->ki", parts.phi[index], x) + np.einsum("kij,kj->ki", parts.gamma[index], inputs)
+        moved, grown = _stepped(parts, index, x, s, inputs)
         on = (intervals > 0)[index]
-        if s.shape[1]:
-            grown = np.einsum("kij,krj->kri", parts.phi[index], s) + np.einsum("krij,kj->kri", parts.dphi[index], x)
-            grown += np.einsum("krij,kj->kri", parts.dgamma[index], inputs)
-            s = np.where(on[:, None, None], grown, s)
-        return np.where(on[:, None], moved, x), s
+        return np.where(on[:, None], moved, x), np.where(on[:, None, None], grown, s)
 
     def _velocity(self, eta: FloatArray, x: FloatArray, u: FloatArray, slope: FloatArray) -> FloatArray:
         """Return ẏ for states of the discretisation, measurand and slope of the measurand."""
@@ -143,6 +140,25 @@ class Delayed(SensorModel):
         inner = x[:, :n] - system.d * u[:, None] * system.c
         velocity: FloatArray = inner @ (system.a.T @ system.c) + u * float(system.b @ system.c) + system.d * slope
         return velocity
+
+
+def _stepped(
+    parts: Discretisation, index: Int64Array, x: FloatArray, s: FloatArray, inputs: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Take one step from each of N states x (N, n) and sensitivities s (N, p, n), p = 0 without."""
+    dphi, dgamma = parts.dphi[:, : s.shape[1]], parts.dgamma[:, : s.shape[1]]
+    if len(parts.phi) > _FEW:
+        phi = parts.phi[index]
+        moved = np.einsum("kij,kj->ki", phi, x) + np.einsum("kij,kj->ki", parts.gamma[index], inputs)
+        grown = np.einsum("kij,krj->kri", phi, s) + np.einsum("krij,kj->kri", dphi[index], x)
+        return moved, grown + np.einsum("krij,kj->kri", dgamma[index], inputs)
+    moved, grown = np.empty_like(x), np.empty_like(s)
+    for q in range(len(parts.phi)):
+        rows = index == q
+        moved[rows] = x[rows] @ parts.phi[q].T + inputs[rows] @ parts.gamma[q].T
+        forced = np.tensordot(x[rows], dphi[q], axes=(1, 2)) + np.tensordot(inputs[rows], dgamma[q], axes=(1, 2))
+        grown[rows] = s[rows] @ parts.phi[q].T + forced
+    return moved, grown
 
 
 def _before(steps_ns: Int64Array, delay_s: float) -> tuple[Int64Array, FloatArray]:

@@ -105,3 +105,15 @@ def test_logarithmic_sensitivities() -> None:
     assert_allclose(model.log_sensitivities(theta, f_hz), expected, rtol=1e-12)
     static = Static(1, (0.0, 1.0))
     assert static.log_sensitivities(np.array([0.0, 2.0]), f_hz).shape == (2, 2)
+
+
+def test_many_different_fractions_of_a_dead_time_are_stepped_like_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Delayed(model_of(ModelKind.SECOND_ORDER))
+    eta = model.to_internal(np.array([1.0, 0.3, 20.0, 0.0123]))
+    rng = np.random.default_rng(5)
+    t_ns, u = np.cumsum(rng.integers(1_000_000, 20_000_000, 12)), rng.normal(size=12)
+    few = model.respond(eta, t_ns, u)
+    monkeypatch.setattr("dyncal.models.delayed._FEW", 0)
+    many = model.respond(eta, t_ns, u)
+    assert_allclose(many.y, few.y, atol=1e-13)
+    assert_allclose(many.dy, few.dy, atol=1e-12 * np.abs(few.dy).max())
