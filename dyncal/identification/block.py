@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -133,10 +133,34 @@ class Pass:
     gain: FloatArray
 
 
-class Problem(Protocol):
+class Evaluated(Protocol):
+    """What `fit` needs of a pass."""
+
+    @property
+    def h(self) -> FloatArray:
+        """Where it was made, (m,)."""
+
+    @property
+    def a(self) -> FloatArray:
+        """Curvature, (m, m)."""
+
+    @property
+    def b(self) -> FloatArray:
+        """Descent, (m,)."""
+
+    @property
+    def sse(self) -> float:
+        """Cost."""
+
+
+P_co = TypeVar("P_co", bound=Evaluated, covariant=True)
+P = TypeVar("P", bound=Evaluated)
+
+
+class Problem(Protocol[P_co]):
     """What `fit` needs of a block."""
 
-    def evaluate(self, h: FloatArray) -> Pass | None:
+    def evaluate(self, h: FloatArray) -> P_co | None:
         """Run one pass at `h`; None where there is none."""
 
 
@@ -166,26 +190,26 @@ class BlockProblem:
             Start(x, s), e, gain,
         )  # fmt: skip
 
-    def unexplained(self, h: FloatArray) -> float:
+    def unexplained(self, eta: FloatArray) -> float:
         """Return the share of the indication's variance that the reference does not explain (`passes.unexplained`)."""
         data = self._data
-        eta = np.ascontiguousarray(h[:-1])
+        eta = np.ascontiguousarray(eta)
         return float(unexplained(self._code, eta, data.y, data.r, data.index, data.steps_s, data.stride))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fit:
+class Fit(Generic[P]):
     """A block fitted around a prior: the last pass, moved by the last (small) step to `h`."""
 
     h: FloatArray
-    last: Pass
+    last: P
     step: FloatArray
     b: FloatArray
     sse: float
     converged: bool
 
 
-def fit(problem: Problem, prior: Prior, first: Pass) -> Fit:
+def fit(problem: Problem[P], prior: Prior, first: P) -> Fit[P]:
     """Minimise Σe²/σ² + (h - h̄)ᵀL(h - h̄), beginning with `first`, evaluated anywhere.
 
     The last step, when it is small against the posterior, is made by the linear model without another pass. The fleet
@@ -209,22 +233,22 @@ def fit(problem: Problem, prior: Prior, first: Pass) -> Fit:
         step = np.zeros_like(here.h)
     h = here.h + step
     b = here.b - here.a @ step
-    sse = max(here.sse - float(2 * here.b @ step - step @ here.a @ step), 0.0)
+    sse = here.sse - float(2 * here.b @ step - step @ here.a @ step)
     return Fit(h, here, step, b, sse, converged)
 
 
-def end_of(done: Fit, p: int) -> Start:
+def end_of(done: Fit[Pass], p: int) -> Start:
     """Return where a fitted block ends, moved with the last step."""
     end = done.last.end
     return Start(end.x + end.s[:, list(rows(p))] @ done.step, end.s)
 
 
-def _cost(at: Pass, prior: Prior) -> float:
+def _cost(at: Evaluated, prior: Prior) -> float:
     away = at.h - prior.h
     return at.sse / prior.variance + float(away @ prior.information @ away)
 
 
-def _step(at: Pass, prior: Prior, damping: float) -> tuple[FloatArray, FloatArray]:
+def _step(at: Evaluated, prior: Prior, damping: float) -> tuple[FloatArray, FloatArray]:
     hessian = at.a / prior.variance + prior.information
     gradient = at.b / prior.variance - prior.information @ (at.h - prior.h)
     scale = np.sqrt(np.maximum(np.diag(hessian), 1e-300))

@@ -21,6 +21,7 @@ from dyncal.identification.records import Estimate
 
 _LAGS: Final = 12
 METHOD: Final = "online block-MAP, innovations form"
+FULL: Final = "online block-MAP, Kalman likelihood"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ def estimate(
     settings: OnlineSettings,
     *,
     trouble: str,
+    method: str = METHOD,
 ) -> Estimate:
     """Return what is known, with a verdict."""
     theta, cov = widened(model, posterior, settings)
@@ -120,7 +122,7 @@ def estimate(
         n_samples=window.n_samples,
         window_from_ns=window.from_ns,
         window_to_ns=window.to_ns,
-        method=METHOD,
+        method=method,
         detail=detail,
     )
 

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from dyncal.domain.errors import InvalidData
+
+
+class Likelihood(enum.StrEnum):
+    """How much of what the reference does not show of the measurand is modelled.
+
+    `INNOVATIONS`: as white noise at the sensor's input; fast, and right for a good reference that is sampled often.
+    `KALMAN`: the measurand itself, of which both are noisy measurements; right wherever the process chosen for it is.
+    `AUTO`: innovations where the reference's noise is stated, and small, and an interval is short against the sensor's
+    times (`fleet.full_likelihood.needed`); else Kalman.
+    """
+
+    AUTO = "auto"
+    INNOVATIONS = "innovations"
+    KALMAN = "kalman"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +31,7 @@ class OnlineSettings:
     u_reference : float
         Standard uncertainty of the reference, systematic part, in the sensor's unit.
     u_reference_noise : float
-        Standard deviation of the reference's own white noise, in the sensor's unit.
+        Standard deviation of the reference's own white noise, in the sensor's unit; 0: not known, to be estimated.
     u_reference_gain : float
         Standard uncertainty of the reference's gain, relative.
     u_clock_s : float
@@ -34,6 +49,7 @@ class OnlineSettings:
         Excited blocks that the estimate remembers (information-scaled forgetting).
     max_relative_u : float
         A parameter that is known less well than this, relative, is named unobservable.
+    likelihood : Likelihood
     """
 
     u_reference: float = 0.0
@@ -47,6 +63,7 @@ class OnlineSettings:
     max_block_s: float = 120.0
     memory_blocks: float = 60.0
     max_relative_u: float = 0.25
+    likelihood: Likelihood = Likelihood.AUTO
 
     def __post_init__(self) -> None:
         for name in ("u_reference", "u_reference_noise", "u_reference_gain", "u_clock_s", "min_block_s"):
@@ -57,3 +74,7 @@ class OnlineSettings:
                 raise InvalidData(f"{name} must be finite and positive, not {getattr(self, name)}")
         if not 16 <= self.min_block_samples <= self.max_block_samples <= 1_000_000:
             raise InvalidData("16 <= min_block_samples <= max_block_samples <= 1 000 000 must hold")
+        try:
+            object.__setattr__(self, "likelihood", Likelihood(self.likelihood))
+        except ValueError as error:
+            raise InvalidData(f"{self.likelihood!r} is no likelihood") from error

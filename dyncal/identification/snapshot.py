@@ -10,6 +10,8 @@ import numpy as np
 
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
+from dyncal.identification.kalman.measurand import Process
+from dyncal.identification.report import Residuals
 from dyncal.identification.settings import OnlineSettings
 from dyncal.identification.start import Refused
 
@@ -36,6 +38,17 @@ class Array(msgspec.Struct, frozen=True, array_like=True):
         return np.frombuffer(self.data, dtype=self.dtype).reshape(self.shape).copy()
 
 
+class FullState(msgspec.Struct, frozen=True):
+    """What is followed by the full likelihood of one sensor."""
+
+    process: Process
+    scale_s: float
+    reference_noise: float | None
+    dispersion: float
+    residuals: Residuals
+    arrays: dict[str, Array]
+
+
 class FleetSnapshot(msgspec.Struct, frozen=True):
     """Everything that a fleet holds."""
 
@@ -46,6 +59,7 @@ class FleetSnapshot(msgspec.Struct, frozen=True):
     pending: tuple[Array, Array, Array]
     refused: dict[int, Refused]
     trouble: dict[int, str]
+    full: dict[int, FullState]
     version: int = VERSION
 
     @staticmethod

@@ -11,7 +11,7 @@ from dyncal.domain.calibration import Verdict
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.domain.time import Int64Array
-from dyncal.identification.block import BlockData, BlockProblem, Fit, Prior, fit
+from dyncal.identification.block import BlockData, BlockProblem, Fit, Pass, Prior, fit
 from dyncal.identification.interpolation import Interpolation, is_even
 from dyncal.identification.passes import NO_NOISE
 from dyncal.identification.screen import trouble_with, trouble_with_gain
@@ -34,7 +34,7 @@ _MEMORIES: Final = 3.0  # record length in time constants before a start is beli
 class Started:
     """A first estimate, with the noise variance that belongs to it."""
 
-    fit: Fit
+    fit: Fit[Pass]
     variance: float
     data: BlockData
     interpolation: Interpolation = Interpolation.LINEAR
@@ -130,7 +130,7 @@ def unexplained(model: SensorModel, data: BlockData, h: FloatArray) -> float:
 
     By simulation alone (K = 0): with a gain, any smooth indication is predicted well from its own past.
     """
-    return BlockProblem(model, data, h, None).unexplained(h)
+    return BlockProblem(model, data, h, None).unexplained(h[: model.n_parameters])
 
 
 def slowest(model: SensorModel, h: FloatArray) -> float:

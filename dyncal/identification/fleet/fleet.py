@@ -12,6 +12,7 @@ state. A block that contradicts the past (D = bᵀ(A + APA)⁻¹b beyond its lim
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -24,6 +25,7 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.domain.time import Int64Array
 from dyncal.identification import passes, report, start
+from dyncal.identification.fleet import full_likelihood
 from dyncal.identification.fleet.buffers import NEVER, Buffers
 from dyncal.identification.fleet.founding import founded
 from dyncal.identification.fleet.outcomes import Outcomes
@@ -33,12 +35,13 @@ from dyncal.identification.interpolation import CONTEXT
 from dyncal.identification.posterior import limits
 from dyncal.identification.records import Estimate
 from dyncal.identification.screen import clipped_text
-from dyncal.identification.settings import OnlineSettings
+from dyncal.identification.settings import Likelihood, OnlineSettings
 from dyncal.identification.snapshot import Array, FleetSnapshot, decode
 from dyncal.models import model_of
 
 _GROWTH: Final = 1.3
 _PATIENCE: Final = 4
+_CLEARLY: Final = 1.5  # a gain beyond its limit by this factor ends the innovations form
 _LONGER: Final = 12  # shortest blocks that a new start takes after a pair has proved inconsistent
 
 Flags = npt.NDArray[np.bool_]
@@ -86,6 +89,8 @@ class EstimatorFleet:
         self._refused: dict[int, start.Refused] = {}
         self._trouble: dict[int, str] = {}
         self._doubtful = np.zeros(n, dtype=np.bool_)
+        self._full: dict[int, full_likelihood.Followed] = {}
+        self._tried = np.zeros(n, dtype=np.int64)
 
     def _configure(self, settings: tuple[OnlineSettings, ...]) -> None:
         self.settings = settings
@@ -113,9 +118,13 @@ class EstimatorFleet:
         if not self._state.known[i]:
             last_ns = int(self._buffers.last_ns[i])
             return None if refused is None else report.refusal(refused.verdict, refused.detail, max(last_ns, 0))
+        full = self._full.get(i)
+        posterior = self._state.posterior(i) if full is None else full.posterior
+        residuals = self._state.residuals_of(i) if full is None else full.residuals
         found = report.estimate(
-            self._model, self._state.posterior(i), self._state.residuals_of(i), self._state.window_of(i),
-            self.settings[i], trouble=self._trouble.get(i, ""),
+            self._model, posterior, residuals, self._state.window_of(i), self.settings[i],
+            trouble=self._trouble.get(i, ""),
+            method=report.METHOD if full is None else f"{report.FULL} ({full.form.process})",
         )  # fmt: skip
         return found if refused is None else report.outdated(found, refused.verdict, refused.detail)
 
@@ -194,21 +203,30 @@ class EstimatorFleet:
         self._buffers.drop(who, self._buffers.count[who])
         self._close_at[who], self._behind[who] = self._shortest[who], CONTEXT
         self._state.under_way[who] = False
+        for i in who.tolist() if self._full else ():
+            if i in self._full:
+                self._full[i] = replace(self._full[i], state=None)
 
     def _consider(self, who: Int64Array, n: Int64Array, outcomes: list[Outcomes], *, final: bool) -> None:
         """Close blocks of the first n samples that wait, or let them grow."""
         tracked = self._state.tracked[who]
         for i, several in zip(who[~tracked].tolist(), n[~tracked].tolist(), strict=True):
             self._begin(i, several, outcomes)
-        if not tracked.any():
-            return
         who, n = who[tracked], n[tracked]
+        if self._full:
+            full = np.array([i in self._full for i in who.tolist()], dtype=np.bool_)
+            for i, several in zip(who[full].tolist(), n[full].tolist(), strict=True):
+                self._consider_full(i, several, outcomes, final=final)
+            who, n = who[~full], n[~full]
+        if not who.size:
+            return
         buffers = self._buffers
         blocks = self._blocks(who, n, final=final)
         step = Step(self._state, blocks, buffers.t_ns.reshape(-1), buffers.values.reshape(2, -1), self._rules)
         if step.closed.any():
             outcomes.append(step.conclude())
-            self._reject(step)
+            self._note(step)
+            self._change_over(step, n)
             self._used(who[step.closed], n[step.closed])
         more = ~step.closed
         longer = np.minimum((n[more] * step.grow[more]).astype(np.int64) + 1, self._longest[who[more]])
@@ -231,22 +249,67 @@ class EstimatorFleet:
         self._behind[who] += n - drop
         self._close_at[who] = self._shortest[who]
 
-    def _reject(self, step: Step) -> None:
-        """Note of blocks that no parameters explain why; after a few of them, begin from nothing."""
+    def _note(self, step: Step) -> None:
+        """Note of blocks that no parameters explain why."""
         for k in np.flatnonzero(step.rejected).tolist():
             i = int(step.blocks.who[k])
             result = step.result[k]
             trouble = clipped_text("indication", result[passes.CLIPPED :])
             trouble = trouble or clipped_text("reference", result[passes.CLIPPED + 3 :])
             trouble = trouble or f"the newest block fits no parameters of a {self.model} sensor"
-            self._trouble[i] = trouble
-            self._state.n_rejected[i] += 1
-            if self._state.n_rejected[i] >= _PATIENCE:
-                self._state.tracked[i], self._doubtful[i] = False, True
-                verdict = Verdict.BAD_DATA if "saturated" in trouble else Verdict.INCONSISTENT
-                self._refused[i] = start.Refused(verdict, f"{trouble}, and so did those before it", final=False)
+            self._reject(i, trouble)
         for i in step.blocks.who[step.taken].tolist() if self._trouble else ():
             self._trouble.pop(i, None)
+
+    def _reject(self, i: int, trouble: str) -> None:
+        """Note why a sensor's block was rejected; after a few of them, begin from nothing."""
+        self._trouble[i] = trouble
+        self._state.n_rejected[i] += 1
+        if self._state.n_rejected[i] >= _PATIENCE:
+            self._state.tracked[i], self._doubtful[i] = False, True
+            verdict = Verdict.BAD_DATA if "saturated" in trouble else Verdict.INCONSISTENT
+            self._refused[i] = start.Refused(verdict, f"{trouble}, and so did those before it", final=False)
+
+    def _consider_full(self, i: int, n: int, outcomes: list[Outcomes], *, final: bool) -> None:
+        """Do as `_consider` for one sensor that is followed by the full likelihood."""
+        now, state, behind = self._full[i], self._state, int(self._behind[i])
+        samples = self._buffers.part(i, behind - (0 if now.state is None else 1), behind + n)
+        long = samples[0][-1] - samples[0][0] >= self._longest_ns[i]
+        done = full_likelihood.consider(
+            self._model, now, samples, self.settings[i], self._rules.limits,
+            full=bool(final or n >= self._longest[i] or long),
+        )  # fmt: skip
+        if done.outcome is None:
+            self._close_at[i] = min(int(n * done.grow) + 1, int(self._longest[i]))
+            return
+        self._full[i] = done.followed
+        outcomes.append(Outcomes.one(i, done.outcome))
+        if done.trouble:
+            self._reject(i, done.trouble)
+        elif done.outcome.excited:
+            self._trouble.pop(i, None)
+            state.n_rejected[i] = 0
+            state.widen_window(i, done.outcome)
+        self._used(np.array([i]), np.array([n]))
+
+    def _change_over(self, step: Step, n: Int64Array) -> None:
+        """Go on with the full likelihood where the innovations form has proved not to hold."""
+        least = 1 - _CLEARLY * full_likelihood.LARGEST_GAIN
+        for k in np.flatnonzero(step.taken & (step.result[:, passes.NOISE_SHARE] < least)).tolist():
+            if self.settings[int(step.blocks.who[k])].likelihood is Likelihood.INNOVATIONS:
+                continue
+            i, several = int(step.blocks.who[k]), int(self._state.window[step.blocks.who[k], 0])
+            if several < 2 * self._tried[i]:
+                continue
+            self._tried[i] = several
+            behind = int(self._behind[i])
+            samples = self._buffers.part(i, behind, behind + int(n[k]))
+            p = self._model.n_parameters
+            found = full_likelihood.found(self._model, samples, self._state.h[i, :p], self.settings[i])
+            if found is not None and found.outcome is not None:
+                self._full[i] = found.followed
+                self._state.window[i] = 0
+                self._state.widen_window(i, found.outcome)
 
     def _begin(self, i: int, n: int, outcomes: list[Outcomes]) -> None:
         """Find a first estimate from the first n samples that wait, or wait for more."""
@@ -263,11 +326,35 @@ class EstimatorFleet:
                 n -= n // 2
             self._close_at[i] = min(int(n * _GROWTH) + 1, int(self._longest[i]))
             return
+        block = self._found(i, n, found)
+        if block is None:
+            detail = "the record is too short to tell the reference's noise from the measurand"
+            self._refused[i] = start.Refused(Verdict.NOT_EXCITED, detail, final=False)
+            longer = max(int(n * 1.5) + 1, full_likelihood.FEWEST)
+            self._close_at[i] = min(longer, int(self._longest[i]))
+            return
         self._refused.pop(i, None)
         self._trouble.pop(i, None)
         self._doubtful[i] = False
-        outcomes.append(founded(self._state, i, self._model, found))
+        outcomes.append(block)
         self._used(np.array([i]), np.array([n]))
+
+    def _found(self, i: int, n: int, found: start.Started) -> Outcomes | None:
+        """Follow a first estimate, by the likelihood that holds for it; None where the full one needs more samples."""
+        self._full.pop(i, None)
+        self._tried[i] = 0
+        if not full_likelihood.needed(self._model, found, float(self.dt_ns[i]) / 1e9, self.settings[i]):
+            return founded(self._state, i, self._model, found)
+        if n < min(full_likelihood.FEWEST, self._longest[i]):
+            return None
+        behind, p = int(self._behind[i]), self._model.n_parameters
+        samples = self._buffers.part(i, behind, behind + n)
+        full = full_likelihood.found(self._model, samples, found.fit.h[:p], self.settings[i])
+        if full is None or full.outcome is None:
+            return founded(self._state, i, self._model, found) if n >= self._longest[i] else None
+        founded(self._state, i, self._model, found)
+        self._full[i] = full.followed
+        return Outcomes.one(i, full.outcome)
 
     def last_ns(self, i: int) -> int | None:
         """Return the newest instant known of a sensor."""
@@ -279,7 +366,7 @@ class EstimatorFleet:
         buffers = self._buffers
         parts = [buffers.part(i, 0, int(n)) for i, n in enumerate(buffers.count)]
         pending = [Array.of(np.concatenate(column)) for column in zip(*parts, strict=True)]
-        own = {name: Array.of(getattr(self, f"_{name}")) for name in ("behind", "close_at", "doubtful")}
+        own = {name: Array.of(getattr(self, f"_{name}")) for name in ("behind", "close_at", "doubtful", "tried")}
         own |= {name: Array.of(getattr(buffers, name)) for name in ("count", "last_ns", "broken")}
         return msgspec.msgpack.encode(
             FleetSnapshot(
@@ -290,6 +377,7 @@ class EstimatorFleet:
                 pending=(pending[0], pending[1], pending[2]),
                 refused=dict(sorted(self._refused.items())),
                 trouble=dict(sorted(self._trouble.items())),
+                full={i: full_likelihood.pack(now) for i, now in sorted(self._full.items())},
             )
         )
 
@@ -312,7 +400,7 @@ class EstimatorFleet:
         own = {name: packed.array() for name, packed in found.arrays.items()}
         for name, array in self._state.arrays().items():
             array[...] = found.state[name].array()
-        for name in ("behind", "close_at", "doubtful"):
+        for name in ("behind", "close_at", "doubtful", "tried"):
             getattr(self, f"_{name}")[:] = own[name]
         self._buffers.last_ns[:], self._buffers.broken[:] = own["last_ns"], own["broken"]
         t_ns, y, r = (packed.array() for packed in found.pending)
@@ -322,3 +410,4 @@ class EstimatorFleet:
         for i, (begin, end) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
             self._buffers.put(i, t_ns[begin:end], y[begin:end], r[begin:end])
         self._refused, self._trouble = dict(found.refused), dict(found.trouble)
+        self._full = {i: full_likelihood.unpack(packed) for i, packed in found.full.items()}

@@ -38,5 +38,5 @@ def founded(state: FleetState, i: int, model: SensorModel, found: Started) -> Ou
     yes, no = np.ones(1, dtype=np.bool_), np.zeros(1, dtype=np.bool_)
     return Outcomes(
         np.array([i]), from_ns.copy(), to_ns.copy(), np.array([data.n]), yes, no, no, theta, cov, score, evidence,
-        np.array([np.sqrt(fit.sse / data.n)]),
+        np.array([np.sqrt(max(fit.sse, 0.0) / data.n)]),
     )  # fmt: skip

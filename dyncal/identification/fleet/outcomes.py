@@ -38,6 +38,11 @@ class Outcomes:
         for k, i in enumerate(self.sensor.tolist()):
             yield i, self.of(k)
 
+    @classmethod
+    def one(cls, sensor: int, block: BlockOutcome) -> Outcomes:
+        """Return one block as arrays."""
+        return cls(np.array([sensor]), *(np.array([getattr(block, name)]) for name in cls.__slots__[1:]))
+
     def at(self, where: npt.NDArray[np.bool_]) -> Outcomes:
         """Return some of them."""
         return Outcomes(*(getattr(self, name)[where] for name in self.__slots__))

@@ -12,6 +12,7 @@ from dyncal.domain.time import Int64Array
 from dyncal.identification.interpolation import Interpolation
 from dyncal.identification.passes import ROWS
 from dyncal.identification.posterior import Posterior
+from dyncal.identification.records import BlockOutcome
 from dyncal.identification.report import Residuals, Window
 
 
@@ -89,6 +90,12 @@ class FleetState:
         """Return the samples that one sensor's estimate rests on."""
         n, from_ns, to_ns = self.window[i].tolist()
         return Window(n, from_ns, to_ns)
+
+    def widen_window(self, i: int, block: BlockOutcome) -> None:
+        """Add a block to the samples that one sensor's estimate rests on, or begin with it where it is a reset."""
+        n, from_ns, _ = self.window[i].tolist()
+        anew = block.reset or n == 0
+        self.window[i] = block.n if anew else n + block.n, block.from_ns if anew else from_ns, block.to_ns
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return all arrays by name."""

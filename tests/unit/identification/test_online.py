@@ -237,11 +237,12 @@ def test_reference_and_clock_widen_the_covariance_by_what_they_do() -> None:
 
 
 def test_the_shift_of_the_estimate_by_a_clock_offset_is_the_one_declared() -> None:
-    record, shifted = (THERMOCOUPLE.record(4000, seed=11, early=early) for early in (0, 4))
+    # an eighth of an interval: by more the measurand's model shifts as well, and the effect is not of first order
+    record, shifted = (THERMOCOUPLE.record(4000, seed=11, early=early) for early in (0, 2))
     straight, late = (verdict(THERMOCOUPLE, r).parameters for r in (record, shifted))
     assert straight is not None
     assert late is not None
-    declared = follow(THERMOCOUPLE, record, OnlineSettings(u_clock_s=0.05 * 4 / 16))[0].estimate
+    declared = follow(THERMOCOUPLE, record, OnlineSettings(u_clock_s=0.05 * 2 / 16))[0].estimate
     assert declared is not None
     assert declared.parameters is not None
     assert abs(late.values[1] - straight.values[1]) == pytest.approx(declared.parameters.u[1], rel=0.25)

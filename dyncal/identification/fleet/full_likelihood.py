@@ -1,0 +1,252 @@
+"""Sensors whose reference is too noisy, or too slowly sampled, for the innovations form: the full Kalman likelihood.
+
+The innovations form takes what the reference does not show of the measurand for white noise at the sensor's input. That
+holds while it is little; where it dominates, or an interval is no small part of the sensor's memory, its covariance is
+several times too small. The Kalman likelihood models the measurand itself, of which both indications are noisy
+measurements (`dyncal.identification.kalman`), and its block has the same form: information, score, state. So blocks are
+judged, forgotten and taken in by the same kernels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
+from dyncal.identification import passes, report, start
+from dyncal.identification.block import BlockData, BlockProblem, Prior, fit
+from dyncal.identification.kalman.block import (
+    KalmanBlockProblem,
+    KalmanData,
+    KalmanForm,
+    KalmanPass,
+    KalmanState,
+    begin,
+)
+from dyncal.identification.posterior import Posterior
+from dyncal.identification.records import AlignedRecord, BlockOutcome
+from dyncal.identification.renewal import JUMP, judge_blocks, renew_blocks
+from dyncal.identification.screen import clipped
+from dyncal.identification.settings import Likelihood, OnlineSettings
+from dyncal.identification.snapshot import Array, FullState
+from dyncal.models import SensorModel
+
+LARGEST_GAIN: Final = 0.2
+LONGEST_INTERVAL: Final = 0.1
+LARGEST_NOISE: Final = 0.3
+"""Innovation gain cK, interval over the sensor's shortest time, noise of the reference over that of the sensor, up to
+which the innovations form holds."""
+
+FEWEST: Final = 160
+"""Samples of a first record: fewer do not tell one kind of measurand from another."""
+
+_ODD: Final = 0.02
+_NOISY: Final = 2.0  # χ² of a block above which it is weighed by its own noise
+_LEAST_LOG: Final = -5.0  # a noise far below the other is kept where its score still says something
+
+_ARRAYS: Final = ("h", "information", "considered", "trend")
+
+Samples = tuple[Int64Array, FloatArray, FloatArray]
+
+
+def needed(model: SensorModel, fit: start.Started, dt_s: float, settings: OnlineSettings) -> bool:
+    """Tell whether a first fit in the innovations form, at intervals of dt, lies beyond where that form holds.
+
+    A gain cK estimated from a short record says little (its score vanishes with it), so the reference's noise must be
+    stated, and negligible beside the sensor's own, for the innovations form to be taken without asking.
+    """
+    if settings.likelihood is not Likelihood.AUTO:
+        return settings.likelihood is Likelihood.KALMAN
+    share = 1 - float(np.asarray(model.output)[:2] @ fit.fit.last.gain)
+    noise_std = np.sqrt(fit.variance * max(share, 0.0))
+    stated = 0 < settings.u_reference_noise * abs(fit.fit.h[0]) <= LARGEST_NOISE * noise_std
+    return not stated or 1 - share > LARGEST_GAIN or dt_s > LONGEST_INTERVAL * start.fastest(model, fit.fit.h)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Followed:
+    """What is known of one sensor; m coordinates (η, logarithms of noise and process), as in `kalman.block`."""
+
+    form: KalmanForm
+    h: FloatArray
+    information: FloatArray
+    considered: FloatArray
+    trend: FloatArray
+    dispersion: float
+    state: KalmanState | None
+    residuals: report.Residuals
+
+    @property
+    def posterior(self) -> Posterior:
+        """The same as reports want it: the variance is that of the sensor's own noise."""
+        variance = float(np.exp(self.h[self.trend.size]))
+        return Posterior(
+            self.h, self.information, self.considered, variance, 0.0, self.trend, self.dispersion
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Considered:
+    """What came of a block: how much longer it should be (0: it is closed), and if it is closed, what it says."""
+
+    followed: Followed
+    grow: float = 0.0
+    outcome: BlockOutcome | None = None
+    trouble: str = ""
+
+
+def found(model: SensorModel, samples: Samples, eta: FloatArray, settings: OnlineSettings) -> Considered | None:
+    """Begin to follow a sensor from its first record and rough coordinates; None where that says too little."""
+    begun = begin(model, AlignedRecord(*samples), eta, u_reference_noise=settings.u_reference_noise or None)
+    if begun is None:
+        return None
+    p, data = model.n_parameters, KalmanData(*samples, fresh=True)
+    h = begun.h + _lifted(begun.h, p, begun.form)
+    first = KalmanBlockProblem(model, data, h, None, form=begun.form).evaluate(h)
+    if first is None or start.lag_u(model, first.a) > start.U_START:
+        return None
+    m = h.size
+    empty = Followed(
+        begun.form, h, begun.prior_information, np.zeros((m, 2)), np.zeros(p), 1.0, None,
+        report.Residuals(1.0, 0.0, 0.0, 0.0, 1.0),
+    )  # fmt: skip
+    return _taken(model, empty, data, samples, first, np.zeros(m), np.inf, reset=False)
+
+
+def consider(
+    model: SensorModel, now: Followed, samples: Samples, settings: OnlineSettings, limits: FloatArray, *, full: bool
+) -> Considered:
+    """Close a block of samples, the first of which is the last one used unless the segment is new, or let it grow."""
+    data = KalmanData(*samples, fresh=now.state is None)
+    problem = KalmanBlockProblem(model, data, now.h, now.state, form=now.form)
+    first = problem.evaluate(now.h)
+    if first is None:
+        return _closed(model, now, data, None, trouble="the estimate is not finite")
+    u = start.lag_u(model, first.a / now.dispersion)
+    if u > settings.target_u and not (full and u <= 3 * settings.target_u):
+        if full:
+            return _closed(model, replace(now, state=first.end), data, first)
+        return Considered(now, grow=float(np.clip(1.05 * (u / settings.target_u) ** 2, 1.1, 2.0)))
+    variance = (first.chi2 if first.chi2 > _NOISY else 1.0) * now.dispersion
+    p, m = model.n_parameters, now.h.size
+    information, trend, dispersion = now.information[None].copy(), now.trend[None].copy(), np.array([now.dispersion])
+    judged = np.empty(1, dtype=np.int64)
+    floor = np.diag(np.full(m - p, 1 / start.U_KAPPA**2))
+    judge_blocks(
+        p, first.a[None], first.b[None], np.array([variance]), floor, limits, information, trend, dispersion, judged
+    )
+    reset = bool(judged[0] == JUMP)
+    done = fit(problem, Prior(now.h, information[0], variance), first)
+    last = done.last
+    missing = _unexplained(model, samples, done.h)
+    trouble = clipped("indication", data.y) or clipped("reference", data.r)
+    if not trouble and missing > start.UNEXPLAINED and last.chi2 <= _NOISY:
+        return _closed(model, replace(now, state=first.end), data, first)  # nothing but the usual noise
+    strange = (reset and last.chi2 > 2 * _NOISY) or not done.converged
+    if not trouble and (missing > start.UNEXPLAINED or (strange and missing > _ODD)):
+        trouble = f"the newest block fits no parameters of a {model.kind} sensor"
+    if trouble:
+        return _closed(model, replace(now, state=None), data, first, trouble=trouble)
+    before = replace(now, information=information[0], trend=trend[0], dispersion=float(dispersion[0]))
+    return _taken(model, before, data, samples, last, done.step, settings.memory_blocks, variance, reset=reset)
+
+
+def _taken(
+    model: SensorModel,
+    before: Followed,
+    data: KalmanData,
+    samples: Samples,
+    last: KalmanPass,
+    step: FloatArray,
+    memory_blocks: float,
+    variance: float = 1.0,
+    *,
+    reset: bool,
+) -> Considered:
+    """Take a block in: its last pass, and the small step from there."""
+    p = model.n_parameters
+    step = step + _lifted(last.h + step, p, before.form)
+    h = last.h + step
+    information, considered = before.information[None].copy(), before.considered[None].copy()
+    theta, cov, score, evidence = np.empty((1, p)), np.empty((1, p, p)), np.empty((1, p)), np.empty((1, p, p))
+    renew_blocks(
+        passes.CODES[model.kind], np.array([1 / memory_blocks]), h[None], last.a[None], (last.b - last.a @ step)[None],
+        np.ascontiguousarray(last.cross)[None], np.array([variance]), information, considered,
+        theta, cov, score, evidence,
+    )  # fmt: skip
+    own = last.e if data.fresh else last.e[1:]
+    statistic, lags = report.portmanteau(own)
+    residuals = report.Residuals(last.chi2, statistic, lags, _unexplained(model, samples, h), 1.0)
+    now = replace(
+        before,
+        h=h,
+        information=information[0],
+        considered=considered[0],
+        state=last.end.moved(step),
+        residuals=residuals,
+    )
+    rms = float(np.sqrt(last.chi2 * np.exp(h[p])))
+    outcome = BlockOutcome(
+        *_span(data), data.n, excited=True, reset=reset, rejected=False, theta=theta[0], cov=cov[0], score=score[0],
+        information=evidence[0], residual_rms=rms,
+    )  # fmt: skip
+    return Considered(now, outcome=outcome)
+
+
+def _closed(
+    model: SensorModel, now: Followed, data: KalmanData, first: KalmanPass | None, trouble: str = ""
+) -> Considered:
+    """Leave a block out: it says nothing, or nothing that any parameters explain."""
+    p = model.n_parameters
+    theta, cov = report.physical(model, now.h, now.posterior.cov)
+    rms = float(np.sqrt(first.chi2 * np.exp(now.h[p]))) if first is not None else float("nan")
+    outcome = BlockOutcome(
+        *_span(data), data.n, excited=False, reset=False, rejected=bool(trouble), theta=theta, cov=cov,
+        score=np.zeros(p), information=np.zeros((p, p)), residual_rms=rms,
+    )  # fmt: skip
+    return Considered(replace(now, state=None) if trouble else now, outcome=outcome, trouble=trouble)
+
+
+def pack(now: Followed) -> FullState:
+    """Return what is followed as a part of a snapshot."""
+    arrays = {name: getattr(now, name) for name in _ARRAYS}
+    if now.state is not None:
+        arrays |= {f"state_{name}": getattr(now.state, name) for name in KalmanState.__slots__}
+    form = now.form
+    packed = {name: Array.of(array) for name, array in arrays.items()}
+    return FullState(form.process, form.scale_s, form.reference_noise, now.dispersion, now.residuals, packed)
+
+
+def unpack(state: FullState) -> Followed:
+    """Return what `pack` packed; raises KeyError or ValueError where something is missing."""
+    arrays = {name: packed.array() for name, packed in state.arrays.items()}
+    begun = "state_x" in arrays
+    return Followed(
+        KalmanForm(state.process, state.scale_s, state.reference_noise),
+        arrays["h"], arrays["information"], arrays["considered"], arrays["trend"],
+        state.dispersion,
+        KalmanState(*(arrays[f"state_{name}"] for name in KalmanState.__slots__)) if begun else None,
+        state.residuals,
+    )  # fmt: skip
+
+
+def _span(data: KalmanData) -> tuple[int, int]:
+    return int(data.t_ns[0 if data.fresh else 1]), int(data.t_ns[-1])
+
+
+def _unexplained(model: SensorModel, samples: Samples, h: FloatArray) -> float:
+    data = BlockData.of(*samples, fresh=True)
+    return BlockProblem(model, data, h, None).unexplained(h[: model.n_parameters])
+
+
+def _lifted(h: FloatArray, p: int, form: KalmanForm) -> FloatArray:
+    """Return the step that lifts a noise that is lost below the other one to where it can still be found again."""
+    step = np.zeros_like(h)
+    if form.reference_noise is None:
+        own, other = p, p + 1
+        step[other] = max(h[own] + _LEAST_LOG - h[other], 0.0)
+        step[own] = max(h[other] + _LEAST_LOG - h[own], 0.0)
+    return step
