@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
@@ -38,6 +39,8 @@ from dyncal.identification.record_fit.start import starts
 from dyncal.identification.records import AlignedRecord
 from dyncal.identification.report import ljung_box
 from dyncal.models import Delayed, ResponseModel, SensorModel, model_of
+
+_WORTH_SAYING: Final = 0.3  # standard uncertainties
 
 
 def fit_record(
@@ -138,6 +141,11 @@ def _by_innovations(parts: Parts, against: judge.Judgement | None = None) -> Rec
     if numbers.widened > 1:
         note = f"the residuals are not white, and the covariance is multiplied by {numbers.widened:.3g} for it"
         parts = replace(parts, notes=(*parts.notes, note))
+    u = np.sqrt(np.maximum(np.diag(numbers.cov), 1e-300))
+    for rival in parts.stage.rivals:
+        if float(np.max(np.abs(rival.moved[: u.size]) / u)) > _WORTH_SAYING:
+            note = f"{rival.between} between samples would do as well, and is counted as uncertainty"
+            parts = replace(parts, notes=(*parts.notes, note))
     if against is None and not parts.stage.done.converged:
         against = judge.Judgement(Verdict.DIVERGED, "the iteration did not come to an end")
     return assembled(parts, numbers, against)

@@ -16,6 +16,7 @@ from dyncal.identification.record_fit.stages import Setup, Stage, Unknowns
 from dyncal.identification.records import AlignedRecord
 
 _FREE_DELAY: Final = 10.0  # sampling intervals: as good as no prior for what is left of a dead time
+_OURS: Final = ("clock_offset_s", "reference_offset")  # after η, as `RecordProblem` orders them
 _ROUNDS: Final = 3
 _NEAR: Final = 0.05  # of a sampling interval: a clock offset that enters to first order is that small
 
@@ -47,7 +48,8 @@ def full_likelihood(setup: Setup, stage: Stage, unknowns: Unknowns) -> FullFit |
             return str(error)
         if found.parameters is None or not found.converged:
             return found.detail or "no maximum of the likelihood was found"
-        moved, eta = found.clock_offset_s, found.eta
+        # a clock of the sensor that is late reads the measurand too early
+        moved, eta = -found.clock_offset_s, found.eta
         if not setup.delayed:
             break
         delay += moved
@@ -77,8 +79,12 @@ def coordinates(found: FullFit, delayed: bool) -> tuple[FloatArray, FloatArray]:
     """Return (η, T, offset) of a fit and their covariance; T and offset are 0, and certain, where not free."""
     fit = found.fit
     p = fit.eta.size
-    late = found.delay_s if delayed else fit.clock_offset_s
-    h, cov = np.concatenate([fit.eta, [late, fit.reference_offset]]), np.zeros((p + 2, p + 2))
-    cov[:p, :p] = fit.cov_eta
-    cov[p, p], cov[p + 1, p + 1] = fit.u_clock_offset_s**2, fit.u_reference_offset**2
+    late = found.delay_s if delayed else -fit.clock_offset_s
+    h, cov = np.concatenate([fit.eta, [late, -fit.reference_offset]]), np.zeros((p + 2, p + 2))
+    at = {name: p + i for i, name in enumerate(fit.nuisance_names)}
+    where = [*range(p), *(at[name] for name in _OURS if name in at)]
+    ours = [*range(p), *(p + i for i, name in enumerate(_OURS) if name in at)]
+    # both unknowns are counted the other way round there
+    sign = np.where(np.asarray(ours) < p, 1.0, -1.0)
+    cov[np.ix_(ours, ours)] = fit.cov[np.ix_(where, where)] * np.outer(sign, sign)
     return h, cov

@@ -125,7 +125,7 @@ def of_result(
     if not bool(np.all(np.isfinite(theta)) and np.all(np.isfinite(cov))):
         return Judgement(Verdict.DIVERGED, "the estimate is not finite")
     fast, slow = time_constants(model, eta)
-    missing = unobservable(outer, model, theta, cov, settings.max_relative_u, taken.dt_s)
+    missing = unobservable(outer, theta, cov, settings.max_relative_u, max(fast, taken.dt_s))
     if missing:
         names = ", ".join(missing)
         if taken.length_s < _MEMORIES * slow:
@@ -142,23 +142,23 @@ def of_result(
 
 
 def unobservable(
-    outer: ResponseModel, model: SensorModel, theta: FloatArray, cov: FloatArray, limit: float, dt_s: float
+    outer: ResponseModel, theta: FloatArray, cov: FloatArray, limit: float, shortest_s: float
 ) -> tuple[str, ...]:
     """Name the parameters whose standard uncertainty exceeds `limit`, relative.
 
-    A dead time, a lead and a rational model's coefficients may well be 0: they are measured against the sampling
-    interval, the longer lag, and the slowest lag to their power.
+    A dead time, a lead and a rational model's coefficients may well be 0: they are measured against the shortest time
+    that shapes the response (or can be seen), the longer lag, and the slowest lag to their power.
     """
     u = np.sqrt(np.maximum(np.diag(cov), 0.0))
     missing = []
     for name, value, own in zip(outer.names, theta.tolist(), u.tolist(), strict=True):
         size = abs(value)
         if name == DELAY:
-            size = max(size, dt_s)
+            size = max(size, shortest_s)
         elif name == "tauz_s":
             size = max(size, abs(float(theta[1])))
         elif name[0] in "ab" and name[1:2].isdigit():
-            longest = abs(float(theta[list(outer.names).index("a1_s")])) if "a1_s" in outer.names else dt_s
+            longest = abs(float(theta[list(outer.names).index("a1_s")])) if "a1_s" in outer.names else shortest_s
             size = max(size, (abs(float(theta[0])) if name[0] == "b" else 1.0) * longest ** int(name[1]))
         if not own <= limit * size:
             missing.append(name)

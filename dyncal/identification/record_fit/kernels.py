@@ -72,7 +72,7 @@ def record_pass(  # noqa: C901 - one loop over samples, kept together for the co
     index, observed : int64, shape (n_j,)
         Which discretisation a sub-interval has, and which indication there is at its end: -1 for none.
     u0, u1, slope, jump : float64, shape (n_j,)
-        Reference at both ends of a sub-interval, its slope there [1/s], and by how much it jumps just before.
+        Reference at both ends of a sub-interval, its slope there [1/s], and by how much it jumps at its end.
     phi, gamma, dphi, dgamma : float64, shapes (m, n, n), (m, 2, n), (m, n, n, p), (m, 2, n, p)
         Φ, (Γ0, Γ1) and derivatives in η.
     kick, dkick, b : float64, shapes (n,), (n, p), (n,)
@@ -103,12 +103,6 @@ def record_pass(  # noqa: C901 - one loop over samples, kept together for the co
             q = index[j]
             a0 = u0[j]
             a1 = u1[j]
-            if jump[j] != 0.0:
-                for i in range(n):
-                    x[i] += kick[i] * jump[j]
-                    s[i, p] -= b[i] * jump[j]
-                    for r in range(p):
-                        s[i, r] += dkick[i, r] * jump[j]
             if j % EVERY == 0:
                 for i in range(n):
                     for r in range(rows - n, rows):
@@ -137,6 +131,12 @@ def record_pass(  # noqa: C901 - one loop over samples, kept together for the co
                 x[i] = new_x[i]
                 for r in range(lanes):
                     s[i, r] = new_s[i, r]
+            if jump[j] != 0.0:
+                for i in range(n):
+                    x[i] += kick[i] * jump[j]
+                    s[i, p] -= b[i] * jump[j]
+                    for r in range(p):
+                        s[i, r] += dkick[i, r] * jump[j]
             k = observed[j]
         if k < 0:
             continue

@@ -49,6 +49,9 @@ def of_innovations(setup: Setup, stage: Stage) -> Numbers:
     a = stage.done.last.a[np.ix_(core, core)]
     cov = np.zeros((stage.problem.m, stage.problem.m))
     cov[np.ix_(core, core)] = widened * inverse(a / variance + np.diag(stage.prior.information[core]))
+    for rival in stage.rivals:
+        # a course between samples that would do as well is an uncertainty of its own
+        cov += rival.weight * np.outer(rival.moved, rival.moved)
     known = setup.settings.noise_std
     share = max(1 - stage.problem.output_gain(stage.h), 0.0)
     return Numbers(

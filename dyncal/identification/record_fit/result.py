@@ -48,7 +48,7 @@ class Series:
     ----------
     t_ns : int64
     indication, predicted, residual : float64
-        For output error `predicted` follows from the reference alone; otherwise it is one step ahead.
+        `predicted` follows from the reference alone, but for the innovations form: there it is one step ahead.
     """
 
     t_ns: FloatArray
@@ -87,7 +87,7 @@ class RecordFit:
         Why this method and this course between samples, in words.
     between : InterSample
     clock, offset : Nuisance
-        The reference's clock is `clock.value` [s] late; its indications are `offset.value` too low.
+        The indication of t answers to the reference at t - `clock.value`, which is `offset.value` too low.
     initial_states : float64, shape (n_segments, n)
         In the state of `model.discretise`, at the first indication of each segment.
     series : tuple of Series

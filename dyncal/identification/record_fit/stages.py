@@ -66,14 +66,24 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Rival:
+    """Another course between samples that the data do not rule out: by how much it moves h (m,), and its weight."""
+
+    between: InterSample
+    moved: FloatArray
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Stage:
-    """A fit so far: which coordinates are free (m,), with which priors, and where it ended."""
+    """A fit so far: which coordinates are free (m,), with which priors, where it ended, and what would do as well."""
 
     problem: RecordProblem
     between: InterSample
     free: BoolArray
     prior: Prior
     done: Descent
+    rivals: tuple[Rival, ...] = ()
 
     @property
     def h(self) -> FloatArray:
@@ -120,7 +130,7 @@ def _good_enough(problem: RecordProblem, done: Descent) -> bool:
 
 def _course(setup: Setup, begin: Stage) -> Stage:
     """Return the fit with another course between samples where that leaves clearly smaller residuals."""
-    best, margin = begin, _CLEARLY_BETTER
+    best, margin, tried = begin, _CLEARLY_BETTER, [begin]
     splines = (InterSample.CUBIC, InterSample.QUINTIC) if spline_fits(setup.taken) else ()
     for between in (InterSample.ZERO, InterSample.LINEAR, *splines):
         if between is begin.between or (between is InterSample.QUINTIC and best.between is not InterSample.CUBIC):
@@ -133,9 +143,18 @@ def _course(setup: Setup, begin: Stage) -> Stage:
         if done is None:
             continue
         there = replace(begin, problem=problem, between=between, done=done)
+        tried.append(there)
         if better_by(there, best) > margin:
             best, margin = there, 0.0
-    return best
+    return replace(best, rivals=_rivals(best, tried))
+
+
+def _rivals(best: Stage, tried: list[Stage]) -> tuple[Rival, ...]:
+    """Return the courses that are not clearly worse than the best, weighed by their likelihood."""
+    found = [(other, better_by(other, best)) for other in tried if other is not best]
+    close = [(other, by) for other, by in found if by > -_CLEARLY_BETTER]
+    total = 1 + sum(float(np.exp(by / 2)) for _, by in close)
+    return tuple(Rival(other.between, other.h - best.h, float(np.exp(by / 2)) / total) for other, by in close)
 
 
 def better_by(one: Stage, other: Stage) -> float:

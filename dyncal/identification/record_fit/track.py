@@ -112,22 +112,18 @@ class Reading:
             different, index = steps[:1], np.zeros(steps.size, dtype=np.int64)
         else:
             different, index = np.unique(steps, return_inverse=True)
-        u0, u1, begins = self._ends(points)
+        values = self._read(points)
         steps_s = different / (NS_PER_S * self._per_ns)
-        jump = np.zeros_like(u0)
-        if self._hold:
-            jump[1:] = np.diff(u0)
-            slope = np.zeros_like(u0)
-        else:
-            slope = (u1 - u0) / steps_s[index]
+        u0 = np.ascontiguousarray(values[:-1])
+        # what is held jumps where the next interval begins; an indication of that instant comes after the jump
+        u1 = u0 if self._hold else np.ascontiguousarray(values[1:])
+        jump = np.diff(values) if self._hold else np.zeros_like(u0)
+        slope = np.zeros_like(u0) if self._hold else (u1 - u0) / steps_s[index]
         return Track(
-            self.y, steps_s, index.astype(np.int64, copy=False), observed[1:], u0, u1, slope, jump, begins
+            self.y, steps_s, index.astype(np.int64, copy=False), observed[1:], u0, u1, slope, jump, float(values[0])
         )  # fmt: skip
 
-    def _ends(self, points: Int64Array) -> tuple[FloatArray, FloatArray, float]:
+    def _read(self, points: Int64Array) -> FloatArray:
         if self._hold:
-            held = self._values[np.searchsorted(self._knots, points, side="right") - 1]
-            u0 = np.ascontiguousarray(held[:-1])
-            return u0, u0, float(held[0])
-        values = np.interp(points, self._knots, self._values)
-        return np.ascontiguousarray(values[:-1]), np.ascontiguousarray(values[1:]), float(values[0])
+            return self._values[np.searchsorted(self._knots, points, side="right") - 1]
+        return np.interp(points, self._knots, self._values)

@@ -8,7 +8,7 @@ from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
 from dyncal.identification import AlignedRecord
 from dyncal.identification.record_fit import InterSample, Method, RecordFit, RecordSettings, fit_record
-from dyncal.models import Delayed, Hold, Static, model_of
+from dyncal.models import Delayed, Hold, Rational, Static, model_of
 from tests.unit.identification.record_fit.records import DT_S, THETA, instants, random_record, walk
 
 KINDS = list(THETA)
@@ -153,6 +153,32 @@ def test_clock_offset_is_estimated_where_the_data_tell_it_from_the_lag() -> None
     assert abs(ignored.parameters.values[1] - 0.5) > 0.005 > 4 * fit.parameters.u[1]
 
 
+def test_clock_and_dead_time_by_the_kalman_likelihood() -> None:
+    kind = ModelKind.FIRST_ORDER
+    rng = np.random.default_rng(6)
+    x = walk(2001, 0.95, rng)
+    t = instants(2001, 0.01)
+    model = Delayed(model_of(kind))
+    truth = np.array([1.0, 0.5, 0.002])
+    z = model.simulate(truth, t, x)
+    record = AlignedRecord(t, z + 0.003 * rng.normal(size=z.size), x - 0.03 + 0.02 * rng.normal(size=z.size))
+    settings = RecordSettings(u_clock_s=0.002, u_reference_noise=0.02, u_reference=0.03)
+    fit = fit_record(record, kind, settings=settings)
+    assert fit.method is Method.KALMAN
+    assert "noise matters" in fit.reason
+    assert fit.clock.freed
+    assert abs(fit.clock.value - 0.002) < 4 * fit.clock.u < 0.004
+    assert fit.offset.freed
+    assert abs(fit.offset.value - 0.03) < 4 * fit.offset.u < 0.02
+    assert _within(fit, truth[:2])
+    late = fit_record(record, model, settings=RecordSettings(u_reference_noise=0.02, u_reference=0.03))
+    assert late.method is Method.KALMAN
+    assert _within(late, truth)
+    assert late.parameters is not None
+    # a longer dead time is a shorter lag
+    assert late.parameters.cov[1, 2] < 0
+
+
 def test_clock_offset_is_never_freed_on_a_single_tone() -> None:
     kind = ModelKind.FIRST_ORDER
     t = instants(4000, 0.01)
@@ -207,6 +233,32 @@ def test_steps_of_a_held_reference() -> None:
     fit = fit_record(AlignedRecord(t, z + 0.003 * np.random.default_rng(2).normal(size=z.size), x), kind)
     assert fit.between is InterSample.ZERO
     assert _within(fit, THETA[kind])
+
+
+RATIONAL = [
+    (Rational(0, 1), [1.0, 0.5]),
+    (Rational(1, 2), [1.0, 1.0, 3.5, 1.5]),
+    (Rational(2, 2), [1.0, 0.2, 0.05, 0.4, 0.2]),
+    (Rational(0, 3), [1.0, 1.1, 0.125, 0.025]),
+    (Rational(1, 4), [1.0, 0.3, 1.1666667, 0.1983333, 0.0333333, 0.0016667]),
+]
+
+
+@pytest.mark.parametrize(("model", "theta"), RATIONAL)
+@pytest.mark.parametrize("hold", [Hold.FIRST, Hold.ZERO])
+def test_rational_models(model: Rational, theta: list[float], hold: Hold) -> None:
+    rng = np.random.default_rng(1)
+    t, x = instants(4000, 0.05), walk(4000, 0.8, rng)
+    z = model.simulate(np.array(theta), t, x, hold)
+    record = AlignedRecord(t, z + 0.01 * float(z.std()) * rng.normal(size=4000), x)
+    between = InterSample.LINEAR if hold is Hold.FIRST else InterSample.ZERO
+    fit = fit_record(record, model, settings=RecordSettings(between=between))
+    assert _within(fit, np.array(theta)), fit.detail
+    chosen = fit_record(record, model)
+    if chosen.accepted:
+        assert _within(chosen, np.array(theta)), chosen.detail
+    # with as many zeros as poles one hold is as good as the other, and moves the zeros: then that is said
+    assert chosen.between is between or "would do as well" in chosen.detail
 
 
 def test_response_with_its_covariance() -> None:
