@@ -235,14 +235,13 @@ class _Maker:
 
 
 def _design(made: _Made, prediction: Prediction, parameters: Parameters, dt_ns: int, problem: Problem) -> Design:
-    ratio = prediction.second_order
     return Design(
         filter=CorrectionFilter(
             dt_ns=DurationNs(dt_ns),
             fir=made.fir,
             sos=tail_poles.sections(made.problem.poles),
             delay=made.delay,
-            sensitivities=prediction.sensitivities * (ratio if ratio > _SECOND_ORDER_FROM else 1.0),
+            sensitivities=_widened(prediction, parameters.names),
             u_noise=prediction.u_noise,
             u_model=prediction.u_model,
             band_hz=prediction.band_hz,
@@ -255,6 +254,16 @@ def _design(made: _Made, prediction: Prediction, parameters: Parameters, dt_ns: 
         notes=_notes(parameters, prediction),
         problem=problem,
     )
+
+
+def _widened(prediction: Prediction, names: tuple[str, ...]) -> FloatArray:
+    """Return the sensitivities with what terms of the second order add; the gain has none (`second_order`)."""
+    ratio = prediction.second_order
+    rows = prediction.sensitivities.copy()
+    if ratio > _SECOND_ORDER_FROM:
+        others = [r for r in range(rows.shape[0]) if names[r % len(names)] != "gain"]
+        rows[others, :3] *= ratio  # the poles stay where they are
+    return rows
 
 
 def _notes(parameters: Parameters, prediction: Prediction) -> tuple[str, ...]:

@@ -203,7 +203,7 @@ def test_sensitivities_of_any_kind_follow_the_exact_ones(name: str) -> None:
     omega = np.linspace(1e-3, np.pi / case.dt_s, 4000)
     weight = case.spectrum.at(omega)
     exact = sensor.log_sensitivities(omega)
-    rows = result.filter.sensitivities.reshape(-1, case.theta.size, 5) / max(1.0, result.prediction.second_order)
+    rows = result.prediction.sensitivities.reshape(-1, case.theta.size, 5)
     got = response(rows, np.exp(-1j * omega * case.dt_s))
     wrong = np.sqrt(weight @ np.abs(got - exact) ** 2 / (weight @ np.abs(exact) ** 2))
     reached = np.full(case.theta.size, 0.02)
@@ -288,6 +288,19 @@ def _by_quadrature(case: Case) -> float:
         true += share * float(np.abs(rho - 1) ** 2 @ case.spectrum.at(omega))
         claimed += share * float((np.abs(rho) * slope * 0.1) ** 2 @ case.spectrum.at(omega))
     return float(np.sqrt(true / claimed))
+
+
+def test_uncertain_parameters_do_not_move_the_poles_of_their_sensitivities() -> None:
+    case = CASES["accelerometer"]
+    certain = Parameters(case.kind, case.parameters.names, case.theta, 1e-8 * case.parameters.cov)
+    rows = [
+        design(p, dt_ns=case.dt_ns, noise_std=case.noise_std, spectrum=case.spectrum).filter.sensitivities
+        for p in (certain, case.parameters)
+    ]
+    np.testing.assert_allclose(rows[1][:, 3:], rows[0][:, 3:], rtol=1e-12)
+    ratio = rows[1][:, :3][rows[0][:, :3] != 0] / rows[0][:, :3][rows[0][:, :3] != 0]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-9)
+    assert ratio[0] > 1.005
 
 
 def test_the_response_s_own_uncertainty_is_in_u_model() -> None:
