@@ -247,9 +247,11 @@ class SensorModel(ResponseModel):
         Raises
         ------
         InvalidData
-            As `simulate`.
+            As `simulate`, or if η is not of shape (p,) and finite.
         """
         steps, values = checked_record(t_ns, u)
+        if np.shape(eta) != (self.n_parameters,) or not bool(np.all(np.isfinite(eta))):
+            raise InvalidData(f"{self.label} has {self.n_parameters} finite internal coordinates, not {eta!r}")
         return self.respond_steps(eta, steps, values, hold, derivatives=True)
 
     def respond_steps(

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.linalg import expm
 
+from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.models import Delayed, Hold, Rational, SensorModel, Static, model_of, named_model
@@ -95,6 +96,21 @@ def test_a_delayed_model_hands_its_own_model_on() -> None:
     assert named_model(ModelKind.RATIONAL, model.names).n_states == 3
     run = model.run(eta, np.full(5, 10_000_000), np.ones(6), Hold.FIRST, derivatives=True)
     assert run.s.shape == (6, 6, 3)
+
+
+def test_what_are_no_coordinates_or_no_record_is_refused() -> None:
+    t_ns, u = np.array([0, 10, 30]), np.ones(3)
+    for model in (model_of(ModelKind.SECOND_ORDER), Rational(1, 3), Delayed(Rational(0, 1))):
+        eta = np.zeros(model.n_parameters)
+        assert model.respond(eta, t_ns, u).dy.shape == (3, model.n_parameters)
+        for bad in (eta[:-1], np.full_like(eta, np.nan), np.full_like(eta, np.inf)):
+            with pytest.raises(InvalidData, match="coordinates"):
+                model.respond(bad, t_ns, u)
+        for instants, values in ((t_ns[::-1], u), (t_ns[[0, 1, 1]], u), (t_ns, u[:2]), (t_ns, u * np.nan)):
+            with pytest.raises(InvalidData):
+                model.respond(eta, instants, values)
+        one = model.respond(eta, t_ns[:1], u[:1])
+        assert_allclose(one.y, model.from_internal(eta)[0])
 
 
 def test_logarithmic_sensitivities() -> None:
