@@ -246,6 +246,11 @@ def filter_pass(  # noqa: C901 - one loop over samples, kept together for the co
                 x[a] = new[a]
                 for r in range(m):
                     s[a, r] = ns[a, r]
+            if k % 64 == 0:  # what an initial state has left behind would end in denormal numbers, which are slow
+                for a in range(n):
+                    for r in range(m):
+                        if abs(s[a, r]) < 1e-140:
+                            s[a, r] = 0.0
             # the covariance that is carried along while resting is the filtered one of the last full step: it is at
             # rest too, and so good for a later full step
             if not (resting and both):

@@ -15,7 +15,6 @@ from dyncal.identification.records import AlignedRecord
 from dyncal.models import SensorModel
 
 _FARTHEST = 100.0  # logarithms beyond this are no variances, rates or time constants of anything
-_LANES = 4  # rows are padded to full vectors of the processor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,9 +152,8 @@ def run(
         before = begin(layout, joint, np.zeros(layout.n_initial) if initial is None else initial)
     else:
         before = start
-    rows = -(-layout.n_rows // _LANES) * _LANES
-    s = _padded(before.s, rows)
-    x, p, dp = before.x.copy(), before.p.copy(), before.dp.copy()
+    rows = layout.n_rows
+    x, s, p, dp = before.x.copy(), before.s.copy(), before.p.copy(), before.dp.copy()
     gains, level = joint.gains, segment.level - offset
     doffset = np.zeros((2, rows))
     doffset[SENSOR, : layout.n_coordinates] = joint.dgains[SENSOR] * level
@@ -164,18 +162,8 @@ def run(
     information, score = np.empty((rows, rows)), np.empty(rows)
     eps, cost = np.empty(segment.z.shape), np.empty(1)
     n_rest = filter_pass(
-        segment.z, segment.index, phi, q, dphi, dq, joint.rows, _padded(joint.drows, rows), joint.noise, joint.dnoise,
+        segment.z, segment.index, phi, q, dphi, dq, joint.rows, joint.drows, joint.noise, joint.dnoise,
         offsets, doffset, int(start is None), int(rest), x, s, p, dp, information, score, eps, cost,
     )  # fmt: skip
-    real = layout.n_rows
-    end = FilterState(x, np.ascontiguousarray(s[:, :real]), p, dp)
-    done = SegmentPass(
-        np.ascontiguousarray(information[:real, :real]), score[:real].copy(), float(cost[0]), eps, end, int(n_rest)
-    )
+    done = SegmentPass(information, score, float(cost[0]), eps, FilterState(x, s, p, dp), int(n_rest))
     return done if done.finite else None
-
-
-def _padded(values: FloatArray, rows: int) -> FloatArray:
-    wide = np.zeros((*values.shape[:-1], rows))
-    wide[..., : values.shape[-1]] = values
-    return wide

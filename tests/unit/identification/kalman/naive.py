@@ -30,9 +30,11 @@ def filtered(
     x[: initial.size] = initial
     cost, eps = 0.0, np.full(segment.z.shape, np.nan)
     constant = np.array([segment.level, joint.gains[1] * (segment.level - offset)])
+    intervals = np.diff(segment.t_ns) / 1e9
+    parts = {step: van_loan(joint.a, joint.g, step) for step in np.unique(intervals).tolist()}
     for k in range(segment.z.shape[0]):
         if k > 0:
-            phi, q = van_loan(joint.a, joint.g, float(segment.t_ns[k] - segment.t_ns[k - 1]) / 1e9)
+            phi, q = parts[float(intervals[k - 1])]
             x, p = phi @ x, phi @ p @ phi.T + q
         for j in range(2):
             if np.isnan(segment.z[k, j]):
