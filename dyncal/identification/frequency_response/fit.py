@@ -24,7 +24,7 @@ _DEFAULT: Final = (ModelKind.FIRST_ORDER, ModelKind.SECOND_ORDER, ModelKind.LEAD
 
 def fit_frequency_response(
     points: FrequencyPoints | Sequence[FrequencyPoints],
-    kinds: Sequence[ModelKind | ResponseModel] = _DEFAULT,
+    kinds: ModelKind | ResponseModel | Sequence[ModelKind | ResponseModel] = _DEFAULT,
     settings: FrequencyFitSettings | None = None,
 ) -> FrequencyFit:
     """Fit models to the points of one or more laboratories by maximum likelihood, and choose one.
@@ -38,7 +38,7 @@ def fit_frequency_response(
 
     Parameters
     ----------
-    kinds : sequence of ModelKind or ResponseModel
+    kinds : ModelKind, ResponseModel or sequence of them
         What to try. `Rational` and `Delayed` models are given as such.
 
     Raises
@@ -48,7 +48,8 @@ def fit_frequency_response(
     """
     wishes = settings or FrequencyFitSettings()
     laboratories = [points] if isinstance(points, FrequencyPoints) else list(points)
-    models = [model_of(kind) if isinstance(kind, ModelKind) else kind for kind in kinds]
+    tried = [kinds] if isinstance(kinds, (ModelKind, ResponseModel)) else kinds
+    models = [model_of(kind) if isinstance(kind, ModelKind) else kind for kind in tried]
     _check_names("laboratory", [each.laboratory for each in laboratories])
     _check_names("model", [model.label for model in models])
     fits = sorted(

@@ -221,3 +221,11 @@ def test_too_few_points_are_refused_without_numbers(n: int) -> None:
     assert "too few" in fit.detail
     with pytest.raises(InvalidData, match="too few"):
         fit.response(np.array([1.0]))
+
+
+def test_one_kind_may_be_given_by_itself() -> None:
+    points = Laboratory().points(np.random.default_rng(3))
+    alone, listed = fit_frequency_response(points, ModelKind.SECOND_ORDER), fit_frequency_response(points, [SECOND])
+    assert alone.parameters is not None
+    assert listed.parameters is not None
+    assert_allclose(alone.parameters.values, listed.parameters.values, rtol=0)
