@@ -101,7 +101,7 @@ def table(figures: Iterable[Figure]) -> list[str]:
     rows = ["| what | figure | ± (1 sd) | bar | trials | reached |", "|---|---|---|---|---|---|"]
     for figure in figures:
         spread = _number(figure.u, figure.unit) if figure.u else ""
-        reached = "yes" if figure.reached else "**no**"
+        reached = "yes" if figure.reached else "**no**" if figure.missed_for_sure else "within scatter"
         value = _number(figure.value, figure.unit)
         rows.append(f"| {figure.what} | {value} | {spread} | {_bar(figure)} | {figure.n} | {reached} |")
     return rows

@@ -46,6 +46,13 @@ def test_a_partial_run_keeps_the_other_sections(tmp_path: Path, monkeypatch: pyt
 
 
 def test_bars_read_as_people_write_them() -> None:
-    rows = table([Figure("a", 0.95, 0.935, 0.965, 9, 0.01, "%"), Figure("b", 3.0, 2.0, math.inf, 1)])
+    rows = table(
+        [
+            Figure("a", 0.95, 0.935, 0.965, 9, 0.01, "%"),
+            Figure("b", 3.0, 2.0, math.inf, 1),
+            Figure("c", 1.05, 0.0, 1.0, 9, 0.03),
+        ]
+    )
     assert "| 93.5 % to 96.5 % |" in rows[2]
     assert "| ≥ 2 |" in rows[3]
+    assert "| within scatter |" in rows[4]
