@@ -1,12 +1,17 @@
 """As found against as left: whether a candidate is better than what is in force, on data that its fit did not use.
 
 On the same instants, let d = e_found² - e_left², the squared deviations from the reference with the coefficients that
-were active and with the new ones. The candidate passes where mean(d) exceeds a guard band of w = 2 u(mean d) above zero
-(JCGM 106:2012, 8.3: guarded acceptance), u from the scatter of 8 consecutive batches, because deviations that follow
-each other are not independent. Where the measurand moves little in some batches and much in others, that scatter hides
-even a tenfold improvement; so it passes, too, where mean(d) > 0 and the batches' ln(mean e_found² / mean e_left²)
-exceeds zero by three standard uncertainties. It may be looked at up to three times, on a record that grows by half: the
-risk of accepting a candidate that is no better is then below 3 x 2.6 % (Bonferroni).
+were active and with the new ones. The candidate passes where mean(d) exceeds a guard band of w = 2.4 u(mean d) above
+zero (JCGM 106:2012, 8.3: guarded acceptance), u from the scatter of 8 consecutive batches, because deviations that
+follow each other are not independent. Where the measurand moves little in some batches and much in others, that
+scatter hides even a tenfold improvement; so it passes, too, where mean(d) > 0 and the batches' ln(mean e_found² /
+mean e_left²) exceeds zero by three standard uncertainties. With 7 degrees of freedom that is 2.4 % and 1.0 %; it may
+be looked at up to three times, on a record that grows by half, so the risk of accepting a candidate that is no better
+is below 3 x 3.4 % (Bonferroni).
+
+A candidate whose stated uncertainty is clearly smaller (at most 0.8 times) need not be better, only not worse: there
+it is enough that mean(d) lies above a margin of -10 % of mean e_found² by the same guard band (non-inferiority; 5 %
+of the rms deviation). Without that, a set made while a sensor drifted would keep its wide uncertainty for good.
 """
 
 from __future__ import annotations
@@ -22,11 +27,14 @@ from dyncal.domain.calibration import Conformity
 from dyncal.domain.samples import FloatArray
 
 N_BATCHES: Final = 8
-COVERAGE: Final = 2.0
+COVERAGE: Final = 2.4
 COVERAGE_RATIO: Final = 3.0
+SMALLER_U: Final = 0.8
+MARGIN: Final = 0.1
 RULE: Final = (
     f"accepted where mean(e_found^2 - e_left^2) > {COVERAGE:g} u: guard band of {COVERAGE:g} standard uncertainties "
     f"from {N_BATCHES} batch means (JCGM 106, 8.3), or > 0 with mean ln(e_found^2/e_left^2) > {COVERAGE_RATIO:g} u, "
+    f"or, with u at most {SMALLER_U:g} times as large, > {COVERAGE:g} u - {MARGIN:.0%} of e_found^2; "
     "on instants after the fit's window"
 )
 
@@ -81,8 +89,10 @@ def judge(raw: Values, found: Values, left: Values, reference: FloatArray, u_ref
     better = False
     if d.size >= 2 * N_BATCHES:
         gain, u_gain = _mean(_batches(d))
-        ratio, u_ratio = _mean(np.log(_batches((found.value - r) ** 2) / _batches((left.value - r) ** 2)))
+        ratio, u_ratio = _mean(np.log(_squares(found.value - r) / _squares(left.value - r)))
         better = gain > COVERAGE * u_gain or (gain > 0 and ratio > COVERAGE_RATIO * u_ratio)
+        margin = MARGIN * float(np.mean((found.value - r) ** 2))
+        better |= _rms(left.u) <= SMALLER_U * _rms(found.u) and gain + margin > COVERAGE * u_gain
     conformity = Conformity(
         raw=deviation(raw.value, raw.u, r, u_reference),
         as_found=deviation(found.value, found.u, r, u_reference),
@@ -93,9 +103,16 @@ def judge(raw: Values, found: Values, left: Values, reference: FloatArray, u_ref
     return Judgement(conformity, gain, u_gain)
 
 
+def _rms(u: FloatArray | float) -> float:
+    return float(np.sqrt(np.mean(np.square(u))))
+
+
 def _batches(values: FloatArray) -> FloatArray:
-    means: FloatArray = np.array([part.mean() for part in np.array_split(values, N_BATCHES)])
-    return np.maximum(means, np.finfo(np.float64).tiny) if bool((values >= 0).all()) else means
+    return np.array([part.mean() for part in np.array_split(values, N_BATCHES)])
+
+
+def _squares(deviations: FloatArray) -> FloatArray:
+    return np.maximum(_batches(deviations**2), np.finfo(np.float64).tiny)
 
 
 def _mean(batches: FloatArray) -> tuple[float, float]:
