@@ -23,6 +23,8 @@ SETTLED: Final = 1e-3  # share of a transient at which it counts as over
 _LONGEST: Final = 65_536
 _MOST_ORDER: Final = 64
 _LIVE, _AGE, _CONSTANT, _PAST = 0, 1, 2, 3
+# looked up once: a call with one sample costs little more than such things
+_second_order, _empty, _ARRAY, _VALUE = kernels.second_order, np.empty, np.ndarray, np.dtype(np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,10 +193,12 @@ class UncertainIIR:
         InvalidData
             If shapes do not fit or a u_x is negative; the state is then unchanged.
         """
-        x = inputs.samples("x", x)
+        if type(x) is not _ARRAY or x.dtype is not _VALUE or x.ndim != 1 or not x.flags.carray:
+            x = inputs.samples("x", x)
         if self._lean and u_x is None and out is None:  # as below, at the least cost
-            y, u = np.empty(x.size), np.empty(x.size)
-            kernels.second_order(self._all, x, y, u)
+            n = x.size
+            y, u = _empty(n), _empty(n)
+            _second_order(self._all, x, y, u)
             return y, u
         y, u = inputs.outputs(x, out)
         f, variance = self.filter, self._variance

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -136,22 +137,23 @@ def recursive() -> list[Figure]:
     one = UncertainIIR(b, a, cov, u_x=0.05)
     found = race({"ours": lambda: one.process(block), "scipy": with_state(b, a, block)}, 400)
     figures = [ratio(f"one stream, blocks of {n}", found["scipy"], found["ours"], 0.8, n)]
-    rows = 200
-    x = np.random.default_rng(2).normal(size=(rows, SENSORS))
-    across = np.ascontiguousarray(x.T)
     filters = [prepare(b, a, cov, u_x=0.05)] * SENSORS
-    out = np.empty_like(x), np.empty_like(x)
     bank = FilterBank(filters)
+    cores = len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(2) as executor:
         shared = FilterBank(filters, executor=executor, parts=2)
-        alone = lambda: bank.process(x, out=out)  # noqa: E731 - a contestant of two races
-        found = race({"ours": alone, "scipy": lambda: lfilter(b, a, across, axis=1)}, 40)
-        threads = race({"one": alone, "two": lambda: shared.process(x, out=out)}, 150, clock=time.perf_counter)
-    label = f"1 000 sensors, {rows} samples of each"
-    figures.append(ratio(f"{label}, against lfilter(axis=1)", found["scipy"], found["ours"], 1.5, x.size))
-    cores = len(os.sched_getaffinity(0))
-    low = 1.6 if cores > 1 else -np.inf
-    figures.append(ratio(f"{label}: two threads against one", threads["one"], threads["two"], low, x.size))
+        for rows, low, low_threads in ((100, 1.5, -np.inf), (1000, -np.inf, 1.6 if cores > 1 else -np.inf)):
+            x = np.random.default_rng(2).normal(size=(rows, SENSORS))
+            across, out = np.ascontiguousarray(x.T), (np.empty_like(x), np.empty_like(x))
+            alone, together = partial(bank.process, x, out=out), partial(shared.process, x, out=out)
+            rounds = 10_000 // rows
+            found = race({"ours": alone, "scipy": partial(lfilter, b, a, across, axis=1)}, rounds)
+            threads = race({"one": alone, "two": together}, 3 * rounds, clock=time.perf_counter)
+            what = f"1 000 sensors, {rows} samples of each"
+            figures += [
+                ratio(f"{what}, against lfilter(axis=1)", found["scipy"], found["ours"], low, x.size),
+                ratio(f"{what}: two threads against one", threads["one"], threads["two"], low_threads, x.size),
+            ]
     return figures
 
 
@@ -172,14 +174,14 @@ def chunks() -> list[Figure]:
                 "stream": steady(coefficients, block),
                 "scipy, 64 taps": with_state(coefficients.filter.fir, np.ones(1), block),
             },
+            100,
             200,
-            50,
         )
         what = f"{n} samples a call" if n > 1 else "1 sample a call"
         figures += [
-            ratio(f"recursive, order 2, {what}", found["scipy, order 2"], found["iir"], 3.0, 200 * 50),
+            ratio(f"recursive, order 2, {what}", found["scipy, order 2"], found["iir"], 3.0, 100 * 200),
             ratio(
-                f"default design, UniformCorrector, {what}", found["scipy, 64 taps"], found["uniform"], 3.0, 200 * 50
+                f"default design, UniformCorrector, {what}", found["scipy, 64 taps"], found["uniform"], 3.0, 100 * 200
             ),
             ratio(f"default design with time stamps, {what}", found["scipy, 64 taps"], found["stream"], -np.inf, 200),
         ]
