@@ -9,6 +9,8 @@ the section before; a pair has ż = ω(w + κ u), ẇ = ω(-z - 2δ w + q u + v)
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
@@ -16,6 +18,8 @@ from dyncal.models.base import Discretisation, Hold, StateSpace
 from dyncal.models.pair import pair_transition
 from dyncal.models.phi_functions import phi_functions
 from dyncal.models.sections import Section, denominator, sections
+
+_STIFF: Final = 8.0
 
 
 def state_space(gain: float, shape: FloatArray, coordinates: FloatArray) -> StateSpace:
@@ -59,7 +63,8 @@ def discretise(system: StateSpace, first: int, chain: list[Section], h_s: FloatA
     functions = phi_functions((system.a * h)[:, 0], system.da[first:] * h)
     phi, dphi = functions.exp[:, 0], np.zeros((h_s.size, p, n, n))
     dphi[:, first:] = functions.exp[:, 1:]
-    _sharpen(phi, dphi, first, chain, h_s)
+    if float(h_s.max(initial=0.0)) * max(section.rate * (1 + section.damping) for section in chain) > _STIFF:
+        _sharpen(phi, dphi, first, chain, h_s)
     level, dlevel = _driven(functions.phi1 * h, system, first)
     if hold is Hold.FIRST:
         ramp, dramp = _driven(functions.phi2 * h, system, first)

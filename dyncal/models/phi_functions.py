@@ -48,11 +48,13 @@ def phi_functions(z: FloatArray, dz: FloatArray) -> PhiFunctions:
     phi1 = _product(both, phi2) + eye
     exp = _product(both, phi1) + eye
     for k in range(int(doublings.max(initial=0))):
-        more = (doublings > k)[:, None, None, None]
+        more = doublings > k
+        some = slice(None) if bool(np.all(more)) else more
+        e, f1, f2 = exp[some], phi1[some], phi2[some]
         # φ2(2z) = (e^z φ2 + φ1 + φ2)/4, φ1(2z) = (e^z + 1) φ1/2
-        phi2 = np.where(more, (_product(exp, phi2) + phi1 + phi2) / 4, phi2)
-        phi1 = np.where(more, (_product(exp, phi1) + phi1) / 2, phi1)
-        exp = np.where(more, _product(exp, exp), exp)
+        phi2[some] = (_product(e, f2) + f1 + f2) / 4
+        phi1[some] = (_product(e, f1) + f1) / 2
+        exp[some] = _product(e, e)
     return PhiFunctions(exp, phi1, phi2)
 
 
