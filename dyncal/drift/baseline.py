@@ -52,6 +52,18 @@ def invert(matrix: FloatArray) -> FloatArray | None:
     return inverse
 
 
+def whitened(deviation: FloatArray, cov: FloatArray) -> FloatArray:
+    """Return uncorrelated standard scores (p,) of a deviation with covariance (p, p), each near to its parameter.
+
+    ``R^-1/2 D^-1 x`` with the correlations R and standard deviations D (ZCA-cor whitening: Kessy, Lewin & Strimmer, The
+    American Statistician 72 (2018) 309).
+    """
+    scale = np.sqrt(np.diag(cov))
+    values, vectors = np.linalg.eigh(cov / np.outer(scale, scale))
+    scores: FloatArray = (vectors / np.sqrt(np.maximum(values, 1e-10))) @ (vectors.T @ (deviation / scale))
+    return scores
+
+
 def block_estimate(block: BlockEvidence) -> tuple[FloatArray, FloatArray] | None:
     """Return θ̂_b = θ + I⁻¹s and its covariance I⁻¹, None where the block does not determine every parameter."""
     cov = invert(block.information)

@@ -13,10 +13,11 @@ import numpy as np
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.drift.arl import decision_interval
-from dyncal.drift.baseline import Baseline, BlockEvidence, block_estimate, invert
-from dyncal.drift.chart import Chart
+from dyncal.drift.baseline import Baseline, BlockEvidence, block_estimate, invert, whitened
+from dyncal.drift.chart import Chart, Side
 from dyncal.drift.settings import DriftSettings
 
+_YOUNG = 30  # blocks up to which everything goes into the baseline: leaving some out would correlate the scores
 _USELESS_U = 0.5  # a block that knows a parameter less well than this, relative, says nothing of it
 
 
@@ -61,10 +62,11 @@ class DriftMonitor:
     Each informative block has its own estimate θ̂_b with covariance V_b (`BlockEvidence`). The baseline θ̄, covariance P,
     is the information-weighted mean of the training blocks, frozen when there are enough. The recursive residuals::
 
-        z_b = (θ̂_b - θ̄)_i / √(V_b + P)_ii
+        z_b = R^-1/2 D^-1 (θ̂_b - θ̄),      V_b + P = D R D
 
     are independent and standard normal while nothing changes, also while the baseline is young (docs/metrology.md),
-    unlike the sequence of estimates that an online estimator gives. Each parameter has a two-sided CUSUM of z with
+    unlike the sequence of estimates that an online estimator gives; that of each parameter keeps its meaning, as the
+    root of the correlations R is the symmetric one. Each parameter has a two-sided CUSUM of its z with
     k = shift/2, h being found from `arl0_blocks`, split evenly over parameters and directions. A block that is idle or
     rejected decides nothing.
 
@@ -109,6 +111,10 @@ class DriftMonitor:
         self._charts = [Chart() for _ in self.names]
         self._state, self._since_ns = DriftState.LEARNING, None
 
+    def reset_charts(self) -> None:
+        """Let all charts begin at rest again; the baseline stays what it is."""
+        self._charts = [replace(chart, up=Side(), down=Side(), latched=False) for chart in self._charts]
+
     def update(self, outcome: BlockEvidence) -> DriftStatus:
         """Take in a block and say how things stand.
 
@@ -134,27 +140,28 @@ class DriftMonitor:
         before = self._baseline.mean()
         training = self._baseline.n < self.settings.training_blocks
         if before is not None and self._baseline.n >= 2:
+            scores = whitened(theta - before[0], cov + before[1])
             for i in range(len(self.names)):
-                self._charts[i] = self._charted(i, theta, cov, before, block.to_ns, training)
+                self._charts[i] = self._charted(i, float(scores[i]), theta, cov, before, block.to_ns, training)
         # what raises a chart is not taken for normal
         quiet = all(chart.worst.value < self._limit / 3 and not chart.latched for chart in self._charts)
-        if training and (quiet or self._baseline.n < self.settings.learning_blocks):
+        if training and (quiet or self._baseline.n < max(self.settings.learning_blocks, _YOUNG)):
             self._baseline = self._baseline.with_block(theta, block.information)
 
     def _charted(
         self,
         i: int,
+        raw: float,
         theta: FloatArray,
         cov: FloatArray,
         before: tuple[FloatArray, FloatArray],
         at_ns: int,
         training: bool,
     ) -> Chart:
-        chart, (mean, spread) = self._charts[i], before
+        chart, mean = self._charts[i], before[0]
         if not math.sqrt(cov[i, i]) <= _USELESS_U * max(abs(mean[i]), 1e-300):
             return chart
         deviation = float(theta[i] - mean[i])
-        raw = deviation / math.sqrt(cov[i, i] + spread[i, i])
         score, variance = raw / chart.scale(), float(cov[i, i])
         cap = 2 * self._limit
         up = chart.up.after(score, self._k, cap, deviation, variance, at_ns)
@@ -164,7 +171,8 @@ class DriftMonitor:
         if quiet:
             chart = replace(chart, n_scores=chart.n_scores + 1, sum_squares=chart.sum_squares + min(raw**2, 25.0))
         change, _ = chart.worst.change(0.0)
-        raised = chart.worst.value > self._limit and abs(change) >= self.settings.minimum_change * abs(float(mean[i]))
+        least = self.settings.minimum_of(self.names[i])
+        raised = chart.worst.value > self._limit and abs(change) >= least * abs(float(mean[i]))
         held = chart.latched and chart.worst.value > self._limit / 2
         return replace(chart, latched=raised or held)
 
@@ -221,7 +229,7 @@ class DriftMonitor:
         """
         try:
             state = msgspec.msgpack.decode(data, type=_Snapshot)
-            monitor = cls(state.names, settings or DriftSettings(**state.settings))
+            monitor = cls(state.names, settings or _settings(state.settings))
         except (msgspec.MsgspecError, TypeError) as error:
             raise InvalidData(f"this is no snapshot of a drift monitor: {error}") from error
         p = len(state.names)
@@ -233,6 +241,11 @@ class DriftMonitor:
         monitor._state, monitor._since_ns = state.state, state.since_ns
         monitor._informed_ns = state.informed_ns
         return monitor
+
+
+def _settings(plain: dict[str, Any]) -> DriftSettings:
+    changes = tuple((str(name), float(value)) for name, value in plain.pop("minimum_changes", ()))
+    return DriftSettings(**plain, minimum_changes=changes)
 
 
 class _Snapshot(msgspec.Struct, frozen=True):

@@ -23,6 +23,8 @@ class DriftSettings:
         Informative blocks after which the baseline is frozen.
     minimum_change : float
         Relative change below which a finding, however significant, is no drift.
+    minimum_changes : pairs of str and float
+        The same for single parameters, as their tolerances ask for.
     idle_after_s : float
         Time without an informative block after which nothing can be told [s].
     """
@@ -32,7 +34,12 @@ class DriftSettings:
     learning_blocks: int = 6
     training_blocks: int = 200
     minimum_change: float = 0.05
+    minimum_changes: tuple[tuple[str, float], ...] = ()
     idle_after_s: float = 600.0
+
+    def minimum_of(self, parameter: str) -> float:
+        """Return the relative change of a parameter below which there is no drift."""
+        return dict(self.minimum_changes).get(parameter, self.minimum_change)
 
     def __post_init__(self) -> None:
         if not 10 <= self.arl0_blocks <= 1e9:
@@ -43,5 +50,8 @@ class DriftSettings:
             raise InvalidData("2 <= learning_blocks <= training_blocks must hold")
         if not 0 <= self.minimum_change < float("inf"):
             raise InvalidData("minimum_change must be finite and not negative")
+        for name, value in self.minimum_changes:
+            if not 0 <= value < float("inf"):
+                raise InvalidData(f"the minimum change of {name} must be finite and not negative")
         if not 0 < self.idle_after_s < float("inf"):
             raise InvalidData("idle_after_s must be finite and positive")

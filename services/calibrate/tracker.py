@@ -73,7 +73,8 @@ class Tracker:
                 u_clock_s=pairing.u_clock_s,
             ),
         )
-        self.monitor = DriftMonitor(names, DriftSettings(arl0_blocks=rules.arl0_blocks))
+        least = tuple((name, pairing.tolerance.get(name, tolerance.DEFAULT)) for name in names)
+        self.monitor = DriftMonitor(names, DriftSettings(arl0_blocks=rules.arl0_blocks, minimum_changes=least))
         self.baseline: tolerance.Baseline | None = None
         self.block: BlockOutcome | None = None
         self.drift: DriftStatus | None = None
