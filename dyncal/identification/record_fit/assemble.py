@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from dyncal.identification.record_fit.result import Nuisance, RecordFit, Series,
 from dyncal.identification.record_fit.settings import InterSample, Method
 from dyncal.identification.record_fit.stages import Setup, Stage, Unknowns
 from dyncal.models.base import ResponseModel
+
+_ROUNDING: Final = 1e-18
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +48,11 @@ def unexplained(stage: Stage) -> float:
     """Return the share of the indications' variance that an output-error fit leaves."""
     y = np.concatenate([reading.y for reading in stage.problem.readings])
     return float(np.sum(stage.e**2)) / max(float(np.sum((y - y.mean()) ** 2)), 1e-300)
+
+
+def exact(stage: Stage) -> bool:
+    """Tell whether a fit leaves nothing but rounding."""
+    return unexplained(stage) <= _ROUNDING
 
 
 def assembled(parts: Parts, numbers: Numbers, against: Judgement | None = None) -> RecordFit:

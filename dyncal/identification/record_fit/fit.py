@@ -13,7 +13,7 @@ from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.identification.record_fit import judge
-from dyncal.identification.record_fit.assemble import Parts, assembled, refusal, unexplained
+from dyncal.identification.record_fit.assemble import Parts, assembled, exact, refusal, unexplained
 from dyncal.identification.record_fit.full_likelihood import FullFit, full_likelihood
 from dyncal.identification.record_fit.method import (
     OutputErrorSays,
@@ -23,6 +23,7 @@ from dyncal.identification.record_fit.method import (
     reference_noise,
     time_constants,
 )
+from dyncal.identification.record_fit.misfit import MUCH_MORE, left_by_higher_order
 from dyncal.identification.record_fit.numbers import of_innovations, of_kalman
 from dyncal.identification.record_fit.result import RecordFit
 from dyncal.identification.record_fit.segments import take
@@ -107,9 +108,24 @@ def _fit(outer: ResponseModel, setup: Setup, method: Method | None, given: Float
     stage, unknowns = second_stage(setup, first)
     which, reason, moved = _likelihood(setup, stage, method)
     parts = Parts(outer, setup, stage, moved or stage, unknowns, which, reason)
+    fits = which is Method.OUTPUT_ERROR and (not evidence.misfit or exact(parts.simple))
+    against = None if fits else _wrong_kind(parts)
     if which is Method.KALMAN:
-        return _by_kalman(parts)
-    return _by_innovations(parts)
+        return _by_kalman(parts, against)
+    return _by_innovations(parts, against)
+
+
+def _wrong_kind(parts: Parts) -> judge.Judgement | None:
+    """Say that a model of higher order explains far more, which no noise model must hide; None where none does."""
+    model, h = parts.setup.model, parts.simple.h
+    p = model.n_parameters
+    ratio = left_by_higher_order(model, h[:p], parts.setup.taken, float(h[p]), float(h[p + 1]))
+    if ratio < MUCH_MORE:
+        return None
+    detail = f"a model of higher order leaves {ratio:.3g} times less of the indications: not the kind of this sensor"
+    return judge.Judgement(
+        Verdict.INCONSISTENT, f"{detail}, or a dead time, or an offset of clock or zero, that is not allowed for"
+    )
 
 
 def _likelihood(setup: Setup, stage: Stage, method: Method | None) -> tuple[Method, str, Stage | None]:
@@ -151,15 +167,15 @@ def _by_innovations(parts: Parts, against: judge.Judgement | None = None) -> Rec
     return assembled(parts, numbers, against)
 
 
-def _by_kalman(parts: Parts) -> RecordFit:
+def _by_kalman(parts: Parts, wrong: judge.Judgement | None) -> RecordFit:
     """Return the answer of the full Kalman likelihood; where it has none, that of output error, not to be accepted."""
     found = full_likelihood(parts.setup, parts.stage, parts.unknowns)
     if isinstance(found, FullFit):
         note = f"measurand taken as {found.fit.process}"
-        return assembled(replace(parts, notes=(note,)), of_kalman(parts.setup, found))
+        return assembled(replace(parts, notes=(note,)), of_kalman(parts.setup, found), wrong)
     why = f"the full Kalman likelihood is called for, and gives no answer: {found}"
     against = judge.Judgement(Verdict.INCONSISTENT, why)
-    return _by_innovations(replace(parts, method=Method.OUTPUT_ERROR), against)
+    return _by_innovations(replace(parts, method=Method.OUTPUT_ERROR), wrong or against)
 
 
 def _says(setup: Setup, stage: Stage) -> OutputErrorSays:

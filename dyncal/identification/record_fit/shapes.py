@@ -43,7 +43,7 @@ def shape_of(model: ResponseModel) -> Shape | None:
     if model.kind is ModelKind.LEAD_LAG:
         return Shape(2, 1, _pairs, _lead_lag)
     if isinstance(model, Rational) and model.n_poles:
-        return Shape(model.n_poles, model.n_zeros, _grids(model.n_poles), lambda b, a: np.concatenate([b, a]))
+        return Shape(model.n_poles, model.n_zeros, grid_of_order(model.n_poles), lambda b, a: np.concatenate([b, a]))
     return None
 
 
@@ -62,7 +62,9 @@ def _pairs(dt: float, length: float) -> FloatArray:
     return np.array([[slow + fast, slow * fast] for fast, slow in combinations(taus, 2)])
 
 
-def _grids(n: int) -> Callable[[float, float], FloatArray]:
+def grid_of_order(n: int) -> Callable[[float, float], FloatArray]:
+    """Return a grid over n poles: lags, resonances, and patterns of both."""
+
     def grid(dt: float, length: float) -> FloatArray:
         if n == 1:
             return _lags(dt, length)

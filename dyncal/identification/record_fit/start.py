@@ -88,6 +88,19 @@ def _ranked(shape: Shape, data: Uniform, delays_s: tuple[float, float]) -> list[
     return [(_late(data, k), k * data.dt_s, ratio) for k in each_best for _, ratio in tried[k][:number]]
 
 
+def read_later(taken: Taken, delay_s: float, offset: float) -> Uniform:
+    """Return a piece of the richest segment on an even grid, the reference `offset` higher and read `delay_s` earlier.
+
+    The part of the delay that is no whole number of samples is taken out of the indications, which are smoother.
+    """
+    data = uniform(_richest(taken), taken.dt_s)
+    whole = round(delay_s / data.dt_s)
+    late = _late(data, whole)
+    k = np.arange(late.y.size, dtype=np.float64)
+    y = np.interp(k + (delay_s / data.dt_s - whole), k, late.y)
+    return _cut(Uniform(y, late.u + offset, data.dt_s), _LONGEST_SRIVC)
+
+
 def _spaced(low: int, high: int) -> list[int]:
     return sorted({round(float(each)) for each in np.linspace(low, high, min(_DELAYS, high - low + 1))})
 

@@ -217,6 +217,24 @@ def test_nothing_happens(kind: ModelKind) -> None:
     assert fit.detail
 
 
+@pytest.mark.parametrize("kind", [ModelKind.SECOND_ORDER, ModelKind.LEAD_LAG])
+@pytest.mark.parametrize("u_reference_noise", [0.0, 1e-4, 0.02])
+def test_a_model_of_the_wrong_kind(kind: ModelKind, u_reference_noise: float) -> None:
+    settings = RecordSettings(u_reference_noise=u_reference_noise)
+    fit = fit_record(random_record(kind, 3000, 40.0, 3), ModelKind.FIRST_ORDER, settings=settings)
+    assert fit.verdict is Verdict.INCONSISTENT
+    assert "higher order" in fit.detail
+
+
+def test_clocks_that_are_apart_beyond_what_was_said() -> None:
+    kind = ModelKind.FIRST_ORDER
+    record = random_record(kind, 3000, 40.0, 3)
+    late = AlignedRecord(record.t_ns[5:], record.indication[:-5], record.reference[5:])
+    fit = fit_record(late, kind)
+    assert not fit.accepted
+    assert "clock" in fit.detail
+
+
 def test_a_single_tone_does_not_determine_two_lags() -> None:
     kind = ModelKind.LEAD_LAG
     t = instants(4000, 0.1)
