@@ -217,7 +217,10 @@ def _scatter(data: _Data, i: int, degree: int, level: float) -> float:
         middle = (low + high) / 2
         small = _solve(own, (degree,), np.array([middle])).chi2 > dof
         low, high = (middle, high) if small else (low, middle)
-    return high * coverage_factor(dof) / coverage_factor(None)
+    # of the whole scatter, the calibrations' own uncertainties are known and do not count twice
+    known = float(own.cov.mean())
+    wide = (coverage_factor(dof) / coverage_factor(None)) ** 2 * (high**2 + known) - known
+    return float(np.sqrt(wide))
 
 
 def _common(names: tuple[str, ...], degrees: tuple[int, ...], n_axes: int, cov: FloatArray | None) -> FloatArray:
