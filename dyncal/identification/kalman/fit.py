@@ -98,11 +98,11 @@ def fit_kalman(
 
 def _chosen(setting: _Setting, eta: FloatArray) -> KalmanFit:
     rough = _fit(setting, eta, _ROUGH)
-    smooth = _fit(setting, eta, _SMOOTH, rough)
+    smooth = _fit(setting, rough.eta if rough.converged else eta, _SMOOTH)
     best = _better(rough, smooth)
     if smooth.aic < rough.aic or not rough.converged:
         for process in _SMOOTHER:
-            best = _better(best, _fit(setting, eta, process, best))
+            best = _better(best, _fit(setting, best.eta if best.converged else eta, process))
     return best
 
 
@@ -126,19 +126,14 @@ def _trouble(segments: Sequence[Segment], model: SensorModel, *, levels: bool) -
     return ""
 
 
-def _fit(setting: _Setting, eta: FloatArray, process: Process, known: KalmanFit | None = None) -> KalmanFit:
-    """Fit with one process, from η or from where a fit with another one ended."""
+def _fit(setting: _Setting, eta: FloatArray, process: Process) -> KalmanFit:
     model, segments, settings = setting.model, setting.segments, setting.settings
     layout = Layout(model.n_parameters, model.n_states, process)
     noise = noise_start(list(segments), process, settings.u_reference_noise, setting.scale_s)
     h = np.concatenate([eta, noise.coordinates(process), [0.0]])
     likelihood = _likelihood(setting, layout, h)
     start = Point(h, tuple(np.zeros(layout.n_initial) for _ in segments))
-    if known is not None and known.converged:
-        h[: layout.p], h[layout.sensor_noise] = known.eta, known.coordinates[layout.sensor_noise]
-    else:
-        start = _with_noise(likelihood, start)
-    found = likelihood.maximise(start, settings.max_passes)
+    found = likelihood.maximise(_with_noise(likelihood, start), settings.max_passes)
     if found is None:
         return _refused(model, segments, settings, "the model cannot be evaluated at its start", Verdict.DIVERGED)
     return _result(setting, likelihood, *found)
