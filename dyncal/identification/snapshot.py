@@ -60,6 +60,7 @@ class FleetSnapshot(msgspec.Struct, frozen=True):
     refused: dict[int, Refused]
     trouble: dict[int, str]
     full: dict[int, FullState]
+    provisional: dict[int, tuple[Array, ...]]
     version: int = VERSION
 
     @staticmethod

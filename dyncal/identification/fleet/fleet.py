@@ -33,7 +33,7 @@ from dyncal.identification.fleet.state import FleetState
 from dyncal.identification.fleet.step import Blocks, Rules, Step
 from dyncal.identification.interpolation import CONTEXT
 from dyncal.identification.posterior import limits
-from dyncal.identification.records import Estimate
+from dyncal.identification.records import BlockOutcome, Estimate
 from dyncal.identification.screen import clipped_text
 from dyncal.identification.settings import Likelihood, OnlineSettings
 from dyncal.identification.snapshot import Array, FleetSnapshot, decode
@@ -90,6 +90,7 @@ class EstimatorFleet:
         self._trouble: dict[int, str] = {}
         self._doubtful = np.zeros(n, dtype=np.bool_)
         self._full: dict[int, full_likelihood.Followed] = {}
+        self._provisional: dict[int, full_likelihood.Samples] = {}
         self._tried = np.zeros(n, dtype=np.int64)
 
     def _configure(self, settings: tuple[OnlineSettings, ...]) -> None:
@@ -126,6 +127,8 @@ class EstimatorFleet:
             trouble=self._trouble.get(i, ""),
             method=report.METHOD if full is None else f"{report.FULL} ({full.form.process})",
         )  # fmt: skip
+        if i in self._provisional:
+            return replace(found, verdict=Verdict.NOT_EXCITED, detail=full_likelihood.TOO_SHORT)
         return found if refused is None else report.outdated(found, refused.verdict, refused.detail)
 
     def ingest(
@@ -203,6 +206,9 @@ class EstimatorFleet:
         self._buffers.drop(who, self._buffers.count[who])
         self._close_at[who], self._behind[who] = self._shortest[who], CONTEXT
         self._state.under_way[who] = False
+        for i in who.tolist() if self._provisional else ():
+            if i in self._provisional:
+                self._provisional[i] = full_likelihood.NOTHING
         for i in who.tolist() if self._full else ():
             if i in self._full:
                 self._full[i] = replace(self._full[i], state=None)
@@ -224,8 +230,10 @@ class EstimatorFleet:
         blocks = self._blocks(who, n, final=final)
         step = Step(self._state, blocks, buffers.t_ns.reshape(-1), buffers.values.reshape(2, -1), self._rules)
         if step.closed.any():
-            outcomes.append(step.conclude())
+            closed = step.conclude()
             self._note(step)
+            outcomes.append(self._without_provisional(closed))
+            self._gather(step, n, outcomes)
             self._change_over(step, n)
             self._used(who[step.closed], n[step.closed])
         more = ~step.closed
@@ -269,6 +277,7 @@ class EstimatorFleet:
             self._state.tracked[i], self._doubtful[i] = False, True
             verdict = Verdict.BAD_DATA if "saturated" in trouble else Verdict.INCONSISTENT
             self._refused[i] = start.Refused(verdict, f"{trouble}, and so did those before it", final=False)
+            self._provisional.pop(i, None)
 
     def _consider_full(self, i: int, n: int, outcomes: list[Outcomes], *, final: bool) -> None:
         """Do as `_consider` for one sensor that is followed by the full likelihood."""
@@ -292,11 +301,48 @@ class EstimatorFleet:
             state.widen_window(i, done.outcome)
         self._used(np.array([i]), np.array([n]))
 
+    def _without_provisional(self, closed: Outcomes) -> Outcomes:
+        """Return blocks, those of sensors that wait for the full likelihood saying nothing yet: their u is too small."""
+        if not self._provisional:
+            return closed
+        waits = np.array([i in self._provisional for i in closed.sensor.tolist()], dtype=np.bool_)
+        return replace(closed, excited=closed.excited & ~waits)
+
+    def _gather(self, step: Step, n: Int64Array, outcomes: list[Outcomes]) -> None:
+        """Keep the blocks of sensors that wait for the full likelihood, until there are enough in a row to begin it."""
+        for k in np.flatnonzero(step.closed).tolist() if self._provisional else ():
+            i = int(step.blocks.who[k])
+            if i not in self._provisional:
+                continue
+            if step.rejected[k]:
+                self._provisional[i] = full_likelihood.NOTHING
+                continue
+            behind = int(self._behind[i])
+            new = self._buffers.part(i, behind, behind + int(n[k]))
+            samples = full_likelihood.joined(self._provisional[i], new)
+            self._provisional[i] = samples
+            full = None
+            if samples[0].size >= min(full_likelihood.FEWEST, self._longest[i]):
+                eta = self._state.h[i, : self._model.n_parameters]
+                full = full_likelihood.found(self._model, samples, eta, self.settings[i])
+            if full is not None and full.outcome is not None:
+                self._follow(i, full.followed, full.outcome)
+                outcomes.append(Outcomes.one(i, full.outcome))
+
+    def _follow(self, i: int, followed: full_likelihood.Followed, block: BlockOutcome) -> None:
+        """Go on with the full likelihood."""
+        self._full[i] = followed
+        self._provisional.pop(i, None)
+        self._state.window[i] = 0
+        self._state.widen_window(i, block)
+
     def _change_over(self, step: Step, n: Int64Array) -> None:
         """Go on with the full likelihood where the innovations form has proved not to hold."""
         least = 1 - _CLEARLY * full_likelihood.LARGEST_GAIN
         for k in np.flatnonzero(step.taken & (step.result[:, passes.NOISE_SHARE] < least)).tolist():
             if self.settings[int(step.blocks.who[k])].likelihood is Likelihood.INNOVATIONS:
+                continue
+            if int(step.blocks.who[k]) in self._full or int(step.blocks.who[k]) in self._provisional:
                 continue
             i, several = int(step.blocks.who[k]), int(self._state.window[step.blocks.who[k], 0])
             if several < 2 * self._tried[i]:
@@ -307,9 +353,7 @@ class EstimatorFleet:
             p = self._model.n_parameters
             found = full_likelihood.found(self._model, samples, self._state.h[i, :p], self.settings[i])
             if found is not None and found.outcome is not None:
-                self._full[i] = found.followed
-                self._state.window[i] = 0
-                self._state.widen_window(i, found.outcome)
+                self._follow(i, found.followed, found.outcome)
 
     def _begin(self, i: int, n: int, outcomes: list[Outcomes]) -> None:
         """Find a first estimate from the first n samples that wait, or wait for more."""
@@ -327,33 +371,29 @@ class EstimatorFleet:
             self._close_at[i] = min(int(n * _GROWTH) + 1, int(self._longest[i]))
             return
         block = self._found(i, n, found)
-        if block is None:
-            detail = "the record is too short to tell the reference's noise from the measurand"
-            self._refused[i] = start.Refused(Verdict.NOT_EXCITED, detail, final=False)
-            longer = max(int(n * 1.5) + 1, full_likelihood.FEWEST)
-            self._close_at[i] = min(longer, int(self._longest[i]))
-            return
         self._refused.pop(i, None)
         self._trouble.pop(i, None)
         self._doubtful[i] = False
         outcomes.append(block)
         self._used(np.array([i]), np.array([n]))
 
-    def _found(self, i: int, n: int, found: start.Started) -> Outcomes | None:
-        """Follow a first estimate, by the likelihood that holds for it; None where the full one needs more samples."""
+    def _found(self, i: int, n: int, found: start.Started) -> Outcomes:
+        """Follow a first estimate, by the likelihood that holds for it; provisionally while that needs more samples."""
         self._full.pop(i, None)
+        self._provisional.pop(i, None)
         self._tried[i] = 0
+        block = founded(self._state, i, self._model, found)
         if not full_likelihood.needed(self._model, found, float(self.dt_ns[i]) / 1e9, self.settings[i]):
-            return founded(self._state, i, self._model, found)
-        if n < min(full_likelihood.FEWEST, self._longest[i]):
-            return None
+            return block
         behind, p = int(self._behind[i]), self._model.n_parameters
         samples = self._buffers.part(i, behind, behind + n)
-        full = full_likelihood.found(self._model, samples, found.fit.h[:p], self.settings[i])
+        full = None
+        if n >= min(full_likelihood.FEWEST, self._longest[i]):
+            full = full_likelihood.found(self._model, samples, found.fit.h[:p], self.settings[i])
         if full is None or full.outcome is None:
-            return founded(self._state, i, self._model, found) if n >= self._longest[i] else None
-        founded(self._state, i, self._model, found)
-        self._full[i] = full.followed
+            self._provisional[i] = samples
+            return self._without_provisional(block)
+        self._follow(i, full.followed, full.outcome)
         return Outcomes.one(i, full.outcome)
 
     def last_ns(self, i: int) -> int | None:
@@ -378,6 +418,7 @@ class EstimatorFleet:
                 refused=dict(sorted(self._refused.items())),
                 trouble=dict(sorted(self._trouble.items())),
                 full={i: full_likelihood.pack(now) for i, now in sorted(self._full.items())},
+                provisional={i: tuple(Array.of(a) for a in s) for i, s in sorted(self._provisional.items())},
             )
         )
 
@@ -411,3 +452,4 @@ class EstimatorFleet:
             self._buffers.put(i, t_ns[begin:end], y[begin:end], r[begin:end])
         self._refused, self._trouble = dict(found.refused), dict(found.trouble)
         self._full = {i: full_likelihood.unpack(packed) for i, packed in found.full.items()}
+        self._provisional = {i: (t.array(), y.array(), r.array()) for i, (t, y, r) in found.provisional.items()}

@@ -52,6 +52,19 @@ _ARRAYS: Final = ("h", "information", "considered", "trend")
 Samples = tuple[Int64Array, FloatArray, FloatArray]
 
 
+NOTHING: Final[Samples] = (np.empty(0, dtype=np.int64), np.empty(0), np.empty(0))
+
+TOO_SHORT: Final = "the record is too short to tell the reference's noise from the measurand"
+
+_MOST: Final = 4 * FEWEST
+
+
+def joined(before: Samples, new: Samples) -> Samples:
+    """Return samples and those that follow them, the newest of a bounded number."""
+    t_ns, y, r = (np.concatenate(pair)[-max(_MOST, len(pair[1])) :] for pair in zip(before, new, strict=True))
+    return t_ns, y, r
+
+
 def needed(model: SensorModel, fit: start.Started, dt_s: float, settings: OnlineSettings) -> bool:
     """Tell whether a first fit in the innovations form, at intervals of dt, lies beyond where that form holds.
 
