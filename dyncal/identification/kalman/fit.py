@@ -33,6 +33,7 @@ _ROUGH: Final = Process.ORNSTEIN_UHLENBECK
 _SMOOTH: Final = Process.MATERN_32
 _SMOOTHER: Final = (Process.MATERN_52, Process.BUTTERWORTH_2, Process.BUTTERWORTH_4)
 _U_LOG_RATE: Final = 3.0
+_LEAST_CHI2: Final = 0.7
 _NOISE_ROUNDS: Final = 4
 _LARGEST_ORDER: Final = 6
 
@@ -207,7 +208,7 @@ def _result(setting: _Setting, likelihood: Likelihood, best: Evaluation, converg
     chi2, white = _residuals(innovations)
     return KalmanFit(
         verdict=verdict,
-        detail=detail,
+        detail=detail or _doubt(chi2),
         parameters=Parameters(model.kind, model.names, theta, cov_theta) if sound else None,
         eta=eta,
         cov_eta=cov_eta,
@@ -251,6 +252,16 @@ def _verdict(
     if not converged:
         return Verdict.DIVERGED, f"no maximum of the likelihood was found for a {model.label} sensor"
     return Verdict.ACCEPTED, ""
+
+
+def _doubt(chi2: tuple[float, float]) -> str:
+    """Say of an accepted fit what speaks against its model of the measurand, or nothing."""
+    if all(_LEAST_CHI2 <= each <= 1 / _LEAST_CHI2 for each in chi2):
+        return ""
+    return (
+        f"the mean square innovations of reference and sensor are {chi2[0]:.2f} and {chi2[1]:.2f} times what they"
+        " should be: the measurand is none of the processes, and the uncertainty is to be doubted"
+    )
 
 
 def _residuals(innovations: Sequence[FloatArray]) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -56,6 +56,13 @@ def test_finds_the_sensor_and_the_noise_of_both(plant: Plant, known: float | Non
     assert fit.window == (record.t_ns[0], record.t_ns[-1])
 
 
+def test_a_measurand_that_is_not_of_the_process_is_said() -> None:
+    quiet = replace(ACCELEROMETER, snr_db=50.0)
+    record = quiet.record(3000, seed=2)
+    assert "none of the processes" in fitted(quiet, [record], OU).detail
+    assert fitted(quiet, [record]).detail == ""
+
+
 def test_starts_far_off_lead_to_the_same_end() -> None:
     record = PRESSURE.record(2000, seed=4)
     ends = [fitted(PRESSURE, [record], OU, off).eta for off in (0.4, 1.0, 1.3, 2.5)]
