@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
 
-from dyncal.identification import OnlineEstimator, OnlineSettings
+from dyncal.identification import AlignedRecord, OnlineEstimator, OnlineSettings
 from dyncal.identification.block import BlockData, BlockProblem
 from dyncal.identification.fleet import EstimatorFleet
 from dyncal.identification.settings import Likelihood
@@ -43,6 +44,10 @@ def pass_ns(plant: Plant, n: int = 20_000, repeats: int = 20) -> float:
     return min(_cpu_ns(lambda: problem.evaluate(h)) for _ in range(repeats)) / n
 
 
+def _extend(outcomes: list[object], estimator: OnlineEstimator, chunk: AlignedRecord) -> None:
+    outcomes.extend(estimator.update(chunk))
+
+
 def alone_ns(plant: Plant, settings: OnlineSettings, n: int = 24_000) -> tuple[float, int]:
     """Return the time of `OnlineEstimator.update` after the start [ns a sample], and samples a block."""
     record = plant.record(n, seed=1)
@@ -52,9 +57,7 @@ def alone_ns(plant: Plant, settings: OnlineSettings, n: int = 24_000) -> tuple[f
     for begin in range(n // 4, n, n // 8):
         chunk = part(record, begin, begin + n // 8)
         outcomes: list[object] = []
-        times.append(
-            _cpu_ns(lambda chunk=chunk, outcomes=outcomes: outcomes.extend(estimator.update(chunk))) / len(chunk)
-        )  # type: ignore[misc]
+        times.append(_cpu_ns(partial(_extend, outcomes, estimator, chunk)) / len(chunk))
         blocks += len(outcomes)
     return min(times), (n - n // 4) // max(blocks, 1)
 
@@ -87,7 +90,7 @@ def fleet_ns(plant: Plant, n_sensors: int, chunk: int, seconds: float) -> tuple[
     counts = [0, 0]
     give(0, warm)
     counts[:] = [0, 0]
-    spent = [_cpu_ns(lambda b=b: give(b, min(b + chunk, n))) for b in range(warm, n, chunk)]  # type: ignore[misc]
+    spent = [_cpu_ns(partial(give, b, min(b + chunk, n))) for b in range(warm, n, chunk)]
     samples = n_sensors * (n - warm)
     return sum(spent) / samples, counts[1] / max(counts[0], 1), samples // max(counts[0], 1)
 

@@ -302,7 +302,7 @@ class EstimatorFleet:
         self._used(np.array([i]), np.array([n]))
 
     def _without_provisional(self, closed: Outcomes) -> Outcomes:
-        """Keep blocks of sensors that wait for the full likelihood until there are enough in a row."""
+        """Return blocks; those of sensors that wait for the full likelihood say nothing: their u is too small."""
         if not self._provisional:
             return closed
         waits = np.array([i in self._provisional for i in closed.sensor.tolist()], dtype=np.bool_)
