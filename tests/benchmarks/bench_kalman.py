@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from dyncal.identification import AlignedRecord
+from dyncal.identification.block import BlockData, BlockProblem
 from dyncal.identification.kalman.joint import Layout
 from dyncal.identification.kalman.measurand import Process, log_intensity
 from dyncal.identification.kalman.segments import Segment, run
@@ -33,6 +34,15 @@ def kalman_pass(plant: Plant, record: AlignedRecord, process: Process, *, rest: 
     h = np.concatenate([model.to_internal(np.array(plant.theta)), logs])
     segment = Segment.of(record)
     return lambda: run(model, layout, segment, h, scale_s=scale, rest=rest)
+
+
+def innovations_pass(plant: Plant, record: AlignedRecord) -> Callable[[], object]:
+    """Return one pass of the innovations form over the record at the truth."""
+    model = model_of(plant.kind)
+    h = np.append(model.to_internal(np.array(plant.theta)), -2.0)
+    data = BlockData.of(record.t_ns, record.indication, record.reference, fresh=True)
+    problem = BlockProblem(model, data, h, None)
+    return lambda: problem.evaluate(h)
 
 
 def ns_a_sample(*passes: Callable[[], object], repeats: int = REPEATS) -> list[float]:
@@ -61,12 +71,15 @@ def sections() -> dict[str, list[Figure]]:
     for plant in (THERMOCOUPLE, PRESSURE, THERMOWELL):
         record = replace(plant, snr_db=50.0).record(N, seed=1)
         name = plant.kind.replace("_", " ")
-        even, full, soft = ns_a_sample(
+        even, full, soft, other = ns_a_sample(
             kalman_pass(plant, record, rough),
             kalman_pass(plant, jittered(record), rough),
             kalman_pass(plant, record, smooth),
+            innovations_pass(plant, record),
         )
+        ratio = even / other
         figures += [
+            Figure(f"{name}: even samples, against a pass of the innovations form", ratio, -np.inf, np.inf, REPEATS),
             Figure(
                 f"{name}: likelihood, score, information, even samples", even, 0.0, BAR_NS, REPEATS, unit="ns/sample"
             ),
