@@ -4,7 +4,7 @@ A model of first or second order gives biquads by the bilinear transform, right 
 sampled a few times a period needs better: numerators and the shared denominator are fitted to the exact -∂ln H/∂θ_i
 with the corrected signal's own spectrum as weight (linear least squares, reweighted by the last denominator: Sanathanan
 & Koerner, IEEE Trans. Autom. Control 8 (1963) 56). Rational models and dead times start from the poles and zeros
-themselves and take as many biquads as 1 % needs (`dyncal.correction.rational_fit`). What a causal filter cannot follow,
+themselves and take as many biquads as 0.3 % needs (`dyncal.correction.rational_fit`). What no causal filter follows,
 such as the sensitivity to a zero in the right half-plane, is stationary variance: `unexplained`.
 """
 
@@ -21,7 +21,8 @@ from dyncal.correction.sensor import DELAY, Sensor
 from dyncal.domain.samples import FloatArray
 from dyncal.models import Delayed, ResponseModel, SensorModel
 
-_GOOD_ENOUGH: Final = 0.01
+_GOOD_ENOUGH: Final = 3e-3
+_ONE_IS_ENOUGH: Final = 5e-3  # error up to which a second biquad, and its time on the edge, is spared
 _WIDEST_POLE: Final = rational_fit.WIDEST_POLE
 _ROUNDS: Final = 8
 _MOST_POINTS: Final = 1 << 14
@@ -46,7 +47,7 @@ def fit_sensitivities(sensor: Sensor, dt_s: float, omega: FloatArray, weight: Fl
     groups = []
     for columns, start in _starts(sensor, dt_s, omega, weight):
         if start.ndim == 2:  # biquads by the bilinear transform
-            groups.append((columns, refine(start, exact[:, columns], omega * dt_s, weight)[None]))
+            groups += _few_biquads(sensor, exact, columns, start, omega * dt_s, weight)
         else:
             groups.append((columns, _sum_of_biquads(sensor, exact[:, columns], columns, start, omega * dt_s, weight)))
     k = max(rows.shape[0] for _, rows in groups)
@@ -90,6 +91,24 @@ def _starts(sensor: Sensor, dt_s: float, omega: FloatArray, weight: FloatArray) 
     return groups
 
 
+def _few_biquads(
+    sensor: Sensor, exact: ComplexArray, columns: list[int], start: FloatArray, angle: FloatArray, weight: FloatArray
+) -> list[tuple[list[int], FloatArray]]:
+    """Return columns with rows (k, p, 5): one biquad each where that is enough, else sums of them."""
+    rows = refine(start, exact[:, columns], angle, weight)
+    stride = -(-angle.size // _FEW_POINTS)
+    z, root = np.exp(-1j * angle[::stride]), np.sqrt(weight[::stride])
+    groups = []
+    for a1, a2 in dict.fromkeys((float(row[3]), float(row[4])) for row in rows):
+        own = np.flatnonzero((rows[:, 3] == a1) & (rows[:, 4] == a2))
+        mine = [columns[i] for i in own]
+        best = rows[own][None]
+        if (a1 or a2) and _error(rows[own], exact[::stride][:, mine], z, root) > _ONE_IS_ENOUGH:
+            best = _sum_of_biquads(sensor, exact[:, mine], mine, np.array([[[a1, a2], [0.0, 0.0]]]), angle, weight)
+        groups.append((mine, best))
+    return groups
+
+
 def _mapped(poles: ComplexArray, dt_s: float) -> FloatArray:
     left = np.where(poles.real > 0, -np.conj(poles), poles)
     z = rational_fit.inside(np.exp(left * dt_s))
@@ -100,7 +119,7 @@ def _mapped(poles: ComplexArray, dt_s: float) -> FloatArray:
 def _sum_of_biquads(
     sensor: Sensor, exact: ComplexArray, columns: list[int], start: FloatArray, angle: FloatArray, weight: FloatArray
 ) -> FloatArray:
-    """Return rows (k, p, 5), with the fewest biquads that reach 1 %, or the best of a few."""
+    """Return rows (k, p, 5), with the fewest biquads that reach 0.3 %, or the best of a few."""
     stride = -(-angle.size // _FEW_POINTS)
     z, target, root = np.exp(-1j * angle[::stride]), exact[::stride], np.sqrt(weight[::stride])
     at_dc = np.where(np.array(columns) == 0, -1 / sensor.dc_gain, 0.0)
@@ -119,7 +138,7 @@ def _sum_of_biquads(
 
 
 def refine(biquads: FloatArray, exact: ComplexArray, angle: FloatArray, weight: FloatArray) -> FloatArray:
-    """Return biquads that follow `exact`, the given ones where they do so to 1 %.
+    """Return biquads that follow `exact`, the given ones where they do so to 0.3 %.
 
     Parameters
     ----------

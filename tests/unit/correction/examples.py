@@ -128,7 +128,7 @@ def coefficient_set(parameters: Parameters, correction: CorrectionFilter, **chan
 
 def set_of(name: str) -> CoefficientSet:
     """Return the set with the default design of a case."""
-    return coefficient_set(CASES[name].parameters, designed(name).filter)
+    return coefficient_set(ALL[name].parameters, designed(name).filter)
 
 
 def arbitrary_set(

@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from dyncal.contracts.coefficients import canonical, open_set
 from dyncal.correction.safety import SafetyLimits, check, noise_gain, pole_radius
 from dyncal.domain.coefficients import CoefficientSet, Parameters
-from dyncal.domain.errors import RejectedSet
+from dyncal.domain.errors import InvalidData, RejectedSet
 from tests.unit.correction.examples import CASES, arbitrary_set, designed, set_of
 
 
@@ -108,3 +109,22 @@ def test_pole_radius_of_known_poles() -> None:
 def test_noise_gain_with_a_recursive_section() -> None:
     a = 0.95  # one pole: Σ a^2k = 1/(1 - a²)
     assert noise_gain(np.ones(1), np.array([[1, 0, 0, 1, -a, 0]])) == pytest.approx(1 / np.sqrt(1 - a * a), rel=1e-9)
+
+
+def test_several_biquads_for_a_parameter_travel_and_are_checked() -> None:
+    coefficients = set_of("rational")
+    p = len(coefficients.parameters.names)
+    assert coefficients.filter.sensitivities.shape[0] >= 2 * p
+    check(coefficients)
+    again = open_set(canonical(coefficients))
+    np.testing.assert_array_equal(again.filter.sensitivities, coefficients.filter.sensitivities)
+    half = dataclasses.replace(coefficients.filter, sensitivities=coefficients.filter.sensitivities[: p + 1])
+    with pytest.raises(InvalidData):
+        dataclasses.replace(coefficients, filter=half)
+    unstable = coefficients.filter.sensitivities.copy()
+    unstable[-1, 3:] = -2.1, 1.1
+    with pytest.raises(RejectedSet) as caught:
+        check(
+            dataclasses.replace(coefficients, filter=dataclasses.replace(coefficients.filter, sensitivities=unstable))
+        )
+    assert caught.value.reason == "pole_radius"
