@@ -25,6 +25,7 @@ from dyncal.domain.time import NS_PER_S, DurationNs
 _MOST_ORDER: Final = 8
 _WALK: Final = 1e-7  # density of the random walk at ω_B, of S0
 _LEVEL: Final = 100.0  # variance of the level about the first indication, of the measurand's
+_LEAST_SIZE: Final = 1e-8  # of the largest variance: a scale, so that the drift stays of moderate size
 _SPEED: Final = 10.0  # variance of an integrated Wiener process's slope at the start, of (ω_B σ)²
 _LEAST_NOISE: Final = 1e-12  # of the indications' variance
 _NEAR_OPTIMUM: Final = 1.03
@@ -83,7 +84,7 @@ def build_smoother(
     drift, diffusion, observe, measurand, rest = _joint(sensor, f, q, m)
     stationary = _start(drift, diffusion, rest, variance, prior is Prior.BUTTERWORTH)
     # states of the size of their standard deviation at the start: covariances are well scaled
-    size = np.sqrt(np.diag(stationary))
+    size = np.sqrt(np.maximum(np.diag(stationary), _LEAST_SIZE * float(np.max(np.diag(stationary)))))
     outer = np.outer(size, size)
     noise = max(noise_std**2, _LEAST_NOISE * variance * sensor.dc_gain**2)
     model = SmootherModel(
@@ -211,8 +212,8 @@ def _start(drift: FloatArray, diffusion: FloatArray, rest: FloatArray, variance:
         p[np.ix_(others, others)] = (solved + solved.T) / 2
     elif others.size:
         p[1, 1] = _SPEED * variance * (diffusion[1, 1] / variance) ** (2 / 3)  # the corner squared, in the end
-        for i in others[1:].tolist():
-            p[i, i] = variance * rest[i] ** 2 / rest[level] ** 2
+        for i in others[1:].tolist():  # the sensor's states, scaled in time, are all of the size of the first
+            p[i, i] = variance * rest[others[1]] ** 2 / rest[level] ** 2
     direction = rest / rest[level]
     floor = np.diag(1e-12 * variance * np.maximum(direction**2, 1e-12))
     return p + _LEVEL * variance * np.outer(direction, direction) + floor

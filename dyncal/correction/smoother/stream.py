@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from dyncal.correction.slots import usable
+from dyncal.correction.slots import NO_SAMPLE, usable
 from dyncal.correction.smoother import kernels, plain
 from dyncal.correction.smoother.intervals import Intervals, tick_ns
 from dyncal.correction.smoother.model import SmootherModel
@@ -21,6 +21,7 @@ from dyncal.domain.time import NS_PER_S, InstantNs, Int64Array, axis_of
 from dyncal.kernels import HAVE_NUMBA
 
 _SPARE: Final = 64
+_MOST_BETWEEN: Final = 64  # entries in a gap: the sensitivities remember no more
 _MOST_ENTRIES: Final = 16_384
 _NO_TIMES = np.empty(0, np.int64)
 _NO_VALUES = np.empty(0)
@@ -141,6 +142,7 @@ class StreamingSmoother:
         self._s_state, self._previous = np.zeros(self._model.s_input.size), np.zeros(1)
         self._started = False
         self._last: int | None = None
+        self._last_tick: int | None = None  # of the last raw sample
         self._now = 0  # tick of the last event
         self._last_told: int | None = None
         self._waiting = np.empty((0, 3), np.int64)  # instants within the dead time: tick, instant, good
@@ -158,12 +160,32 @@ class StreamingSmoother:
         variance = (u_t_ns / NS_PER_S) ** 2 + _TICK_VARIANCE * self._tick_s**2
         self._time_variance = np.append(self._time_variance, np.full(t_ns.size, variance))
         ticks = (t_ns + self._tick // 2) // self._tick
-        rows = np.concatenate([self._waiting, np.stack([ticks, t_ns, good.astype(np.int64)], axis=1)])
+        new = np.stack([ticks, t_ns, good.astype(np.int64)], axis=1)
+        between = self._between(ticks)
+        if between.shape[0]:
+            new = np.concatenate([new, between])
+            order = np.argsort(new[:, 0], kind="stable")
+            new = new[order]
+            self._time_variance = np.append(self._time_variance, np.full(between.shape[0], variance))
+        rows = np.concatenate([self._waiting, new])
         if not self._started:
             able = np.flatnonzero(good)
             if able.size:
                 self._begin(float(raw[able[0]]), int(rows[0, 0]) - self._dead)
         return self._events(rows, ticks - self._dead, np.where(good, raw, np.nan))
+
+    def _between(self, ticks: Int64Array) -> Int64Array:
+        """Return entries for instants without a sample: the sensitivities follow the measurand through gaps too."""
+        nominal = self._model.dt_ns // self._tick
+        before = self._last_tick
+        self._last_tick = int(ticks[-1])
+        steps = np.diff(ticks, prepend=int(ticks[0]) if before is None else before)
+        rows = [
+            [int(tick) - j * nominal, NO_SAMPLE, 0]
+            for tick, step in zip(ticks[steps > 1.5 * nominal], steps[steps > 1.5 * nominal], strict=True)
+            for j in range(min(math.ceil(int(step) / nominal) - 1, _MOST_BETWEEN), 0, -1)
+        ]
+        return np.array(rows, np.int64).reshape(-1, 3)
 
     def _begin(self, y0: float, tick: int) -> None:
         self._started = True
@@ -225,7 +247,8 @@ class StreamingSmoother:
         ok = np.isfinite(estimate) & np.isfinite(u)
         if not self._fill:
             ok &= told[:, 2] != 0
-        return told[:, 1].copy(), np.where(ok, estimate, np.nan), np.where(ok, u, np.nan)
+        asked = told[:, 1] != NO_SAMPLE
+        return told[asked, 1], np.where(ok, estimate, np.nan)[asked], np.where(ok, u, np.nan)[asked]
 
     def _take(self, t: Int64Array, value: FloatArray, u: FloatArray) -> tuple[Int64Array, FloatArray, FloatArray]:
         if self._emitted_to is not None and t.size and t[0] <= self._emitted_to:
