@@ -19,6 +19,7 @@ from dyncal.identification.record_fit.method import (
     OutputErrorSays,
     after_innovations,
     against_innovations,
+    between_both,
     by_output_error,
     reference_noise,
     time_constants,
@@ -141,6 +142,10 @@ def _likelihood(setup: Setup, stage: Stage, method: Method | None) -> tuple[Meth
     why = by_output_error(says)
     if why:
         return Method.OUTPUT_ERROR, f"output error: {why}", None
+    why = between_both(says)
+    moved = innovations_stage(stage) if why else None
+    if moved is not None:
+        return Method.INNOVATIONS, f"innovations form: {why}", moved
     against = against_innovations(says)
     if against:
         return Method.KALMAN, f"full Kalman likelihood: {against}", None

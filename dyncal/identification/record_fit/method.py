@@ -14,8 +14,10 @@ from dyncal.models import SensorModel
 
 WHITE: Final = 1e-3
 """A Ljung-Box p-value below it is no accident."""
-MOST_INPUT_NOISE: Final = 10.0
-"""Twice a log-likelihood ratio: one record in a thousand without such noise is above it, and pays in efficiency."""
+NO_INPUT_NOISE: Final = 2.7
+"""Twice a log-likelihood ratio: of records without such noise 5 % are above it."""
+INPUT_NOISE: Final = 10.0
+"""Above it there is such noise; between the two it can neither be shown nor be ruled out."""
 MOST_GAIN: Final = 0.2
 MOST_COARSE: Final = 0.1
 """Sampling interval over the shortest time constant."""
@@ -79,12 +81,25 @@ def by_output_error(says: OutputErrorSays) -> str:
     """Return why output error is right, or an empty string."""
     if says.exact:
         return "the model explains the indications but for rounding"
-    if says.reference_matters or not says.whiteness_p >= WHITE or says.input_noise > MOST_INPUT_NOISE:
+    if says.reference_matters or not says.whiteness_p >= WHITE or says.input_noise > NO_INPUT_NOISE:
         return ""
     return (
         f"its residuals are white (p = {says.whiteness_p:.2g}), no noise at the sensor's input shows, and the "
         "reference's noise is negligible"
     )
+
+
+def between_both(says: OutputErrorSays) -> str:
+    """Return why the innovations form is right although output error nearly is, or an empty string.
+
+    It contains output error: where there is no noise at the input it costs nothing, and where there is it is honest.
+    """
+    white = says.whiteness_p >= WHITE and not says.reference_matters
+    if white and says.even and says.input_noise <= INPUT_NOISE:
+        return (
+            f"noise at the sensor's input is neither shown nor ruled out (2 ln L {says.input_noise:.1f} better with it)"
+        )
+    return ""
 
 
 def against_innovations(says: OutputErrorSays) -> str:
