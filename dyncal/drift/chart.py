@@ -8,7 +8,6 @@ from typing import Final
 
 from dyncal.drift.arl import CLIP
 
-_SURE: Final = 2.0
 _FADE: Final = 0.85  # weight of the past in the estimate of the change: it may still be growing
 
 
@@ -68,10 +67,5 @@ class Chart:
         return self.up if self.up.value >= self.down.value else self.down
 
     def scale(self, n_assumed: float = 20.0) -> float:
-        """Return the standard deviation to divide scores by: 1, as by theory, until they prove it larger.
-
-        Only what their mean square exceeds 1 by beyond two of its standard deviations counts: its chance excess would
-        stretch the interval between false alarms.
-        """
-        n = n_assumed + self.n_scores
-        return math.sqrt(max(1.0, (n_assumed + self.sum_squares) / n - _SURE * math.sqrt(2 / n)))
+        """Return the standard deviation to divide scores by: never below 1, which is what it is by theory."""
+        return math.sqrt(max(1.0, (n_assumed + self.sum_squares) / (n_assumed + self.n_scores)))
