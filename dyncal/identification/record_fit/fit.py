@@ -53,7 +53,7 @@ def fit_record(
     method: Method | None = None,
     start: FloatArray | Sequence[float] | None = None,
 ) -> RecordFit:
-    """Fit a sensor model to records with a reference by maximum likelihood (docs/metrology.md, 2c).
+    """Fit a sensor model to records with a reference by maximum likelihood (docs/metrology.md, 2.2).
 
     Shock, step, sweep, PRBS, plant operation; one or several runs, holes in them, irregular instants. Every segment
     has an initial state of its own, which is estimated. Starts come from a grid and from refined instrumental
