@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from dyncal.correction.slots import usable
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
@@ -115,7 +116,7 @@ def fit_spectrum(
         impossible.
     """
     y = np.asarray(indication, np.float64)
-    if y.ndim != 1 or y.size < _SHORTEST or not bool(np.all(np.isfinite(y))):
+    if y.ndim != 1 or y.size < _SHORTEST or not bool(np.all(usable(y))):
         raise InvalidData(f"a spectrum is fitted to at least {_SHORTEST} finite samples")
     if not 0 < dt_s < math.inf:
         raise InvalidData(f"a sampling interval must be positive, not {dt_s} s")

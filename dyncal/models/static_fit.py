@@ -27,6 +27,7 @@ _ROUNDS: Final = 50
 _DONE: Final = 1e-10
 _MOST_PAIRS: Final = 2000
 _SURELY: Final = 3.0
+_LARGEST: Final = 1e100
 _UNITS: Final = (1e3, 1e-3, 1e6, 1e-6, -1.0)
 
 
@@ -120,8 +121,8 @@ def _checked(pairs: Pairs) -> _Data:
         raise InvalidData(f"indications {y.shape} and measurands {x.shape} are no pairs")
     if not 2 <= y.size <= _MOST_PAIRS:
         raise InvalidData(f"a static calibration needs 2 to {_MOST_PAIRS} pairs, not {y.size}")
-    if not bool(np.all(np.isfinite(y)) and np.all(np.isfinite(x))):
-        raise InvalidData("indications and measurands must be finite")
+    if not bool(np.all(np.abs(y) < _LARGEST) and np.all(np.abs(x) < _LARGEST)):
+        raise InvalidData(f"indications and measurands must be finite, and below {_LARGEST:g}")
     if not y.max() > y.min():
         raise InvalidData(f"the indication was {y[0]} for every measurand: a sensor that is stuck, or saturated")
     cov_y, cov_x = _variances(pairs.u_y, y.size, "u_y"), _variances(pairs.u_x, y.size, "u_x")

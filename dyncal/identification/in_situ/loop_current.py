@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from dyncal.correction.slots import LARGEST, usable
 from dyncal.domain.calibration import Verdict
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
@@ -172,8 +173,8 @@ def _transient(record: StepRecord, skip_s: float) -> Transient:
     y = record.indication[after]
     if y.size < _SHORTEST:
         raise InvalidData(f"{y.size} samples after the step are too few: {_SHORTEST} are needed")
-    if not bool(np.all(np.isfinite(y))):
-        raise InvalidData("the indication is not finite")
+    if not bool(np.all(usable(y))):
+        raise InvalidData(f"the indication is not finite, or beyond {LARGEST:g}")
     trouble = trouble_with("indication", y)
     if trouble and not _settled(y):
         raise InvalidData(trouble)

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
+from dyncal.correction.slots import LARGEST, usable
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
@@ -136,8 +137,8 @@ def _transformed(segment: PairRecord, dt_s: float) -> tuple[FloatArray, ComplexA
     keep = (f > 0) & (f <= _BAND / dt_s)
     spectra: list[ComplexArray] = []
     for name, values in (("first sensor's record", segment.first), ("second sensor's record", segment.second)):
-        if not bool(np.all(np.isfinite(values))):
-            raise InvalidData(f"the {name} is not finite: cut it there")
+        if not bool(np.all(usable(values))):
+            raise InvalidData(f"the {name} is not finite, or beyond {LARGEST:g}: cut it there")
         trouble = trouble_with(name, values)
         if trouble:
             raise InvalidData(trouble)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dyncal.correction.slots import LARGEST, usable
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, Int64Array
@@ -49,9 +50,9 @@ class Segment:
             the first instant in whatever it has.
         """
         z = np.stack([record.reference, record.indication], axis=1)
-        if bool(np.any(np.isinf(z))):
-            raise InvalidData("an infinite value in a record")
         there = ~np.isnan(z)
+        if not bool(np.all(usable(z[there]))):
+            raise InvalidData(f"an infinite value in a record, or one beyond {LARGEST:g}")
         for channel, name in ((REFERENCE, "reference"), (SENSOR, "indication")):
             if not keep and not bool(there[:, channel].any()):
                 raise InvalidData(f"the record has no {name} that is a number")

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from dyncal.correction.slots import usable
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, Int64Array
@@ -140,8 +141,8 @@ def _same(a: AlignedRecord, b: AlignedRecord) -> bool:
 
 
 def _pieces(record: AlignedRecord) -> list[Segment]:
-    y = np.where(np.isfinite(record.indication), record.indication, np.nan)
-    r = np.where(np.isfinite(record.reference), record.reference, np.nan)
+    y = np.where(usable(record.indication), record.indication, np.nan)
+    r = np.where(usable(record.reference), record.reference, np.nan)
     known = np.flatnonzero(np.isfinite(r))
     if known.size < SHORTEST:
         return []
