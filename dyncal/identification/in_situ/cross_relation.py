@@ -173,7 +173,8 @@ def _alike(spectra: PairSpectra) -> bool:
 
     def doubt(log_ratio: float) -> float:
         power = np.abs(spectra.first * (sign * np.exp(log_ratio)) - spectra.second)[order] ** 2
-        return float(_unevenness(power / float(np.mean(power)))[0])
+        left = float(np.mean(power))
+        return float(_unevenness(power / left)[0]) if left > 0 else 0.0  # one record, wired twice
 
     ratio = start_ratio(spectra)
     if ratio == 0:
