@@ -16,8 +16,8 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 from dyncal.kernels import kernel
 
-HEAD = 8  # numbers before the taps: n_taps, n_sections, m, delay, settle, variance, dt_s, dc_gain
-STATE = 4  # numbers before the states: run, live, age, previous output
+HEAD = 9  # numbers before the taps: n_taps, n_sections, m, delay, settle, variance, dt_s, dc_gain, n_slope
+STATE = 5  # numbers before the states: run, live, age, previous output, whether the slope's sections are live
 _CHUNK = 512  # outputs that stay in the first-level cache while the taps run over them
 _LARGEST = 1e100  # as `dyncal.correction.slots.LARGEST`
 
@@ -95,19 +95,23 @@ def uncertain_fir(
 
 
 @kernel(inline=True)
-def _start(
-    sos: FloatArray, sos_state: FloatArray, poles: FloatArray, state: FloatArray, dc: float, x: float, raw: FloatArray
-) -> float:
-    """Start the sections in the steady state of their first input `x`, the biquads from the uncorrected window.
-
-    `raw` are the samples from the window's first to the one that the output is about. Returns the output before.
-    """
+def _steady(sos: FloatArray, sos_state: FloatArray, x: float) -> float:
+    """Start sections in the steady state of their first input `x`; return the output."""
     level = x
     for k in range(sos.shape[0]):
         out = level * (sos[k, 0] + sos[k, 1] + sos[k, 2]) / (1.0 + sos[k, 4] + sos[k, 5])
         sos_state[k, 0] = out - sos[k, 0] * level
         sos_state[k, 1] = sos[k, 2] * level - sos[k, 5] * out
         level = out
+    return level
+
+
+@kernel(inline=True)
+def _start(poles: FloatArray, state: FloatArray, dc: float, raw: FloatArray) -> float:
+    """Start the biquads from the uncorrected window; return by how much the output rose before, as far as that tells.
+
+    `raw` are the samples from the window's first to the one that the output is about.
+    """
     for g in range(poles.shape[0]):
         a1, a2 = poles[g, 0], poles[g, 1]
         t1 = dc * raw[0] / (1.0 + a1 + a2)
@@ -116,14 +120,12 @@ def _start(
             t0 = fma(-a1, t1, fma(-a2, t2, dc * raw[k]))
             t2, t1 = t1, t0
         state[g, 0], state[g, 1] = t1, t2
-    return level - dc * (raw[raw.size - 1] - raw[raw.size - 2]) if raw.size > 1 else level
+    return dc * (raw[raw.size - 1] - raw[raw.size - 2]) if raw.size > 1 else 0.0
 
 
 @kernel(inline=True)
-def _recur(
-    sos: FloatArray, sos_state: FloatArray, poles: FloatArray, state: FloatArray, x: FloatArray, w: FloatArray
-) -> None:
-    """Run the sections over x in place, and the states of the biquads into the rows of w, two earlier ones first."""
+def _sections(sos: FloatArray, sos_state: FloatArray, x: FloatArray) -> None:
+    """Run sections over x in place."""
     for k in range(sos.shape[0]):
         b0, b1, b2, a1, a2 = sos[k, 0], sos[k, 1], sos[k, 2], sos[k, 4], sos[k, 5]
         z1, z2 = sos_state[k, 0], sos_state[k, 1]
@@ -133,6 +135,11 @@ def _recur(
             z2 = fma(b2, x[i], -a2 * out)
             x[i] = out
         sos_state[k, 0], sos_state[k, 1] = z1, z2
+
+
+@kernel(inline=True)
+def _biquads(poles: FloatArray, state: FloatArray, x: FloatArray, w: FloatArray) -> None:
+    """Write the states of the biquads over x into the rows of w, two earlier ones first."""
     for g in range(poles.shape[0]):
         a1, a2, s1, s2, row = poles[g, 0], poles[g, 1], state[g, 0], state[g, 1], w[g]
         row[0], row[1] = s2, s1
@@ -145,7 +152,7 @@ def _recur(
 
 @kernel(inline=True)
 def _parameters(factor: FloatArray, w: FloatArray, f: FloatArray, square: FloatArray) -> None:
-    """Write ‖F w‖² to `square` (n,); w as `_recur` leaves it, `f` (n,) is overwritten."""
+    """Write ‖F w‖² to `square` (n,); w as `_biquads` leaves it, `f` (n,) is overwritten."""
     n = square.size
     if factor.shape[0] == 3:
         f00, f01, f02 = factor[0, 0], factor[0, 1], factor[0, 2]
@@ -180,25 +187,29 @@ def correct(  # noqa: C901 - one pass over the samples is the point of it
 ) -> None:
     """Correct slots, `value` and `u` about the slots `delay` earlier.
 
-    `par` is (HEAD numbers, taps, sos, denominators, F) of a `dyncal.correction.prepared.PreparedFilter`; `state` is
-    (STATE numbers, states of the sections and of the denominators, n_taps - 1 earlier slots). `time_variance` has one
-    entry for all or one a slot, `carried` (variance from the input) none or one a slot.
+    `par` is (HEAD numbers, taps, sos, denominators, F, slope taps) of a `dyncal.correction.prepared.PreparedFilter`;
+    `state` is (STATE numbers, states of the sections, of the slope's sections and of the denominators, n_taps - 1
+    earlier slots). `time_variance` has one entry for all or one a slot, `carried` (variance from the input) none or one
+    a slot.
 
-    A value that is not finite never enters a state: the states are started again when the window is whole.
+    A value that is not finite never enters a state: the states are started again when the window is whole. The slope's
+    sections start with the first slot of a whole window whose instant is uncertain.
     """
     n_taps, n_sections, m, delay = int(par[0]), int(par[1]), int(par[2]), int(par[3])
-    settle, variance, rate, dc = par[4], par[5], 1.0 / par[6], par[7]
+    settle, variance, rate, dc, n_slope = par[4], par[5], 1.0 / par[6], par[7], int(par[8])
     ends = HEAD + n_taps, HEAD + n_taps + 6 * n_sections, HEAD + n_taps + 6 * n_sections + 2 * m
     taps = par[HEAD : ends[0]]
     sos, poles = par[ends[0] : ends[1]].reshape((n_sections, 6)), par[ends[1] : ends[2]].reshape((m, 2))
-    factor = par[ends[2] :].reshape((3 * m, 3 * m))
+    factor, slope_taps = par[ends[2] : par.size - n_slope].reshape((3 * m, 3 * m)), par[par.size - n_slope :]
     at = STATE + 2 * n_sections
-    sos_state, pole_state = state[STATE:at].reshape((n_sections, 2)), state[at : at + 2 * m].reshape((m, 2))
-    window = state[at + 2 * m :]
-    run, live, age, last = state[0], state[1], state[2], state[3]
+    sos_state, slope_state = state[STATE:at].reshape((n_sections, 2)), state[at : at + 2 * n_sections]
+    at += 2 * n_sections
+    pole_state, window = state[at : at + 2 * m].reshape((m, 2)), state[at + 2 * m :]
+    run, live, age, last, moving = state[0], state[1], state[2], state[3], state[4]
     past = n_taps - 1
     most = min(_CHUNK, y.size)
-    extended, sums, x = np.empty(past + most), np.empty(most), np.empty(most + 1)
+    extended, both, x = np.empty(past + most), np.empty(2 * most), np.empty(most + 1)
+    sums, slopes = both[:most], both[most:]
     w, f, square = np.empty((m, most + 2)), np.empty(most), np.empty(most)
     extended[:past] = window
     for low in range(0, y.size, _CHUNK):
@@ -207,7 +218,12 @@ def correct(  # noqa: C901 - one pass over the samples is the point of it
         for k in range(n):
             fresh[k] = y[low + k] if abs(y[low + k]) < _LARGEST else np.nan
             worthless += 0 if abs(y[low + k]) < _LARGEST else 1
-        _fir(taps, 0, extended[: past + n], sums[:n])
+        timed = moving != 0.0 or time_variance[0] != 0.0
+        if time_variance.size > 1:
+            for k in range(low, low + n):
+                timed = timed or time_variance[k] != 0.0
+        for part in range(2 if timed and n_slope else 1):
+            _fir(taps if part == 0 else slope_taps, 0, extended[: past + n], both[part * most : part * most + n])
         i = 0
         while i < n:
             run = run + 1.0 if math.isfinite(extended[past + i]) else 0.0
@@ -219,8 +235,8 @@ def correct(  # noqa: C901 - one pass over the samples is the point of it
             if live == 0.0:
                 about = past + i - delay
                 raw = extended[i : max(about, i) + 1]
-                last = _start(sos, sos_state, poles, pole_state, dc, sums[i], raw)
-                live, age = 1.0, 0.0
+                last = _steady(sos, sos_state, sums[i]) - _start(poles, pole_state, dc, raw)
+                live, age, moving = 1.0, 0.0, 0.0
             k = i + 1 if worthless else n
             while k < n and math.isfinite(extended[past + k]):
                 k += 1
@@ -228,17 +244,33 @@ def correct(  # noqa: C901 - one pass over the samples is the point of it
             x[0] = last
             x[1 : 1 + h] = sums[i:k]
             new, before, squares = x[1 : 1 + h], x[:h], square[:h]
-            _recur(sos, sos_state, poles, pole_state, new, w)
+            _sections(sos, sos_state, new)
+            _biquads(poles, pole_state, new, w)
             _parameters(factor, w, f[:h], squares)
-            if time_variance.size > 1:
-                times = time_variance[low + i : low + k]
-                for j in range(h):
-                    slope = (new[j] - before[j]) * rate
-                    squares[j] = fma(times[j] * slope, slope, squares[j]) if times[j] != 0.0 else squares[j]
-            elif time_variance[0] != 0.0:
-                for j in range(h):
-                    slope = (new[j] - before[j]) * rate
-                    squares[j] = fma(time_variance[0] * slope, slope, squares[j])
+            if timed:
+                moves = slopes[i:k]
+                if n_slope == 0:
+                    for j in range(h):
+                        moves[j] = (new[j] - before[j]) * rate
+                elif n_sections:
+                    j = 0
+                    while (
+                        moving == 0.0 and j < h and time_variance[low + i + j if time_variance.size > 1 else 0] == 0.0
+                    ):
+                        j += 1
+                    if j < h:
+                        rows = slope_state.reshape((n_sections, 2))
+                        if moving == 0.0:
+                            _steady(sos, rows, moves[j])
+                            moving = 1.0
+                        _sections(sos, rows, moves[j:])
+                if time_variance.size > 1:
+                    times = time_variance[low + i : low + k]
+                    for j in range(h):
+                        squares[j] = fma(times[j] * moves[j], moves[j], squares[j]) if times[j] != 0.0 else squares[j]
+                elif time_variance[0] != 0.0:
+                    for j in range(h):
+                        squares[j] = fma(time_variance[0] * moves[j], moves[j], squares[j])
             if carried.size:
                 extra = carried[low + i : low + k]
                 for j in range(h):
@@ -268,7 +300,7 @@ def correct(  # noqa: C901 - one pass over the samples is the point of it
         for k in range(past):
             extended[k] = extended[n + k]
     window[:] = extended[:past]
-    state[0], state[1], state[2], state[3] = run, live, age, last
+    state[0], state[1], state[2], state[3], state[4] = run, live, age, last, moving
 
 
 @kernel("i8(f8[::1], i8[::1], f8, f8, f8, f8[::1])")

@@ -19,8 +19,9 @@ class PlainCorrection:
         self._resonators = plain.resonators(prepared.denominators)
         self._window = np.full(prepared.taps.size - 1, np.nan)
         self._sos_state = np.zeros((prepared.sos.shape[0], 2))
+        self._slope_state = np.zeros_like(self._sos_state)
         self._state = np.zeros((prepared.denominators.shape[0], 2))
-        self._run, self._live, self._age, self._previous = 0, False, 0, 0.0
+        self._run, self._live, self._age, self._previous, self._moving = 0, False, 0, 0.0, False
 
     def run(self, y: FloatArray, times: FloatArray, carried: FloatArray, value: FloatArray, u: FloatArray) -> None:
         """Write `value` and `u`, shape (n,); `times` has one entry or n, `carried` none or n."""
@@ -28,6 +29,9 @@ class PlainCorrection:
         extended = np.concatenate([self._window, np.where(usable(y), y, np.nan)])
         filtered = np.empty(n)
         plain.fir(self._prepared.taps, extended, filtered)
+        slopes = np.zeros(n)
+        if self._prepared.slope_taps.size and (self._moving or np.count_nonzero(times)):
+            plain.fir(self._prepared.slope_taps, extended, slopes)
         times = np.broadcast_to(times, n)
         carried = carried if carried.size else np.zeros(n)
         finite = np.isfinite(extended[n_taps - 1 :])
@@ -48,7 +52,7 @@ class PlainCorrection:
                 self._live = False
                 low = high
                 continue
-            done = self._stretch(extended, filtered, times, carried, first, high, value, u)
+            done = self._stretch(extended, filtered, slopes, times, carried, first, high, value, u)
             self._run += done - low
             if done < high:  # a number left its range at slot `done`: as in the kernel, start again after it
                 self._run, self._live = 0, False
@@ -60,6 +64,7 @@ class PlainCorrection:
         self,
         extended: FloatArray,
         filtered: FloatArray,
+        slopes: FloatArray,
         times: FloatArray,
         carried: FloatArray,
         first: int,
@@ -75,7 +80,7 @@ class PlainCorrection:
             x = filtered[first:high]
             for section, state in zip(self._sections, self._sos_state, strict=True):
                 x = section.run(x, state)[0]
-            slope = np.diff(x, prepend=self._previous) / p.dt_s
+            slope = self._slope(x, slopes[first:high], times[first:high])
             w = np.concatenate([r.run(x, state) for r, state in zip(self._resonators, self._state, strict=True)])
             square = p.variance + ((p.factor @ w) ** 2).sum(axis=0)
             square += np.where(times[first:high] != 0, times[first:high] * slope * slope, 0.0) + carried[first:high]
@@ -88,15 +93,29 @@ class PlainCorrection:
         self._age += good
         return first + good
 
+    def _slope(self, x: FloatArray, filtered: FloatArray, times: FloatArray) -> FloatArray:
+        """Return the slope of the values x, shape (n,), wrong where `times` are 0; `filtered` by the slope's taps."""
+        if not self._prepared.slope_taps.size:
+            return np.diff(x, prepend=self._previous) / self._prepared.dt_s
+        uncertain = np.flatnonzero(times)
+        if not self._sections or not (self._moving or uncertain.size):
+            return filtered
+        begin = 0 if self._moving else int(uncertain[0])
+        slope = filtered[begin:]
+        if not self._moving:
+            _steady(self._prepared.sos, self._slope_state, float(slope[0]))
+            self._moving = True
+        for section, state in zip(self._sections, self._slope_state, strict=True):
+            slope = section.run(slope, state)[0]
+        return np.concatenate([np.zeros(begin), slope])
+
     def _start(self, extended: FloatArray, level: float, first: int) -> None:
         """Start the states: sections in a steady state, sensitivities from the uncorrected window."""
         p = self._prepared
         self._live, self._age = True, 0
         with np.errstate(all="ignore"):
-            for k, (b0, b1, b2, _, a1, a2) in enumerate(p.sos):
-                out = level * (b0 + b1 + b2) / (1.0 + a1 + a2)
-                self._sos_state[k] = out - b0 * level, b2 * level - a2 * out
-                level = float(out)
+            level = _steady(p.sos, self._sos_state, level)
+            self._moving = False
             about = first + p.taps.size - 1 - p.delay
             window = p.dc_gain * extended[first : max(about, first)]
             for resonator, state, (a1, a2) in zip(self._resonators, self._state, p.denominators, strict=True):
@@ -104,3 +123,12 @@ class PlainCorrection:
                 resonator.run(window, state)
             moved = extended[about] - extended[about - 1] if about > first else 0.0
             self._previous = level - p.dc_gain * float(moved)
+
+
+def _steady(sos: FloatArray, states: FloatArray, level: float) -> float:
+    """Start sections in the steady state of an input of `level`; return the output."""
+    for k, (b0, b1, b2, _, a1, a2) in enumerate(sos):
+        out = level * (b0 + b1 + b2) / (1.0 + a1 + a2)
+        states[k] = out - b0 * level, b2 * level - a2 * out
+        level = float(out)
+    return level

@@ -9,9 +9,11 @@ from typing import Final
 import numpy as np
 
 from dyncal.correction import kernels, safety
+from dyncal.correction.slope import slope_taps
 from dyncal.domain.coefficients import CorrectionFilter, Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import NS_PER_S
 
 SETTLED: Final = 1e-3
 """What may remain of a start-up transient: the share at which a recursion counts as settled."""
@@ -32,6 +34,8 @@ class PreparedFilter:
         one recursion serves all biquads with the same poles, and a sum of squares cannot be negative.
     variance : float
         u_noise² + u_model².
+    slope_taps : float64, shape (n_taps,) or (0,)
+        Taps of the slope, before the same sections (`dyncal.correction.slope`); none where it is a backward difference.
     variance_taps : float64, shape (n,)
         Squared impulse response of the whole filter: how a variance at its input comes out.
     settle : int
@@ -48,6 +52,7 @@ class PreparedFilter:
     denominators: FloatArray
     factor: FloatArray
     variance: float
+    slope_taps: FloatArray
     variance_taps: FloatArray
     settle: int
     settle_sensitivities: int
@@ -56,13 +61,13 @@ class PreparedFilter:
     def packed(self) -> FloatArray:
         """All numbers in one flat array, as `dyncal.correction.kernels.correct` takes them."""
         head = (self.taps.size, self.sos.shape[0], self.denominators.shape[0], self.delay, self.settle)
-        parts = (self.taps, self.sos, self.denominators, self.factor)
-        numbers = [*head, self.variance, self.dt_s, self.dc_gain]
+        parts = (self.taps, self.sos, self.denominators, self.factor, self.slope_taps)
+        numbers = [*head, self.variance, self.dt_s, self.dc_gain, self.slope_taps.size]
         return np.concatenate([np.array(numbers, np.float64), *(part.reshape(-1) for part in parts)])
 
     def fresh_state(self) -> FloatArray:
         """Return the state of a filter that has seen nothing, as `dyncal.correction.kernels.correct` takes it."""
-        states = kernels.STATE + 2 * (self.sos.shape[0] + self.denominators.shape[0])
+        states = kernels.STATE + 2 * (2 * self.sos.shape[0] + self.denominators.shape[0])
         return np.concatenate([np.zeros(states), np.full(self.taps.size - 1, np.nan)])
 
     @property
@@ -86,15 +91,17 @@ def prepare(correction: CorrectionFilter, parameters: Parameters) -> PreparedFil
     sos = np.ascontiguousarray(correction.sos, dtype=np.float64)
     denominators, numerators = _shared(np.asarray(correction.sensitivities, dtype=np.float64), p)
     settle = _settling(safety.pole_radius(sos[:, 4:6]))
+    dt_s = correction.dt_ns / NS_PER_S
     return PreparedFilter(
         taps=taps,
         sos=sos,
         delay=correction.delay,
-        dt_s=correction.dt_ns / 1e9,
+        dt_s=dt_s,
         dc_gain=safety.dc_gain(taps, sos),
         denominators=denominators,
         factor=_factor(parameters.cov, numerators),
         variance=correction.u_noise**2 + correction.u_model**2,
+        slope_taps=slope_taps(taps, sos, dt_s, correction.band_hz),
         variance_taps=_impulse(taps, sos, taps.size + settle) ** 2,
         settle=settle,
         settle_sensitivities=_settling(safety.pole_radius(denominators)),

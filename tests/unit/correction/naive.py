@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from dyncal.correction.safety import dc_gain
+from dyncal.correction.slope import slope_taps
 from dyncal.domain.coefficients import CorrectionFilter, Parameters
 from dyncal.domain.samples import FloatArray
 
@@ -29,14 +30,25 @@ class Biquad:
         return y
 
 
+def cascade(sos: FloatArray, level: float) -> tuple[list[Biquad], float]:
+    """Return sections in the steady state of an input of `level`, and their output."""
+    made = []
+    for b0, b1, b2, _, a1, a2 in sos:
+        made.append(Biquad(np.array([b0, b1, b2, a1, a2]), level))
+        level = made[-1].y[0]
+    return made, level
+
+
 def correct(
     correction: CorrectionFilter, parameters: Parameters, raw: FloatArray, u_t_s: float, settle: int
 ) -> tuple[FloatArray, FloatArray]:
     """Return (value, u), entry k about raw sample k - delay; `settle` outputs of the sections are NaN after a start."""
     n_taps, dt_s = correction.fir.size, correction.dt_ns / 1e9
     dc = dc_gain(correction.fir, correction.sos)
+    moves = slope_taps(correction.fir, correction.sos, dt_s, correction.band_hz)
     value, u = np.full(raw.size, np.nan), np.full(raw.size, np.nan)
     sections: list[Biquad] = []
+    slopes: list[Biquad] = []
     biquads: list[Biquad] = []
     last, age, live = 0.0, 0, False
     for k in range(raw.size):
@@ -47,11 +59,8 @@ def correct(
         x = float(correction.fir @ window[::-1])
         if not live:
             live, age = True, 0
-            sections = []
-            level = x
-            for b0, b1, b2, _, a1, a2 in correction.sos:
-                sections.append(Biquad(np.array([b0, b1, b2, a1, a2]), level))
-                level = sections[-1].y[0]
+            sections, level = cascade(correction.sos, x)
+            slopes, _ = cascade(correction.sos, float(moves @ window[::-1]) if moves.size else 0.0)
             before = dc * window[: n_taps - 1 - correction.delay]
             biquads = [Biquad(row, dc * float(window[0])) for row in correction.sensitivities]
             for biquad in biquads:
@@ -63,6 +72,10 @@ def correct(
             x = section.step(x)
         c = np.array([biquad.step(x) for biquad in biquads])
         slope, last = (x - last) / dt_s, x
+        if moves.size:
+            slope = float(moves @ window[::-1])
+            for section in slopes:
+                slope = section.step(slope)
         age += 1
         if age > settle:
             square = correction.u_noise**2 + correction.u_model**2 + (u_t_s * slope) ** 2
