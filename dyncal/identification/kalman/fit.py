@@ -17,6 +17,7 @@ from dyncal.domain.calibration import Verdict
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import NS_PER_S
 from dyncal.identification.kalman.joint import REFERENCE, SENSOR, Layout
 from dyncal.identification.kalman.measurand import Process
 from dyncal.identification.kalman.noise_start import noise_start
@@ -36,6 +37,8 @@ _U_LOG_RATE: Final = 3.0
 _LEAST_CHI2: Final = 0.7
 _NOISE_ROUNDS: Final = 4
 _LARGEST_ORDER: Final = 6
+_COLOURED: Final = 1e-6  # p-value of whiteness
+_UNRELATED: Final = 0.5  # share of the indications' variance that is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,6 @@ def _result(setting: _Setting, likelihood: Likelihood, best: Evaluation, converg
     cov_theta = (cov_theta + cov_theta.T) / 2
     sound = bool(np.isfinite(theta).all() and np.isfinite(cov_theta).all() and np.all(np.diag(cov_theta) > 0))
     unobservable = unknown(model, theta, cov_theta, settings.max_relative_u) if sound else ()
-    verdict, detail = _verdict(model, theta, unobservable, converged=converged, sound=sound)
     names = (*layout.names, "reference_offset")
     free = likelihood.free.tolist()
     u = np.zeros(h.size)
@@ -206,6 +208,10 @@ def _result(setting: _Setting, likelihood: Likelihood, best: Evaluation, converg
     n_unknown = len(free) + layout.n_initial * len(setting.segments)
     innovations = tuple(done.eps for done in best.passes)
     chi2, white = _residuals(innovations)
+    verdict, detail = _verdict(model, theta, unobservable, converged=converged, sound=sound)
+    against = _unrelated(setting, eta, float(np.exp(h[layout.sensor_noise])), white[1])
+    if verdict is Verdict.ACCEPTED and against:
+        verdict, detail = Verdict.NOT_EXCITED, against
     return KalmanFit(
         verdict=verdict,
         detail=detail or _doubt(chi2),
@@ -262,6 +268,23 @@ def _doubt(chi2: tuple[float, float]) -> str:
         f"the mean square innovations of reference and sensor are {chi2[0]:.2f} and {chi2[1]:.2f} times what they"
         " should be: the measurand is none of the processes, and the uncertainty is to be doubted"
     )
+
+
+def _unrelated(setting: _Setting, eta: FloatArray, noise_variance: float, whiteness_p: float) -> str:
+    """Say why coloured residuals are more than a misfit: little is explained, or by a lag that no record shows."""
+    if not whiteness_p < _COLOURED:
+        return ""
+    y = np.concatenate([segment.z[:, SENSOR] for segment in setting.segments])
+    share = noise_variance / max(float(np.nanvar(y)), 1e-300)
+    if share > _UNRELATED:
+        return f"the reference does not explain {100 * min(share, 1):.0f} % of what the sensor shows"
+    slowest = 1 / max(
+        float(np.min(np.abs(np.linalg.eigvals(setting.model.state_space(eta).a)), initial=np.inf)), 1e-300
+    )
+    longest = max(float(segment.t_ns[-1] - segment.t_ns[0]) / NS_PER_S for segment in setting.segments)
+    if slowest > longest:
+        return f"a record of {longest:.3g} s is short against a time constant of about {slowest:.3g} s"
+    return ""
 
 
 def _residuals(innovations: Sequence[FloatArray]) -> tuple[tuple[float, float], tuple[float, float]]:
