@@ -25,6 +25,7 @@ from dyncal.correction.judge import Judge, Prediction, ResponseBand
 from dyncal.correction.normal_equations import Problem, all_pole
 from dyncal.correction.sensor import Sensor, sensor_of
 from dyncal.correction.spectrum import MeasurandSpectrum, from_bandwidth
+from dyncal.domain.choices import choice
 from dyncal.domain.coefficients import CorrectionFilter, Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
@@ -137,6 +138,7 @@ def design(
     """
     if not (dt_ns > 0 and 0 <= noise_std < math.inf and max_taps >= 2 and max_noise_gain > 0):
         raise InvalidData("a design needs dt_ns > 0, a finite noise_std, at least 2 taps, and a positive noise gain")
+    form = choice(Form, form, "form")
     if max_latency_s is not None and not max_latency_s >= 0:
         raise InvalidData(f"max_latency_s cannot be {max_latency_s}")
     wished = spectrum if band_hz is None else from_bandwidth(band_hz, spectrum.variance)

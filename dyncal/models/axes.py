@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dyncal.domain.choices import choice
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 
@@ -26,6 +27,9 @@ class Axis:
 
     name: str
     transform: Transform = Transform.LINEAR
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "transform", choice(Transform, self.transform, "transform"))
 
     def transformed(self, values: FloatArray) -> FloatArray:
         """Return the transformed condition; raise `InvalidData` where it is not defined."""

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
+from dyncal.domain.choices import choice
 from dyncal.domain.errors import InvalidData
 
 BLOCK: Final = 10_000
@@ -62,6 +63,7 @@ class MonteCarloSettings:
     batch_bytes: int = 1 << 22
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "interval", choice(Interval, self.interval, "interval"))
         if self.n_draws is not None and self.n_draws < 100:
             raise InvalidData(f"a Monte Carlo needs at least 100 draws, not {self.n_draws}")
         if not 1 <= self.digits <= 6:

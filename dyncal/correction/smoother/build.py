@@ -17,6 +17,7 @@ from dyncal.correction.sensor import Sensor, polynomial_derivatives, sensor_of
 from dyncal.correction.smoother.intervals import over
 from dyncal.correction.smoother.model import SmootherModel
 from dyncal.correction.spectrum import MeasurandSpectrum
+from dyncal.domain.choices import choice
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
@@ -77,6 +78,7 @@ def build_smoother(
     for name, value in (("lag_s", lag_s), ("max_lag_s", max_lag_s)):
         if value is not None and not 0 <= value < math.inf:
             raise InvalidData(f"{name} cannot be {value}")
+    prior = choice(Prior, prior, "prior")
     sensor = sensor_of(parameters)
     if bool(np.any(sensor.zeros.real > 0)):
         raise InvalidData("a zero in the right half-plane has no causal sensitivity: take the FIR design")

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.calibration import Verdict
+from dyncal.domain.choices import choice
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
@@ -48,8 +49,8 @@ def fit_frequency_response(
     """
     wishes = settings or FrequencyFitSettings()
     laboratories = [points] if isinstance(points, FrequencyPoints) else list(points)
-    tried = [kinds] if isinstance(kinds, (ModelKind, ResponseModel)) else kinds
-    models = [model_of(kind) if isinstance(kind, ModelKind) else kind for kind in tried]
+    tried = [kinds] if isinstance(kinds, (str, ResponseModel)) else kinds
+    models = [kind if isinstance(kind, ResponseModel) else model_of(choice(ModelKind, kind, "kind")) for kind in tried]
     _check_names("laboratory", [each.laboratory for each in laboratories])
     _check_names("model", [model.label for model in models])
     fits = sorted(

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dyncal.domain.choices import choice
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.models.base import ComplexArray
@@ -83,6 +84,7 @@ class FrequencyPoints:
 
     def __post_init__(self) -> None:
         who = self.laboratory
+        object.__setattr__(self, "form", choice(Form, self.form, "form"))
         f, response = np.asarray(self.f_hz, dtype=np.float64), np.asarray(self.response, dtype=np.complex128)
         cov = np.asarray(self.cov, dtype=np.float64)
         if f.ndim != 1 or f.size == 0 or response.shape != f.shape:
@@ -136,6 +138,9 @@ class FrequencyPoints:
         InvalidData
             Naming what cannot be: a magnitude of 0 or less that is not in dB, an uncertainty of 0, a shape.
         """
+        magnitude_as = choice(Magnitude, magnitude_as, "magnitude_as")
+        phase_unit = choice(PhaseUnit, phase_unit, "phase_unit")
+        phase_sign = choice(PhaseSign, phase_sign, "phase_sign")
         f, mag, arg, u_mag, u_arg, rho = _columns(laboratory, f_hz, magnitude, phase, u_magnitude, u_phase, correlation)
         if magnitude_as is Magnitude.LINEAR:
             if bool(np.any(mag <= 0)):

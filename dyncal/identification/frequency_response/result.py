@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dyncal.domain.calibration import Verdict
+from dyncal.domain.choices import choice
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
@@ -62,6 +63,8 @@ class FrequencyFitSettings:
     def __post_init__(self) -> None:
         if not 0 < self.consistency_level < 0.5:
             raise InvalidData(f"consistency_level lies between 0 and 0.5, not at {self.consistency_level}")
+        object.__setattr__(self, "criterion", choice(Criterion, self.criterion, "criterion"))
+        object.__setattr__(self, "birge", choice(Birge, self.birge, "birge"))
         if not 1 <= self.max_birge < float("inf"):
             raise InvalidData(f"max_birge is at least 1, not {self.max_birge}")
         if not 0 < self.max_relative_u < float("inf"):

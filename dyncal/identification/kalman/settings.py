@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from dyncal.domain.choices import choice
 from dyncal.domain.errors import InvalidData
 from dyncal.identification.kalman.measurand import Process
 
@@ -51,6 +52,8 @@ class KalmanSettings:
         for name in (*noise, "u_reference", "u_reference_gain", "u_clock_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InvalidData(f"{name} must be finite and not negative, not {getattr(self, name)}")
+        if self.process is not None:
+            object.__setattr__(self, "process", choice(Process, self.process, "process"))
         if not 0 < self.max_relative_u < math.inf:
             raise InvalidData(f"max_relative_u must be finite and positive, not {self.max_relative_u}")
         if self.max_passes < 1:

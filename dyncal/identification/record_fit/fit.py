@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.calibration import Verdict
+from dyncal.domain.choices import choice
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
@@ -79,6 +80,7 @@ def fit_record(
         if `start` is no such sensor.
     """
     wishes = settings or RecordSettings()
+    method = None if method is None else choice(Method, method, "method")
     outer = model_of(model) if isinstance(model, ModelKind) else model
     core = outer.model if isinstance(outer, Delayed) else outer
     if not isinstance(core, SensorModel):

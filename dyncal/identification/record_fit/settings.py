@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dyncal.domain.choices import choice
 from dyncal.domain.errors import InvalidData
 
 
@@ -70,6 +71,8 @@ class RecordSettings:
         for name in ("u_reference", "u_reference_noise", "u_reference_gain", "u_clock_s"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InvalidData(f"{name} must be finite and not negative, not {getattr(self, name)}")
+        if self.between is not None:
+            object.__setattr__(self, "between", choice(InterSample, self.between, "between"))
         for name in ("noise_std", "max_delay_s", "max_relative_u"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
