@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from dyncal.correction import kernels, safety
+from dyncal.correction import inputs, kernels, safety
 from dyncal.correction.slope import slope_taps
 from dyncal.domain.coefficients import CorrectionFilter, Parameters
 from dyncal.domain.errors import InvalidData
@@ -82,11 +82,20 @@ def prepare(correction: CorrectionFilter, parameters: Parameters) -> PreparedFil
     Raises
     ------
     InvalidData
-        If filter and parameters do not belong together, or a pole is not inside the unit circle.
+        If filter and parameters do not belong together, a pole is not inside the unit circle, a section is not
+        normalised, a number is not finite, an uncertainty is negative, or the covariance is none.
     """
     n, p = correction.sensitivities.shape[0], len(parameters.names)
     if n < p or (n % p if p else n):
         raise InvalidData("a correction needs as many sensitivity biquads for each parameter")
+    for name in ("fir", "sos", "sensitivities"):
+        if not bool(np.all(np.isfinite(getattr(correction, name)))):
+            raise InvalidData(f"{name} holds NaN or infinity")
+    if not bool(np.all(correction.sos[:, 3] == 1)):
+        raise InvalidData("a section is not normalised: a0 is not 1")
+    u_noise = inputs.standard_uncertainty("u_noise", correction.u_noise)
+    u_model = inputs.standard_uncertainty("u_model", correction.u_model)
+    cov = inputs.covariance("the parameters' covariance", parameters.cov, p)
     taps = np.ascontiguousarray(correction.fir, dtype=np.float64)
     sos = np.ascontiguousarray(correction.sos, dtype=np.float64)
     denominators, numerators = _shared(np.asarray(correction.sensitivities, dtype=np.float64), p)
@@ -99,8 +108,8 @@ def prepare(correction: CorrectionFilter, parameters: Parameters) -> PreparedFil
         dt_s=dt_s,
         dc_gain=safety.dc_gain(taps, sos),
         denominators=denominators,
-        factor=_factor(parameters.cov, numerators),
-        variance=correction.u_noise**2 + correction.u_model**2,
+        factor=_factor(cov, numerators),
+        variance=u_noise**2 + u_model**2,
         slope_taps=slope_taps(taps, sos, dt_s, correction.band_hz),
         variance_taps=_impulse(taps, sos, taps.size + settle) ** 2,
         settle=settle,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dyncal.correction.inputs import Numbers, samples, standard_uncertainty
 from dyncal.correction.prepared import prepare
 from dyncal.correction.running import RunningFilter
 from dyncal.correction.slots import usable
@@ -16,7 +17,7 @@ from dyncal.domain.samples import FloatArray
 def correct(
     correction: CorrectionFilter,
     parameters: Parameters,
-    raw: FloatArray,
+    raw: Numbers,
     *,
     u_t_s: float = 0.0,
     compiled: bool | None = None,
@@ -43,13 +44,14 @@ def correct(
     Raises
     ------
     InvalidData
-        If filter and parameters do not fit, or a pole is not inside the unit circle.
+        As `dyncal.correction.prepared.prepare`; if `raw` holds no real numbers of one dimension, or `u_t_s` is negative
+        or not finite.
     """
-    y = np.where(usable(raw), np.asarray(raw, np.float64), np.nan)
-    if y.ndim != 1:
-        raise InvalidData(f"a record has one dimension, not shape {y.shape}")
+    y = samples("raw", raw)
+    y = np.where(usable(y), y, np.nan)
+    variance = standard_uncertainty("u_t_s", u_t_s) ** 2
     running = RunningFilter(prepare(correction, parameters), compiled=compiled)
-    late, u_late = running.advance(y, float(u_t_s) ** 2)
+    late, u_late = running.advance(y, variance)
     value, u = np.full(y.size, np.nan), np.full(y.size, np.nan)
     ready = max(y.size - correction.delay, 0)
     value[:ready], u[:ready] = late[y.size - ready :], u_late[y.size - ready :]

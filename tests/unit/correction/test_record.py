@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,6 +78,43 @@ def test_filter_and_parameters_must_fit() -> None:
     three = Parameters(ModelKind.SECOND_ORDER, ("gain", "damping", "f0_hz"), np.ones(3), np.eye(3))
     with pytest.raises(InvalidData):
         correct(designed("thermocouple").filter, three, np.ones(10))
+
+
+@pytest.mark.parametrize(
+    ("changes", "trouble"),
+    [
+        ({"u_noise": -1.0}, "u_noise"),
+        ({"u_model": np.nan}, "u_model"),
+        ({"fir": np.array([1.0, np.nan])}, "fir"),
+        ({"sos": np.array([[1.0, 0.0, 0.0, 2.0, 0.1, 0.0]])}, "normalised"),
+        ({"sos": np.array([[1.0, 0.0, 0.0, 1.0, -2.0, 1.0]])}, "radius 1"),
+    ],
+)
+def test_a_filter_that_cannot_be_right_is_refused_by_name(changes: dict[str, object], trouble: str) -> None:
+    f = replace(designed("thermocouple").filter, **changes)  # type: ignore[arg-type]
+    with pytest.raises(InvalidData, match=trouble):
+        correct(f, CASES["thermocouple"].parameters, np.ones(100))
+
+
+@pytest.mark.parametrize(
+    "cov", [-np.eye(2), [[1.0, 3.0], [3.0, 1.0]], [[1.0, np.nan], [np.nan, 1.0]], [[1.0, 0.5], [0.0, 1.0]]]
+)
+def test_what_is_no_covariance_is_refused(cov: object) -> None:
+    parameters = replace(CASES["thermocouple"].parameters, cov=np.asarray(cov, np.float64))
+    with pytest.raises(InvalidData, match="covariance"):
+        correct(designed("thermocouple").filter, parameters, np.ones(100))
+
+
+@pytest.mark.parametrize("u_t_s", [-1.0, np.nan, np.inf])
+def test_an_impossible_time_uncertainty_is_refused(u_t_s: float) -> None:
+    with pytest.raises(InvalidData, match="u_t_s"):
+        correct(designed("thermocouple").filter, CASES["thermocouple"].parameters, np.ones(100), u_t_s=u_t_s)
+
+
+@pytest.mark.parametrize("raw", [np.ones((2, 50)), np.ones(100, np.complex128), ["x"]])
+def test_what_is_no_record_is_refused(raw: Any) -> None:
+    with pytest.raises(InvalidData, match="raw"):
+        correct(designed("thermocouple").filter, CASES["thermocouple"].parameters, raw)
 
 
 @pytest.mark.parametrize("missing", ["scipy", "numba"])
