@@ -257,8 +257,10 @@ def _stationary(a: FloatArray) -> FloatArray:
     predictors = [a]  # of order p, p - 1 … 1
     for m in range(p, 2, -1):
         of, k = predictors[-1], predictors[-1][m - 1]
+        _check_inside(1 - k * k)
         predictors.append((of[: m - 1] - k * of[m - 2 :: -1]) / (1 - k * k))
     a1, a2 = predictors[-1]  # for the last two steps in closed form: they would lose digits
+    _check_inside(min(1 - a2 * a2, 1 + a2 - a1, 1 + a2 + a1))  # Jury's conditions: roots are known to √ε only
     predictors.append(np.array([a1 / (1 + a2)]))
     r = np.zeros(p)
     r[0] = (1 + a2) / ((1 - a2) * (1 + a2 - a1) * (1 + a2 + a1))
@@ -266,6 +268,11 @@ def _stationary(a: FloatArray) -> FloatArray:
     for m in range(1, p):
         r[m] = -predictors[p - m] @ r[m - 1 :: -1]
     return r[np.abs(np.subtract.outer(np.arange(p), np.arange(p)))]
+
+
+def _check_inside(distance: float) -> None:
+    if not distance > 0:
+        raise InvalidData("the filter is not stable: a pole at radius 1, as near as its coefficients can tell")
 
 
 def _output_covariances(a: FloatArray, b: FloatArray, P: FloatArray, lags: int) -> FloatArray:
