@@ -32,6 +32,8 @@ Simulation = Callable[[Generator, int], FloatArray]
 Model = Callable[[FloatArray], FloatArray]
 """Outputs of m draws of p inputs at once: (m, p) → (m, n), or (m,) for a single output."""
 
+_LARGEST: Final = 1e140
+_SMALLEST: Final = 1e-140
 _PROBE: Final = 0
 _TWO_SIGMA: Final = 0.97725  # of a normal distribution below 2 σ
 _FEWEST_IN_BATCH: Final = 16
@@ -69,7 +71,10 @@ def simulation_of(inputs: Distribution, model: Model) -> Simulation:
     """Return what draws the inputs and evaluates the model."""
 
     def simulation(rng: Generator, m: int) -> FloatArray:
-        outputs = np.asarray(model(inputs.draw(rng, m)), dtype=np.float64)
+        outputs = np.asarray(model(inputs.draw(rng, m)))
+        if np.iscomplexobj(outputs):
+            raise InvalidData("a model gives real outputs; give real and imaginary parts as two")
+        outputs = np.asarray(outputs, dtype=np.float64)
         if outputs.ndim not in {1, 2} or outputs.shape[0] != m:
             raise InvalidData(f"a model of {m} draws gives {m} rows of outputs, not shape {outputs.shape}")
         return np.ascontiguousarray(outputs.reshape(m, -1).T)
@@ -137,6 +142,11 @@ def _frame(draws: Draws) -> Frame:
     good = pilot[:, np.isfinite(pilot).all(axis=0)]
     if good.shape[1] < 2:
         raise InvalidData(f"the model gave no finite numbers in {pilot.shape[1]} draws")
+    if float(np.abs(good).max()) > _LARGEST:
+        raise InvalidData(f"outputs beyond {_LARGEST:g}: their squares would leave the range of numbers")
+    spread = np.ptp(good, axis=1)
+    if bool(np.any((spread > 0) & (spread < _SMALLEST))):
+        raise InvalidData(f"outputs vary by less than {_SMALLEST:g}: their squares would leave the range of numbers")
     return Frame.of(good, draws.settings.coverage)
 
 

@@ -125,6 +125,8 @@ def validate(gum: GumResult, monte_carlo: Outcome, digits: int = 1) -> Validatio
     InvalidData
         If the two do not have as many outputs.
     """
+    if not 1 <= digits <= 6:
+        raise InvalidData(f"1 to 6 digits of u are significant, not {digits}")
     if gum.value.shape != monte_carlo.low.shape:
         raise InvalidData(f"{gum.value.size} outputs cannot be compared with {monte_carlo.low.size}")
     expanded = gum.coverage_factor(monte_carlo.coverage) * gum.u
