@@ -11,6 +11,7 @@ from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S
 from dyncal.identification.kalman import KalmanFit, KalmanSettings, fit_kalman
+from dyncal.identification.record_fit import judge
 from dyncal.identification.record_fit.segments import Segment
 from dyncal.identification.record_fit.stages import Setup, Stage, Unknowns
 from dyncal.identification.records import AlignedRecord
@@ -39,6 +40,7 @@ def full_likelihood(setup: Setup, stage: Stage, unknowns: Unknowns) -> FullFit |
         u_reference=settings.u_reference * unknowns.offset_freed,
         u_clock_s=clock,
         max_relative_u=settings.max_relative_u,
+        levels=judge.commanded(setup.taken.r),
     )
     found: KalmanFit | None = None
     for _ in range(_ROUNDS):

@@ -94,10 +94,15 @@ def _swapped(model: SensorModel, taken: Taken, unexplained: float) -> bool:
     return best.unexplained < _MUCH_BETTER * unexplained and float(best.eta[0]) > 0
 
 
+def commanded(reference: FloatArray) -> bool:
+    """Tell whether a reference, shape (n,), is made of the levels of a command, which are no saturation."""
+    return bool(np.unique(reference).size <= _COMMANDED * reference.size)
+
+
 def _saturated(taken: Taken, says: Evidence) -> str:
     """Name a channel that stays at an end of its range while the other shows that it should not."""
     r = taken.r
-    if np.unique(r).size > _COMMANDED * r.size:
+    if not commanded(r):
         full = clipped("reference", r)
         if full:
             return full
