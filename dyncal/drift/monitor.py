@@ -99,15 +99,16 @@ class DriftMonitor:
         Raises
         ------
         InvalidData
-            If the covariance is not positive definite.
+            If θ is not finite or the covariance not positive definite; the monitor is then unchanged.
         """
         p = len(self.names)
-        self._baseline = Baseline.empty(p)
+        baseline = Baseline.empty(p)
         if theta is not None and cov is not None:
-            information = invert(np.asarray(cov, dtype=np.float64))
-            if information is None or np.shape(theta) != (p,) or np.shape(cov) != (p, p):
-                raise InvalidData(f"a baseline needs {p} parameters and their positive definite covariance")
-            self._baseline = Baseline(information, information @ theta, self.settings.learning_blocks)
+            information = invert(np.asarray(cov, dtype=np.float64)) if np.shape(cov) == (p, p) else None
+            if information is None or np.shape(theta) != (p,) or not bool(np.all(np.isfinite(theta))):
+                raise InvalidData(f"a baseline needs {p} finite parameters and their positive definite covariance")
+            baseline = Baseline(information, information @ theta, self.settings.learning_blocks)
+        self._baseline = baseline
         self._charts = [Chart() for _ in self.names]
         self._state, self._since_ns = DriftState.LEARNING, None
 
