@@ -37,6 +37,7 @@ from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.domain.time import iso
+from dyncal.models import named_model
 
 _UNCERTAINTY: Final = (
     "Stated is the expanded uncertainty: the standard uncertainty, evaluated by JCGM 100:2008, JCGM 102:2011 and "
@@ -90,13 +91,15 @@ def certificate_of(evidence: Evidence, administration: Administration) -> Certif
     Raises
     ------
     InvalidData
-        If the calibration was not accepted, the set is of another sensor or calibration, a unit has no spelling in
-        D-SI, a number is not finite, the covariance not positive semidefinite, or a requirement names no parameter.
+        If the calibration was not accepted, its parameters are no sensor's or its data no record, the set is of another
+        sensor or calibration, a unit has no spelling in D-SI, a number is not finite, the covariance not positive
+        semidefinite, or a requirement names no parameter.
     """
     c = evidence.calibration
     if c.verdict is not Verdict.ACCEPTED:
         raise InvalidData(f"calibration {c.id} was not accepted ({c.verdict}): there is no certificate for it")
     _check_set(c, evidence.coefficients)
+    _check_numbers(c, evidence.dt_ns)
     check_covariance(f"parameters of calibration {c.id}", c.parameters.cov)
     indication, measurand = parse_unit(evidence.indication_unit), parse_unit(evidence.measurand_unit)
     results = [_parameters(evidence, indication, measurand), _quality(c, indication)]
@@ -134,6 +137,16 @@ def _check_set(calibration: Calibration, coefficients: CoefficientSet | None) ->
             f"set {coefficients.id} came from calibration {coefficients.provenance.calibration_id}, "
             f"not from {calibration.id}"
         )
+
+
+def _check_numbers(calibration: Calibration, dt_ns: int) -> None:
+    p = calibration.parameters
+    if p.model is not ModelKind.STATIC:
+        named_model(p.model, p.names).check_physical(p.values)
+    if dt_ns <= 0 or calibration.n_samples < 0:
+        raise InvalidData(f"{calibration.n_samples} samples every {dt_ns} ns are no record")
+    if calibration.window_to_ns < calibration.window_from_ns:
+        raise InvalidData(f"the data of calibration {calibration.id} end before they begin")
 
 
 def _parameters(evidence: Evidence, indication: Unit, measurand: Unit) -> Result:

@@ -109,3 +109,12 @@ def test_sensors_that_a_record_cannot_show(case: str, entry: str) -> None:
     y = scene.respond(kind, np.array(theta), fine, float(t[1] - t[0]) * 1e-9 / 16)[::16]
     y += 0.01 * rng.normal(size=t.size)
     holds(said(lambda: _ENTRIES[entry](kind, (t, y, r)), np.array(theta)), pattern)
+
+
+def test_steps_of_a_command_are_no_saturation() -> None:
+    rng = np.random.default_rng(7)
+    t, _, _ = scene.record(FIRST)
+    fine = np.repeat(np.cumsum(rng.choice([-1.0, 1.0], size=20)), t.size * 16 // 20)
+    hum = 0.05 * np.sin(2 * np.pi * 49.7 * np.arange(t.size) * 0.01)
+    y = scene.respond(FIRST, scene.TRUTH[FIRST], fine, 0.01 / 16)[::16] + hum + 0.01 * rng.normal(size=t.size)
+    assert "saturated" not in said(lambda: by_record(FIRST, (t, y, fine[::16].copy())), scene.TRUTH[FIRST])
