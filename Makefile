@@ -101,9 +101,11 @@ $(BIN)/python:
 $(DEV): $(BIN)/python pyproject.toml $(CONSTRAINTS)
 	@echo "installing for development"
 	$(PIP) install -q -c $(CONSTRAINTS) -e '.[dev]'
+	$(BIN)/dyncal kernels
 	touch $(DEV) $(DEMO)
 
 $(DEMO): $(BIN)/python pyproject.toml $(CONSTRAINTS)
 	@echo "installing"
 	$(PIP) install -q -c $(CONSTRAINTS) -e '.[demo]'
+	$(BIN)/dyncal kernels
 	touch $(DEMO)

@@ -62,13 +62,17 @@ def kernel(*signatures: str, inline: bool = False) -> Callable[[F], F]:
     return decorate
 
 
-def warm_up() -> WarmUp:
-    """Make every kernel of the modules imported so far ready, from the cache where it holds them; idempotent."""
+def warm_up(module: str | None = None) -> WarmUp:
+    """Make every kernel of the modules imported so far ready, from the cache where it holds them; idempotent.
+
+    With `module`, those of this module alone.
+    """
     started = time.perf_counter()
+    chosen = [one for one in _kernels if module is None or one.dispatcher.py_func.__module__ == module]
     compiled = 0
-    for registered in _kernels:
+    for registered in chosen:
         dispatcher = registered.dispatcher
         for signature in registered.signatures:
             dispatcher.compile(signature)
         compiled += sum(dispatcher.stats.cache_misses.values())
-    return WarmUp(len(_kernels), compiled, time.perf_counter() - started)
+    return WarmUp(len(chosen), compiled, time.perf_counter() - started)

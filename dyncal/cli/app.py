@@ -49,6 +49,14 @@ def run(program: ProgramArgument, config: ConfigOption = None) -> None:
     raise typer.Exit(run_program(kind, build, config))
 
 
+@app.command()
+def kernels() -> None:
+    """Compile the numba kernels ahead, so that the first start need not."""
+    from dyncal.cli.kernels import compile_ahead
+
+    raise typer.Exit(compile_ahead())
+
+
 @config_app.command("show")
 def config_show(program: ProgramArgument, config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Print the settings in effect and where each comes from, secrets redacted; as TOML unless --json is given."""
