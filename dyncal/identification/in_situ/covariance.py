@@ -41,6 +41,8 @@ def covariance(
             return None
         a[:, i] = (above.sum(axis=0) - below.sum(axis=0)) / (2 * step[i])
     b = here.T @ here
+    # few frequencies hold most of what is known of the gain: their scatter would be taken too small from so few
+    b[:q, :q] = at.jacobian.T @ at.jacobian
     shift = np.zeros(point.size)
     shift[:q] = at.jacobian.T @ at.lag * u_clock_s
     return _sandwich(a, b + np.outer(shift, shift), q)
