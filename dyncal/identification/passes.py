@@ -482,6 +482,21 @@ def _eliminate(n: int, initial: FloatArray, z: FloatArray, gram: FloatArray, x: 
 
 
 @kernel()
+def _found_state(n: int, initial: FloatArray, x: FloatArray) -> None:
+    """Move the initial state, of which n components are free, to where Σe² is least, all else being equal."""
+    g00, g01, g11 = initial[0, 0], initial[0, 1], initial[1, 1]
+    if n == 1:
+        g01, g11 = 0.0, 0.0
+    ridge = 1e-12 * max(g00 + g11, 1e-300)
+    g00, g11 = g00 + ridge, g11 + ridge
+    det = g00 * g11 - g01 * g01
+    b0, b1 = initial[0, 1 + ROWS], (initial[1, 1 + ROWS] if n == 2 else 0.0)
+    x[0] += (g11 * b0 - g01 * b1) / det
+    if n == 2:
+        x[1] += (g00 * b1 - g01 * b0) / det
+
+
+@kernel()
 def _stable(base: FloatArray, n_steps: int, gain: FloatArray, c1: float) -> bool:
     """Check the poles of the predictor, Φ(I - Kc), for the intervals of a block (Jury's conditions)."""
     for q in range(n_steps):
@@ -550,7 +565,6 @@ def evaluate(  # noqa: C901 - each kind has a call of its own
     z = np.zeros((2, 2))
     if fresh:
         s[:] = 0.0
-        z[0, 0], z[1, 1] = 1.0, (0.0 if kind == 0 else 1.0)
         x[0] = h[0] * r[0] * (1 - h[3] if kind == 2 else 1.0)
         x[1] = h[0] * h[3] * r[0] if kind == 2 else 0.0
     else:
@@ -558,18 +572,29 @@ def evaluate(  # noqa: C901 - each kind has a call of its own
             for i in range(p):
                 x[k] += s[k, i] * (h[i] - origin[i])
             x[k] += s[k, KAPPA] * (h[p] - origin[p])
-    initial = np.empty((2, 2 + ROWS))
-    if kind == 0:
-        _run((0, 0), y, r, slope, index, base, slopes, c1, gain, gain_slope, stride, fresh, x, s, z, gram, initial, e)
-    elif kind == 1:
-        _run(
-            (0, 0, 0), y, r, slope, index, base, slopes, c1, gain, gain_slope, stride, fresh, x, s, z, gram, initial, e
-        )
-    else:
-        _run(
-            (0, 0, 0, 0), y, r, slope, index, base, slopes, c1, gain, gain_slope, stride, fresh,
-            x, s, z, gram, initial, e,
-        )  # fmt: skip
+    initial, begun = np.empty((2, 2 + ROWS)), x.copy()
+    # where the initial state is found, the sensitivities hold at the one that the first round finds
+    for rounds in range(2 if fresh else 1):
+        if rounds > 0:
+            _found_state(1 if kind == 0 else 2, initial, begun)
+            x[:], s[:], z[:] = begun, 0.0, 0.0
+        if fresh:
+            z[0, 0], z[1, 1] = 1.0, (0.0 if kind == 0 else 1.0)
+        if kind == 0:
+            _run(
+                (0, 0), y, r, slope, index, base, slopes, c1, gain, gain_slope, stride, fresh,
+                x, s, z, gram, initial, e,
+            )  # fmt: skip
+        elif kind == 1:
+            _run(
+                (0, 0, 0), y, r, slope, index, base, slopes, c1, gain, gain_slope, stride, fresh,
+                x, s, z, gram, initial, e,
+            )  # fmt: skip
+        else:
+            _run(
+                (0, 0, 0, 0), y, r, slope, index, base, slopes, c1, gain, gain_slope, stride, fresh,
+                x, s, z, gram, initial, e,
+            )  # fmt: skip
     total = x[0] + x[1]
     for i in range(ROWS):
         for j in range(ROWS):
