@@ -21,6 +21,8 @@ SHORTER: Final = 0.2
 MEAN_WEIGHT: Final = 0.25
 DISPERSION_WEIGHT: Final = 0.04
 MOST_EXCESS: Final = 8.0
+CHANCE: Final = 1.4
+"""Dispersion that chance exceeds once in sixty blocks: less does not count in what a block says by itself."""
 
 QUIET: Final = 0
 TREND: Final = 1
@@ -287,7 +289,8 @@ def renew_blocks(  # noqa: C901 - loops of small matrices
     theta, cov : float64, shapes (k, p), (k, p, p)
         On return the estimate and its covariance, without systematic contributions.
     score, evidence : float64, shapes (k, p), (k, p, p)
-        On return the block's own score and information in θ at its linearisation, the noise's coordinates eliminated.
+        On return the block's own score and information in θ at its linearisation, marginal over the noise's coordinates
+        as all blocks know them.
     """
     m, p = h.shape[1], theta.shape[1]
     new, inverse, mixed = np.empty((m, m)), np.empty((m, m)), np.empty((m, 2))
@@ -317,7 +320,7 @@ def renew_blocks(  # noqa: C901 - loops of small matrices
         to_physical(kind, h[k], theta[k], jacobian)
         _transform(jacobian, inverse, cov[k])
         if taken:
-            _evidence(jacobian, a[k], b[k], variance[k], score[k], evidence[k])
+            _evidence(jacobian, a[k], b[k], variance[k], information[k], score[k], evidence[k])
         else:
             score[k], evidence[k] = 0.0, 0.0
 
@@ -335,15 +338,22 @@ def _transform(jacobian: FloatArray, cov: FloatArray, out: FloatArray) -> None:
 
 
 @kernel()
-def _evidence(  # noqa: C901 - loops of small matrices
-    jacobian: FloatArray, a: FloatArray, b: FloatArray, variance: float, score: FloatArray, evidence: FloatArray
-) -> None:
+def _evidence(
+    jacobian: FloatArray, a: FloatArray, b: FloatArray, variance: float, known: FloatArray,
+    score: FloatArray, evidence: FloatArray,
+) -> None:  # fmt: skip
+    """Write what a block says of θ by itself, the noise's coordinates being as well known as they are with all blocks.
+
+    A block's own cross products of θ and noise would not do: their sensitivities are made of the same innovations, so
+    that eliminating the noise by one short block's sums claims too much. At the fitted point, where the noise is at
+    its best, the score of θ needs no correction.
+    """
     m, p = a.shape[0], jacobian.shape[0]
     noise, inverse = np.empty((m - p, m - p)), np.empty((m - p, m - p))
     reduced, slope = np.empty((p, p)), np.empty(p)
     for i in range(m - p):
         for j in range(m - p):
-            noise[i, j] = a[p + i, p + j] / variance
+            noise[i, j] = known[p + i, p + j]
     invert(noise, 1e-13, inverse)
     mix = np.zeros((p, m - p))
     for i in range(p):
@@ -352,8 +362,6 @@ def _evidence(  # noqa: C901 - loops of small matrices
                 mix[i, j] += a[i, p + k] / variance * inverse[k, j]
     for i in range(p):
         slope[i] = b[i] / variance
-        for k in range(m - p):
-            slope[i] -= mix[i, k] * b[p + k] / variance
         for j in range(p):
             reduced[i, j] = a[i, j] / variance
             for k in range(m - p):

@@ -28,7 +28,7 @@ from dyncal.identification.kalman.block import (
 )
 from dyncal.identification.posterior import Posterior
 from dyncal.identification.records import AlignedRecord, BlockOutcome
-from dyncal.identification.renewal import JUMP, judge_blocks, renew_blocks
+from dyncal.identification.renewal import CHANCE, JUMP, judge_blocks, renew_blocks
 from dyncal.identification.screen import clipped
 from dyncal.identification.settings import Likelihood, OnlineSettings
 from dyncal.identification.snapshot import Array, FullState
@@ -144,6 +144,7 @@ def consider(
             return _closed(model, replace(now, state=first.end), data, first)
         return Considered(now, grow=float(np.clip(1.05 * (u / settings.target_u) ** 2, 1.1, 2.0)))
     variance = (first.chi2 if first.chi2 > _NOISY else 1.0) * now.dispersion
+    by_chance = now.dispersion if now.dispersion < CHANCE else 1.0
     p, m = model.n_parameters, now.h.size
     information, trend, dispersion = now.information[None].copy(), now.trend[None].copy(), np.array([now.dispersion])
     judged = np.empty(1, dtype=np.int64)
@@ -164,7 +165,9 @@ def consider(
     if trouble:
         return _closed(model, replace(now, state=None), data, first, trouble=trouble)
     before = replace(now, information=information[0], trend=trend[0], dispersion=float(dispersion[0]))
-    return _taken(model, before, data, samples, last, done.step, settings.memory_blocks, variance, reset=reset)
+    return _taken(
+        model, before, data, samples, last, done.step, settings.memory_blocks, variance, by_chance, reset=reset
+    )
 
 
 def _taken(
@@ -176,6 +179,7 @@ def _taken(
     step: FloatArray,
     memory_blocks: float,
     variance: float = 1.0,
+    by_chance: float = 1.0,
     *,
     reset: bool,
 ) -> Considered:
@@ -203,8 +207,8 @@ def _taken(
     )
     rms = float(np.sqrt(last.chi2 * np.exp(h[p])))
     outcome = BlockOutcome(
-        *_span(data), data.n, excited=True, reset=reset, rejected=False, theta=theta[0], cov=cov[0], score=score[0],
-        information=evidence[0], residual_rms=rms,
+        *_span(data), data.n, excited=True, reset=reset, rejected=False, theta=theta[0], cov=cov[0],
+        score=score[0] * by_chance, information=evidence[0] * by_chance, residual_rms=rms,
     )  # fmt: skip
     return Considered(now, outcome=outcome)
 

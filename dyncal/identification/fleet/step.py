@@ -15,7 +15,7 @@ from dyncal.identification.block import interpolations, rows
 from dyncal.identification.fleet.outcomes import Outcomes
 from dyncal.identification.fleet.state import FleetState
 from dyncal.identification.interpolation import CONTEXT
-from dyncal.identification.renewal import JUMP, judge_blocks, renew_blocks
+from dyncal.identification.renewal import CHANCE, JUMP, judge_blocks, renew_blocks
 from dyncal.identification.screen import quantised
 from dyncal.identification.start import UNEXPLAINED, kappa_prior
 
@@ -185,6 +185,8 @@ class Step:
             rules.code, rules.rate[who], self._h, a, b, cross, self._weigh, self._information, considered,
             theta, cov, score, evidence,
         )  # fmt: skip
+        by_chance = np.where(state.dispersion[who] < CHANCE, state.dispersion[who], 1.0)
+        score, evidence = score * by_chance[:, None], evidence * by_chance[:, None, None]
         reset = self._found == JUMP
         first, last = blocks.samples
         t_ns = self._samples[0]

@@ -90,12 +90,12 @@ def renewed(
 
 
 def evidence(
-    kind: ModelKind, h: FloatArray, a: FloatArray, b: FloatArray, variance: float
+    kind: ModelKind, h: FloatArray, a: FloatArray, b: FloatArray, variance: float, known: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """A block's own score and information in θ, the noise's coordinates eliminated."""
+    """A block's own score and information in θ, marginal over the noise's coordinates as well as they are known."""
     model = model_of(kind)
     p = model.n_parameters
     a, b = a / variance, b / variance
-    mix = a[:p, p:] @ inverse(a[p:, p:])
+    mix = a[:p, p:] @ inverse(known[p:, p:])
     inward = np.linalg.inv(model.internal_jacobian(h[:p]))
-    return inward.T @ (b[:p] - mix @ b[p:]), inward.T @ (a[:p, :p] - mix @ a[p:, :p]) @ inward
+    return inward.T @ b[:p], inward.T @ (a[:p, :p] - mix @ a[p:, :p]) @ inward

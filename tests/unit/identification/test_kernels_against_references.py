@@ -170,7 +170,7 @@ def test_renewal_equals_its_reference(kind: ModelKind, theta: tuple[float, ...])
     jacobian = model.internal_jacobian(k["h"][:p])
     assert_allclose(theta_out[0], model.from_internal(k["h"][:p]), rtol=1e-14)
     assert_allclose(cov[0], jacobian @ references.inverse(after)[:p, :p] @ jacobian.T, rtol=1e-9)
-    own_score, own_information = references.evidence(kind, k["h"], k["a"], k["b"], 0.7)
+    own_score, own_information = references.evidence(kind, k["h"], k["a"], k["b"], 0.7, after)
     assert_allclose(score[0], own_score, rtol=1e-8)
     assert_allclose(evidence[0], own_information, rtol=1e-8)
 
