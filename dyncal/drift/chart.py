@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from dyncal.drift.arl import CLIP
 
 _FADE: Final = 0.85  # weight of the past in the estimate of the change: it may still be growing
+_ASSUMED: Final = 30.0  # comparisons that the theory counts for
+_LEAST_SCALE: Final = 0.8
+_LARGEST_SQUARE: Final = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,27 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Both directions, and how scattered the scores were while the baseline was learnt."""
+    """Both directions, and how scattered the scores were while the baseline was learnt.
+
+    Attributes
+    ----------
+    up, down : Side
+    n_differences : int
+        Successive scores compared in training.
+    sum_squares : float
+        Sum of ½(z_b - z_{b-1})² over them: each the variance in expectation, wherever the mean lies, so that a drift
+        while the baseline is learnt is not taken for scatter (von Neumann et al., Ann. Math. Stat. 12 (1941) 153).
+    before : float
+        The score before; NaN where there was none.
+    latched : bool
+        Drift has been found, and has not gone.
+    """
 
     up: Side = Side()
     down: Side = Side()
-    n_scores: int = 0
+    n_differences: int = 0
     sum_squares: float = 0.0
+    before: float = float("nan")
     latched: bool = False
 
     @property
@@ -66,6 +84,15 @@ class Chart:
         """The direction nearer to its limit."""
         return self.up if self.up.value >= self.down.value else self.down
 
-    def scale(self, n_assumed: float = 20.0) -> float:
-        """Return the standard deviation to divide scores by: never below 1, which is what it is by theory."""
-        return math.sqrt(max(1.0, (n_assumed + self.sum_squares) / (n_assumed + self.n_scores)))
+    @property
+    def scale(self) -> float:
+        """Standard deviation to divide scores by: 1 by theory, which counts like `_ASSUMED` comparisons."""
+        found = math.sqrt((_ASSUMED + self.sum_squares) / (_ASSUMED + self.n_differences))
+        return max(found, _LEAST_SCALE)
+
+    def learnt(self, raw: float) -> Chart:
+        """Return the chart after it has learnt from a score, not yet divided by anything, how they scatter."""
+        if math.isnan(self.before):
+            return replace(self, before=raw)
+        square = min((raw - self.before) ** 2 / 2, _LARGEST_SQUARE)
+        return replace(self, before=raw, n_differences=self.n_differences + 1, sum_squares=self.sum_squares + square)

@@ -163,14 +163,11 @@ class DriftMonitor:
         if not math.sqrt(cov[i, i]) <= _USELESS_U * max(abs(mean[i]), 1e-300):
             return chart
         deviation = float(theta[i] - mean[i])
-        score, variance = raw / chart.scale(), float(cov[i, i])
+        score, variance = raw / chart.scale, float(cov[i, i])
         cap = 2 * self._limit
         up = chart.up.after(score, self._k, cap, deviation, variance, at_ns)
         down = chart.down.after(-score, self._k, cap, deviation, variance, at_ns)
-        quiet = training and max(up.value, down.value) < self._limit / 2
-        chart = replace(chart, up=up, down=down)
-        if quiet:
-            chart = replace(chart, n_scores=chart.n_scores + 1, sum_squares=chart.sum_squares + min(raw**2, 25.0))
+        chart = replace(chart.learnt(raw) if training else chart, up=up, down=down)
         change, _ = chart.worst.change(0.0)
         least = self.settings.minimum_of(self.names[i])
         raised = chart.worst.value > self._limit and abs(change) >= least * abs(float(mean[i]))

@@ -9,6 +9,7 @@ from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.drift import DriftMonitor, DriftSettings, DriftState, DriftStatus
 from dyncal.drift.arl import decision_interval, run_length
+from dyncal.drift.chart import Chart
 
 NAMES = ("gain", "tau_s")
 SECOND = 1_000_000_000
@@ -159,3 +160,13 @@ def test_a_block_of_no_numbers_decides_nothing() -> None:
     bad = Block(source.block().to_ns, np.array([np.nan, 1.0]), np.diag([1e-4, 1e-4]))
     assert monitor.update(bad).state is DriftState.IN_CONTROL
     assert len(monitor.snapshot()) == len(before)
+
+
+def test_scatter_is_learnt_from_scores_and_drift_is_not_taken_for_it() -> None:
+    rng = np.random.default_rng(11)
+    wide = still = Chart()
+    for k in range(400):
+        wide, still = wide.learnt(1.5 * rng.normal()), still.learnt(rng.normal() + 0.05 * k)
+    assert wide.scale == pytest.approx(1.5, rel=0.1)
+    assert still.scale == pytest.approx(1.0, rel=0.1)
+    assert Chart().scale == 1.0
