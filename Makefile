@@ -22,7 +22,8 @@ TEST_PROGRAMS := mosquitto:mosquitto influxd:influxdb chromium:chromium
 
 # What runs kernels as plain Python too. The estimator on whole records would take a quarter of an hour so.
 NOJIT_TESTS := tests/unit/test_kernels.py tests/unit/models tests/unit/edge_agent/test_adjustment.py \
-  tests/unit/correction/test_stream.py tests/unit/correction/test_record.py tests/unit/uncertainty/test_kernels.py \
+  tests/unit/correction/streaming/test_stream.py tests/unit/correction/streaming/test_record.py \
+  tests/unit/uncertainty/test_kernels.py \
   tests/unit/identification/test_kernels_against_references.py \
   tests/unit/identification/test_online.py::test_the_result_does_not_depend_on_how_the_stream_is_cut
 

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from dyncal.certificates.reader import read_certificate
     from dyncal.certificates.responses import frequency_points
     from dyncal.certificates.writer import write_certificate
-    from dyncal.correction.bank import FilterBank
     from dyncal.correction.budget import Budget, budget
-    from dyncal.correction.design import Design, design
-    from dyncal.correction.nonrecursive import UncertainFIR
-    from dyncal.correction.record import correct
-    from dyncal.correction.recursive import UncertainIIR
+    from dyncal.correction.design.spectrum import MeasurandSpectrum, fit_spectrum, from_bandwidth
+    from dyncal.correction.design.wiener import Design, design
     from dyncal.correction.smoother.build import build_smoother
     from dyncal.correction.smoother.stream import StreamingSmoother
-    from dyncal.correction.spectrum import MeasurandSpectrum, fit_spectrum, from_bandwidth
-    from dyncal.correction.stream import StreamingCorrector
+    from dyncal.correction.streaming.record import correct
+    from dyncal.correction.streaming.stream import StreamingCorrector
+    from dyncal.correction.uncertain.bank import FilterBank
+    from dyncal.correction.uncertain.nonrecursive import UncertainFIR
+    from dyncal.correction.uncertain.recursive import UncertainIIR
     from dyncal.domain.calibration import Verdict
     from dyncal.domain.coefficients import CorrectionFilter, Parameters
     from dyncal.domain.errors import InvalidData
@@ -61,18 +61,18 @@ _HOMES: Final = {
     "CorrectionFilter": "dyncal.domain.coefficients",
     "CrossRelationSettings": "dyncal.identification.in_situ",
     "Delayed": "dyncal.models",
-    "Design": "dyncal.correction.design",
+    "Design": "dyncal.correction.design.wiener",
     "DriftMonitor": "dyncal.drift",
     "DriftSettings": "dyncal.drift",
     "Estimate": "dyncal.identification.records",
     "EstimatorFleet": "dyncal.identification.fleet.fleet",
-    "FilterBank": "dyncal.correction.bank",
+    "FilterBank": "dyncal.correction.uncertain.bank",
     "FrequencyFit": "dyncal.identification.frequency_response",
     "FrequencyPoints": "dyncal.identification.frequency_response",
     "Hold": "dyncal.models",
     "InvalidData": "dyncal.domain.errors",
     "LoopCurrentSettings": "dyncal.identification.in_situ",
-    "MeasurandSpectrum": "dyncal.correction.spectrum",
+    "MeasurandSpectrum": "dyncal.correction.design.spectrum",
     "ModelKind": "dyncal.domain.sensors",
     "OnlineEstimator": "dyncal.identification.online",
     "OnlineSettings": "dyncal.identification.settings",
@@ -85,28 +85,28 @@ _HOMES: Final = {
     "RecordSettings": "dyncal.identification.record_fit",
     "Static": "dyncal.models",
     "StepRecord": "dyncal.identification.in_situ",
-    "StreamingCorrector": "dyncal.correction.stream",
+    "StreamingCorrector": "dyncal.correction.streaming.stream",
     "StreamingSmoother": "dyncal.correction.smoother.stream",
-    "UncertainFIR": "dyncal.correction.nonrecursive",
-    "UncertainIIR": "dyncal.correction.recursive",
+    "UncertainFIR": "dyncal.correction.uncertain.nonrecursive",
+    "UncertainIIR": "dyncal.correction.uncertain.recursive",
     "Verdict": "dyncal.domain.calibration",
     "budget": "dyncal.correction.budget",
     "build_smoother": "dyncal.correction.smoother.build",
     "certificate_of": "dyncal.certificates.calibration",
     "certified": "dyncal.certificates.certified",
     "choose_model": "dyncal.identification.record_fit",
-    "correct": "dyncal.correction.record",
+    "correct": "dyncal.correction.streaming.record",
     "correction_monte_carlo": "dyncal.uncertainty",
-    "design": "dyncal.correction.design",
+    "design": "dyncal.correction.design.wiener",
     "fit_cross_relation": "dyncal.identification.in_situ",
     "fit_frequency_response": "dyncal.identification.frequency_response",
     "fit_loop_current": "dyncal.identification.in_situ",
     "fit_record": "dyncal.identification.record_fit",
     "fit_schedule": "dyncal.models.schedule_fit",
-    "fit_spectrum": "dyncal.correction.spectrum",
+    "fit_spectrum": "dyncal.correction.design.spectrum",
     "fit_static": "dyncal.models.static_fit",
     "frequency_points": "dyncal.certificates.responses",
-    "from_bandwidth": "dyncal.correction.spectrum",
+    "from_bandwidth": "dyncal.correction.design.spectrum",
     "model_of": "dyncal.models",
     "monte_carlo": "dyncal.uncertainty",
     "named_model": "dyncal.models",

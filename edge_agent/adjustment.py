@@ -9,7 +9,7 @@ import numpy as np
 
 from dyncal.contracts import codec
 from dyncal.contracts.coefficients import read_envelope
-from dyncal.correction.stream import StreamingCorrector
+from dyncal.correction.streaming.stream import StreamingCorrector
 from dyncal.domain import quality
 from dyncal.domain.coefficients import CoefficientSet, Outcome, Report
 from dyncal.domain.errors import InvalidData, MalformedMessage, RejectedSet

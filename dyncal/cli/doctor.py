@@ -321,7 +321,7 @@ def _kernels() -> Iterator[Finding]:
     for package in (
         "dyncal.models",
         "dyncal.identification.online",
-        "dyncal.correction.stream",
+        "dyncal.correction.streaming.stream",
         "dyncal.drift.monitor",
     ):
         with contextlib.suppress(ImportError):

@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from dyncal.correction.judge import Prediction
-from dyncal.correction.record import correct
+from dyncal.correction.design.judge import Prediction
+from dyncal.correction.streaming.record import correct
 from dyncal.domain.coefficients import CorrectionFilter, Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
@@ -105,7 +105,7 @@ def budget(
     Raises
     ------
     InvalidData
-        As `dyncal.correction.record.correct`; if an uncertainty is negative or not finite.
+        As `dyncal.correction.streaming.record.correct`; if an uncertainty is negative or not finite.
     """
     for what, u in (
         ("u_t_s", u_t_s),

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.contracts.topics import EdgeAddress
-from dyncal.correction.record import correct
+from dyncal.correction.streaming.record import correct
 from dyncal.domain.calibration import Calibration, Conformity
 from dyncal.domain.coefficients import CoefficientSet, Parameters, SetState
 from dyncal.domain.errors import InvalidData, RejectedSet

@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from dyncal.correction.design import design
+from dyncal.correction.design.spectrum import MeasurandSpectrum, fit_spectrum, from_bandwidth
+from dyncal.correction.design.wiener import design
 from dyncal.correction.safety import SafetyLimits, check, dc_gain
-from dyncal.correction.spectrum import MeasurandSpectrum, fit_spectrum, from_bandwidth
 from dyncal.domain.calibration import Conformity
 from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter, Parameters, Provenance
 from dyncal.domain.errors import InvalidData

@@ -22,7 +22,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from dyncal.correction.record import deviation
+from dyncal.correction.streaming.record import deviation
 from dyncal.domain.calibration import Conformity
 from dyncal.domain.samples import FloatArray
 

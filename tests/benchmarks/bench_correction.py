@@ -16,9 +16,9 @@ from typing import Final
 import numpy as np
 from scipy.signal import butter, lfilter
 
-from dyncal.correction.stream import StreamingCorrector
+from dyncal.correction.streaming.stream import StreamingCorrector
+from dyncal.correction.streaming.uniform import UniformCorrector
 from dyncal.correction.uncertain import FilterBank, UncertainFIR, UncertainIIR, prepare
-from dyncal.correction.uniform import UniformCorrector
 from dyncal.domain.coefficients import CoefficientSet
 from dyncal.domain.samples import FloatArray
 from dyncal.kernels import warm_up

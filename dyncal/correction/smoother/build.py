@@ -13,10 +13,10 @@ from typing import Final
 
 import numpy as np
 
-from dyncal.correction.sensor import Sensor, polynomial_derivatives, sensor_of
+from dyncal.correction.design.sensor import Sensor, polynomial_derivatives, sensor_of
+from dyncal.correction.design.spectrum import MeasurandSpectrum
 from dyncal.correction.smoother.intervals import over
 from dyncal.correction.smoother.model import SmootherModel
-from dyncal.correction.spectrum import MeasurandSpectrum
 from dyncal.domain.choices import choice
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData

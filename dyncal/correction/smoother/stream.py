@@ -7,11 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from dyncal.correction.slots import NO_SAMPLE, usable
+from dyncal.correction import inputs
 from dyncal.correction.smoother import kernels, plain
 from dyncal.correction.smoother.intervals import Intervals, tick_ns
 from dyncal.correction.smoother.model import SmootherModel
-from dyncal.correction.stream import _check
+from dyncal.correction.streaming.slots import NO_SAMPLE, usable
+from dyncal.correction.streaming.stream import _check
 from dyncal.domain import quality
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData
@@ -48,6 +49,11 @@ class StreamingSmoother:
         Whether to estimate the measurand also where nothing was measured; u says how well.
     compiled : bool, optional
         Whether to run the numba kernels; by default where numba is installed.
+
+    Raises
+    ------
+    InvalidData
+        If model and parameters do not fit, or the covariance is none.
     """
 
     def __init__(
@@ -67,7 +73,7 @@ class StreamingSmoother:
         self._tick_s = self._tick / NS_PER_S
         self._lag = round(model.lag_s * NS_PER_S / self._tick)
         self._dead = round(model.dead_time_s * NS_PER_S / self._tick)
-        root = _root(parameters.cov)
+        root = _root(inputs.covariance("the parameters' covariance", parameters.cov, model.n_parameters))
         self._output = np.ascontiguousarray(root @ model.s_output)
         self._direct, self._slope = root @ model.s_direct, root @ model.s_slope
         per_lag = (model.lag_s + model.dead_time_s) * NS_PER_S / model.dt_ns
@@ -106,7 +112,7 @@ class StreamingSmoother:
         *,
         emitted_to_ns: InstantNs | None = None,
     ) -> None:
-        """Start from raw history, as `dyncal.correction.stream.StreamingCorrector.prime`."""
+        """Start from raw history, as `dyncal.correction.streaming.stream.StreamingCorrector.prime`."""
         self._reset()
         self._emitted_to = emitted_to_ns
         if t_ns.size == 0:
@@ -121,7 +127,7 @@ class StreamingSmoother:
     ) -> CorrectedSpan | None:
         """Take a block of raw samples, and return what became ready with it, None where nothing did.
 
-        Arguments, span and errors as `dyncal.correction.stream.StreamingCorrector.process`.
+        Arguments, span and errors as `dyncal.correction.streaming.stream.StreamingCorrector.process`.
         """
         if t_ns.size == 0:
             _check(t_ns, raw, quality_codes, u_t_ns, None)

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from dyncal.correction.slots import LARGEST, usable
+from dyncal.correction.streaming.slots import LARGEST, usable
 from dyncal.domain.calibration import Verdict
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray

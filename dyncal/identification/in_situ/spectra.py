@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from dyncal.correction.slots import LARGEST, usable
+from dyncal.correction.streaming.slots import LARGEST, usable
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dyncal.correction.slots import LARGEST, usable
+from dyncal.correction.streaming.slots import LARGEST, usable
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, Int64Array

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from dyncal.correction.slots import usable
+from dyncal.correction.streaming.slots import usable
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, Int64Array

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dyncal.correction.design import design
+from dyncal.correction.design.spectrum import from_bandwidth
+from dyncal.correction.design.wiener import design
 from dyncal.correction.smoother.build import build_smoother
-from dyncal.correction.spectrum import from_bandwidth
 from dyncal.domain.errors import InvalidData
 from dyncal.identification.frequency_response import FrequencyFitSettings, FrequencyPoints, fit_frequency_response
 from dyncal.identification.kalman import KalmanSettings

@@ -15,7 +15,7 @@ from dyncal.certificates.certified import certified
 from dyncal.certificates.document import Administration, Contact, Person
 from dyncal.certificates.reader import read_certificate
 from dyncal.certificates.writer import write_certificate
-from dyncal.correction.recursive import UncertainIIR
+from dyncal.correction.uncertain.recursive import UncertainIIR
 from dyncal.domain.calibration import Calibration, Verdict
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.sensors import SensorId

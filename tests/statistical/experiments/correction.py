@@ -13,10 +13,10 @@ from functools import cache, partial
 import numpy as np
 from scipy.signal import sosfilt
 
-from dyncal.correction.design import Design, Form, design
-from dyncal.correction.record import correct
-from dyncal.correction.spectrum import fit_spectrum
-from dyncal.correction.stream import StreamingCorrector
+from dyncal.correction.design.spectrum import fit_spectrum
+from dyncal.correction.design.wiener import Design, Form, design
+from dyncal.correction.streaming.record import correct
+from dyncal.correction.streaming.stream import StreamingCorrector
 from dyncal.domain.coefficients import CorrectionFilter
 from dyncal.domain.samples import FloatArray
 from tests.evidence import Figure, coverage

@@ -13,11 +13,11 @@ from functools import cache, partial
 
 import numpy as np
 
-from dyncal.correction.record import correct
+from dyncal.correction.design.spectrum import from_bandwidth
 from dyncal.correction.smoother.build import build_smoother, lag_errors
 from dyncal.correction.smoother.model import SmootherModel
 from dyncal.correction.smoother.stream import StreamingSmoother
-from dyncal.correction.spectrum import from_bandwidth
+from dyncal.correction.streaming.record import correct
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 from tests.evidence import Figure, coverage

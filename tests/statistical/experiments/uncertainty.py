@@ -20,8 +20,8 @@ from functools import cache, partial
 import numpy as np
 from scipy import stats
 
-from dyncal.correction.prepared import prepare
-from dyncal.correction.record import correct
+from dyncal.correction.streaming.prepared import prepare
+from dyncal.correction.streaming.record import correct
 from dyncal.domain.coefficients import CorrectionFilter
 from dyncal.domain.samples import FloatArray
 from dyncal.uncertainty import (

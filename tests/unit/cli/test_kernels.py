@@ -13,5 +13,5 @@ def test_every_kernel_is_in_a_module_that_is_compiled_ahead() -> None:
     for name in names:
         importlib.import_module(name)
     assert {one.dispatcher.py_func.__module__ for one in kernels._kernels} <= set(names)
-    assert "dyncal.correction.kernels" in names
+    assert "dyncal.correction.streaming.kernels" in names
     assert len(names) == len(set(names))

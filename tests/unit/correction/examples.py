@@ -7,8 +7,8 @@ from functools import cache
 
 import numpy as np
 
-from dyncal.correction.design import Design, design
-from dyncal.correction.spectrum import MeasurandSpectrum, from_bandwidth
+from dyncal.correction.design.spectrum import MeasurandSpectrum, from_bandwidth
+from dyncal.correction.design.wiener import Design, design
 from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter, Parameters, Provenance
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind, SensorId

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dyncal.correction.budget import budget
-from dyncal.correction.design import Form, design
-from dyncal.correction.record import correct
+from dyncal.correction.design.wiener import Form, design
+from dyncal.correction.streaming.record import correct
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData
 from tests.unit.correction.examples import ALL, CASES, designed

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dyncal.correction.design import design
-from dyncal.correction.record import correct
-from dyncal.correction.spectrum import from_bandwidth
+from dyncal.correction.design.spectrum import from_bandwidth
+from dyncal.correction.design.wiener import design
+from dyncal.correction.streaming.record import correct
 from dyncal.domain.coefficients import CoefficientSet, Parameters, Provenance
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind, SensorId

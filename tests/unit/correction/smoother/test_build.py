@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from dyncal.correction.sensor import sensor_of
+from dyncal.correction.design.sensor import sensor_of
+from dyncal.correction.design.spectrum import from_bandwidth
 from dyncal.correction.smoother.build import Prior, build_smoother, lag_errors, shortest_lag
 from dyncal.correction.smoother.intervals import over
 from dyncal.correction.smoother.model import SmootherModel
-from dyncal.correction.spectrum import from_bandwidth
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from dyncal.contracts.topics import EdgeAddress
-from dyncal.correction.record import correct
 from dyncal.correction.safety import check
+from dyncal.correction.streaming.record import correct
 from dyncal.domain.alarms import AlarmKind, AlarmState
 from dyncal.domain.coefficients import CoefficientSet, Outcome, Report, SetState
 from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, SensorId, SiteId

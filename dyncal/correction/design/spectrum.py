@@ -1,0 +1,259 @@
+"""The measurand's spectrum: what a correction may expect of the signal that it restores."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from dyncal.correction.streaming.slots import usable
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.sensors import ModelKind
+from dyncal.models import ResponseModel, model_of
+
+_SHORTEST: Final = 128  # samples of a record that a spectrum can be fitted to
+_SKIPPED: Final = 2  # lowest bins, which the window's main lobe and the removed mean spoil
+_FEWEST_BINS: Final = 3.0  # ω_B is at least so many bins: below, the record does not show it
+_ORDERS: Final = (1.0, 8.0)
+_NOISE_KNOWN: Final = 0.05  # relative standard deviation with which a given noise is believed
+_REFINED: Final = 2  # best of the grid of starts that are refined
+_MOST_STEPS: Final = 100
+_LONGEST_STEP: Final = 2.0
+_STUCK: Final = 1e8
+_CONVERGED: Final = 1e-7  # change of the negative log-likelihood
+_ACTIVITY: Final = 30.0  # twice the log-likelihood that a measurand must add to mere noise (χ², 3 degrees: p < 1e-5)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurandSpectrum:
+    """S(ω) = S0 / (1 + (ω/ω_B)^(2m)), two-sided, so that the variance is (1/π)∫₀^∞ S dω.
+
+    Attributes
+    ----------
+    density : float
+        S0 [unit² s].
+    corner_rad_s : float
+        ω_B [rad/s].
+    order : float
+        m, from 1.
+    noise_std : float, optional
+        Standard deviation of the sensor's noise that was fitted with it; None where there was no fit.
+    """
+
+    density: float
+    corner_rad_s: float
+    order: float
+    noise_std: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (0 < self.density < math.inf and 0 < self.corner_rad_s < math.inf and 1 <= self.order < math.inf):
+            raise InvalidData(f"a spectrum needs positive density and corner and an order from 1, not {self}")
+
+    @property
+    def variance(self) -> float:
+        """Variance of the measurand about its mean [unit²], in closed form."""
+        x = math.pi / (2 * self.order)
+        return self.density * self.corner_rad_s / math.pi * x / math.sin(x)
+
+    @property
+    def band_hz(self) -> float:
+        """Bandwidth [Hz] for which `from_bandwidth` gives this corner."""
+        return self.corner_rad_s / (1.2 * 2 * math.pi)
+
+    def at(self, omega: FloatArray) -> FloatArray:
+        """Return S at frequencies [rad/s], shape as `omega`."""
+        with np.errstate(over="ignore"):
+            density: FloatArray = self.density / (1 + (np.abs(omega) / self.corner_rad_s) ** (2 * self.order))
+        return density
+
+
+def from_bandwidth(band_hz: float, variance: float, *, order: float = 8.0) -> MeasurandSpectrum:
+    """Return the spectrum of a measurand of which only bandwidth [Hz] and variance are known: ω_B = 1.2·2πB.
+
+    Take `order` 4 where the bandwidth is a guess.
+
+    Raises
+    ------
+    InvalidData
+        If bandwidth or variance are not positive.
+    """
+    if not (0 < band_hz < math.inf and 0 < variance < math.inf):
+        raise InvalidData(f"bandwidth and variance must be positive, not {band_hz} Hz and {variance}")
+    unit = MeasurandSpectrum(1.0, 1.2 * 2 * math.pi * band_hz, order)
+    return MeasurandSpectrum(variance / unit.variance, unit.corner_rad_s, order)
+
+
+def fit_spectrum(
+    indication: FloatArray,
+    dt_s: float,
+    model: ModelKind | ResponseModel,
+    theta: FloatArray,
+    noise_std: float | None = None,
+) -> MeasurandSpectrum:
+    """Fit the measurand's spectrum to a record of indications.
+
+    Whittle likelihood Σ ln F + P/F of the averaged periodogram P (Hann window, half overlapping), with
+    F = Σ_folds S|H|²/dt + R (docs/metrology.md, "Correction"; Whittle, Ark. Mat. 2 (1953) 423).
+
+    Parameters
+    ----------
+    indication : float64, shape (n,), n >= 128
+        Uniform, finite.
+    dt_s : float
+        Sampling interval [s].
+    model, theta
+        The sensor, physical parameters; a kind where that says which model it is.
+    noise_std : float, optional
+        The sensor's noise, believed to 5 %; fitted freely where it is not given or 0.
+
+    Raises
+    ------
+    InvalidData
+        If the record is too short, not finite, or shows no activity beyond noise; if sensor, interval or noise are
+        impossible.
+    """
+    y = np.asarray(indication, np.float64)
+    if y.ndim != 1 or y.size < _SHORTEST or not bool(np.all(usable(y))):
+        raise InvalidData(f"a spectrum is fitted to at least {_SHORTEST} finite samples")
+    if not 0 < dt_s < math.inf:
+        raise InvalidData(f"a sampling interval must be positive, not {dt_s} s")
+    if noise_std is not None and not 0 <= noise_std < math.inf:
+        raise InvalidData(f"a noise cannot be {noise_std}")
+    spread = float(np.std(y))
+    if spread <= 1e-12 * float(np.max(np.abs(y))):
+        raise InvalidData("no activity: the indication is constant")
+    sensor = model if isinstance(model, ResponseModel) else model_of(model)
+    values = sensor.check_physical(theta)
+    likelihood = _Likelihood(y / spread, dt_s, sensor, values, (noise_std or 0.0) / spread)
+    best = likelihood.maximise()
+    gain = 2 * likelihood.averages * (likelihood.of_noise() - likelihood(best))
+    if not gain > _ACTIVITY:
+        raise InvalidData(f"no activity: the indication is noise (log-likelihood ratio {gain:.3g})")
+    density, corner, order, noise = best
+    return MeasurandSpectrum(
+        math.exp(density) * spread**2, math.exp(corner), float(order), math.exp(noise / 2) * spread
+    )
+
+
+class _Likelihood:
+    """Negative Whittle log-likelihood, over the averages, of (ln S0, ln ω_B, m, ln R)."""
+
+    def __init__(self, y: FloatArray, dt_s: float, sensor: ResponseModel, theta: FloatArray, noise_std: float) -> None:
+        length = 1 << min(max((y.size // 4).bit_length() - 1, 6), 13)
+        self._periodogram = averaged_periodogram(y, length)[_SKIPPED : length // 2]
+        # Half-overlapping Hann segments count as 0.95 independent ones each.
+        self.averages = max(0.95 * (2 * y.size / length - 1), 1.0)
+        bin_rad_s = 2 * np.pi / (length * dt_s)
+        base = np.arange(_SKIPPED, length // 2) * bin_rad_s
+        nyquist = np.pi / dt_s
+        omega = np.stack([base, 2 * nyquist - base, 2 * nyquist + base, 4 * nyquist - base])
+        response = sensor.frequency_response(theta, omega.ravel() / (2 * np.pi)).reshape(omega.shape)
+        self._power = np.abs(response) ** 2 / dt_s
+        self._log_omega = np.log(omega)
+        self._noise = 2 * math.log(noise_std) if noise_std > 0 else None
+        self._trust = 1 / ((2 * _NOISE_KNOWN) ** 2 * self.averages)  # inverse variance of ln R, over the averages
+        floor = math.log(max(float(np.min(self._periodogram)), 1e-18))
+        self._bounds = [
+            (-80.0, 80.0),
+            (math.log(_FEWEST_BINS * bin_rad_s), math.log(2 * nyquist)),
+            _ORDERS,
+            (floor - 12.0, 3.0) if self._noise is None else (self._noise - 1.0, self._noise + 1.0),
+        ]
+
+    def __call__(self, p: FloatArray) -> float:
+        return self._value(p, self._shape(p) * self._power)
+
+    def _shape(self, p: FloatArray) -> FloatArray:
+        shape: FloatArray = np.exp(-np.logaddexp(0.0, 2 * p[2] * (self._log_omega - p[1])))
+        return shape
+
+    def _value(self, p: FloatArray, seen: FloatArray) -> float:
+        expected = np.exp(p[0]) * seen.sum(axis=0) + np.exp(p[3])
+        return float(np.sum(np.log(expected) + self._periodogram / expected)) + self._prior(p[3])
+
+    def _prior(self, noise: float) -> float:
+        return 0.0 if self._noise is None else 0.5 * self._trust * (noise - self._noise) ** 2
+
+    def _derivatives(self, p: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the gradient (4,) and the expected information (4, 4): Σ ∂lnF ∂lnFᵀ."""
+        distance = self._log_omega - p[1]
+        shape = self._shape(p)
+        seen = np.exp(p[0]) * shape * self._power
+        slope = 2 * seen * (1 - shape)  # ∂/∂ln ω_B, over m
+        expected = seen.sum(axis=0) + np.exp(p[3])
+        moves = np.stack(
+            [
+                seen.sum(axis=0),
+                p[2] * slope.sum(axis=0),
+                -(slope * distance).sum(axis=0),
+                np.full_like(expected, np.exp(p[3])),
+            ]
+        )
+        moves /= expected
+        gradient, information = moves @ (1 - self._periodogram / expected), moves @ moves.T
+        if self._noise is not None:
+            gradient[3] += self._trust * (p[3] - self._noise)
+            information[3, 3] += self._trust
+        return gradient, information
+
+    def of_noise(self) -> float:
+        """Return the value without a measurand, the noise at its best."""
+        level = float(np.mean(self._periodogram))
+        return float(np.sum(np.log(level) + self._periodogram / level))
+
+    def maximise(self) -> FloatArray:
+        """Return the best parameters: the best of a grid of starts, refined."""
+        low, high = self._bounds[1]
+        noise = self._noise if self._noise is not None else math.log(float(np.quantile(self._periodogram, 0.1)))
+        noise = min(max(noise, self._bounds[3][0]), self._bounds[3][1])
+        starts = []
+        for corner in np.linspace(low, high, 10)[:-1]:
+            for order in (1.0, 2.0, 4.0):
+                shape = np.exp(-np.logaddexp(0.0, 2 * order * (self._log_omega - corner)))
+                seen = float((shape * self._power).sum())
+                density = math.log(max(float(self._periodogram.sum()), 1e-30) / max(seen, 1e-30))
+                starts.append(np.array([min(max(density, -79.0), 79.0), corner, order, noise]))
+        starts.sort(key=self.__call__)
+        found = [self._descend(start) for start in starts[:_REFINED]]
+        return min(found, key=self.__call__)
+
+    def _descend(self, start: FloatArray) -> FloatArray:
+        """Return the minimum near `start` within the bounds (Fisher scoring, damped, on the free parameters)."""
+        low, high = np.array(self._bounds).T
+        here, value, damping = start, self(start), 1e-3
+        for _ in range(_MOST_STEPS):
+            gradient, information = self._derivatives(here)
+            free = ~((here <= low) & (gradient > 0) | (here >= high) & (gradient < 0))
+            inner = information[np.ix_(free, free)]
+            scale = np.sqrt(np.maximum(np.diag(inner), 1e-12))
+            unit = inner / np.outer(scale, scale) + damping * np.eye(scale.size)
+            step = np.zeros(4)
+            step[free] = -np.linalg.solve(unit, gradient[free] / scale) / scale
+            there = np.clip(here + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP), low, high)
+            now = self(there)
+            if now < value:
+                done = value - now < _CONVERGED
+                here, value, damping = there, now, max(damping / 10, 1e-6)
+                if done:
+                    break
+            else:
+                damping = max(10 * damping, 1e-3)
+                if damping > _STUCK:
+                    break
+        return here
+
+
+def averaged_periodogram(y: FloatArray, length: int) -> FloatArray:
+    """Return the two-sided periodogram of `y` per bin, shape (length // 2 + 1,).
+
+    Averaged over half-overlapping segments, each without its mean and under a Hann window (Welch, 1967); white noise of
+    variance R gives R.
+    """
+    window = np.hanning(length + 1)[:-1]
+    segments = np.lib.stride_tricks.sliding_window_view(y, length)[:: length // 2]
+    spectra = np.fft.rfft((segments - segments.mean(axis=1, keepdims=True)) * window, axis=1)
+    average: FloatArray = np.mean(np.abs(spectra) ** 2, axis=0) / float(window @ window)
+    return average
