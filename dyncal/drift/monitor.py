@@ -144,8 +144,8 @@ class DriftMonitor:
             scores = whitened(theta - before[0], cov + before[1])
             for i in range(len(self.names)):
                 self._charts[i] = self._charted(i, float(scores[i]), theta, cov, before, block.to_ns, training)
-        # what raises a chart is not taken for normal
-        quiet = all(chart.worst.value < self._limit / 3 and not chart.latched for chart in self._charts)
+        # what is beyond a limit is not taken for normal; leaving out any sooner would correlate the scores
+        quiet = all(chart.worst.value <= self._limit and not chart.latched for chart in self._charts)
         if training and (quiet or self._baseline.n < max(self.settings.learning_blocks, _YOUNG)):
             self._baseline = self._baseline.with_block(theta, block.information)
 
