@@ -11,11 +11,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binom, chi2, t
 
 from dyncal.domain.samples import FloatArray
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "evidence"
-BEYOND: Final = 3.3  # standard uncertainties: one false alarm in a thousand
+FALSE_ALARM: Final = 5e-4  # on either side
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,9 @@ class Figure:
         Trials behind it.
     unit : str
         "%" scales by 100 where it is printed.
+    p_value : float, optional
+        Probability of a figure as bad as this or worse where the bar is just met, where that is known exactly: few
+        trials are not normal.
     """
 
     what: str
@@ -43,6 +47,7 @@ class Figure:
     n: int
     u: float = 0.0
     unit: str = ""
+    p_value: float | None = None
 
     @property
     def reached(self) -> bool:
@@ -54,7 +59,11 @@ class Figure:
         """Whether it lies outside by more than the number of trials can explain; also if it is no number."""
         if not math.isfinite(self.value):
             return True
-        return self.value + BEYOND * self.u < self.low or self.value - BEYOND * self.u > self.high
+        if self.p_value is not None:
+            return self.p_value < FALSE_ALARM
+        # Student's t: few trials do not know their own scatter
+        beyond = float(t.isf(FALSE_ALARM, max(self.n - 1, 1)))
+        return self.value + beyond * self.u < self.low or self.value - beyond * self.u > self.high
 
 
 def coverage(what: str, inside: npt.NDArray[np.bool_], low: float = 0.935, high: float = 0.965) -> Figure:
@@ -66,14 +75,19 @@ def coverage(what: str, inside: npt.NDArray[np.bool_], low: float = 0.935, high:
     n = int(inside.size)
     share = float(np.mean(inside)) if n else math.nan
     edge = min(max(share, low), high)
-    return Figure(what, share, low, high, n, math.sqrt(edge * (1 - edge) / n) if n else math.inf, "%")
+    u = math.sqrt(edge * (1 - edge) / n) if n else math.inf
+    hits = int(np.count_nonzero(inside))
+    p_value = min(float(binom.cdf(hits, n, low)), float(binom.sf(hits - 1, n, high))) if n else None
+    return Figure(what, share, low, high, n, u, "%", p_value)
 
 
 def efficiency(what: str, errors: FloatArray, bound: FloatArray | float, high: float) -> Figure:
     """Return the RMSE over the root mean square of the bound, by chi-squared; `bound` scalar or one a trial."""
     n = int(errors.size)
     value = math.sqrt(float(np.mean(errors**2)) / float(np.mean(np.square(bound))))
-    return Figure(what, value, 0.0, high, n, value / math.sqrt(2 * n))
+    return Figure(
+        what, value, 0.0, high, n, value / math.sqrt(2 * n), p_value=float(chi2.sf(n * (value / high) ** 2, n))
+    )
 
 
 def bias(what: str, errors: FloatArray, scale: float, limit: float) -> Figure:
@@ -109,12 +123,12 @@ def table(figures: Iterable[Figure]) -> list[str]:
 
 def _plain(figure: Figure) -> dict[str, object]:
     # six figures are more than any of them has, and keep the file quiet between runs; infinities are no JSON
-    rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in asdict(figure).items()}
+    rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in asdict(figure).items() if v is not None}
     return {k: (str(v) if isinstance(v, float) and not math.isfinite(v) else v) for k, v in rounded.items()}
 
 
 def _figure(plain: dict[str, object]) -> Figure:
-    numbers = {k: float(v) if k in {"value", "u", "low", "high"} else v for k, v in plain.items()}  # type: ignore[arg-type]
+    numbers = {k: float(v) if k in {"value", "u", "low", "high", "p_value"} else v for k, v in plain.items()}  # type: ignore[arg-type]
     return Figure(**numbers)  # type: ignore[arg-type]
 
 

@@ -40,7 +40,7 @@ LARGEST_NOISE: Final = 0.3
 """Innovation gain cK, interval over the sensor's shortest time, noise of the reference over that of the sensor, up to
 which the innovations form holds."""
 
-FEWEST: Final = 160
+FEWEST: Final = 144
 """Samples of a first record: fewer do not tell one kind of measurand from another."""
 
 _ODD: Final = 0.02
