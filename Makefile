@@ -37,7 +37,10 @@ demo: $(DEMO) ## Run everything on this machine with simulated sensors; prints t
 	@exec $(BIN)/dyncal demo $(ARGS)
 
 test: $(DEV) system lint $(if $(ARGS),,nojit) ## Lint, types, import contracts and all tests; installs what they need
-	@$(BIN)/pytest -m 'not benchmark' $(ARGS)
+	@if [ -n "$(ARGS)" ]; then exec $(BIN)/pytest -m 'not benchmark' $(ARGS); fi
+	# what needs no server runs on two cores; what measures seconds or starts servers has the machine to itself
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -q -m 'not benchmark' -n 2 tests/unit tests/property tests/statistical
+	$(BIN)/pytest -m 'not benchmark' --ignore=tests/unit --ignore=tests/property --ignore=tests/statistical
 
 lint: $(DEV) ## Lint, types and import contracts
 	@$(BIN)/ruff check
