@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
+import numpy as np
+
 try:
     import numba
 except ImportError:  # the light edge
@@ -49,14 +51,14 @@ def kernel(*signatures: str, inline: bool = False) -> Callable[[F], F]:
     """
 
     def decorate(function: F) -> F:
-        if numba is None:
-            return function
+        if numba is None or numba.config.DISABLE_JIT:
+            # compiled arithmetic is IEEE 754 without warnings, and so is this
+            return function if inline else cast(F, np.errstate(all="ignore")(function))
         options: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy"}
         if inline:
             return cast(F, numba.njit(inline="always", **options)(function))
         dispatcher = numba.njit(cache=True, **options)(function)
-        if hasattr(dispatcher, "compile"):  # not so where NUMBA_DISABLE_JIT is set
-            _kernels.append(_Registered(dispatcher, signatures))
+        _kernels.append(_Registered(dispatcher, signatures))
         return cast(F, dispatcher)
 
     return decorate
