@@ -53,7 +53,7 @@ def kernel(*signatures: str, inline: bool = False) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         if numba is None or numba.config.DISABLE_JIT:
             # compiled arithmetic is IEEE 754 without warnings, and so is this
-            return function if inline else cast(F, np.errstate(all="ignore")(function))
+            return function if inline else np.errstate(all="ignore")(function)
         options: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy"}
         if inline:
             return cast(F, numba.njit(inline="always", **options)(function))
