@@ -18,7 +18,7 @@ from dyncal.adapters.influx import lines
 from dyncal.adapters.sqlite import SqliteSampleStore
 from dyncal.domain.samples import SampleBlock
 from dyncal.domain.time import InstantNs
-from dyncal.testing.store import DT, T0, TC, block, span, uniform
+from dyncal.testing.records import DT, T0, TC, block, span, uniform
 from tests.evidence import Figure, table
 
 BLOCK = 100

@@ -11,7 +11,8 @@ from dyncal.adapters.influx import InfluxSampleStore
 from dyncal.adapters.influx.http import Endpoint
 from dyncal.adapters.sqlite import SqliteSampleStore
 from dyncal.ports.sample_store import SampleStore
-from dyncal.testing.store import MemorySampleStore, SampleStoreContract
+from dyncal.testing.store import MemorySampleStore
+from dyncal.testing.store_contract import SampleStoreContract
 from tests.servers import Influxd
 
 

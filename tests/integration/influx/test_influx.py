@@ -14,7 +14,8 @@ from dyncal.domain.errors import PoisonedWrite, StoreUnauthorized, StoreUnavaila
 from dyncal.domain.samples import GapCause, Record
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import DurationNs, InstantNs, UniformAxis
-from dyncal.testing.store import T0, TC, MemorySampleStore, assert_same, block, gap, history, uniform
+from dyncal.testing.records import T0, TC, assert_same, block, gap, history, uniform
+from dyncal.testing.store import MemorySampleStore
 from tests.servers import Influxd
 
 pytestmark = pytest.mark.influxdb

@@ -24,7 +24,7 @@ from dyncal.domain.time import InstantNs, Int64Array
 from dyncal.ports.sample_store import SampleStore
 from dyncal.runtime.service import Service
 from dyncal.runtime.settings import BrokerSettings, StoreSettings
-from dyncal.testing.store import block, span, uniform
+from dyncal.testing.records import block, span, uniform
 from services.ingest.service import build
 from services.ingest.settings import IngestSection, IngestSettings
 from tests.servers import Influxd

@@ -11,7 +11,7 @@ import pytest
 from dyncal.adapters.influx import InfluxSampleStore
 from dyncal.adapters.influx.http import Dialect, Endpoint
 from dyncal.domain.errors import PoisonedWrite, StoreRefused, StoreUnauthorized, StoreUnavailable
-from dyncal.testing.store import block, uniform
+from dyncal.testing.records import block, uniform
 
 
 class FakeInflux(http.server.ThreadingHTTPServer):

@@ -21,7 +21,8 @@ from dyncal.adapters.sqlite.merging import FULL_ROWS, TAIL_SEGMENTS
 from dyncal.adapters.sqlite.ranges import PIECE_SEGMENTS
 from dyncal.domain.errors import StoreUnavailable
 from dyncal.domain.time import InstantNs
-from dyncal.testing.store import DT, T0, TC, MemorySampleStore, assert_same, block, gap, span, uniform
+from dyncal.testing.records import DT, T0, TC, assert_same, block, gap, span, uniform
+from dyncal.testing.store import MemorySampleStore
 
 ALL = (InstantNs(0), InstantNs(9_000_000_000_000_000_000))
 
@@ -132,7 +133,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from dyncal.adapters.sqlite import SqliteSampleStore
-from dyncal.testing.store import block, span, uniform
+from dyncal.testing.records import block, span, uniform
 store = SqliteSampleStore(Path(sys.argv[1]))
 for k in range(int(sys.argv[2]), 10**6):
     axis = uniform(50, 50 * k)

@@ -16,8 +16,8 @@ from dyncal.domain.alarms import AlarmState
 from dyncal.domain.errors import StoreUnavailable
 from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, SensorId, SiteId
 from dyncal.testing.bus import FakeBroker
+from dyncal.testing.records import block
 from dyncal.testing.registry import S1, S2, act, make_alarm
-from dyncal.testing.store import block
 from services.api.consumer import BusConsumer
 from services.api.hub import EVENTS, Wanted
 from tests.unit.services.api.conftest import Api

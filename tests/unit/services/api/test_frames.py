@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dyncal.testing.store import block, span, uniform
+from dyncal.testing.records import block, span, uniform
 from services.api.frames import Latest, Trend, extremes, sse
 
 

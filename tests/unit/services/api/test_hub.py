@@ -11,8 +11,8 @@ from dyncal.domain.alarms import AlarmState
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import DurationNs
 from dyncal.runtime.clocks import SimulatedClock
+from dyncal.testing.records import block, gap, uniform
 from dyncal.testing.registry import make_alarm
-from dyncal.testing.store import block, gap, uniform
 from services.api.hub import EVENTS, Client, LiveHub, Wanted
 from services.api.metrics import ApiMetrics
 from services.api.settings import ApiSection

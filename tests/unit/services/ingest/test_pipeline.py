@@ -11,7 +11,7 @@ from dyncal.contracts.edges import CommittedMessage
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.sensors import EdgeId, SensorId, SiteId
 from dyncal.domain.time import InstantNs
-from dyncal.testing.store import TC, block
+from dyncal.testing.records import TC, block
 from services.ingest.announcer import Announcer
 from services.ingest.pipeline import (
     Ack,

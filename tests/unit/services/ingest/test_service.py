@@ -23,7 +23,8 @@ from dyncal.ports.ledger import StreamKey
 from dyncal.ports.sample_store import WriteReport
 from dyncal.runtime.clocks import SystemClock
 from dyncal.testing.bus import FakeBroker
-from dyncal.testing.store import TC, MemorySampleStore, block, uniform
+from dyncal.testing.records import TC, block, uniform
+from dyncal.testing.store import MemorySampleStore
 from services.ingest.service import IngestService
 from services.ingest.settings import IngestSection
 

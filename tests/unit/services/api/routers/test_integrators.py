@@ -16,8 +16,8 @@ from dyncal.domain.samples import Gap, GapCause, GapRecord
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs, iso
 from dyncal.ports.registry import Registry
+from dyncal.testing.records import block, span, uniform
 from dyncal.testing.registry import S1, S2, act, make_calibration, make_set
-from dyncal.testing.store import block, span, uniform
 from tests.unit.services.api.conftest import Api
 
 AXIS = uniform(5)

@@ -6,8 +6,8 @@ from dyncal.domain.alarms import AlarmState
 from dyncal.domain.coefficients import SetState
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import DurationNs, InstantNs
+from dyncal.testing.records import block, span, uniform
 from dyncal.testing.registry import S1, S2, act, make_alarm, make_sensor, make_set
-from dyncal.testing.store import block, span, uniform
 from tests.unit.services.api.conftest import Api
 
 
