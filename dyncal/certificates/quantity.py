@@ -9,15 +9,13 @@ from typing import Final
 import numpy as np
 
 from dyncal.certificates.units import Unit, parse_dsi, scale
+from dyncal.domain.covariances import correlations
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.models.base import ComplexArray
 
 K: Final = 2.0
 """Coverage factor of what dyncal states: about 95 % for a normal distribution."""
-
-_SYMMETRIC: Final = 1e-9
-_INDEFINITE: Final = -1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,16 +182,7 @@ def real(
 def check_covariance(who: str, cov: FloatArray) -> None:
     """Raise `InvalidData` unless `cov`, shape (n, n), is finite, symmetric and positive semidefinite."""
     _check_finite(who, "covariance", cov.reshape(-1))
-    variances = np.diag(cov)
-    if bool(np.any(variances < 0)):
-        raise InvalidData(f"{who}: the variance of value {int(np.argmax(variances < 0))} is negative")
-    spread = np.sqrt(variances)
-    scales = np.where(spread > 0, spread, 1.0)
-    correlation = cov / np.outer(scales, scales)
-    if not bool(np.allclose(correlation, correlation.T, rtol=0, atol=_SYMMETRIC)):
-        raise InvalidData(f"{who}: the covariance matrix is not symmetric")
-    if float(np.linalg.eigvalsh((correlation + correlation.T) / 2)[0]) < _INDEFINITE * max(1, cov.shape[0]):
-        raise InvalidData(f"{who}: the covariance matrix is not positive semidefinite")
+    correlations(cov, f"{who}: the covariance matrix")
 
 
 def unit_factors(source: tuple[Unit, ...], target: tuple[Unit, ...]) -> FloatArray:

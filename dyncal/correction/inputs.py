@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dyncal.domain.covariances import correlations
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 
 Numbers = Sequence[float] | npt.NDArray[np.float64]
 
-_ROUNDING: Final = 1e-9  # what a covariance may lack in symmetry or definiteness, as a correlation
 _MOST_GAIN: Final = 1e50  # times 1e100, squared: within the range of numbers
 _VALUE: Final = np.dtype(np.float64)
 
@@ -73,22 +73,14 @@ def covariance(name: str, values: npt.ArrayLike | None, n: int) -> FloatArray:
     Raises
     ------
     InvalidData
-        If the shape does not fit, an entry is not finite, or the matrix is not symmetric and positive semidefinite.
-        Both are judged on the correlations, since coefficients differ by many powers of ten.
+        If the shape does not fit, or as `dyncal.domain.covariances.correlations`.
     """
     if values is None:
         return np.zeros((n, n))
     cov = np.array(values, np.float64)
     if cov.shape != (n, n):
         raise InvalidData(f"{name} must have shape {(n, n)}, not {cov.shape}")
-    if not np.isfinite(cov).all():
-        raise InvalidData(f"{name} holds NaN or infinity")
-    correlation = _correlation(name, cov)[0]
-    if n and not np.abs(correlation - correlation.T).max() <= _ROUNDING:
-        raise InvalidData(f"{name} is not symmetric")
-    smallest = float(np.linalg.eigvalsh((correlation + correlation.T) / 2)[0]) if n else 0.0
-    if not smallest >= -_ROUNDING * max(n, 1):
-        raise InvalidData(f"{name} is indefinite: smallest eigenvalue {smallest:g} (scaled)")
+    correlations(cov, name)
     symmetric: FloatArray = (cov + cov.T) / 2
     return symmetric
 
@@ -98,8 +90,8 @@ def factor(cov: FloatArray) -> FloatArray:
 
     A sum of squares ‖F c‖² cannot be negative, and a row starts at its diagonal: rank·n - rank²/2 products.
     """
-    correlation, scale = _correlation("covariance", cov)
-    values, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
+    correlation, scale = correlations(cov, "covariance")
+    values, vectors = np.linalg.eigh(correlation)
     # what rounding leaves of a zero eigenvalue is no direction
     kept = values > cov.shape[0] * np.finfo(np.float64).eps * max(float(values[-1]), 0.0)
     root = (np.sqrt(values[kept])[:, None] * vectors.T[kept]) * scale
@@ -110,14 +102,3 @@ def check_gain(name: str, gain: float) -> None:
     """Refuse a filter that could lead finite samples out of the range of numbers."""
     if not gain < _MOST_GAIN:
         raise InvalidData(f"{name} amplifies beyond {_MOST_GAIN:g}")
-
-
-def _correlation(name: str, cov: FloatArray) -> tuple[FloatArray, FloatArray]:
-    diagonal = np.diag(cov)
-    if np.any(diagonal < 0):
-        raise InvalidData(f"{name} has a negative variance: {diagonal.min():g}")
-    scale = np.sqrt(diagonal)
-    outer = np.outer(scale, scale)
-    if np.any(cov[outer == 0] != 0):
-        raise InvalidData(f"{name} has a covariance beside a variance of zero")
-    return np.divide(cov, outer, out=np.zeros_like(cov), where=outer > 0), scale

@@ -7,17 +7,13 @@ is used, so that the check runs where scipy does not.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from dyncal.domain.coefficients import CoefficientSet
-from dyncal.domain.errors import RejectedSet
+from dyncal.domain.covariances import correlations
+from dyncal.domain.errors import InvalidData, RejectedSet
 from dyncal.domain.samples import FloatArray
-
-# Covariances come through decimal text and a designer's arithmetic: what rounding can do is no reason to refuse.
-_ASYMMETRY: Final = 1e-9
-_NEGATIVE_EIGENVALUE: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +89,10 @@ def _check_finite(coefficients: CoefficientSet) -> None:
 
 
 def _check_covariance(cov: FloatArray) -> None:
-    if cov.size == 0:
-        return
-    diagonal = np.diag(cov)
-    if bool(np.any(diagonal < 0)):
-        raise RejectedSet("covariance", f"a variance is negative: {diagonal.min():g}")
-    # Judged as a correlation matrix, so that parameters of very different size count alike; a parameter that is known
-    # exactly (variance 0) must then have no covariance with any other.
-    scale = np.sqrt(diagonal)
-    outer = np.outer(scale, scale)
-    if bool(np.any(cov[outer == 0] != 0)):
-        raise RejectedSet("covariance", "a parameter without variance has a covariance")
-    correlation = np.divide(cov, outer, out=np.zeros_like(cov), where=outer > 0)
-    if not bool(np.all(np.abs(correlation - correlation.T) <= _ASYMMETRY)):
-        raise RejectedSet("covariance", "the covariance is not symmetric")
-    smallest = float(np.linalg.eigvalsh((correlation + correlation.T) / 2)[0])
-    if not smallest >= -_NEGATIVE_EIGENVALUE:
-        raise RejectedSet("covariance", f"the covariance is indefinite: smallest eigenvalue {smallest:g} (scaled)")
+    try:
+        correlations(cov, "the parameters' covariance")
+    except InvalidData as error:
+        raise RejectedSet("covariance", str(error)) from error
 
 
 def _check_uncertainty(coefficients: CoefficientSet) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.random import Generator
 
+from dyncal.domain import covariances
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
-
-_ASYMMETRY: Final = 1e-8
-_NEGATIVE: Final = 1e-9
 
 
 class Distribution(Protocol):
@@ -144,7 +142,7 @@ class MultivariateNormal:
             raise InvalidData(f"values {self.values.shape} and covariance {self.cov.shape} do not go together")
         if not bool(np.all(np.isfinite(self.values))):
             raise InvalidData("the values of a normal vector must be finite")
-        self._factor = covariance_factor(self.cov)
+        self._factor = covariances.root(self.cov, "a covariance")
 
     @property
     def size(self) -> int:
@@ -173,30 +171,6 @@ class Independent:
     def draw(self, rng: Generator, n: int) -> FloatArray:
         """Return draws of shape (n, size), columns in the order of the parts."""
         return np.concatenate([part.draw(rng, n) for part in self.parts], axis=1)
-
-
-def covariance_factor(cov: FloatArray) -> FloatArray:
-    """Return F with Fᵀ F = cov, shape (p, p), from the correlations' eigenvalues: parameters differ by powers of ten.
-
-    Raises
-    ------
-    InvalidData
-        If cov is not finite, not symmetric, has a negative variance, or is not positive semidefinite.
-    """
-    if not bool(np.all(np.isfinite(cov))):
-        raise InvalidData("a covariance must be finite")
-    variances = np.diag(cov)
-    if bool(np.any(variances < 0)):
-        raise InvalidData(f"a covariance has the variance {variances.min():.3g}")
-    scale = np.sqrt(variances)
-    outer = np.outer(scale, scale)
-    if bool(np.any(np.abs(cov - cov.T) > _ASYMMETRY * outer)) or bool(np.any((outer == 0) & (cov != 0))):
-        raise InvalidData("a covariance is not symmetric, or has a covariance where there is no variance")
-    correlation = np.divide(cov, outer, out=np.zeros_like(cov), where=outer > 0)
-    values, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
-    if values.size and values[0] < -_NEGATIVE * values.size:
-        raise InvalidData(f"a covariance is indefinite: an eigenvalue of its correlations is {values[0]:.3g}")
-    return np.asarray((np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T) * scale)
 
 
 def _finite(what: str, *numbers: float) -> None:

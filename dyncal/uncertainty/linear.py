@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from dyncal.domain import covariances
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
-from dyncal.uncertainty.inputs import covariance_factor
 from dyncal.uncertainty.procedure import Model
 from dyncal.uncertainty.validation import GumResult
 
@@ -34,7 +34,7 @@ def propagate(model: Model, values: FloatArray, cov: FloatArray) -> tuple[FloatA
     mean = np.asarray(values, dtype=np.float64)
     if mean.ndim != 1 or np.shape(cov) != (mean.size, mean.size):
         raise InvalidData(f"values {mean.shape} and covariance {np.shape(cov)} do not go together")
-    steps = _STEP * covariance_factor(np.asarray(cov, dtype=np.float64))
+    steps = _STEP * covariances.root(np.asarray(cov, dtype=np.float64), "a covariance")
     points = np.concatenate([mean[None, :], mean + steps, mean - steps])
     outputs = np.asarray(model(points), dtype=np.float64)
     if outputs.shape[:1] != (points.shape[0],) or not bool(np.all(np.isfinite(outputs))):

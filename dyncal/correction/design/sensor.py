@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.coefficients import Parameters
+from dyncal.domain.covariances import correlations
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.models import DELAY, Delayed, Rational, ResponseModel, named_model
@@ -75,7 +76,7 @@ def sensor_of(parameters: Parameters) -> Sensor:
     """
     model = named_model(parameters.model, parameters.names)
     theta = model.check_physical(parameters.values)
-    _check_cov(parameters)
+    correlations(parameters.cov, "the parameters' covariance")
     inner, values, delay = model, theta, 0.0
     if isinstance(model, Delayed):
         inner, values, delay = model.model, theta[:-1], float(theta[-1])
@@ -133,20 +134,6 @@ def _coefficients(model: ResponseModel, theta: ComplexArray) -> tuple[ComplexArr
         tau1, tau2 = value["tau1_s"], value["tau2_s"]
         return gain * np.array([1.0, value["tauz_s"]]), np.array([1.0, tau1 + tau2, tau1 * tau2])
     raise InvalidData(f"a {model.label} model has no transfer function to correct")
-
-
-def _check_cov(parameters: Parameters) -> None:
-    cov = parameters.cov
-    variances = np.diag(cov)
-    if not bool(np.all(np.isfinite(cov))) or bool(np.any(variances < 0)):
-        raise InvalidData("the parameters' covariance must be finite, without negative variances")
-    scale = np.where(variances > 0, np.sqrt(variances), 1.0)
-    correlation = cov / np.outer(scale, scale)
-    if not bool(np.all(np.abs(correlation - correlation.T) <= 1e-9)):
-        raise InvalidData("the parameters' covariance is not symmetric")
-    smallest = float(np.linalg.eigvalsh((correlation + correlation.T) / 2)[0])
-    if smallest < -1e-9:
-        raise InvalidData(f"the parameters' covariance is indefinite: smallest eigenvalue {smallest:g} (scaled)")
 
 
 __all__ = ["DELAY", "Sensor", "polynomial_derivatives", "roots", "sensor_of"]

@@ -7,13 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from dyncal.correction import inputs
 from dyncal.correction.smoother import kernels, plain
 from dyncal.correction.smoother.intervals import Intervals, tick_ns
 from dyncal.correction.smoother.model import SmootherModel
 from dyncal.correction.streaming.slots import NO_SAMPLE, usable
 from dyncal.correction.streaming.stream import _check
-from dyncal.domain import quality
+from dyncal.domain import covariances, quality
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.quality import UInt32Array
@@ -73,7 +72,7 @@ class StreamingSmoother:
         self._tick_s = self._tick / NS_PER_S
         self._lag = round(model.lag_s * NS_PER_S / self._tick)
         self._dead = round(model.dead_time_s * NS_PER_S / self._tick)
-        root = _root(inputs.covariance("the parameters' covariance", parameters.cov, model.n_parameters))
+        root = covariances.root(parameters.cov, "the parameters' covariance")
         self._output = np.ascontiguousarray(root @ model.s_output)
         self._direct, self._slope = root @ model.s_direct, root @ model.s_slope
         per_lag = (model.lag_s + model.dead_time_s) * NS_PER_S / model.dt_ns
@@ -263,13 +262,3 @@ class StreamingSmoother:
         if t.size:
             self._emitted_to = int(t[-1])
         return t, value, u
-
-
-def _root(cov: FloatArray) -> FloatArray:
-    """Return F with Fᵀ F = U, shape (p, p)."""
-    scale = np.sqrt(np.maximum(np.diag(cov), 0.0))
-    outer = np.outer(scale, scale)
-    correlation = np.divide(cov, outer, out=np.zeros_like(cov), where=outer > 0)
-    values, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
-    root: FloatArray = (np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T) * scale
-    return root

@@ -11,6 +11,7 @@ import numpy as np
 from dyncal.correction import inputs, safety
 from dyncal.correction.streaming import kernels
 from dyncal.correction.streaming.slope import slope_taps
+from dyncal.domain import covariances
 from dyncal.domain.coefficients import CorrectionFilter, Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
@@ -139,13 +140,8 @@ def _shared(biquads: FloatArray, p: int) -> tuple[FloatArray, FloatArray]:
 
 def _factor(cov: FloatArray, numerators: FloatArray) -> FloatArray:
     """Return the upper triangular F, shape (q, q), with Fᵀ F = Nᵀ cov N for numerators N of shape (p, q)."""
-    p, q = numerators.shape
-    # Roots are taken of the correlation matrix: parameters differ by many powers of ten.
-    scale = np.sqrt(np.maximum(np.diag(cov), 0.0))
-    outer = np.outer(scale, scale)
-    correlation = np.divide(cov, outer, out=np.zeros_like(cov), where=outer > 0)
-    values, vectors = np.linalg.eigh((correlation + correlation.T) / 2) if p else (np.empty(0), np.empty((0, 0)))
-    root = (np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T) * scale
+    q = numerators.shape[1]
+    root = covariances.root(cov, "the parameters' covariance")
     stacked = np.vstack([root @ numerators, np.zeros((q, q))])
     return np.ascontiguousarray(np.linalg.qr(stacked, mode="r"))
 
