@@ -10,26 +10,24 @@ import numpy as np
 from dyncal.correction.smoother import kernels, plain
 from dyncal.correction.smoother.intervals import Intervals, tick_ns
 from dyncal.correction.smoother.model import SmootherModel
+from dyncal.correction.streaming.corrector import NO_TIMES, NO_VALUES, Corrected, Corrector, check_block
 from dyncal.correction.streaming.slots import NO_SAMPLE, usable
-from dyncal.correction.streaming.stream import _check
 from dyncal.domain import covariances, quality
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.quality import UInt32Array
-from dyncal.domain.samples import CorrectedSpan, FloatArray
-from dyncal.domain.time import NS_PER_S, InstantNs, Int64Array, axis_of
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import NS_PER_S, InstantNs, Int64Array
 from dyncal.kernels import HAVE_NUMBA
 
 _SPARE: Final = 64
 _MOST_BETWEEN: Final = 64  # entries in a gap: the sensitivities remember no more
 _MOST_ENTRIES: Final = 16_384
-_NO_TIMES = np.empty(0, np.int64)
-_NO_VALUES = np.empty(0)
 _TICK_VARIANCE: Final = 1 / 12
 """Of an instant's rounding, in ticks squared."""
 
 
-class StreamingSmoother:
+class StreamingSmoother(Corrector):
     """Corrects one stream; state of bounded size, result independent of the cut into blocks.
 
     Each raw sample gets one entry, told with the first sample about an instant `lag_s` (and the sensor's dead time)
@@ -66,7 +64,8 @@ class StreamingSmoother:
     ) -> None:
         if len(parameters.names) != model.n_parameters:
             raise InvalidData(f"a smoother of {model.n_parameters} parameters and {len(parameters.names)} do not fit")
-        self._model, self._id, self._fill = model, set_id, fill
+        super().__init__(set_id)
+        self._model, self._fill = model, fill
         self._kernels = kernels if (HAVE_NUMBA if compiled is None else compiled) else plain
         self._tick = tick_ns(model.dt_ns)
         self._tick_s = self._tick / NS_PER_S
@@ -78,7 +77,6 @@ class StreamingSmoother:
         per_lag = (model.lag_s + model.dead_time_s) * NS_PER_S / model.dt_ns
         self._capacity = min(math.ceil(2 * per_lag), _MOST_ENTRIES) + _SPARE
         self._intervals = Intervals(model)
-        self._emitted_to: int | None = None
         self._reset()
 
     @property
@@ -92,52 +90,13 @@ class StreamingSmoother:
         return None if self._last is None else InstantNs(self._last)
 
     @property
-    def emitted_to_ns(self) -> InstantNs | None:
-        """Newest instant that has been told."""
-        return None if self._emitted_to is None else InstantNs(self._emitted_to)
-
-    @property
     def innovation_ratio(self) -> tuple[float, int]:
         """Mean ν²/S of the innovations since the start, and their number: about 1 where measurand and noise are so."""
         n = int(self._innovations[1])
         return (float(self._innovations[0] / n) if n else math.nan), n
 
-    def prime(
-        self,
-        t_ns: Int64Array,
-        raw: FloatArray,
-        quality_codes: UInt32Array | None = None,
-        u_t_ns: float = 0,
-        *,
-        emitted_to_ns: InstantNs | None = None,
-    ) -> None:
-        """Start from raw history, as `dyncal.correction.streaming.stream.StreamingCorrector.prime`."""
-        self._reset()
-        self._emitted_to = emitted_to_ns
-        if t_ns.size == 0:
-            _check(t_ns, raw, quality_codes, u_t_ns, None)
-            return
-        t, value, u = self._run(t_ns, raw, quality_codes, u_t_ns)
-        if emitted_to_ns is not None:
-            self._owed = self._take(t, value, u)
-
-    def process(
-        self, t_ns: Int64Array, raw: FloatArray, quality_codes: UInt32Array | None = None, u_t_ns: float = 0
-    ) -> CorrectedSpan | None:
-        """Take a block of raw samples, and return what became ready with it, None where nothing did.
-
-        Arguments, span and errors as `dyncal.correction.streaming.stream.StreamingCorrector.process`.
-        """
-        if t_ns.size == 0:
-            _check(t_ns, raw, quality_codes, u_t_ns, None)
-            return None
-        t, value, u = self._take(*self._run(t_ns, raw, quality_codes, u_t_ns))
-        if self._owed[0].size:
-            t, value, u = (np.concatenate(pair) for pair in zip(self._owed, (t, value, u), strict=True))
-            self._owed = (_NO_TIMES, _NO_VALUES, _NO_VALUES)
-        return CorrectedSpan(axis_of(t), value, u, self._id) if t.size else None
-
     def _reset(self) -> None:
+        super()._reset()
         n, rows = self._model.observe.size, 2 * self._capacity
         self._x, self._p = np.zeros(n), self._model.start.copy()
         self._counters = np.zeros(2, np.int64)
@@ -152,12 +111,9 @@ class StreamingSmoother:
         self._last_told: int | None = None
         self._waiting = np.empty((0, 3), np.int64)  # instants within the dead time: tick, instant, good
         self._time_variance = np.empty(0)  # of theirs [s²]
-        self._owed = (_NO_TIMES, _NO_VALUES, _NO_VALUES)
 
-    def _run(
-        self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array | None, u_t_ns: float
-    ) -> tuple[Int64Array, FloatArray, FloatArray]:
-        _check(t_ns, raw, codes, u_t_ns, self._last)
+    def _run(self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array | None, u_t_ns: float) -> Corrected:
+        check_block(t_ns, raw, codes, u_t_ns, self._last)
         good = usable(raw)
         if codes is not None and np.count_nonzero(codes):
             good &= ~quality.is_bad(codes)
@@ -197,13 +153,11 @@ class StreamingSmoother:
         self._x = self._model.rest * y0
         self._now = tick
 
-    def _events(
-        self, rows: Int64Array, measured: Int64Array, y: FloatArray
-    ) -> tuple[Int64Array, FloatArray, FloatArray]:
+    def _events(self, rows: Int64Array, measured: Int64Array, y: FloatArray) -> Corrected:
         """Put instants to tell and instants that are measured in order of time, and run the filter over them."""
         if not self._started:  # nothing known yet
             self._waiting, self._time_variance = rows[-self._capacity :], self._time_variance[-self._capacity :]
-            return _NO_TIMES, _NO_VALUES, _NO_VALUES
+            return NO_TIMES, NO_VALUES, NO_VALUES
         reached = int(np.searchsorted(rows[:, 0], measured[-1], side="right"))
         due, self._waiting = rows[:reached], rows[reached:]
         variance, self._time_variance = self._time_variance[:reached], self._time_variance[reached:]
@@ -229,10 +183,10 @@ class StreamingSmoother:
             )  # fmt: skip
             return self._finished(told[:n], value[:n])
 
-    def _finished(self, told: Int64Array, value: FloatArray) -> tuple[Int64Array, FloatArray, FloatArray]:
+    def _finished(self, told: Int64Array, value: FloatArray) -> Corrected:
         """Return instants, values and u, with the parts of u that parameters and time have."""
         if told.shape[0] == 0:
-            return _NO_TIMES, _NO_VALUES, _NO_VALUES
+            return NO_TIMES, NO_VALUES, NO_VALUES
         estimate = np.ascontiguousarray(value[:, 0])
         before = self._last_told
         if before is None:  # at rest with the first value
@@ -254,11 +208,3 @@ class StreamingSmoother:
             ok &= told[:, 2] != 0
         asked = told[:, 1] != NO_SAMPLE
         return told[asked, 1], np.where(ok, estimate, np.nan)[asked], np.where(ok, u, np.nan)[asked]
-
-    def _take(self, t: Int64Array, value: FloatArray, u: FloatArray) -> tuple[Int64Array, FloatArray, FloatArray]:
-        if self._emitted_to is not None and t.size and t[0] <= self._emitted_to:
-            new = int(np.searchsorted(t, self._emitted_to, side="right"))
-            t, value, u = t[new:], value[new:], u[new:]
-        if t.size:
-            self._emitted_to = int(t[-1])
-        return t, value, u
