@@ -26,7 +26,7 @@ def fma(a: float, b: float, c: float) -> float:
 
 if intrinsic is not None:
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
     def _fma(_typing: Any, a: Any, b: Any, c: Any) -> Any:
         if not a == b == c == types.float64:
             return None
@@ -36,7 +36,7 @@ if intrinsic is not None:
 
         return types.float64(types.float64, types.float64, types.float64), generate
 
-    @overload(fma)  # type: ignore[untyped-decorator]
+    @overload(fma)  # type: ignore[untyped-decorator]  # numba has no types
     def _overloaded(a: Any, b: Any, c: Any) -> Any:
         def fused(a: Any, b: Any, c: Any) -> Any:  # numba compares the two signatures, annotations included
             return _fma(a, b, c)

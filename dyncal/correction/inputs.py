@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dyncal.correction.streaming.slots import usable
 from dyncal.domain.covariances import correlations
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
@@ -65,6 +66,22 @@ def standard_uncertainty(name: str, value: float) -> float:
     if not 0.0 <= value < 1e100:
         raise InvalidData(f"{name} must be finite and not negative, not {value}")
     return float(value)
+
+
+def deviations(u_x: Numbers, x: FloatArray) -> FloatArray:
+    """Return the standard deviations of the noise in each sample of x, NaN where it is not finite or beyond 1e100.
+
+    Raises
+    ------
+    InvalidData
+        If there are not as many as samples, or one is negative.
+    """
+    given = samples("u_x", u_x)
+    if given.shape != x.shape:
+        raise InvalidData(f"{x.size} samples need as many u_x, not {given.size}")
+    if np.any(given < 0):
+        raise InvalidData("a standard uncertainty cannot be negative")
+    return np.where(usable(given), given, np.nan)
 
 
 def covariance(name: str, values: npt.ArrayLike | None, n: int) -> FloatArray:

@@ -9,7 +9,7 @@ from dyncal.correction import inputs
 from dyncal.correction.inputs import Numbers
 from dyncal.correction.streaming import kernels, plain
 from dyncal.correction.streaming.slots import usable
-from dyncal.correction.uncertain.recursive import Past, coloured
+from dyncal.correction.uncertain.recursive import Past, check_past, coloured
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.kernels import HAVE_NUMBA
@@ -64,8 +64,7 @@ class UncertainFIR:
         past: Past = "unknown",
         compiled: bool | None = None,
     ) -> None:
-        if past not in ("unknown", "constant"):
-            raise InvalidData(f"past is 'unknown' or 'constant', not {past!r}")
+        check_past(past)
         self.taps = inputs.numbers("taps", taps)
         n = self.taps.size
         if n > _MOST_TAPS:
@@ -95,29 +94,10 @@ class UncertainFIR:
     def process(
         self, x: Numbers, u_x: Numbers | None = None, *, out: tuple[FloatArray, FloatArray] | None = None
     ) -> tuple[FloatArray, FloatArray]:
-        """Filter the next samples.
-
-        Parameters
-        ----------
-        x : float64, shape (n,)
-        u_x : float64, shape (n,), optional
-            Standard deviation of the white noise in each sample, instead of the constructor's; where it is not finite
-            the sample is worth nothing.
-        out : (float64, float64), each of shape (n,), optional
-            Where y and u are written; neither may lie over x.
-
-        Returns
-        -------
-        y, u : float64, shape (n,)
-
-        Raises
-        ------
-        InvalidData
-            If shapes do not fit or a u_x is negative; the state is then unchanged.
-        """
+        """Filter the next samples; arguments, results and errors as `UncertainIIR.process`."""
         x = inputs.samples("x", x)
         y, u = inputs.outputs(x, out)
-        given = None if u_x is None else _given(u_x, x)
+        given = None if u_x is None else inputs.deviations(u_x, x) ** 2
         if not x.size:
             return y, u
         if given is not None:
@@ -157,13 +137,3 @@ class UncertainFIR:
             square += part * part
         u[:] = np.where(np.isnan(y), np.nan, np.sqrt(square))
         self._window = extended[x.size :].copy()
-
-
-def _given(u_x: Numbers, x: FloatArray) -> FloatArray:
-    """Return the variances of white noise, NaN where a standard deviation is not finite."""
-    u = inputs.samples("u_x", u_x)
-    if u.shape != x.shape:
-        raise InvalidData(f"{x.size} samples need as many u_x, not {u.size}")
-    if np.any(u < 0):
-        raise InvalidData("a standard uncertainty cannot be negative")
-    return np.where(usable(u), u, np.nan) ** 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from dyncal.correction import inputs
 from dyncal.correction.inputs import Numbers
 from dyncal.correction.streaming.plain import Recursion
+from dyncal.correction.streaming.slots import usable
 from dyncal.correction.uncertain import plain_recursive
 from dyncal.correction.uncertain import recursive_kernels as kernels
 from dyncal.domain.errors import InvalidData
@@ -96,6 +97,12 @@ def prepare(
     return RecursiveFilter(ap, bp, factor, state_cov, variance, _settling(ap, bp, float(radii.max(initial=0.0))))
 
 
+def check_past(past: Past) -> None:
+    """Raise `InvalidData` unless it is one of the two."""
+    if past not in get_args(Past):
+        raise InvalidData(f"past is 'unknown' or 'constant', not {past!r}")
+
+
 def coloured(autocovariance: FloatArray, covariances: FloatArray) -> float:
     """Return Σ_k r[|k|] c[|k|]: the variance that stationary noise of autocovariance r leaves, c for white noise."""
     if not (autocovariance[0] >= 0 and np.all(np.abs(autocovariance) <= autocovariance[0])):
@@ -150,8 +157,7 @@ class UncertainIIR:
         past: Past = "unknown",
         compiled: bool | None = None,
     ) -> None:
-        if past not in ("unknown", "constant"):
-            raise InvalidData(f"past is 'unknown' or 'constant', not {past!r}")
+        check_past(past)
         self.filter = prepare(b, a, cov, u_x=u_x, autocovariance=autocovariance)
         self._white = u_x * u_x
         self._constant = past == "constant"
@@ -215,12 +221,8 @@ class UncertainIIR:
 
     def _varying(self, x: FloatArray, u_x: Numbers | None) -> tuple[FloatArray, FloatArray]:
         """Return x, NaN where its u is, and the variance of y from noise of the given standard deviations."""
-        given = np.full(x.size, math.sqrt(self._white)) if u_x is None else inputs.samples("u_x", u_x)
-        if given.shape != x.shape:
-            raise InvalidData(f"{x.size} samples need as many u_x, not {given.size}")
-        if np.any(given < 0):
-            raise InvalidData("a standard uncertainty cannot be negative")
-        good = (np.abs(x) < 1e100) & (given < 1e100)
+        given = np.full(x.size, math.sqrt(self._white)) if u_x is None else inputs.deviations(u_x, x)
+        good = usable(x) & np.isfinite(given)
         square = np.where(good, given, 0.0) ** 2
         self._lean = False
         f = self.filter
