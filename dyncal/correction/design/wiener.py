@@ -44,6 +44,7 @@ _SECOND_ORDER_SAID: Final = 1.02
 _FEW_TAPS: Final = 96  # up to here an FIR filter is fast enough as it is
 _SHORTER: Final = 0.75  # a recursive form is taken where it does at most this share of the work
 _SECTION_WORK: Final = 5
+_LITTLE: Final = 0.5  # share of the measurand's standard deviation: a larger error is said
 
 
 class Form(enum.StrEnum):
@@ -153,7 +154,7 @@ def design(
     problem = made.problem
     if wished is not spectrum:
         problem = Problem(sensor, folding, spectrum, noise_std, max_taps, longest, problem.poles)
-    return _design(made, prediction, parameters, dt_ns, problem)
+    return _design(made, prediction, parameters, dt_ns, problem, spectrum)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -236,7 +237,15 @@ class _Maker:
         return made
 
 
-def _design(made: _Made, prediction: Prediction, parameters: Parameters, dt_ns: int, problem: Problem) -> Design:
+def _design(
+    made: _Made,
+    prediction: Prediction,
+    parameters: Parameters,
+    dt_ns: int,
+    problem: Problem,
+    spectrum: MeasurandSpectrum,
+) -> Design:
+    rms_error = math.hypot(prediction.u_noise, prediction.u_lost)
     return Design(
         filter=CorrectionFilter(
             dt_ns=DurationNs(dt_ns),
@@ -249,11 +258,11 @@ def _design(made: _Made, prediction: Prediction, parameters: Parameters, dt_ns: 
             band_hz=prediction.band_hz,
         ),
         noise_gain=prediction.noise_gain,
-        rms_error=math.hypot(prediction.u_noise, prediction.u_lost),
+        rms_error=rms_error,
         rms_error_in_band=prediction.rms_in_band,
         rms_uncorrected_in_band=prediction.rms_uncorrected_in_band,
         prediction=prediction,
-        notes=_notes(parameters, prediction),
+        notes=(*_notes(parameters, prediction), *_lost(rms_error, spectrum, dt_ns / NS_PER_S)),
         problem=problem,
     )
 
@@ -284,6 +293,18 @@ def _notes(parameters: Parameters, prediction: Prediction) -> tuple[str, ...]:
     if uncertain:
         notes.append(f"uncertain by more than {CERTAIN:.0%}: {', '.join(uncertain)}; the corrected values are biased")
     return tuple(notes)
+
+
+def _lost(rms_error: float, spectrum: MeasurandSpectrum, dt_s: float) -> tuple[str, ...]:
+    """Return what to say where little of the measurand comes back."""
+    share = rms_error / math.sqrt(spectrum.variance)
+    if share <= _LITTLE:
+        return ()
+    said = f"little is restored: the rms error is {share:.0%} of the measurand's own standard deviation"
+    corner_hz, nyquist_hz = spectrum.corner_rad_s / (2 * math.pi), 0.5 / dt_s
+    if corner_hz > nyquist_hz:
+        said += f"; it goes up to {corner_hz:.3g} Hz, and samples show no more than {nyquist_hz:.3g} Hz"
+    return (said,)
 
 
 def _longest(sensor: Sensor, dt_s: float, max_latency_s: float | None, max_taps: int) -> int:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from dyncal.correction.design.judge import Judge
 from dyncal.correction.design.rational_fit import response
 from dyncal.correction.design.sensitivities import refine
 from dyncal.correction.design.sensor import sensor_of
-from dyncal.correction.design.spectrum import from_bandwidth
+from dyncal.correction.design.spectrum import MeasurandSpectrum, from_bandwidth
 from dyncal.correction.design.wiener import Form, design
 from dyncal.correction.folding import Folding
 from dyncal.correction.safety import check, dc_gain, noise_gain, pole_radius
@@ -349,3 +350,21 @@ def test_dead_times_of_any_size(delay_s: float) -> None:
     result = design(parameters, dt_ns=case.dt_ns, noise_std=0.01, spectrum=case.spectrum)
     check(coefficient_set(parameters, result.filter))
     assert result.rms_error_in_band < result.rms_uncorrected_in_band / 5
+
+
+@pytest.mark.parametrize(
+    ("tau_s", "spectrum", "said"),
+    [
+        (1e5, from_bandwidth(1.0, 1.0), "little is restored: the rms error is 100%"),
+        (0.05, from_bandwidth(500.0, 1.0), r"little is restored: .*goes up to 600 Hz, .* no more than 50 Hz"),
+        (0.5, from_bandwidth(1.0, 1.0), None),
+    ],
+)
+def test_a_design_says_where_nothing_comes_back(tau_s: float, spectrum: MeasurandSpectrum, said: str | None) -> None:
+    parameters = Parameters(ModelKind.FIRST_ORDER, ("gain", "tau_s"), np.array([1.0, tau_s]), np.zeros((2, 2)))
+    notes = design(parameters, dt_ns=10_000_000, noise_std=0.01, spectrum=spectrum).notes
+    if said is None:
+        assert notes == ()
+    else:
+        assert len(notes) == 1
+        assert re.search(said, notes[0]), notes
