@@ -76,6 +76,10 @@ def _pairing(sensor: SensorSettings) -> Pairing | None:
         band_hz=sensor.band_hz,
         max_latency_s=sensor.max_latency_s,
         tolerance=dict(sensor.tolerance),
+        u_reference_noise=sensor.u_reference_noise,
+        dead_time=sensor.dead_time,
+        n_poles=sensor.n_poles,
+        n_zeros=sensor.n_zeros,
     )
 
 
@@ -103,6 +107,10 @@ def _pairing_message(pairing: Pairing) -> PairingMessage:
         pairing.band_hz,
         pairing.max_latency_s,
         pairing.tolerance,
+        pairing.u_reference_noise,
+        pairing.dead_time,
+        pairing.n_poles,
+        pairing.n_zeros,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from dyncal.domain.sensors import ModelKind
+from dyncal.domain.sensors import MAX_POLES, ModelKind
 from dyncal.runtime.settings import BrokerSettings, Name, Section, read_secret
 
 _NODE_ID: Final = re.compile(r"(ns=\d+;)?[isgb]=.+")
@@ -69,6 +69,19 @@ class SensorSettings(Section):
 
     tolerance: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
     """Relative tolerance by parameter, such as `{ tau_s = 0.1 }`."""
+
+    u_reference_noise: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Standard deviation of the reference's own white noise, in the sensor's unit; estimated if absent, which costs
+    a hundred times the work. A stated one below 0.3 of the sensor's own noise is taken as negligible."""
+
+    dead_time: bool = False
+    """Whether the sensor has a dead time besides, identified as `delay_s`."""
+
+    n_poles: int | None = Field(None, ge=1, le=MAX_POLES)
+    """Poles of a `rational` model."""
+
+    n_zeros: int = Field(0, ge=0, le=MAX_POLES)
+    """Zeros of a `rational` model."""
 
     u_t_s: float = Field(0.0, ge=0, le=60)
     """Standard uncertainty of the sensor's time stamps [s]."""

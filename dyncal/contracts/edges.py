@@ -22,6 +22,10 @@ class PairingMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     band_hz: Positive | None = None
     max_latency_s: Positive | None = None
     tolerance: dict[Text, Positive] = {}
+    u_reference_noise: Positive | None = None
+    dead_time: bool = False
+    n_poles: Count | None = None
+    n_zeros: Count = 0
 
 
 class SensorMessage(msgspec.Struct, frozen=True, omit_defaults=True):

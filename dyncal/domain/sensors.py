@@ -52,6 +52,10 @@ class ModelKind(enum.StrEnum):
     STATIC = "static"
 
 
+MAX_POLES: Final = 6
+"""Most poles of a rational model."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sensor:
     """One measuring channel as its edge declares it.
@@ -97,6 +101,13 @@ class Pairing:
         Longest latency allowed [s]; None lets the design choose.
     tolerance : mapping of parameter name to relative tolerance
         For the statement of conformity and the drift alarm; a parameter without entry has 5 %.
+    u_reference_noise : float, optional
+        Standard deviation of the reference's own white noise, in the sensor's unit; None where nobody knows it. Stated,
+        and small, it spares the full Kalman likelihood.
+    dead_time : bool
+        Whether the sensor has a dead time besides, to be identified as ``delay_s``.
+    n_poles, n_zeros : int
+        Of a rational model, which they go with: 1 to 6 poles, and no more zeros.
     """
 
     sensor: SensorId
@@ -108,6 +119,10 @@ class Pairing:
     band_hz: float | None = None
     max_latency_s: float | None = None
     tolerance: dict[str, float] = field(default_factory=dict)
+    u_reference_noise: float | None = None
+    dead_time: bool = False
+    n_poles: int | None = None
+    n_zeros: int = 0
 
     def __post_init__(self) -> None:
         if self.sensor == self.reference:
@@ -115,10 +130,26 @@ class Pairing:
         for name in ("u_reference", "u_reference_gain", "u_clock_s"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InvalidData(f"pairing of {self.sensor}: {name} must be finite and not negative")
-        for name in ("band_hz", "max_latency_s"):
+        for name in ("band_hz", "max_latency_s", "u_reference_noise"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise InvalidData(f"pairing of {self.sensor}: {name} must be finite and positive")
         for parameter, share in self.tolerance.items():
             if not 0 < share < float("inf"):
                 raise InvalidData(f"pairing of {self.sensor}: the tolerance of {parameter} must be finite and positive")
+        self._check_model()
+
+    def _check_model(self) -> None:
+        if self.model is ModelKind.STATIC:
+            raise InvalidData(
+                f"pairing of {self.sensor}: a static sensor has no dynamics that its reference could show while it "
+                "works; calibrate it from points"
+            )
+        if self.model is ModelKind.RATIONAL:
+            if self.n_poles is None or not 0 <= self.n_zeros <= self.n_poles or not 1 <= self.n_poles <= MAX_POLES:
+                raise InvalidData(
+                    f"pairing of {self.sensor}: a rational model needs n_poles, 1 to {MAX_POLES}, and n_zeros, no more "
+                    f"than these, not {self.n_poles} and {self.n_zeros}"
+                )
+        elif self.n_poles is not None or self.n_zeros:
+            raise InvalidData(f"pairing of {self.sensor}: n_poles and n_zeros go with a rational model only")

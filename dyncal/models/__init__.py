@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dyncal.domain.errors import InvalidData
-from dyncal.domain.sensors import ModelKind
+from dyncal.domain.sensors import ModelKind, Pairing
 from dyncal.models.base import Discretisation, Hold, Response, ResponseModel, SensorModel, StateSpace
 from dyncal.models.delayed import DELAY, Delayed
 from dyncal.models.first_order import FirstOrder
@@ -25,6 +25,7 @@ __all__ = [
     "Static",
     "model_of",
     "named_model",
+    "paired_model",
 ]
 
 _MODELS: dict[ModelKind, SensorModel] = {model.kind: model for model in (FirstOrder(), SecondOrder(), LeadLag())}
@@ -61,3 +62,13 @@ def named_model(kind: ModelKind, names: tuple[str, ...]) -> SensorModel:
     if model.names != tuple(names):
         raise InvalidData(f"a {kind} model has the parameters {', '.join(model.names)}, not {', '.join(names)}")
     return model
+
+
+def paired_model(pairing: Pairing) -> SensorModel:
+    """Return the model that a pairing wants identified."""
+    core: SensorModel
+    if pairing.model is ModelKind.RATIONAL:
+        core = Rational(pairing.n_zeros, pairing.n_poles or 0)
+    else:
+        core = model_of(pairing.model)
+    return Delayed(core) if pairing.dead_time else core

@@ -10,13 +10,13 @@ import numpy as np
 
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
-from dyncal.domain.sensors import ModelKind
+from dyncal.domain.sensors import MAX_POLES, ModelKind
 from dyncal.models import cascade
 from dyncal.models.base import ComplexArray, Discretisation, Hold, SensorModel, StateSpace
 from dyncal.models.many_intervals import MANY, interpolated
 from dyncal.models.sections import coordinates_of, denominator, sections
 
-MAX_ORDER: Final = 6
+MAX_ORDER: Final = MAX_POLES
 _NAME: Final = re.compile(r"([ab])[1-6]_s[2-6]?")
 
 

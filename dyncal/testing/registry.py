@@ -50,6 +50,8 @@ def make_pairing(sensor: SensorId = S1, reference: SensorId = S2) -> Pairing:
         band_hz=2.5,
         max_latency_s=None,
         tolerance={"tau_s": 0.1},
+        u_reference_noise=1 / 7,
+        dead_time=True,
     )
 
 

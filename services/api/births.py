@@ -119,6 +119,10 @@ def _pairing(sensor: SensorId, item: PairingMessage) -> Pairing:
         item.band_hz,
         item.max_latency_s,
         dict(item.tolerance),
+        item.u_reference_noise,
+        item.dead_time,
+        item.n_poles,
+        item.n_zeros,
     )
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from dyncal.adapters.registry import audit, schema
+from dyncal.adapters.registry.migration import migrate
 from dyncal.domain.errors import Conflict, InvalidSetting, StoreRefused, StoreUnavailable
 
 _BUSY_MS: Final = 10_000
@@ -31,7 +32,7 @@ class Database:
         self._writer = self._engine.execution_options(**{_WRITE: True})
 
     def prepare(self) -> None:
-        """Make the tables in an empty database, or check the version of those that are there.
+        """Make the tables in an empty database, or bring those that are there up to date.
 
         Raises
         ------
@@ -46,6 +47,7 @@ class Database:
                 connection.execute(sa.insert(schema.schema_version).values(version=schema.VERSION))
                 connection.execute(sa.insert(schema.counters), [{"name": n, "value": 0} for n in ("sensors", "sets")])
                 audit.begin(connection)
+            migrate(connection)
             found = connection.execute(sa.select(schema.schema_version.c.version)).scalars().all()
         if found != [schema.VERSION]:
             raise StoreRefused(

@@ -6,8 +6,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 1
-"""Version of these tables; the one row of `schema_version` must say the same."""
+VERSION: Final = 2
+"""Version of these tables, which the one row of `schema_version` says; `migration` knows the way from older ones."""
 
 metadata = sa.MetaData()
 
@@ -45,6 +45,10 @@ pairings = sa.Table(
     sa.Column("band_hz", sa.Double),
     sa.Column("max_latency_s", sa.Double),
     sa.Column("tolerance", sa.JSON, nullable=False),
+    sa.Column("u_reference_noise", sa.Double),
+    sa.Column("dead_time", sa.Boolean, nullable=False),
+    sa.Column("n_poles", sa.Integer),
+    sa.Column("n_zeros", sa.Integer, nullable=False),
 )
 
 calibrations = sa.Table(

@@ -98,6 +98,10 @@ def every_pairing(connection: sa.Connection) -> list[Pairing]:
             band_hz=row.band_hz,
             max_latency_s=row.max_latency_s,
             tolerance=dict(row.tolerance),
+            u_reference_noise=row.u_reference_noise,
+            dead_time=row.dead_time,
+            n_poles=row.n_poles,
+            n_zeros=row.n_zeros,
         )
         for row in rows
     ]

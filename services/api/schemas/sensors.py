@@ -8,7 +8,7 @@ from pydantic import Field
 
 from dyncal.domain.alarms import Alarm
 from dyncal.domain.errors import InvalidData
-from dyncal.domain.sensors import ModelKind, Pairing, Sensor, SensorId, sensor_id
+from dyncal.domain.sensors import MAX_POLES, ModelKind, Pairing, Sensor, SensorId, sensor_id
 from services.api.catalogue import ActiveSet
 from services.api.frames import Latest
 from services.api.schemas.base import InstantNs, Shape, example, number
@@ -53,6 +53,18 @@ class PairingBody(Shape):
     tolerance: dict[str, float] = Field(default_factory=dict, max_length=20)
     """Relative tolerance by name of parameter."""
 
+    u_reference_noise: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Standard deviation of the reference's own white noise, in the sensor's unit; null where it is not known."""
+
+    dead_time: bool = False
+    """Whether the sensor has a dead time besides."""
+
+    n_poles: int | None = Field(None, ge=1, le=MAX_POLES)
+    """Poles of a rational model."""
+
+    n_zeros: int = Field(0, ge=0, le=MAX_POLES)
+    """Zeros of a rational model."""
+
     @classmethod
     def of(cls, pairing: Pairing) -> Self:
         """Return the shape of a pairing."""
@@ -65,6 +77,10 @@ class PairingBody(Shape):
             band_hz=pairing.band_hz,
             max_latency_s=pairing.max_latency_s,
             tolerance=pairing.tolerance,
+            u_reference_noise=pairing.u_reference_noise,
+            dead_time=pairing.dead_time,
+            n_poles=pairing.n_poles,
+            n_zeros=pairing.n_zeros,
         )
 
     def to_domain(self, sensor: SensorId) -> Pairing:
@@ -81,6 +97,10 @@ class PairingBody(Shape):
             self.band_hz,
             self.max_latency_s,
             dict(self.tolerance),
+            self.u_reference_noise,
+            self.dead_time,
+            self.n_poles,
+            self.n_zeros,
         )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from dyncal.adapters.registry import SqlRegistry, open_registry
 from dyncal.domain.errors import InvalidSetting, StoreRefused, StoreUnavailable
-from dyncal.domain.sensors import SensorId
+from dyncal.domain.sensors import ModelKind, SensorId
 from dyncal.runtime.settings import RegistrySettings
 from dyncal.testing.registry import act, make_alarm, make_pairing, make_sensor
 
@@ -21,7 +21,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from dyncal.adapters.registry import open_registry
-from dyncal.domain.sensors import SensorId
+from dyncal.domain.sensors import ModelKind, SensorId
 from dyncal.runtime.settings import RegistrySettings
 from dyncal.testing.registry import act, make_alarm
 registry = open_registry(RegistrySettings(), Path(sys.argv[1]))
@@ -117,3 +117,40 @@ def test_a_birth_of_ten_thousand_sensors_is_taken_in_seconds(registry: SqlRegist
     assert again - born <= 1
     assert len(registry.sensors()) == len(registry.pairings()) == 10_000
     assert len(registry.audit(limit=30_000)) == 20_000
+
+
+def _as_of_version_1(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as raw:
+        for column in ("u_reference_noise", "dead_time", "n_poles", "n_zeros"):
+            raw.execute(f"ALTER TABLE pairings DROP COLUMN {column}")
+        raw.execute("UPDATE schema_version SET version = 1")
+        raw.commit()
+
+
+def test_tables_of_version_1_are_brought_up_to_date(registry: SqlRegistry, tmp_path: Path) -> None:
+    registry.put_sensors([make_sensor()], [make_pairing()], act())
+    registry.close()
+    _as_of_version_1(tmp_path / "registry.sqlite")
+    with closing(open_registry(RegistrySettings(), tmp_path)) as again:
+        assert again.pairings() == [dataclasses.replace(make_pairing(), u_reference_noise=None, dead_time=False)]
+        rational = dataclasses.replace(make_pairing(), model=ModelKind.RATIONAL, n_poles=3, dead_time=True)
+        assert again.put_sensors([], [rational], act(1))
+        assert again.pairings() == [rational]
+    with closing(open_registry(RegistrySettings(), tmp_path)) as once_more:
+        assert once_more.pairings() == [rational]
+
+
+def test_a_pairing_that_cannot_be_any_more_is_removed_on_the_way_and_said_so(
+    registry: SqlRegistry, tmp_path: Path
+) -> None:
+    registry.put_sensors([make_sensor()], [make_pairing()], act(7))
+    registry.close()
+    _as_of_version_1(tmp_path / "registry.sqlite")
+    with closing(sqlite3.connect(tmp_path / "registry.sqlite")) as raw:
+        raw.execute("UPDATE pairings SET model = 'static'")
+        raw.commit()
+    with closing(open_registry(RegistrySettings(), tmp_path)) as again:
+        assert again.pairings() == []
+        last = again.audit()[-1]
+        assert (last.actor, last.action, last.at_ns) == ("migration", "pairing.remove", act(7).at_ns)
+        assert again.verify_audit() is None

@@ -121,10 +121,15 @@ def test_pairings_are_checked() -> None:
     for changes in (
         {"reference": SensorId("s")}, {"u_reference": -1.0}, {"u_reference": float("nan")}, {"u_clock_s": float("inf")},
         {"band_hz": 0.0}, {"max_latency_s": -1.0}, {"tolerance": {"tau_s": 0.0}},
-        {"tolerance": {"tau_s": float("nan")}},
+        {"tolerance": {"tau_s": float("nan")}}, {"u_reference_noise": 0.0}, {"u_reference_noise": float("inf")},
+        {"model": ModelKind.STATIC}, {"model": ModelKind.RATIONAL}, {"n_poles": 2}, {"n_zeros": 1},
+        {"model": ModelKind.RATIONAL, "n_poles": 7}, {"model": ModelKind.RATIONAL, "n_poles": 0},
+        {"model": ModelKind.RATIONAL, "n_poles": 2, "n_zeros": 3},
     ):  # fmt: skip
         with pytest.raises(InvalidData):
             replace(pairing, **changes)
+    rational = replace(pairing, model=ModelKind.RATIONAL, n_poles=3, n_zeros=1, dead_time=True, u_reference_noise=0.1)
+    assert rational.n_poles == 3
 
 
 def test_a_sensor_has_an_interval() -> None:

@@ -35,6 +35,12 @@ def test_a_pairing_enters_again_only_when_the_edge_declares_another() -> None:
     assert [p.reference for p in birth(changed, before=again).pairings] == ["tc-3"]
 
 
+def test_what_is_said_of_model_and_noise_arrives() -> None:
+    pairing = PairingMessage("tc-2", "rational", u_reference_noise=0.02, dead_time=True, n_poles=3, n_zeros=1)
+    [found] = birth(msgspec.structs.replace(PAIRED, pairing=pairing)).pairings
+    assert (found.u_reference_noise, found.dead_time, found.n_poles, found.n_zeros) == (0.02, True, 3, 1)
+
+
 def test_an_edge_cannot_take_the_sensor_of_another() -> None:
     found = birth(PAIRED, owners={"tc-1": "edge-9"})
     assert found.sensors == []
@@ -56,6 +62,8 @@ def test_an_edge_cannot_take_the_sensor_of_another() -> None:
         SensorMessage("a", "Cel", 1, "x" * 201),
         SensorMessage("a", "Cel", 1, pairing=PairingMessage("a", "first_order")),
         SensorMessage("a", "Cel", 1, pairing=PairingMessage("b", "third_order")),
+        SensorMessage("a", "Cel", 1, pairing=PairingMessage("b", "static")),
+        SensorMessage("a", "Cel", 1, pairing=PairingMessage("b", "rational")),
         SensorMessage("a", "Cel", 1, pairing=PairingMessage("b/c", "first_order")),
         SensorMessage("a", "Cel", 1, pairing=PairingMessage("b", "first_order", -1.0)),
         SensorMessage("a", "Cel", 1, pairing=PairingMessage("b", "first_order", float("nan"))),
