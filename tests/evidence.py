@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+import subprocess
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,13 @@ from scipy.stats import binom, chi2, t
 from dyncal.domain.samples import FloatArray
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "evidence"
+_Plain: TypeAlias = dict[str, object]
 FALSE_ALARM: Final = 5e-4  # on either side
+
+
+class _Section(TypedDict):
+    made_at: str
+    figures: list[_Plain]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +104,37 @@ def bias(what: str, errors: FloatArray, scale: float, limit: float) -> Figure:
     return Figure(what, float(np.mean(errors)) / scale, -limit, limit, n, u, "%")
 
 
-def write(name: str, title: str, command: str, sections: dict[str, Sequence[Figure]]) -> Path:
-    """Write `docs/evidence/<name>.md` and `.json`; sections that this run did not make stay as they were."""
+def write(
+    name: str, title: str, command: str, sections: dict[str, Sequence[Figure]], known: Collection[str] | None = None
+) -> Path:
+    """Write `docs/evidence/<name>.md` and `.json`; sections that this run did not make stay as they were.
+
+    Each section says at which revision it was made. Those that are not among `known` any more go, where it is given.
+    """
     FOLDER.mkdir(parents=True, exist_ok=True)
     data = FOLDER / f"{name}.json"
-    known: dict[str, list[dict[str, object]]] = json.loads(data.read_text()) if data.exists() else {}
-    known.update({section: [_plain(figure) for figure in figures] for section, figures in sections.items()})
-    known = dict(sorted(known.items()))
-    data.write_text(json.dumps(known, indent=1) + "\n")
+    held: dict[str, _Section] = json.loads(data.read_text()) if data.exists() else {}
+    made_at = revision()
+    held |= {
+        section: {"made_at": made_at, "figures": [_plain(figure) for figure in figures]}
+        for section, figures in sections.items()
+    }
+    held = {section: held[section] for section in sorted(held) if known is None or section in known}
+    data.write_text(json.dumps(held, indent=1) + "\n")
     page = FOLDER / f"{name}.md"
-    page.write_text(_page(title, command, known))
+    page.write_text(_page(title, command, held))
     return page
+
+
+def revision() -> str:
+    """Return the revision of this checkout, "+" behind it if it has changes; an empty string where it has none."""
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(exclude,top)docs/evidence")
+    return _git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
+
+
+def _git(*words: str) -> str:
+    asked = subprocess.run(["git", *words], cwd=FOLDER, capture_output=True, text=True, check=False)
+    return asked.stdout.strip()
 
 
 def table(figures: Iterable[Figure]) -> list[str]:
@@ -121,21 +148,29 @@ def table(figures: Iterable[Figure]) -> list[str]:
     return rows
 
 
-def _plain(figure: Figure) -> dict[str, object]:
+def _plain(figure: Figure) -> _Plain:
     # six figures are more than any of them has, and keep the file quiet between runs; infinities are no JSON
     rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in asdict(figure).items() if v is not None}
     return {k: (str(v) if isinstance(v, float) and not math.isfinite(v) else v) for k, v in rounded.items()}
 
 
-def _figure(plain: dict[str, object]) -> Figure:
+def _figure(plain: _Plain) -> Figure:
     numbers = {k: float(v) if k in {"value", "u", "low", "high", "p_value"} else v for k, v in plain.items()}  # type: ignore[arg-type]
     return Figure(**numbers)  # type: ignore[arg-type]
 
 
-def _page(title: str, command: str, known: dict[str, list[dict[str, object]]]) -> str:
-    lines = [f"# {title}", "", f"Made by `{command}`; do not edit.", ""]
-    for section, figures in known.items():
-        lines += [f"## {section}", "", *table(_figure(plain) for plain in figures), ""]
+def _page(title: str, command: str, held: dict[str, _Section]) -> str:
+    tables = {name: [_figure(plain) for plain in section["figures"]] for name, section in held.items()}
+    figures = [figure for table_of in tables.values() for figure in table_of]
+    reached = sum(figure.reached for figure in figures)
+    missed = sum(figure.missed_for_sure for figure in figures)
+    summary = (
+        f"{len(figures)} figures: {reached} reach their bar, {len(figures) - reached - missed} miss it by less than "
+        f"their scatter, {missed} miss it."
+    )
+    lines = [f"# {title}", "", f"Made by `{command}`; do not edit. {summary}", ""]
+    for name, section in held.items():
+        lines += [f"## {name}", "", f"At revision {section['made_at'] or 'unknown'}.", "", *table(tables[name]), ""]
     return "\n".join(lines)
 
 

@@ -18,15 +18,16 @@ def main() -> int:
     parser.add_argument("--trials", type=int, help="trials of each, instead of its own number")
     parser.add_argument("--list", action="store_true", help="say what there is")
     arguments = parser.parse_args()
-    chosen = [experiment for experiment in discover() if arguments.only in experiment.name]
+    known = discover()
+    chosen = [experiment for experiment in known if arguments.only in experiment.name]
     if arguments.list or not chosen:
-        for experiment in discover():
+        for experiment in known:
             print(f"{experiment.full:6d} trials  {experiment.name}")  # noqa: T201
         return 0 if arguments.list else 2
-    return _run(chosen, arguments.trials)
+    return _run(chosen, arguments.trials, [experiment.name for experiment in known])
 
 
-def _run(chosen: list[Experiment], trials: int | None) -> int:
+def _run(chosen: list[Experiment], trials: int | None, known: list[str]) -> int:
     missed = 0
     numbers = [trials or experiment.full for experiment in chosen]
     columns = (
@@ -38,7 +39,7 @@ def _run(chosen: list[Experiment], trials: int | None) -> int:
             progress.update(task, description=experiment.name)
             figures = run_full(experiment, pool, n, lambda done: progress.advance(task, done))
             # after each, so that an interrupted run keeps what it has found out
-            write("statistics", "What has been measured: statistics", "make stats", {experiment.name: figures})
+            write("statistics", "What has been measured: statistics", "make stats", {experiment.name: figures}, known)
             for figure in figures:
                 missed += not figure.reached
                 if not figure.reached:

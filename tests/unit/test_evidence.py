@@ -43,6 +43,15 @@ def test_a_partial_run_keeps_the_other_sections(tmp_path: Path, monkeypatch: pyt
     assert text.index("## a") < text.index("## b")
     assert "| one | 1 |" in text
     assert "**no**" in text
+    assert "2 figures: 1 reach their bar, 0 miss it by less than their scatter, 1 miss it." in text
+
+
+def test_a_section_that_nobody_makes_any_more_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "FOLDER", tmp_path)
+    write("x", "T", "make x", {"old": [Figure("one", 1.0, 0.0, math.inf, 3)]})
+    page = write("x", "T", "make x", {"new": [Figure("two", 2.0, 0.0, math.inf, 3)]}, ["new"])
+    assert "## old" not in page.read_text()
+    assert "At revision unknown." in page.read_text()
 
 
 def test_bars_read_as_people_write_them() -> None:
