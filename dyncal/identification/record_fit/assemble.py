@@ -80,13 +80,14 @@ def assembled(parts: Parts, numbers: Numbers, against: Judgement | None = None) 
         window_to_ns=max(int(reading.t_ns[-1]) for reading in readings),
         method=parts.method,
         reason=_reason(parts),
+        noise=_noise(parts),
         between=stage.between,
         clock=clock,
         offset=offset,
         initial_states=stage.done.last.at.x0,
         series=tuple(
-            Series(reading.t_ns, reading.y, reading.y - own, own)
-            for reading, own in zip(readings, stage.done.last.e, strict=True)
+            Series(reading.t_ns, reading.y, reading.y - raw, raw, white)
+            for reading, raw, white in zip(readings, stage.done.last.raw, stage.done.last.e, strict=True)
         ),
         log_likelihood=numbers.log_likelihood,
         aicc=aicc(numbers.log_likelihood, numbers.n_estimated, numbers.n_values),
@@ -152,6 +153,13 @@ def _reason(parts: Parts) -> str:
     return "; ".join(words)
 
 
+def _noise(parts: Parts) -> str:
+    if parts.stage.problem.noise is not None:
+        return f"of the sensor, {parts.stage.problem.noise.label}"
+    at_input = {Method.INNOVATIONS: ", and white at the sensor's input", Method.KALMAN: ", and white of the reference"}
+    return f"of the sensor, white{at_input.get(parts.method, '')}"
+
+
 def refusal(outer: ResponseModel, setup: Setup, method: Method, why: Judgement) -> RecordFit:
     """Return an answer without numbers."""
     nan = float("nan")
@@ -171,6 +179,7 @@ def refusal(outer: ResponseModel, setup: Setup, method: Method, why: Judgement) 
         window_to_ns=max((int(each.t_ns[-1]) for each in segments), default=0),
         method=method,
         reason="",
+        noise="",
         between=setup.settings.between or InterSample.LINEAR,
         clock=nothing,
         offset=nothing,

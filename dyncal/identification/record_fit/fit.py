@@ -15,6 +15,7 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.identification.record_fit import judge
 from dyncal.identification.record_fit.assemble import Parts, assembled, exact, refusal, unexplained
+from dyncal.identification.record_fit.colour import by_coloured_noise, coloured_stage
 from dyncal.identification.record_fit.full_likelihood import FullFit, full_likelihood
 from dyncal.identification.record_fit.method import (
     OutputErrorSays,
@@ -148,6 +149,9 @@ def _likelihood(setup: Setup, stage: Stage, method: Method | None) -> tuple[Meth
     moved = innovations_stage(stage) if why else None
     if moved is not None:
         return Method.INNOVATIONS, f"innovations form: {why}", moved
+    coloured = None if says.reference_matters else coloured_stage(setup, stage)
+    if coloured is not None:
+        return Method.OUTPUT_ERROR, f"output error: {by_coloured_noise(coloured)}", coloured
     against = against_innovations(says)
     if against:
         return Method.KALMAN, f"full Kalman likelihood: {against}", None

@@ -29,7 +29,7 @@ EVERY, NOTHING = 64, 1e-150
 _A1, _A2, _A3, _A4 = "f8[::1]", "f8[:, ::1]", "f8[:, :, ::1]", "f8[:, :, :, ::1]"
 _PASS = (
     f"void(i8, i8, {_A1}, i8[::1], i8[::1], {_A1}, {_A1}, {_A1}, {_A1}, {_A3}, {_A3}, {_A4}, {_A4}, {_A1}, {_A2},"
-    f" {_A1}, {_A1}, {_A1}, {_A2}, {_A1}, {_A2}, {_A2}, {_A1})"
+    f" {_A1}, {_A1}, {_A1}, {_A2}, {_A1}, {_A2}, {_A2}, {_A1}, {_A2})"
 )
 
 
@@ -58,6 +58,7 @@ def record_pass(  # noqa: C901 - one loop over samples, kept together for the co
     s: FloatArray,
     gram: FloatArray,
     e: FloatArray,
+    rowwise: FloatArray,
 ) -> None:
     """Run the recursion over a segment, in place.
 
@@ -88,6 +89,8 @@ def record_pass(  # noqa: C901 - one loop over samples, kept together for the co
         Σ of products of (∂ŷ/∂ each row, e) is added to its corner.
     e : float64, shape (n_y,)
         On return the innovations.
+    rowwise : float64, shape (n_y, rows + 1) or (0, rows + 1)
+        On return ∂ŷ/∂ each row, and e, of each indication; where it is empty they go into `gram` alone.
     """
     n, lanes = s.shape
     p = dphi.shape[3]
@@ -149,6 +152,9 @@ def record_pass(  # noqa: C901 - one loop over samples, kept together for the co
                 psi[r] += c[i] * s[i, r]
         psi[rows] = error
         e[k] = error
+        if rowwise.shape[0] > 0:
+            for i in range(rows + 1):
+                rowwise[k, i] = psi[i]
         for i in range(rows + 1):
             f = psi[i]
             for r in range(lanes):

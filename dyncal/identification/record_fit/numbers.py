@@ -40,7 +40,8 @@ class Numbers:
 def of_innovations(setup: Setup, stage: Stage) -> Numbers:
     """Return the numbers of output error or of the innovations form; the noise variance is estimated."""
     p, n, e, core = setup.model.n_parameters, stage.problem.n_y, stage.e, stage.core
-    n_estimated = core.size + stage.problem.n_segments * setup.model.n_states
+    noise = stage.problem.noise
+    n_estimated = core.size + stage.problem.n_segments * setup.model.n_states + (noise.n_parameters if noise else 0)
     sse = max(float(e @ e), 1e-300)
     variance = sse / max(n - n_estimated, 1)
     white, exact = ljung_box(e), variance <= (_EXACT * float(np.std(setup.taken.y))) ** 2
@@ -54,11 +55,12 @@ def of_innovations(setup: Setup, stage: Stage) -> Numbers:
         cov += rival.weight * np.outer(rival.moved, rival.moved)
     known = setup.settings.noise_std
     share = max(1 - stage.problem.output_gain(stage.h), 0.0)
+    own = float(np.var(np.concatenate(stage.done.last.raw))) if noise else variance * share
     return Numbers(
         h=stage.h[: p + 2],
         cov=cov[: p + 2, : p + 2],
-        noise_std=float(np.sqrt(variance * share)),
-        reduced_chi2=variance / known**2 if known else scatter,
+        noise_std=float(np.sqrt(own)),
+        reduced_chi2=(own if noise else variance) / known**2 if known else scatter,
         whiteness_p=white,
         log_likelihood=-n / 2 * (float(np.log(2 * np.pi * sse / n)) + 1),
         n_values=n,

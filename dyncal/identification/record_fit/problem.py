@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
+from dyncal.identification.coloured import Noise, Whitener
 from dyncal.identification.record_fit.gain import NO_NOISE, gain_and_slope
 from dyncal.identification.record_fit.kernels import LANES, record_pass
 from dyncal.identification.record_fit.track import Reading, Track
@@ -42,8 +43,8 @@ class Evaluation:
         Σe² at `at`, and `free_sse` after the best step in the initial states alone.
     dx0, mix : float64, shapes (n_segments, n) and (n_segments, n, m)
         Best step in the initial states, and how it goes back with a step in h.
-    e : tuple of float64 arrays
-        Innovations of each segment.
+    e, raw : tuple of float64 arrays
+        Innovations of each segment, and what the model leaves of the indications: the same but for coloured noise.
     """
 
     at: Point
@@ -54,12 +55,28 @@ class Evaluation:
     dx0: FloatArray
     mix: FloatArray
     e: tuple[FloatArray, ...]
+    raw: tuple[FloatArray, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pass:
+    """Gram matrices of the parts of a segment, (n_parts, rows + 1, rows + 1), innovations, and residuals."""
+
+    gram: FloatArray
+    e: FloatArray
+    raw: FloatArray
 
 
 class RecordProblem:
-    """All segments of a record, with one model and one reading of the reference."""
+    """All segments of a record, with one model and one reading of the reference.
 
-    def __init__(self, model: SensorModel, readings: Sequence[Reading], dt_s: float) -> None:
+    With `noise`, innovations and their derivatives are those that this noise leaves: all that follows from them is of
+    the likelihood of a sensor with such noise (output error, κ at its least).
+    """
+
+    def __init__(
+        self, model: SensorModel, readings: Sequence[Reading], dt_s: float, noise: Noise | None = None
+    ) -> None:
         self.model = model
         self.p = model.n_parameters
         self.m = self.p + N_EXTRA
@@ -67,6 +84,8 @@ class RecordProblem:
         self.n_y = sum(reading.n for reading in readings)
         self._readings = tuple(readings)
         self._dt_s = dt_s
+        self.noise = noise
+        self._whitener = None if noise is None else Whitener(noise, [reading.t_ns for reading in self._readings])
         self._c = np.ascontiguousarray(np.asarray(model.output)[: self.n])
 
     @property
@@ -104,19 +123,23 @@ class RecordProblem:
         a, b = np.zeros((m, m)), np.zeros(m)
         dx0, mix = np.empty((self.n_segments, n)), np.empty((self.n_segments, n, m))
         residuals: list[FloatArray] = []
+        raw: list[FloatArray] = []
         sse = free = 0.0
         for k, reading in enumerate(self._readings):
             track = reading.at(float(at.h[p]))
-            gram = None if track is None else self._segment(at, k, track, gain, dgain, residuals)
-            if gram is None:
+            done = None if track is None else self._segment(at, k, track, gain, dgain)
+            if done is None:
                 return None
-            gram = gram[0]
+            gram = done.gram[0]
+            residuals.append(done.e)
+            raw.append(done.raw)
             dx0[k], mix[k] = eliminated(gram, m)
             a += gram[:m, :m] - gram[:m, m:-1] @ mix[k]
             b += gram[:m, -1] - gram[:m, m:-1] @ dx0[k]
             sse += gram[-1, -1]
             free += gram[-1, -1] - gram[-1, m:-1] @ dx0[k]
-        return Evaluation(at, (a + a.T) / 2, b, float(sse), max(float(free), 0.0), dx0, mix, tuple(residuals))
+        free = max(float(free), 0.0)
+        return Evaluation(at, (a + a.T) / 2, b, float(sse), free, dx0, mix, tuple(residuals), tuple(raw))
 
     def scores(self, there: Evaluation, n_parts: int) -> FloatArray:
         """Return Σψe of parts of the record, the initial states eliminated, (n_segments·n_parts, m)."""
@@ -124,10 +147,14 @@ class RecordProblem:
         gain, dgain = self.gain(there.at.h)
         for k, reading in enumerate(self._readings):
             track = reading.at(float(there.at.h[self.p]))
-            gram = None if track is None else self._segment(there.at, k, track, gain, dgain, [], n_parts)
-            if gram is not None:
-                found.append(gram[:, :m, -1] - gram[:, m:-1, -1] @ there.mix[k])
+            done = None if track is None else self._segment(there.at, k, track, gain, dgain, n_parts)
+            if done is not None:
+                found.append(done.gram[:, :m, -1] - done.gram[:, m:-1, -1] @ there.mix[k])
         return np.concatenate(found)
+
+    def whitened(self, k: int, columns: FloatArray) -> FloatArray:
+        """Return columns (n_y of segment k, any number) as the noise of the sensor leaves them."""
+        return columns if self._whitener is None else self._whitener.white(k, columns)
 
     def output_gain(self, h: FloatArray) -> float:
         """Return c K: the share of an innovation that is taken for the measurand's."""
@@ -148,10 +175,9 @@ class RecordProblem:
         track: Track,
         gain: FloatArray,
         dgain: FloatArray,
-        residuals: list[FloatArray],
         n_parts: int = 1,
-    ) -> FloatArray | None:
-        """Return the Gram matrices of `n_parts` parts of a segment, (n_parts, rows + 1, rows + 1)."""
+    ) -> _Pass | None:
+        """Run one pass over a segment, in `n_parts` parts; None where the numbers overflow."""
         m, n = self.m, self.n
         parts = self._discretised(at.h, track)
         if parts is None:
@@ -164,18 +190,22 @@ class RecordProblem:
         x, s = at.x0[k].copy(), np.zeros((n, lanes))
         s[:, m:rows] = np.eye(n)
         gram, e = np.zeros((n_parts, lanes, lanes)), np.empty(track.y.size)
+        rowwise = np.empty((track.y.size if self._whitener else 0, rows + 1))
         edges = np.linspace(0, track.index.size, n_parts + 1).astype(np.int64).tolist()
         for i, (begin, end) in enumerate(pairwise(edges)):
             cut = slice(begin, end)
             record_pass(
                 -1 if i == 0 else 0, rows, track.y, track.index[cut], track.observed[cut], u0[cut], u1[cut],
                 track.slope[cut], track.jump[cut], phi, gamma, dphi, dgamma, kick, dkick, b, self._c, gain, dgain,
-                x, s, gram[i], e,
+                x, s, gram[i], e, rowwise,
             )  # fmt: skip
-        if not bool(np.all(np.isfinite(gram))):
-            return None
-        residuals.append(e)
-        return gram[:, : rows + 1, : rows + 1]
+        gram, left = gram[:, : rows + 1, : rows + 1], e
+        if self._whitener:
+            columns = self.whitened(k, rowwise)
+            seen = [1 + int(np.count_nonzero(track.observed[:edge] >= 0)) for edge in edges[1:-1]]
+            gram = np.stack([part.T @ part for part in np.split(columns, seen)])
+            left = np.ascontiguousarray(columns[:, -1])
+        return _Pass(gram, left, e) if bool(np.all(np.isfinite(gram))) else None
 
     def _discretised(self, h: FloatArray, track: Track) -> tuple[FloatArray, ...] | None:
         """Return Φ, Γ, their derivatives, what a jump does at once, and b; None where they are not finite."""

@@ -49,12 +49,15 @@ class Series:
     t_ns : int64
     indication, predicted, residual : float64
         `predicted` follows from the reference alone, but for the innovations form: there it is one step ahead.
+    innovation : float64
+        What the fit takes for white: the residual, but for coloured noise of the sensor.
     """
 
     t_ns: FloatArray
     indication: FloatArray
     predicted: FloatArray
     residual: FloatArray
+    innovation: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +75,7 @@ class RecordFit:
     unobservable : tuple of str
         Parameters that this record cannot determine, by name.
     noise_std : float
-        Standard deviation of the sensor's white noise, in the sensor's unit; NaN where unknown.
+        Standard deviation of the sensor's noise, in the sensor's unit, whatever its colour; NaN where unknown.
     reduced_chi2 : float
         Variance of the residuals over `settings.noise_std`²; where that is not given, the ratio of the scatter of the
         score from block to block to what white residuals would give it: 1 for a model that fits.
@@ -85,6 +88,8 @@ class RecordFit:
     method : Method
     reason : str
         Why this method and this course between samples, in words.
+    noise : str
+        What the noise was taken for, in words.
     between : InterSample
     clock, offset : Nuisance
         The indication of t answers to the reference at t - `clock.value`, which is `offset.value` too low.
@@ -113,6 +118,7 @@ class RecordFit:
     window_to_ns: int
     method: Method
     reason: str
+    noise: str
     between: InterSample
     clock: Nuisance
     offset: Nuisance

@@ -10,6 +10,7 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
+from dyncal.identification.coloured import Noise
 from dyncal.identification.record_fit.descent import BoolArray, Descent, Prior, descend, promised
 from dyncal.identification.record_fit.gain import NO_NOISE
 from dyncal.identification.record_fit.method import WHITE
@@ -35,12 +36,13 @@ _FAR: Final = 8.0  # standard uncertainties of the clock that are looked at
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Setup:
-    """What is to be fitted: `delayed` where the model has a dead time of its own."""
+    """What is to be fitted: `delayed` where the model has a dead time of its own, `noise` the sensor's, if coloured."""
 
     model: SensorModel
     delayed: bool
     taken: Taken
     settings: RecordSettings
+    noise: Noise | None = None
 
     @property
     def reach(self) -> tuple[float, float]:
@@ -54,7 +56,7 @@ class Setup:
     def problem(self, between: InterSample) -> RecordProblem:
         """Return the problem for a course between samples."""
         readings = [Reading(segment, between, self.reach) for segment in self.taken.segments]
-        return RecordProblem(self.model, [each for each in readings if each.n], self.taken.dt_s)
+        return RecordProblem(self.model, [each for each in readings if each.n], self.taken.dt_s, self.noise)
 
     def free(self) -> BoolArray:
         """Return which coordinates are estimated in any case: η, and T where the model has a dead time."""
@@ -97,7 +99,7 @@ class Stage:
 
     @property
     def e(self) -> FloatArray:
-        """Residuals of all segments."""
+        """Residuals of all segments, whitened where the sensor's noise is coloured."""
         return np.concatenate(self.done.last.e)
 
 
@@ -120,7 +122,7 @@ def first_stage(setup: Setup, begins: Iterable[Begin]) -> Stage | None:
     if not best.converged:
         best = descend(problem, best.last.at, free, prior) or best
     stage = Stage(problem, course, free, prior, best)
-    return stage if fixed is not None else _course(setup, stage)
+    return stage if fixed is not None else with_course(setup, stage)
 
 
 def _good_enough(problem: RecordProblem, done: Descent) -> bool:
@@ -128,7 +130,7 @@ def _good_enough(problem: RecordProblem, done: Descent) -> bool:
     return done.last.sse <= _NOTHING * problem.power or ljung_box(np.concatenate(done.last.e)) >= WHITE
 
 
-def _course(setup: Setup, begin: Stage) -> Stage:
+def with_course(setup: Setup, begin: Stage) -> Stage:
     """Return the fit with another course between samples where that leaves clearly smaller residuals."""
     best, margin, tried = begin, _CLEARLY_BETTER, [begin]
     splines = (InterSample.CUBIC, InterSample.QUINTIC) if spline_fits(setup.taken) else ()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from dyncal.domain.calibration import Verdict
 from dyncal.domain.errors import InvalidData
@@ -279,3 +280,35 @@ def test_what_has_no_dynamics_is_no_model_for_a_record() -> None:
         fit_record([], ModelKind.FIRST_ORDER)
     with pytest.raises(InvalidData):
         fit_record(random_record(ModelKind.FIRST_ORDER, 100, 30.0, 1), ModelKind.FIRST_ORDER, start=[1.0, -0.5])
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.4])
+def test_coloured_noise_of_the_sensor_is_named_and_costs_uncertainty(jitter: float) -> None:
+    white = random_record(ModelKind.FIRST_ORDER, 4000, 300.0, 5, jitter=jitter)
+    rng = np.random.default_rng(8)
+    noise = lfilter([0.6], [1.0, -0.8], rng.normal(size=4500))[500:]
+    y = white.indication + 0.02 * (noise + 0.2 * rng.normal(size=4000))
+    fit = fit_record(AlignedRecord(white.t_ns, y, white.reference), ModelKind.FIRST_ORDER)
+    assert fit.method is Method.OUTPUT_ERROR
+    assert "autoregressive" in fit.noise or "relaxes" in fit.noise
+    assert _within(fit, THETA[ModelKind.FIRST_ORDER])
+    assert fit.whiteness_p > 1e-3
+    assert fit.noise_std == pytest.approx(0.0204, rel=0.1)
+    assert fit.parameters is not None
+    white_y = white.indication + 0.0204 * np.random.default_rng(11).normal(size=4000)
+    settings = RecordSettings(between=fit.between)
+    sharp = fit_record(AlignedRecord(white.t_ns, white_y, white.reference), ModelKind.FIRST_ORDER, settings=settings)
+    assert sharp.parameters is not None
+    assert sharp.noise == "of the sensor, white"
+    # slow noise weighs more against a slow measurand than its power says
+    assert fit.parameters.u[0] > 1.5 * sharp.parameters.u[0]
+
+
+@pytest.mark.parametrize("late_by", [1, 3, 10])
+def test_residuals_that_follow_from_the_reference_are_no_noise(late_by: int) -> None:
+    record = random_record(ModelKind.FIRST_ORDER, 4000, 50.0, 5)
+    late = AlignedRecord(record.t_ns[:-late_by], record.indication[:-late_by], record.reference[late_by:])
+    fit = fit_record(late, ModelKind.FIRST_ORDER)
+    assert not fit.accepted
+    assert "autoregressive" not in fit.noise
+    assert "clock" in fit.detail or "swapped" in fit.detail
