@@ -11,7 +11,6 @@ from typing import Final, Literal, Protocol
 from prometheus_client import CollectorRegistry
 
 import dyncal
-from dyncal import kernels
 from dyncal.adapters.mqtt import open_bus
 from dyncal.adapters.signing import open_verifier
 from dyncal.contracts.codec import to_json
@@ -28,6 +27,7 @@ from dyncal.runtime.logging import logger
 from dyncal.runtime.quarantine import Quarantine
 from dyncal.runtime.service import Health, Service
 from dyncal.runtime.settings import BrokerSettings
+from dyncal.runtime.warming import kernels_ready
 from edge_agent import declared, inbox
 from edge_agent.agent import AgentEngine
 from edge_agent.aside import Aside
@@ -97,7 +97,8 @@ class EdgeService:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read, correct, keep and send until `stop`, then drain. Raises `InvalidSetting` if it can never work so."""
-        kernels.warm_up()
+        if await kernels_ready(stop) is None:
+            return
         settings = self._settings
         spool = Spool.open(
             settings.spool_dir,

@@ -104,7 +104,7 @@ class EmbeddedService:
 
     async def _run_services(self, stop: asyncio.Event, broker: asyncio.Task[None] | None) -> None:
         down = asyncio.Event()
-        warming = asyncio.create_task(self._warm_up(), name="kernels")
+        warming = asyncio.create_task(self._warm_up(down), name="kernels")
         running = [asyncio.create_task(service.run(down), name=service.name) for service in self._services]
         told = asyncio.create_task(stop.wait(), name="embedded-stop")
         try:
@@ -123,10 +123,12 @@ class EmbeddedService:
         if errors:
             raise ExceptionGroup("services failed", errors)
 
-    async def _warm_up(self) -> None:
-        from dyncal import kernels  # noqa: PLC0415 - imported by the services in their thread
+    async def _warm_up(self, stop: asyncio.Event) -> None:
+        from dyncal.runtime.warming import kernels_ready  # noqa: PLC0415 - imported by the services in their thread
 
-        done = await asyncio.to_thread(kernels.warm_up)
+        done = await kernels_ready(stop)
+        if done is None:
+            return
         self._log.info("kernels_ready", n=done.n_kernels, compiled=done.n_compiled, seconds=round(done.seconds, 2))
         self._kernels = ""
 

@@ -14,13 +14,13 @@ from dyncal.adapters.signing import open_signer
 from dyncal.adapters.stores import open_store
 from dyncal.contracts import topics
 from dyncal.domain.errors import BusUnavailable, StoreUnavailable, Unavailable
-from dyncal.kernels import warm_up
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
 from dyncal.runtime import metrics as metrics_server
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.logging import logger
 from dyncal.runtime.service import Health
+from dyncal.runtime.warming import kernels_ready
 from services.calibrate.lanes import Lane, Lanes, Waiting
 from services.calibrate.metrics import CalibrateMetrics
 from services.calibrate.settings import CalibrateSettings
@@ -29,6 +29,7 @@ from services.calibrate.worker import Arrived, Message, Worker
 CLIENT_ID: Final = "dyncal-calibrate"
 _RETRY_S: Final = 1.0
 _TICK_S: Final = 1.0
+_DRAIN_S: Final = 2.0
 _BATCH: Final = 16  # what comes first waits for so many blocks of samples at most
 _FILTERS: Final = (topics.ALL_STATUS, topics.ALL_REPORTED, topics.ALL_SAMPLES)
 
@@ -67,7 +68,7 @@ class CalibrateService:
         return Health(ready=not any(self._health.values()), parts=dict(self._health))
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop`; then deal with what was received, save the estimators, and return.
+        """Work until `stop`; then deal with what was received as far as time allows, save the estimators, and return.
 
         Raises
         ------
@@ -105,7 +106,9 @@ class CalibrateService:
 
     async def _serve(self, worker: Worker, stop: asyncio.Event) -> None:
         async with self._open_bus() as bus:
-            done = await self._in_thread(warm_up)
+            done = await kernels_ready(stop)
+            if done is None:
+                return
             self._log.info("kernels_warm", n=done.n_kernels, compiled=done.n_compiled, seconds=round(done.seconds, 2))
             self._health["kernels"] = ""
             await self._with_retries(lambda: worker.process([None]), stop)
@@ -154,10 +157,15 @@ class CalibrateService:
             self.metrics.waiting.set(len(self._queue))
             await self._process(worker, batch, stop)
 
-    async def _process(self, worker: Worker, batch: list[Waiting], stop: asyncio.Event) -> None:
+    async def _process(
+        self, worker: Worker, batch: list[Waiting], stop: asyncio.Event, enough: Callable[[], bool] | None = None
+    ) -> None:
         jobs = [job for job, _ in batch]
+        until = enough or stop.is_set
         with self.metrics.handled.time():
-            await self._with_retries(lambda: worker.process(jobs), stop, again=lambda: worker.process(()))
+            await self._with_retries(lambda: worker.process(jobs, until), stop, again=lambda: worker.process((), until))
+        if worker.n_waiting:  # broken off: the broker keeps what was not acknowledged
+            return
         for _, delivery in batch:
             if delivery is not None:
                 delivery.ack()
@@ -238,10 +246,14 @@ class CalibrateService:
                 self._health["broker"] = "not connected"
 
     async def _drain(self, worker: Worker, bus: MessageBus) -> None:
+        """Deal with what was received as far as time allows, then with the end; the rest comes again later."""
         stopped = asyncio.Event()
         stopped.set()
-        batch = self._queue.empty()
-        await self._process(worker, [*batch, Waiting(worker.stopping())], stopped)
+        deadline = self._clock.monotonic_s() + _DRAIN_S
+        await self._process(worker, self._queue.empty(), stopped, lambda: self._clock.monotonic_s() > deadline)
+        if left := worker.drop():
+            self._log.info("left_for_later", n=left)
+        await self._process(worker, [Waiting(worker.stopping())], stopped, lambda: False)
         if bus.connected and not await self._flush(bus):
             self._log.warning("left_unsent", n=len(self._outbox))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple, assert_never
 
 from dyncal.contracts import alarms as alarm_contract
@@ -91,8 +91,21 @@ class Worker:
         self._revision: int | None = None
         self._looked_ns = 0
 
-    def process(self, jobs: Iterable[Job]) -> list[Message]:
+    @property
+    def n_waiting(self) -> int:
+        """How many jobs and effects were taken in and are not dealt with."""
+        return len(self._jobs) + len(self._effects)
+
+    def drop(self) -> int:
+        """Forget the jobs that were not begun, and return how many those are."""
+        dropped = len(self._jobs)
+        self._jobs.clear()
+        return dropped
+
+    def process(self, jobs: Iterable[Job], until: Callable[[], bool] = lambda: False) -> list[Message]:
         """Take in jobs and deal with all that wait; return what is to be published.
+
+        Once `until` says True no further job is begun: those left wait for the next call.
 
         Raises
         ------
@@ -100,7 +113,7 @@ class Worker:
             If the registry is not there; call again, without jobs, to go on.
         """
         self._jobs.extend(jobs)
-        while self._effects or self._jobs:
+        while self._effects or (self._jobs and not until()):
             while self._effects:
                 self._messages.extend(self._carry_out(self._effects[0]))
                 self._effects.popleft()

@@ -165,3 +165,20 @@ def test_an_edge_cannot_speak_for_the_sets_of_another_sensor(
         report = Report(S1, other.id, 1, outcome, InstantNs(T0))
         worker.process([Arrived(address.reported(S1), encode_report(report))])
     assert registry.coefficient_set(other.id).state is SetState.PUBLISHED
+
+
+def test_told_that_time_is_up_it_begins_nothing_more(registry: SqlRegistry, tmp_path: Path) -> None:
+    worker = worker_on(registry, tmp_path, SimulatedClock(InstantNs(T0)))
+    worker.process([None])
+    asked = iter([False, False, True])
+    worker.process([worker.tick() for _ in range(5)], lambda: next(asked))
+    assert worker.n_waiting == 3
+    assert worker.drop() == 3
+    assert worker.n_waiting == 0
+
+
+def test_what_waited_for_the_registry_waits_until_it_is_done(registry: SqlRegistry, tmp_path: Path) -> None:
+    worker = worker_on(Flaky(registry, 1.0), tmp_path, SimulatedClock(InstantNs(T0)))
+    with pytest.raises(StoreUnavailable):
+        worker.process([None, worker.tick()])
+    assert worker.n_waiting == 2
