@@ -15,6 +15,7 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, Int64Array
 from dyncal.identification.in_situ.conduction import Body
 from dyncal.identification.in_situ.modes import Modes, Transient, conducting, correlation, fit_modes, free
+from dyncal.identification.in_situ.onset import onset
 from dyncal.identification.in_situ.plunge import body_time_constant, time_constant, unseen
 from dyncal.identification.screen import trouble_with
 
@@ -24,6 +25,7 @@ _VISIBLE: Final = 8.0  # amplitude of a response over its u
 _MEMORIES: Final = 2.5  # length of a record in slowest time constants
 _DERIVATIVE: Final = 1e-4
 _NEGLIGIBLE: Final = 0.005
+_NEAR: Final = 0.02  # of the slowest time constant: a beginning that near is as good as stated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +141,8 @@ def fit_loop_current(
     71). As a plunge has no zeros where heat flows along the radius, its response follows from the τ_i alone. Data
     resolve two or three of them, the fastest a mixture of many; so bodies of heat conduction, all of whose modes follow
     from three numbers, are fitted beside free modes. The results are averaged by exp(-BIC/2), and what free modes do
-    not show widens theirs.
+    not show widens theirs. A record whose relaxation surely began at another than the stated instant is inconsistent;
+    `detail` says when it began.
 
     Parameters
     ----------
@@ -163,7 +166,7 @@ def fit_loop_current(
     fits = [fit_modes(transients, structure, drift=settings.drift) for structure in structures]
     pooled = _pooled(transients, [fit for fit in fits if fit is not None])
     n = sum(len(record.t_ns) for record in records)
-    trouble = _trouble(pooled, transients)
+    trouble = _trouble(pooled, transients) or _elsewhere(records, settings, float(pooled.best.tau_s[0]))
     return _refused(*trouble, n) if trouble is not None else _result(pooled, settings, n)
 
 
@@ -227,6 +230,21 @@ def _trouble(pooled: _Pooled, transients: Sequence[Transient]) -> tuple[Verdict,
     if longest < _MEMORIES * best.tau_s[0]:
         detail = f"records of {longest:.3g} s are short against a time constant of {best.tau_s[0]:.3g} s"
         return Verdict.NOT_EXCITED, f"{detail}: the response has not settled"
+    return None
+
+
+def _elsewhere(
+    records: Sequence[StepRecord], settings: LoopCurrentSettings, slowest_s: float
+) -> tuple[Verdict, str] | None:
+    """Say that a transient did not begin at the stated instant, where that matters."""
+    for record in records:
+        t_s = (record.t_ns - record.step_ns) / NS_PER_S
+        there = usable(record.indication)
+        found = onset(t_s[there], record.indication[there], max(settings.skip_s, 0.0), drift=settings.drift)
+        if found.surely and abs(found.late_s) > _NEAR * slowest_s:
+            word = "after" if found.late_s > 0 else "before"
+            detail = f"the transient begins about {abs(found.late_s):.3g} s {word} the stated instant of the step"
+            return Verdict.INCONSISTENT, detail
     return None
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from dyncal.domain.calibration import Verdict
 from dyncal.domain.errors import InvalidData
 from dyncal.identification.in_situ import LoopCurrentSettings, StepRecord, fit_loop_current
 from dyncal.identification.in_situ.conduction import Body, modes
+from dyncal.identification.in_situ.onset import onset
 from dyncal.identification.in_situ.plunge import body_time_constant, step_response, time_constant, unseen
 from tests.unit.identification.in_situ.thermometer import cylinder, plunge_time_constant, transient
 
@@ -150,3 +153,38 @@ def test_what_cannot_be_seen_shrinks_with_every_mode_that_is() -> None:
     most = [unseen(tau[:m]) for m in (1, 2, 3)]
     assert most[0] > most[1] > most[2] > 0
     assert most[0] == pytest.approx(time_constant(tau[:60]) - 1, rel=0.05)
+
+
+def _with_lead(noise: float, lead: int = 300) -> StepRecord:
+    """A record that begins before the step."""
+    after = transient(3.0, seed=13, noise=noise)
+    before = 20 + noise * np.random.default_rng(14).normal(size=lead)
+    t_ns = np.concatenate([np.arange(-lead, 0) * 20_000_000, after.t_ns])
+    return StepRecord(t_ns, np.concatenate([before, after.indication]), 0)
+
+
+@pytest.mark.parametrize("late_s", [-5.0, -1.0, 0.5, 5.0])
+def test_a_wrong_instant_of_the_step_is_named(late_s: float) -> None:
+    record = _with_lead(0.01)
+    wrong = fit_loop_current(replace(record, step_ns=round(late_s * 1e9)))
+    assert wrong.verdict is Verdict.INCONSISTENT
+    said = re.fullmatch(
+        r"the transient begins about (\S+) s (after|before) the stated instant of the step", wrong.detail
+    )
+    assert said is not None
+    assert float(said[1]) == pytest.approx(abs(late_s), abs=0.2)  # a bin of 60 before the stated instant
+    assert said[2] == ("before" if late_s > 0 else "after")
+    assert np.isnan(wrong.tau_s)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.001, 0.05])
+def test_the_right_instant_is_believed(noise: float) -> None:
+    assert fit_loop_current(_with_lead(noise)).accepted
+
+
+def test_slow_noise_is_no_wrong_instant() -> None:
+    record = _with_lead(0.0)
+    for row in np.random.default_rng(15).normal(size=(20, record.t_ns.size)):
+        slow = np.asarray(lfilter([np.sqrt(1 - 0.97**2)], [1.0, -0.97], row), dtype=np.float64)
+        found = onset(record.t_ns * 1e-9, record.indication + 0.01 * slow, 0.0, drift=False)
+        assert not found.surely
