@@ -158,9 +158,9 @@ class Adjuster:
         now = self.in_force
         band_hz = candidate.band_of(corner_rad_s, self.pairing, self._sensor.dt_ns)
         u = response.relative_u(parameters, band_hz)
-        if now is None or now.coefficients.parameters.model is not parameters.model:
+        old = None if now is None else now.coefficients.parameters
+        if now is None or old is None or (old.model, old.names) != (parameters.model, parameters.names):
             return policy.Situation(u, None)
-        old = now.coefficients.parameters
         return policy.Situation(
             u,
             policy.InForce(

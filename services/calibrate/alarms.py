@@ -3,45 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 
-from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
-from dyncal.domain.sensors import SensorId
+from dyncal.domain.alarms import Alarm, AlarmState
 from dyncal.domain.time import InstantNs
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A condition that holds, as an alarm describes it."""
-
-    kind: AlarmKind
-    priority: Priority
-    parameter: str = ""
-    value: float | None = None
-    u: float | None = None
-    limit: float | None = None
-    cause: str = ""
-    response: str = ""
-
-
-def raised(sensor: SensorId, previous: Alarm | None, finding: Finding, now_ns: InstantNs) -> Alarm | None:
+def raised(previous: Alarm | None, found: Alarm) -> Alarm | None:
     """Return the alarm that a condition raises, or None where it stands already: an alarm is not raised twice."""
-    if previous is not None and previous.active:
-        return None
-    return Alarm(
-        sensor=sensor,
-        kind=finding.kind,
-        state=AlarmState.UNACKNOWLEDGED,
-        priority=finding.priority,
-        raised_ns=now_ns,
-        changed_ns=now_ns,
-        parameter=finding.parameter,
-        value=finding.value,
-        u=finding.u,
-        limit=finding.limit,
-        cause=finding.cause,
-        response=finding.response,
-    )
+    return None if previous is not None and previous.active else found
 
 
 def cleared(previous: Alarm | None, now_ns: InstantNs) -> Alarm | None:

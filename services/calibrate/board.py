@@ -25,11 +25,11 @@ class AlarmBoard:
         """Return the alarms as they stand."""
         return list(self._alarms.values())
 
-    def raise_(self, finding: alarms.Finding, now_ns: InstantNs) -> Iterator[PutAlarm]:
-        """Say that a condition holds."""
-        alarm = alarms.raised(self._sensor.id, self._alarms.get(finding.kind), finding, now_ns)
+    def raise_(self, found: Alarm) -> Iterator[PutAlarm]:
+        """Say that a condition holds: `found` is the alarm that it raises, where none of its kind stands."""
+        alarm = alarms.raised(self._alarms.get(found.kind), found)
         if alarm is not None:
-            yield self._put(alarm, now_ns)
+            yield self._put(alarm, alarm.changed_ns)
 
     def clear(self, kind: AlarmKind, now_ns: InstantNs) -> Iterator[PutAlarm]:
         """Say that a condition is gone."""

@@ -19,6 +19,7 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import Pairing, Sensor
 from dyncal.domain.time import DurationNs, InstantNs, seconds
 from dyncal.identification.records import Estimate
+from dyncal.models import named_model
 from services.calibrate.window import Window
 
 _RESIDUAL_FACTOR: Final = 4.0
@@ -64,7 +65,11 @@ def measurand(window: Window, sensor: Sensor, pairing: Pairing, estimate: Estima
         raise InvalidData("too few samples for the measurand's spectrum")
     try:
         return fit_spectrum(
-            window.indication, seconds(sensor.dt_ns), parameters.model, parameters.values, noise_of(estimate)
+            window.indication,
+            seconds(sensor.dt_ns),
+            named_model(parameters.model, parameters.names),
+            parameters.values,
+            noise_of(estimate),
         )
     except InvalidData:
         if pairing.band_hz is None:

@@ -151,12 +151,7 @@ class CalibrateEngine:
             present.adapt(pairing)
             return
         known = event.known.get(sensor.id) or _carried(present)
-        try:
-            tracker = Tracker(sensor, reference, pairing, self._rules, known, event.now_ns)
-        except InvalidInput as error:
-            self._trackers.pop(sensor.id, None)
-            yield Note("no_model", sensor.id, str(error))
-            return
+        tracker = Tracker(sensor, reference, pairing, self._rules, known, event.now_ns)
         self._trackers[sensor.id] = tracker
         if known.snapshot is not None:
             try:

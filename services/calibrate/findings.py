@@ -1,13 +1,14 @@
-"""What the alarms say to the operator: conditions in words."""
+"""What the alarms say to the operator: conditions in words, each as the alarm that it raises."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from dyncal.domain.alarms import AlarmKind, Priority
+from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
 from dyncal.domain.coefficients import Outcome, Report
+from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import InstantNs
 from dyncal.drift.monitor import DriftStatus
-from services.calibrate.alarms import Finding
 from services.calibrate.tolerance import Excess
 
 _CAUSES: Final = {
@@ -15,6 +16,7 @@ _CAUSES: Final = {
     "tau": "response time changed: fouling, deposits, a loose fit in the thermowell or a changed flow",
     "damping": "damping changed: trapped gas, a partly blocked line or lost damping fluid",
     "f0_hz": "resonance moved: a loose mounting, a crack, or gas in the line",
+    "delay": "dead time changed: a slower flow, a longer sampling line, or buffering on the way",
 }
 
 
@@ -26,11 +28,15 @@ def cause_of(parameter: str) -> str:
     return "the transfer function changed"
 
 
-def drift(status: DriftStatus) -> Finding:
-    """Return the finding of a drift."""
-    return Finding(
-        kind=AlarmKind.DRIFT,
-        priority=Priority.MEDIUM,
+def drift(sensor: SensorId, now_ns: InstantNs, status: DriftStatus) -> Alarm:
+    """Return the alarm of a drift."""
+    return Alarm(
+        sensor,
+        AlarmKind.DRIFT,
+        AlarmState.UNACKNOWLEDGED,
+        Priority.MEDIUM,
+        raised_ns=now_ns,
+        changed_ns=now_ns,
         parameter=status.parameter,
         value=status.change,
         u=status.u_change,
@@ -40,12 +46,16 @@ def drift(status: DriftStatus) -> Finding:
     )
 
 
-def out_of_tolerance(excess: Excess) -> Finding:
-    """Return the finding of a parameter that left its tolerance."""
+def out_of_tolerance(sensor: SensorId, now_ns: InstantNs, excess: Excess) -> Alarm:
+    """Return the alarm of a parameter that left its tolerance."""
     change = f"{excess.change:+.1%} against the first calibration, tolerance {excess.tolerance:.1%}"
-    return Finding(
-        kind=AlarmKind.OUT_OF_TOLERANCE,
-        priority=Priority.HIGH,
+    return Alarm(
+        sensor,
+        AlarmKind.OUT_OF_TOLERANCE,
+        AlarmState.UNACKNOWLEDGED,
+        Priority.HIGH,
+        raised_ns=now_ns,
+        changed_ns=now_ns,
         parameter=excess.parameter,
         value=excess.change,
         u=excess.u,
@@ -55,23 +65,31 @@ def out_of_tolerance(excess: Excess) -> Finding:
     )
 
 
-def reference_lost(reference: str, seconds_ago: float, why: str) -> Finding:
-    """Return the finding of a reference that is gone."""
-    return Finding(
-        kind=AlarmKind.REFERENCE_LOST,
-        priority=Priority.LOW,
+def reference_lost(sensor: SensorId, now_ns: InstantNs, reference: str, seconds_ago: float, why: str) -> Alarm:
+    """Return the alarm of a reference that is gone."""
+    return Alarm(
+        sensor,
+        AlarmKind.REFERENCE_LOST,
+        AlarmState.UNACKNOWLEDGED,
+        Priority.LOW,
+        raised_ns=now_ns,
+        changed_ns=now_ns,
         value=seconds_ago,
         cause=f"no usable samples of reference {reference}: {why}",
         response="Restore the reference; the last coefficient set stays in force, drift cannot be watched meanwhile.",
     )
 
 
-def not_in_force(report: Report) -> Finding:
-    """Return the finding of a set that the edge rejected or left again."""
+def not_in_force(sensor: SensorId, now_ns: InstantNs, report: Report) -> Alarm:
+    """Return the alarm of a set that the edge rejected or left again."""
     verb = "rejected" if report.outcome is Outcome.REJECTED else "reverted"
-    return Finding(
-        kind=AlarmKind.CORRECTION_REVERTED,
-        priority=Priority.MEDIUM,
+    return Alarm(
+        sensor,
+        AlarmKind.CORRECTION_REVERTED,
+        AlarmState.UNACKNOWLEDGED,
+        Priority.MEDIUM,
+        raised_ns=now_ns,
+        changed_ns=now_ns,
         cause=f"the edge {verb} set {report.sequence} ({report.set_id}): {report.reason or 'no reason given'}",
         response="The edge runs the last good set. Check sensor and reference; a new set follows once one is better.",
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.samples import FloatArray
-from dyncal.models import model_of
+from dyncal.models import named_model
 
 _N_FREQUENCIES: Final = 24
 _DECADES: Final = 2.0
@@ -24,7 +24,7 @@ def relative_u(parameters: Parameters, band_hz: float, cov: FloatArray | None = 
 
     `cov`, shape (p, p), stands in for the parameters' own covariance where it is given.
     """
-    model = model_of(parameters.model)
+    model = named_model(parameters.model, parameters.names)
     f = frequencies(band_hz)
     h = model.frequency_response(parameters.values, f)
     relative = model.jacobian(parameters.values, f) / h[:, None]
@@ -35,9 +35,9 @@ def relative_u(parameters: Parameters, band_hz: float, cov: FloatArray | None = 
 
 def relative_change(new: Parameters, old: Parameters, band_hz: float) -> float:
     """Return |H_new/H_old - 1|, root mean square over the band; infinite where the models differ."""
-    if new.model is not old.model:
+    if (new.model, new.names) != (old.model, old.names):
         return float("inf")
-    model = model_of(new.model)
+    model = named_model(new.model, new.names)
     f = frequencies(band_hz)
     ratio = model.frequency_response(new.values, f) / model.frequency_response(old.values, f)
     return float(np.sqrt(np.mean(np.abs(ratio - 1) ** 2)))

@@ -10,12 +10,13 @@ import numpy as np
 from dyncal.contracts import codec
 from dyncal.domain.errors import InvalidData
 from dyncal.drift.monitor import DriftMonitor
-from dyncal.identification.online import OnlineEstimator
+from dyncal.models import paired_model
 from services.calibrate.adjuster import InForce
+from services.calibrate.estimators import restored
 from services.calibrate.tolerance import Baseline
 from services.calibrate.tracker import Tracker
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 class _InForce(msgspec.Struct, frozen=True):
@@ -33,6 +34,7 @@ class _Baseline(msgspec.Struct, frozen=True):
 class _Snapshot(msgspec.Struct, frozen=True):
     v: int
     model: str
+    names: tuple[str, ...]
     dt_ns: int
     reference: str
     upto_ns: int
@@ -59,6 +61,7 @@ def take(tracker: Tracker) -> bytes | None:
         _Snapshot(
             v=VERSION,
             model=tracker.pairing.model,
+            names=paired_model(tracker.pairing).names,
             dt_ns=tracker.sensor.dt_ns,
             reference=tracker.pairing.reference,
             upto_ns=upto_ns,
@@ -89,11 +92,13 @@ def put_back(tracker: Tracker, content: bytes) -> int:
     s = codec.unpack(content, _Snapshot)
     if s.v != VERSION:
         raise InvalidData(f"snapshot of version {s.v}; this program reads {VERSION}")
-    if (s.model, s.dt_ns, s.reference) != (tracker.pairing.model, tracker.sensor.dt_ns, tracker.pairing.reference):
+    pairing = tracker.pairing
+    wanted = (pairing.model, paired_model(pairing).names, tracker.sensor.dt_ns, pairing.reference)
+    if (s.model, s.names, s.dt_ns, s.reference) != wanted:
         raise InvalidData("the snapshot is of another model, interval or reference")
     try:
         # What the pairing and the file say now counts, not what they said when the snapshot was taken.
-        estimator = OnlineEstimator.restore(s.estimator, tracker.estimator.settings)
+        estimator = restored(pairing, s.estimator)
         monitor = DriftMonitor.restore(s.monitor, tracker.monitor.settings)
     except (ValueError, KeyError, TypeError, IndexError, msgspec.MsgspecError) as error:
         raise InvalidData(f"the snapshot is damaged: {error}") from error

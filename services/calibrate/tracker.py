@@ -17,15 +17,14 @@ from dyncal.domain.sensors import Pairing, Sensor
 from dyncal.domain.time import NS_PER_S, InstantNs, Int64Array, duration, seconds
 from dyncal.drift.monitor import DriftMonitor, DriftState, DriftStatus
 from dyncal.drift.settings import DriftSettings
-from dyncal.identification.online import OnlineEstimator
 from dyncal.identification.records import BlockOutcome
-from dyncal.identification.settings import OnlineSettings
-from dyncal.models import model_of
+from dyncal.models import paired_model
 from dyncal.ports.registry import Act
 from services.calibrate import findings, tolerance
 from services.calibrate.adjuster import Adjuster, InForce, calibration_of
 from services.calibrate.alignment import Aligned, Aligner
 from services.calibrate.board import AlarmBoard
+from services.calibrate.estimators import estimator_of
 from services.calibrate.events import ACTOR, AddCalibration, Effect, Known, MoveSet, Note, SendDesired
 from services.calibrate.settings import CalibrateSection
 
@@ -34,13 +33,7 @@ _BUFFER_SAMPLES: Final = (1024, 131_072)
 
 
 class Tracker:
-    """Follows one pairing; bounded memory.
-
-    Raises
-    ------
-    InvalidData
-        If there is no model of the kind that the pairing names.
-    """
+    """Follows one pairing; bounded memory."""
 
     def __init__(
         self,
@@ -51,7 +44,7 @@ class Tracker:
         known: Known,
         now_ns: InstantNs,
     ) -> None:
-        names = model_of(pairing.model).names
+        names = paired_model(pairing).names
         self.sensor, self.reference, self.pairing, self.rules = sensor, reference, pairing, rules
         self.adjuster = Adjuster(sensor, pairing, rules, known.last_sequence)
         if known.desired is not None:
@@ -64,15 +57,7 @@ class Tracker:
             _capacity(sensor.dt_ns),
             _BUFFER_SAMPLES[1] if reference is None else _capacity(reference.dt_ns),
         )
-        self.estimator = OnlineEstimator(
-            pairing.model,
-            sensor.dt_ns,
-            OnlineSettings(
-                u_reference=pairing.u_reference,
-                u_reference_gain=pairing.u_reference_gain,
-                u_clock_s=pairing.u_clock_s,
-            ),
-        )
+        self.estimator = estimator_of(pairing, sensor.dt_ns)
         least = tuple((name, pairing.tolerance.get(name, tolerance.DEFAULT)) for name in names)
         self.monitor = DriftMonitor(names, DriftSettings(arl0_blocks=rules.arl0_blocks, minimum_changes=least))
         self.baseline: tolerance.Baseline | None = None
@@ -147,7 +132,7 @@ class Tracker:
             yield Note("block_rejected", self.sensor.id, f"rms of residuals {outcome.residual_rms:.3g}")
         self.drift = self.monitor.update(outcome)
         if self.drift.state is DriftState.DRIFT:
-            yield from self.board.raise_(findings.drift(self.drift), now_ns)
+            yield from self.board.raise_(findings.drift(self.sensor.id, now_ns, self.drift))
         elif self.drift.state is DriftState.IN_CONTROL:
             yield from self.board.clear(AlarmKind.DRIFT, now_ns)
 
@@ -165,7 +150,7 @@ class Tracker:
             return
         judged = tolerance.judge(estimate.parameters, block.cov, self.baseline, self.pairing.tolerance)
         if judged.excess is not None:
-            yield from self.board.raise_(findings.out_of_tolerance(judged.excess), now_ns)
+            yield from self.board.raise_(findings.out_of_tolerance(self.sensor.id, now_ns, judged.excess))
         elif judged.within:
             yield from self.board.clear(AlarmKind.OUT_OF_TOLERANCE, now_ns)
 
@@ -182,7 +167,7 @@ class Tracker:
         if report.running not in ("", report.set_id):  # what the edge has gone back to, or stays with, is in force
             yield MoveSet(self.sensor.id, report.running, SetState.ACTIVE, act)
         if self.adjuster.withdrawn(report.set_id, now_ns):
-            yield from self.board.raise_(findings.not_in_force(report), now_ns)
+            yield from self.board.raise_(findings.not_in_force(self.sensor.id, now_ns, report))
 
     def alarm_seen(self, seen: Alarm, now_ns: InstantNs) -> Iterator[Effect]:
         """Take over an acknowledgement from the registry."""
@@ -206,8 +191,8 @@ class Tracker:
             why = "none came, or only bad ones"
         else:
             why = "their instants do not meet those of the sensor"
-        finding = findings.reference_lost(self.pairing.reference, seconds(alone_ns), why)
-        yield from self.board.raise_(finding, now_ns)
+        lost = findings.reference_lost(self.sensor.id, now_ns, self.pairing.reference, seconds(alone_ns), why)
+        yield from self.board.raise_(lost)
 
 
 def _capacity(dt_ns: int) -> int:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dyncal.adapters.signing import open_verifier
 from dyncal.adapters.stores import open_store
 from dyncal.contracts import alarms, coefficients
+from dyncal.correction.safety import check
+from dyncal.correction.streaming.record import correct
 from dyncal.domain.alarms import AlarmKind, AlarmState
 from dyncal.domain.coefficients import Outcome, Report, SetState
 from dyncal.domain.errors import InvalidSetting
-from dyncal.domain.sensors import SensorId
+from dyncal.domain.sensors import ModelKind, SensorId
 from dyncal.domain.time import duration
+from dyncal.models import paired_model
 from dyncal.ports.registry import Act
 from dyncal.runtime.settings import SigningSettings, StoreSettings
 from dyncal.testing.bus import FakeBroker
 from services.calibrate.service import CalibrateService
 from services.calibrate.settings import CalibrateSection, CalibrateSettings
+from tests.unit.services.calibrate.plant import Plant
 
 from .conftest import ADDRESS, Stage, make_plant, running, until
 
@@ -68,6 +73,36 @@ async def test_samples_in_a_signed_set_out_and_the_report_makes_it_active(tmp_pa
         assert service.health().ready
     with stage.registry() as registry:
         assert registry.load_snapshot("calibrate/s1") is not None
+
+
+def of_dead_time() -> Plant:
+    theta = (1.0, 0.4, 0.23)
+    return Plant(ModelKind.FIRST_ORDER, [(0, theta)], 0.05, 1.5, 40.0, block=4, dead_time=True)
+
+
+def of_third_order() -> Plant:
+    theta = (1.0, 0.590986, 0.101722, 0.010132)
+    return Plant(ModelKind.RATIONAL, [(0, theta)], 0.05, 1.5, 40.0, block=4, n_poles=3)
+
+
+@pytest.mark.parametrize("plant", [of_dead_time(), of_third_order()], ids=["dead time", "third order"])
+async def test_models_beyond_the_online_estimator_go_the_whole_way(tmp_path: Path, plant: Plant) -> None:
+    stage, broker = Stage.set_up(tmp_path, plant), FakeBroker()
+    async with running(make_service(stage, broker)):
+        await stage.feed(broker.publish, 0, 40)
+        await until(lambda: ADDRESS.desired(S1) in broker.retained, "a set is desired")
+        await until(lambda: broker.unacknowledged(CLIENT) == 0, "all is acknowledged")
+    made = coefficients.open_set(coefficients.read_envelope(broker.retained[ADDRESS.desired(S1)]).set)
+    check(made, dt_ns=plant.dt_ns)
+    value, u = correct(made.filter, made.parameters, plant.raw)
+    later = np.isfinite(value) & (plant.t_ns > made.provenance.window_to_ns)
+    error = (value - plant.truth)[later]
+    assert np.std(error) < 0.1 * np.std((plant.raw - plant.truth)[later])
+    assert np.mean(np.abs(error) < 2 * u[later]) > 0.9
+    with stage.registry() as registry:
+        calibration = registry.calibration(made.provenance.calibration_id)
+        assert calibration.parameters.names == paired_model(plant.pairing).names
+        assert "record fits" in calibration.method
 
 
 async def test_a_restart_reads_what_it_missed_and_goes_on(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,7 @@ from dyncal.domain import quality
 from dyncal.domain.samples import FloatArray, SampleBlock
 from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, Sensor, SensorId, SiteId
 from dyncal.domain.time import DurationNs, InstantNs, Int64Array, UniformAxis
-from dyncal.models import model_of
+from dyncal.models import paired_model
 from services.calibrate.events import PairingsChanged, RecordArrived
 
 T0 = 1_700_000_000_000_000_000
@@ -24,7 +24,7 @@ class Plant:
     """One sensor at `dt_s`, blocks of `block` samples; `theta` may be a list of (from second, parameters)."""
 
     model: ModelKind
-    theta: list[tuple[float, tuple[float, ...]]]
+    theta: Sequence[tuple[float, tuple[float, ...]]]
     dt_s: float
     band_hz: float
     duration_s: float
@@ -32,6 +32,9 @@ class Plant:
     noise: float = 0.01
     seed: int = 1
     name: str = "s1"
+    dead_time: bool = False
+    n_poles: int | None = None
+    n_zeros: int = 0
     pairing: Pairing = field(init=False)
     t_ns: Int64Array = field(init=False)
     truth: FloatArray = field(init=False)
@@ -50,15 +53,19 @@ class Plant:
         u /= u.std()
         step = round(self.dt_s * 1e9 / fine)
         t = T0 + step * np.arange(n * fine, dtype=np.int64)
+        self.pairing = Pairing(
+            SensorId(self.name), SensorId(self.name + "-ref"), self.model,
+            dead_time=self.dead_time, n_poles=self.n_poles, n_zeros=self.n_zeros,
+        )  # fmt: skip
+        model = paired_model(self.pairing)
         y = np.empty_like(u)
         edges = [round(s / self.dt_s) * fine for s, _ in self.theta] + [n * fine]
         for (_, theta), a, b in zip(self.theta, edges, edges[1:], strict=False):
-            y[a:b] = model_of(self.model).simulate(np.array(theta), t[:b], u[:b])[a:b]
+            y[a:b] = model.simulate(np.array(theta), t[:b], u[:b])[a:b]
         self.t_ns = t[::fine].copy()
         self.truth = u[::fine].copy()
         self.raw = y[::fine] + self.noise * rng.standard_normal(n)
         self.reference = self.truth + 0.2 * self.noise * rng.standard_normal(n)
-        self.pairing = Pairing(SensorId(self.name), SensorId(self.name + "-ref"), self.model)
 
     @property
     def dt_ns(self) -> DurationNs:

@@ -49,6 +49,17 @@ def thermocouple(duration_s: float = 60.0, seed: int = 1) -> Plant:
     return Plant(ModelKind.FIRST_ORDER, [(0, (1.0, 0.4))], 0.05, 1.5, duration_s, block=2, seed=seed)
 
 
+def sampling_line(duration_s: float = 60.0, seed: int = 1) -> Plant:
+    theta = (1.0, 0.4, 0.23)
+    return Plant(ModelKind.FIRST_ORDER, [(0, theta)], 0.05, 1.5, duration_s, block=2, seed=seed, dead_time=True)
+
+
+def third_order(duration_s: float = 60.0, seed: int = 1) -> Plant:
+    """Return a lag of 0.4 s behind a well damped resonance at 1 Hz."""
+    theta = (1.0, 0.590986, 0.101722, 0.010132)
+    return Plant(ModelKind.RATIONAL, [(0, theta)], 0.05, 1.5, duration_s, block=2, seed=seed, n_poles=3)
+
+
 def improvement(plant: Plant, made: CoefficientSet, from_s: float) -> float:
     """Return rms error corrected over raw, against the simulated truth, of what comes after `from_s`."""
     value, _ = correct(made.filter, made.parameters, plant.raw)
@@ -58,8 +69,14 @@ def improvement(plant: Plant, made: CoefficientSet, from_s: float) -> float:
 
 @pytest.mark.parametrize(
     ("plant", "within_s"),
-    [(accelerometer(), 3.0), (rtd(), 30.0), (thermocouple(30.0), 15.0)],
-    ids=["accelerometer", "rtd", "thermocouple"],
+    [
+        (accelerometer(), 3.0),
+        (rtd(), 30.0),
+        (thermocouple(30.0), 15.0),
+        (sampling_line(), 30.0),
+        (third_order(), 30.0),
+    ],
+    ids=["accelerometer", "rtd", "thermocouple", "sampling line with dead time", "third order"],
 )
 def test_a_first_set_comes_soon_and_makes_the_sensor_at_least_five_times_better(plant: Plant, within_s: float) -> None:
     run = Run(plant).pair().go()
@@ -263,6 +280,29 @@ def test_a_damaged_snapshot_is_refused_and_the_sensor_begins_anew(damage: bytes 
     assert len(run.published()) >= 1
 
 
+@pytest.mark.parametrize(("u_noise", "method"), [(None, "Kalman"), (0.002, "innovations")])
+def test_a_stated_noise_of_the_reference_spares_the_full_likelihood(u_noise: float | None, method: str) -> None:
+    plant = Plant(ModelKind.FIRST_ORDER, [(0, (1.0, 1.5))], 0.05, 0.3, 30.0, block=2)
+    plant.pairing = dataclasses.replace(plant.pairing, u_reference_noise=u_noise)
+    run = Run(plant).pair().go()
+    estimate = run.engine.trackers[SensorId("s1")].estimator.estimate
+    assert estimate is not None
+    assert estimate.accepted
+    assert method in estimate.method
+
+
+def test_a_restart_goes_on_with_windows() -> None:
+    plant = sampling_line(60.0)
+    run = Run(plant).pair().go(0, 30)
+    saved = next(e for e in run.tell(30, Stopping(plant.at(30))) if isinstance(e, SaveSnapshot))
+    again = Run(plant)
+    known = Known(snapshot=saved.content)
+    again.tell(30, dataclasses.replace(plant.paired(30), known={SensorId("s1"): known}))
+    assert again.notes() == []
+    go_on, straight = again.engine.trackers[SensorId("s1")], run.engine.trackers[SensorId("s1")]
+    assert go_on.estimator.snapshot() == straight.estimator.snapshot()
+
+
 def test_pairings_come_change_and_go() -> None:
     plant = thermocouple(40.0)
     run = Run(plant).pair().go(0, 20)
@@ -279,7 +319,6 @@ def test_pairings_come_change_and_go() -> None:
     run.tell(20, PairingsChanged(plant.sensors(), (), plant.at(20)))
     assert run.engine.trackers == {}
     unknown = Pairing(SensorId("nobody"), SensorId("s1-ref"), ModelKind.FIRST_ORDER)
-    static = dataclasses.replace(plant.pairing, model=ModelKind.STATIC)
-    run.tell(20, PairingsChanged(plant.sensors(), (unknown, static), plant.at(20)))
-    assert run.notes()[-2:] == ["pairing_without_sensor", "no_model"]
+    run.tell(20, PairingsChanged(plant.sensors(), (unknown,), plant.at(20)))
+    assert run.notes()[-1] == "pairing_without_sensor"
     assert run.engine.trackers == {}

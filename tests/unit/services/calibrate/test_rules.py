@@ -149,7 +149,11 @@ def test_tolerance_has_a_guard_band_on_both_sides() -> None:
     assert not tolerance.capable(base, 1e4 * base.cov, {})
 
 
-FINDING = alarms.Finding(AlarmKind.DRIFT, Priority.MEDIUM, parameter="tau_s", value=0.1, cause="c", response="r")
+def found(now: InstantNs) -> Alarm:
+    return Alarm(
+        SENSOR, AlarmKind.DRIFT, AlarmState.UNACKNOWLEDGED, Priority.MEDIUM, now, now,
+        parameter="tau_s", value=0.1, cause="c", response="r",
+    )  # fmt: skip
 
 
 @given(st.lists(st.sampled_from(["on", "off", "ack"]), max_size=40))
@@ -161,7 +165,7 @@ def test_the_alarm_follows_its_condition_and_asks_to_be_seen(steps: list[str]) -
         now = InstantNs(k)
         before = alarm
         if step == "on":
-            alarm = alarms.raised(SENSOR, alarm, FINDING, now) or alarm
+            alarm = alarms.raised(alarm, found(now)) or alarm
             seen = seen if on else False
             on = True
         elif step == "off":
