@@ -38,6 +38,7 @@ def run_program(kind: type[S], build: Callable[[S], Service], config: Path | Non
 
 def main(kind: type[S], build: Callable[[S], Service], argv: Sequence[str] | None = None) -> int:
     """Do as `run_program` with the arguments of a command line: ``[--config FILE]``."""
-    parser = argparse.ArgumentParser()
+    # named after the package that its settings stand in: argparse would call all of them __main__.py
+    parser = argparse.ArgumentParser(prog=f"python -m {kind.__module__.rpartition('.')[0]}")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the settings")
     return run_program(kind, build, parser.parse_args(argv).config)

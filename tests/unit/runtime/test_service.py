@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from dyncal.domain.errors import StoreRefused
+from dyncal.runtime.program import main
 from dyncal.runtime.service import Health, supervise
+from services.ingest.service import build
+from services.ingest.settings import IngestSettings
 
 LIMIT_S = 20.0
 
@@ -158,6 +161,12 @@ def test_one_signal_that_comes_twice_is_one_wish() -> None:
         time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         assert process.wait(LIMIT_S) == 0
+
+
+def test_a_program_says_in_its_help_how_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(IngestSettings, build, ["--help"])
+    assert capsys.readouterr().out.startswith("usage: python -m services.ingest [-h] [--config FILE]")
 
 
 def test_run_program_tells_misconfigured_from_failed(tmp_path: Path) -> None:
