@@ -54,8 +54,10 @@ def examine(envelope: bytes, sensor: Sensor, policy: Policy) -> CoefficientSet:
     if coefficients.sensor != sensor.id:
         raise RejectedSet("sensor", f"the set is for {coefficients.sensor}, not for {sensor.id}")
     safety.check(coefficients, policy.limits, dt_ns=sensor.dt_ns)
-    if coefficients.filter.latency_ns > policy.max_latency_ns:
-        raise RejectedSet("latency", f"{coefficients.filter.latency_ns} ns, at most {policy.max_latency_ns} ns allowed")
+    if coefficients.correction.latency_ns > policy.max_latency_ns:
+        raise RejectedSet(
+            "latency", f"{coefficients.correction.latency_ns} ns, at most {policy.max_latency_ns} ns allowed"
+        )
     return coefficients
 
 

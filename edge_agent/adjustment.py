@@ -9,9 +9,11 @@ import numpy as np
 
 from dyncal.contracts import codec
 from dyncal.contracts.coefficients import read_envelope
-from dyncal.correction.streaming.stream import StreamingCorrector
+from dyncal.correction.forms import corrector_of
+from dyncal.correction.smoother.stream import StreamingSmoother
+from dyncal.correction.streaming.corrector import Corrector
 from dyncal.domain import quality
-from dyncal.domain.coefficients import CoefficientSet, Outcome, Report
+from dyncal.domain.coefficients import CoefficientSet, CorrectionSmoother, Outcome, Report
 from dyncal.domain.errors import InvalidData, MalformedMessage, RejectedSet
 from dyncal.domain.quality import UInt32Array
 from dyncal.domain.samples import CorrectedSpan, FloatArray
@@ -20,6 +22,7 @@ from dyncal.domain.time import DurationNs, InstantNs, Int64Array
 from edge_agent.acceptance import Kept, Policy, decode_kept, encode_kept, examine
 from edge_agent.events import Effect, Keep, Kind, Notice, Tell
 from edge_agent.history import History
+from edge_agent.innovations import InnovationMonitor
 from edge_agent.residual import ResidualMonitor
 
 _FUTURE_NS: Final = 86_400 * 1_000_000_000
@@ -28,8 +31,8 @@ _FUTURE_NS: Final = 86_400 * 1_000_000_000
 @dataclass(slots=True)
 class _Running:
     coefficients: CoefficientSet
-    corrector: StreamingCorrector
-    monitor: ResidualMonitor
+    corrector: Corrector
+    monitor: ResidualMonitor | InnovationMonitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +153,13 @@ class Adjustment:
         or corrected twice, whatever the latencies of this set and the one before.
         """
         try:
-            corrector = StreamingCorrector(coefficients)
+            corrector = corrector_of(coefficients.correction, coefficients.parameters, coefficients.id)
             t_ns, raw, codes = self._history.newest(corrector.history_length + self._n_unsent())
             if t_ns.size:
                 corrector.prime(t_ns, raw, codes, self._u_t_ns, emitted_to_ns=self._sent_to)
         except (InvalidData, FloatingPointError) as error:
             raise RejectedSet("corrector", str(error)) from error
-        self._running = _Running(coefficients, corrector, ResidualMonitor(coefficients))
+        self._running = _Running(coefficients, corrector, _monitor(coefficients, corrector))
 
     def _n_unsent(self) -> int:
         """Return how many of the newest samples have not been corrected yet."""
@@ -194,6 +197,13 @@ class Adjustment:
         set_id, sequence = _claimed(envelope)
         report = Report(self._sensor.id, set_id, sequence, Outcome.REJECTED, now, reason, self.set_id or "")
         return [Tell(report), Notice(Kind.SET_REJECTED, now, self._sensor.id, reason)]
+
+
+def _monitor(coefficients: CoefficientSet, corrector: Corrector) -> ResidualMonitor | InnovationMonitor:
+    correction = coefficients.correction
+    if isinstance(corrector, StreamingSmoother) and isinstance(correction, CorrectionSmoother):
+        return InnovationMonitor(corrector, correction.noise_std, coefficients.residual_limit)
+    return ResidualMonitor(coefficients)
 
 
 def _claimed(envelope: bytes) -> tuple[str, int]:

@@ -1,6 +1,7 @@
 """Coefficient sets on the wire: canonical JSON in a signed envelope, and the edge's report.
 
-The signature is over the very bytes in `set`, so that nobody needs to agree on a canonical form to verify it.
+The signature is over the very bytes in `set`, so that nobody needs to agree on a canonical form to verify it. A set
+with a filter is of version 1, one with a smoother of version 2 (docs/adr/0019-smoother-on-the-wire.md).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import math
 from typing import Annotated, Final
 
 import msgspec
@@ -15,10 +17,14 @@ import numpy as np
 from msgspec import Meta
 
 from dyncal.contracts import codec
-from dyncal.contracts.fields import Count, Instant, Interval, Name, NotNegative, Ordinal, SetId, Text
+from dyncal.contracts.fields import Count, Instant, Interval, Name, NotNegative, Ordinal, Positive, SetId, Span, Text
 from dyncal.domain.coefficients import (
+    MOST_ORDER,
     CoefficientSet,
+    Correction,
     CorrectionFilter,
+    CorrectionSmoother,
+    MeasurandPrior,
     Outcome,
     Parameters,
     Provenance,
@@ -30,6 +36,10 @@ from dyncal.domain.time import DurationNs, InstantNs
 from dyncal.ports.signing import Signer
 
 VERSION: Final = 1
+"""Of envelopes, reports, and sets with a filter."""
+
+SMOOTHER_VERSION: Final = 2
+"""Of sets with a smoother."""
 
 MAX_PARAMETERS: Final = 64
 MAX_SECTIONS: Final = 256
@@ -60,6 +70,19 @@ class FilterMessage(msgspec.Struct, frozen=True):
     noise_gain: float
 
 
+class SmootherMessage(msgspec.Struct, frozen=True):
+    """The smoother, as `dyncal.domain.coefficients.CorrectionSmoother`."""
+
+    dt_ns: Interval
+    latency_ns: Span
+    prior: MeasurandPrior
+    density: Positive
+    corner_rad_s: Positive
+    order: Annotated[int, Meta(ge=1, le=MOST_ORDER)]
+    noise_std: Positive
+    band_hz: NotNegative
+
+
 class ProvenanceMessage(msgspec.Struct, frozen=True):
     """Where the set came from."""
 
@@ -86,6 +109,19 @@ class SetMessage(msgspec.Struct, frozen=True):
     provenance: ProvenanceMessage
     residual_limit: NotNegative = 0.0
     note: Text = ""
+
+
+class SmootherSetMessage(SetMessage, frozen=True, kw_only=True):
+    """A set with a smoother (version 2). Its `filter` gives zeros, and is there for readers of version 1 alone.
+
+    They can read it so, and refuse it by its version.
+    """
+
+    smoother: SmootherMessage
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    v: int
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -122,39 +158,66 @@ def canonical(coefficients: CoefficientSet) -> bytes:
     InvalidData
         If a number in it is not finite: JSON has none such, and nobody could read the set.
     """
-    p, f, o = coefficients.parameters, coefficients.filter, coefficients.provenance
-    scalars = (f.u_noise, f.u_model, f.band_hz, coefficients.residual_limit, *coefficients.gain_limits)
-    if not all(np.isfinite(part).all() for part in (p.values, p.cov, f.fir, f.sos, f.sensitivities, scalars)):
+    message = _message(coefficients)
+    if not _finite(msgspec.to_builtins(message)):
         raise InvalidData(f"set {coefficients.id} has numbers that are not finite")
-    return codec.to_json(
-        SetMessage(
-            v=VERSION,
-            id=coefficients.id,
-            sensor=coefficients.sensor,
-            sequence=coefficients.sequence,
-            parent=coefficients.parent,
-            parameters=ParametersMessage(p.model, list(p.names), p.values.tolist(), p.cov.tolist()),
-            filter=FilterMessage(
-                dt_ns=f.dt_ns,
-                fir=f.fir.tolist(),
-                sos=f.sos.tolist(),
-                delay=f.delay,
-                sensitivities=f.sensitivities.tolist(),
-                u_noise=f.u_noise,
-                u_model=f.u_model,
-                band_hz=f.band_hz,
-                latency_s=f.latency_ns / 1e9,
-                noise_gain=f.noise_gain,
-            ),
-            gain_limits=coefficients.gain_limits,
-            valid_from_ns=coefficients.valid_from_ns,
-            provenance=ProvenanceMessage(
-                o.calibration_id, o.reference, o.fitted_at_ns, o.window_from_ns, o.window_to_ns, o.n_samples
-            ),
-            residual_limit=coefficients.residual_limit,
-            note=coefficients.note,
-        )
+    return codec.to_json(message)
+
+
+def _message(coefficients: CoefficientSet) -> SetMessage:
+    c, p, o = coefficients.correction, coefficients.parameters, coefficients.provenance
+    message = SetMessage(
+        v=VERSION,
+        id=coefficients.id,
+        sensor=coefficients.sensor,
+        sequence=coefficients.sequence,
+        parent=coefficients.parent,
+        parameters=ParametersMessage(p.model, list(p.names), p.values.tolist(), p.cov.tolist()),
+        filter=_filter_message(c if isinstance(c, CorrectionFilter) else _nothing(c)),
+        gain_limits=coefficients.gain_limits,
+        valid_from_ns=coefficients.valid_from_ns,
+        provenance=ProvenanceMessage(
+            o.calibration_id, o.reference, o.fitted_at_ns, o.window_from_ns, o.window_to_ns, o.n_samples
+        ),
+        residual_limit=coefficients.residual_limit,
+        note=coefficients.note,
     )
+    if isinstance(c, CorrectionFilter):
+        return message
+    smoother = SmootherMessage(
+        c.dt_ns, c.latency_ns, c.prior, c.density, c.corner_rad_s, c.order, c.noise_std, c.band_hz
+    )
+    return SmootherSetMessage(**(msgspec.structs.asdict(message) | {"v": SMOOTHER_VERSION}), smoother=smoother)
+
+
+def _nothing(smoother: CorrectionSmoother) -> CorrectionFilter:
+    """Return what stands for a filter in a set without: zero at DC, and so outside the set's own limits."""
+    return CorrectionFilter(
+        smoother.dt_ns, np.zeros(1), np.empty((0, 6)), 0, np.empty((0, 5)), 0.0, 0.0, smoother.band_hz
+    )
+
+
+def _filter_message(f: CorrectionFilter) -> FilterMessage:
+    return FilterMessage(
+        dt_ns=f.dt_ns,
+        fir=f.fir.tolist(),
+        sos=f.sos.tolist(),
+        delay=f.delay,
+        sensitivities=f.sensitivities.tolist(),
+        u_noise=f.u_noise,
+        u_model=f.u_model,
+        band_hz=f.band_hz,
+        latency_s=f.latency_ns / 1e9,
+        noise_gain=f.noise_gain,
+    )
+
+
+def _finite(part: object) -> bool:
+    if isinstance(part, dict):
+        return all(map(_finite, part.values()))
+    if isinstance(part, list | tuple):
+        return all(map(_finite, part))
+    return not isinstance(part, float) or math.isfinite(part)
 
 
 def seal(coefficients: CoefficientSet, signer: Signer) -> bytes:
@@ -195,9 +258,10 @@ def open_set(text: str | bytes) -> CoefficientSet:
     MalformedMessage
         If it is unreadable, of another version, or contradicts itself.
     """
-    m = codec.from_json(text, SetMessage)
-    if m.v != VERSION:
-        raise MalformedMessage(f"set of version {m.v}; this program reads {VERSION}")
+    v = codec.from_json(text, _Versioned).v  # first: another version may look like nothing that is known
+    if v not in (VERSION, SMOOTHER_VERSION):
+        raise MalformedMessage(f"set of version {v}; this program reads {VERSION} and {SMOOTHER_VERSION}")
+    m: SetMessage = codec.from_json(text, SetMessage if v == VERSION else SmootherSetMessage)
     try:
         return CoefficientSet(
             id=m.id,
@@ -210,16 +274,7 @@ def open_set(text: str | bytes) -> CoefficientSet:
                 np.array(m.parameters.values, np.float64),
                 np.array(m.parameters.cov, np.float64).reshape(len(m.parameters.names), -1),
             ),
-            filter=CorrectionFilter(
-                dt_ns=DurationNs(m.filter.dt_ns),
-                fir=np.array(m.filter.fir, np.float64),
-                sos=np.array(m.filter.sos, np.float64).reshape(len(m.filter.sos), 6),
-                delay=m.filter.delay,
-                sensitivities=np.array(m.filter.sensitivities, np.float64).reshape(len(m.filter.sensitivities), 5),
-                u_noise=m.filter.u_noise,
-                u_model=m.filter.u_model,
-                band_hz=m.filter.band_hz,
-            ),
+            correction=_correction(m),
             gain_limits=m.gain_limits,
             valid_from_ns=InstantNs(m.valid_from_ns),
             provenance=Provenance(
@@ -235,6 +290,31 @@ def open_set(text: str | bytes) -> CoefficientSet:
         )
     except (InvalidData, ValueError) as error:
         raise MalformedMessage(f"coefficient set: {error}") from error
+
+
+def _correction(m: SetMessage) -> Correction:
+    if isinstance(m, SmootherSetMessage):
+        s = m.smoother
+        return CorrectionSmoother(
+            DurationNs(s.dt_ns),
+            DurationNs(s.latency_ns),
+            s.prior,
+            s.density,
+            s.corner_rad_s,
+            s.order,
+            s.noise_std,
+            s.band_hz,
+        )
+    return CorrectionFilter(
+        dt_ns=DurationNs(m.filter.dt_ns),
+        fir=np.array(m.filter.fir, np.float64),
+        sos=np.array(m.filter.sos, np.float64).reshape(len(m.filter.sos), 6),
+        delay=m.filter.delay,
+        sensitivities=np.array(m.filter.sensitivities, np.float64).reshape(len(m.filter.sensitivities), 5),
+        u_noise=m.filter.u_noise,
+        u_model=m.filter.u_model,
+        band_hz=m.filter.band_hz,
+    )
 
 
 def encode_report(report: Report) -> bytes:

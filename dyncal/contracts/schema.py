@@ -41,7 +41,7 @@ _CHANNELS: Final = (
     _Channel("committed", "{site}/{edge}/committed", _JSON, (edges.CommittedMessage,),
              "What the store has of each sensor; the edge may forget it.", retained=True),
     _Channel("desired", "{site}/{edge}/coefficients/{sensor}/desired", _JSON, (coefficients.Envelope,),
-             "The signed set that a sensor should run; `set` is a SetMessage as canonical JSON.", retained=True),
+             "The signed set that a sensor should run; `set` is a SetMessage or SmootherSetMessage, JSON.", retained=True),
     _Channel("reported", "{site}/{edge}/coefficients/{sensor}/reported", _JSON, (coefficients.ReportMessage,),
              "What the edge did with a set.", retained=True),
     _Channel("alarms", "{site}/alarms/{sensor}/{kind}", _JSON, (alarms.AlarmMessage,),
@@ -123,7 +123,9 @@ def write_documents(directory: Path) -> list[Path]:
 
 def _definitions(template: str) -> dict[str, Any]:
     kinds = [message for channel in _CHANNELS for message in channel.messages]
-    _, components = msgspec.json.schema_components([*kinds, coefficients.SetMessage], ref_template=template)
+    _, components = msgspec.json.schema_components(
+        [*kinds, coefficients.SetMessage, coefficients.SmootherSetMessage], ref_template=template
+    )
     return dict(sorted(components.items()))
 
 

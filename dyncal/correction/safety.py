@@ -6,11 +6,13 @@ is used, so that the check runs where scipy does not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from dyncal.domain.coefficients import CoefficientSet
+from dyncal.correction.smoother.build import model_of
+from dyncal.correction.smoother.rest import AtRest, n_lags
+from dyncal.domain.coefficients import CoefficientSet, Correction, CorrectionFilter, CorrectionSmoother, Parameters
 from dyncal.domain.covariances import correlations
 from dyncal.domain.errors import InvalidData, RejectedSet
 from dyncal.domain.samples import FloatArray
@@ -57,33 +59,36 @@ def check(coefficients: CoefficientSet, limits: SafetyLimits | None = None, *, d
     ------
     RejectedSet
         With `reason` one of ``not_finite``, ``covariance``, ``uncertainty``, ``size``, ``latency``, ``interval``,
-        ``pole_radius``, ``dc_gain``, ``noise_gain``; the first that applies, in this order.
+        ``pole_radius`` (of a smoother ``model``: its parameters make no sensor, or nothing that settles), ``dc_gain``,
+        ``noise_gain``; the first that applies, in this order.
     """
     limits = limits or SafetyLimits()
+    c = coefficients.correction
     _check_finite(coefficients)
     _check_covariance(coefficients.parameters.cov)
     _check_uncertainty(coefficients)
-    _check_size(coefficients, limits)
-    _check_interval(coefficients, limits, dt_ns)
-    _check_poles(coefficients, limits)
-    _check_gains(coefficients, limits)
+    if isinstance(c, CorrectionFilter):
+        _check_size(c, limits)
+    _check_latency(c, limits)
+    _check_interval(c, limits, dt_ns)
+    if isinstance(c, CorrectionFilter):
+        _check_poles(c, limits)
+        gains = dc_gain(c.fir, c.sos), noise_gain(c.fir, c.sos)
+    else:
+        gains = _smoother_gains(c, coefficients.parameters)
+    _check_gains(coefficients, *gains, limits)
 
 
 def _check_finite(coefficients: CoefficientSet) -> None:
-    f, p = coefficients.filter, coefficients.parameters
-    arrays = {
-        "fir": f.fir,
-        "sos": f.sos,
-        "sensitivities": f.sensitivities,
+    c, p = coefficients.correction, coefficients.parameters
+    numbers = {part.name: getattr(c, part.name) for part in fields(c) if part.name != "prior"}
+    numbers |= {
         "values": p.values,
         "cov": p.cov,
-        "u_noise": np.asarray(f.u_noise),
-        "u_model": np.asarray(f.u_model),
-        "band_hz": np.asarray(f.band_hz),
-        "gain_limits": np.asarray(coefficients.gain_limits),
-        "residual_limit": np.asarray(coefficients.residual_limit),
+        "gain_limits": coefficients.gain_limits,
+        "residual_limit": coefficients.residual_limit,
     }
-    for name, array in arrays.items():
+    for name, array in numbers.items():
         if not bool(np.all(np.isfinite(array))):
             raise RejectedSet("not_finite", f"{name} holds NaN or infinity")
 
@@ -96,34 +101,37 @@ def _check_covariance(cov: FloatArray) -> None:
 
 
 def _check_uncertainty(coefficients: CoefficientSet) -> None:
-    f = coefficients.filter
-    for name, value in (
-        ("u_noise", f.u_noise),
-        ("u_model", f.u_model),
-        ("residual_limit", coefficients.residual_limit),
-    ):
+    c = coefficients.correction
+    stated = {"residual_limit": coefficients.residual_limit}
+    if isinstance(c, CorrectionFilter):
+        stated |= {"u_noise": c.u_noise, "u_model": c.u_model}
+    for name, value in stated.items():
         if value < 0:
             raise RejectedSet("uncertainty", f"{name} is negative: {value:g}")
+    if isinstance(c, CorrectionSmoother):
+        for name, value in {"noise_std": c.noise_std, "density": c.density, "corner_rad_s": c.corner_rad_s}.items():
+            if not value > 0:
+                raise RejectedSet("uncertainty", f"{name} is not positive: {value:g}")
 
 
-def _check_size(coefficients: CoefficientSet, limits: SafetyLimits) -> None:
-    f = coefficients.filter
+def _check_size(f: CorrectionFilter, limits: SafetyLimits) -> None:
     if f.fir.size > limits.max_taps:
         raise RejectedSet("size", f"{f.fir.size} taps, at most {limits.max_taps} are allowed")
     if f.sos.shape[0] > limits.max_sections:
         raise RejectedSet("size", f"{f.sos.shape[0]} recursive sections, at most {limits.max_sections} are allowed")
-    if f.delay > limits.max_delay:
-        raise RejectedSet("latency", f"{f.delay} samples of latency, at most {limits.max_delay} are allowed")
 
 
-def _check_interval(coefficients: CoefficientSet, limits: SafetyLimits, dt_ns: int | None) -> None:
-    designed = coefficients.filter.dt_ns
-    if dt_ns is not None and abs(designed - dt_ns) > limits.max_interval_mismatch * dt_ns:
-        raise RejectedSet("interval", f"designed for samples every {designed} ns, the stream has {dt_ns} ns")
+def _check_latency(c: Correction, limits: SafetyLimits) -> None:
+    if c.delay > limits.max_delay:
+        raise RejectedSet("latency", f"{c.delay} samples of latency, at most {limits.max_delay} are allowed")
 
 
-def _check_poles(coefficients: CoefficientSet, limits: SafetyLimits) -> None:
-    f = coefficients.filter
+def _check_interval(c: Correction, limits: SafetyLimits, dt_ns: int | None) -> None:
+    if dt_ns is not None and abs(c.dt_ns - dt_ns) > limits.max_interval_mismatch * dt_ns:
+        raise RejectedSet("interval", f"designed for samples every {c.dt_ns} ns, the stream has {dt_ns} ns")
+
+
+def _check_poles(f: CorrectionFilter, limits: SafetyLimits) -> None:
     for row in f.sos:
         if row[3] != 1.0:
             raise RejectedSet("pole_radius", f"a section is not normalised: a0 = {row[3]:g}")
@@ -135,18 +143,25 @@ def _check_poles(coefficients: CoefficientSet, limits: SafetyLimits) -> None:
             raise RejectedSet("pole_radius", f"{name} have a pole at radius {radius:.9g}")
 
 
-def _check_gains(coefficients: CoefficientSet, limits: SafetyLimits) -> None:
-    f = coefficients.filter
+def _smoother_gains(smoother: CorrectionSmoother, parameters: Parameters) -> tuple[float, float]:
+    """Return the gain at DC and that of white noise of what the smoother comes to do, which must exist."""
+    try:
+        model = model_of(smoother, parameters)
+        rest, lags = AtRest.of(model), n_lags(model)
+        return rest.dc_gain(lags), rest.noise_gain(lags)
+    except (InvalidData, ArithmeticError, np.linalg.LinAlgError) as error:
+        raise RejectedSet("model", str(error)) from error
+
+
+def _check_gains(coefficients: CoefficientSet, dc: float, noise: float, limits: SafetyLimits) -> None:
     low, high = coefficients.gain_limits
-    dc = dc_gain(f.fir, f.sos)
     if not low <= high:
         raise RejectedSet("dc_gain", f"the limits are out of order: {low:g} to {high:g}")
     if not low <= dc <= high:
         raise RejectedSet("dc_gain", f"the gain at DC is {dc:g}, the set allows {low:g} to {high:g}")
-    gain = noise_gain(f.fir, f.sos)
-    if not gain <= limits.max_noise_gain:
+    if not noise <= limits.max_noise_gain:
         raise RejectedSet(
-            "noise_gain", f"white noise would grow by {gain:g}, at most {limits.max_noise_gain:g} allowed"
+            "noise_gain", f"white noise would grow by {noise:g}, at most {limits.max_noise_gain:g} allowed"
         )
 
 

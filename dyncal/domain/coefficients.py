@@ -9,13 +9,16 @@ and its standard uncertainty
 
     u²[k] = u_noise² + u_model² + u_slope²·(dû/dt)² + c[k]ᵀ·cov·c[k],      c_i[k] = S_i(z) û[k],
 
-with one biquad S_i for each parameter (docs/metrology.md).
+with one biquad S_i for each parameter (docs/metrology.md). Where instants lie on no grid a set carries a fixed-lag
+smoother instead: the measurand as a random process, from which, with the sensor's model, everything else follows.
 """
 
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -23,6 +26,10 @@ from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind, SensorId
 from dyncal.domain.time import DurationNs, InstantNs
+
+
+MOST_ORDER: Final = 8
+"""Highest order of a measurand's process."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +87,61 @@ class CorrectionFilter:
         return float(np.sqrt(np.sum(self.fir**2)))
 
 
+class MeasurandPrior(enum.StrEnum):
+    """What a smoother takes the measurand for: a process of limited band about a level, or an integral of one."""
+
+    BUTTERWORTH = "butterworth"
+    INTEGRATED_WIENER = "integrated_wiener"
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionSmoother:
+    """A fixed-lag smoother of a set: for instants of any spacing.
+
+    What it runs follows from these numbers and the set's parameters (`dyncal.correction.smoother`); no stable sensor
+    and no measurand make it unstable.
+
+    Attributes
+    ----------
+    dt_ns : int
+        Nominal sampling interval [ns]; it sets the resolution of time and bounds the memory, nothing else.
+    latency_ns : int
+        Declared latency [ns], the sensor's dead time included: a value is told when an indication that much later is
+        there.
+    prior : MeasurandPrior
+    density, corner_rad_s, order : float, float, int
+        The measurand's two-sided spectrum, S0/(1 + (ω/ω_B)^2m): S0 [unit² s], ω_B [rad/s] and m, 1 to 8.
+    noise_std : float
+        Standard deviation of the sensor's white noise, in the indications' unit.
+    band_hz : float
+        Upper end of the band in which the correction is valid [Hz].
+    """
+
+    dt_ns: DurationNs
+    latency_ns: DurationNs
+    prior: MeasurandPrior
+    density: float
+    corner_rad_s: float
+    order: int
+    noise_std: float
+    band_hz: float
+
+    def __post_init__(self) -> None:
+        if self.dt_ns <= 0 or self.latency_ns < 0:
+            raise InvalidData("dt_ns must be positive and latency_ns not negative")
+        if not 1 <= self.order <= MOST_ORDER:
+            raise InvalidData(f"a measurand's order is 1 to {MOST_ORDER}, not {self.order}")
+
+    @property
+    def delay(self) -> int:
+        """Declared latency in nominal intervals, rounded up."""
+        return math.ceil(self.latency_ns / self.dt_ns)
+
+
+Correction = CorrectionFilter | CorrectionSmoother
+"""What a set corrects with."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Parameters:
     """A physical parameter vector with its covariance, in the order and the units of `names` (``tau_s``, ``f0_hz``)."""
@@ -128,11 +190,13 @@ class CoefficientSet:
         Counts the sets of this sensor upward: an edge never applies a lower one than it has seen.
     parent : str, optional
         The set that this one replaces.
+    correction : CorrectionFilter or CorrectionSmoother
     gain_limits : (float, float)
-        Range in which the filter's gain at DC must lie, as the designer of the set says.
+        Range in which the correction's gain at DC must lie, as the designer of the set says.
     residual_limit : float
         Largest rms of (corrected - reference) or of the innovation that is still normal, in the sensor's unit; the edge
-        reverts when its own check exceeds it. 0 means: no check.
+        reverts when its own check exceeds it. 0 means: no check. Of a smoother: of its innovations, each over its
+        predicted standard deviation, times `noise_std`.
     note : str
         Says so where the set goes back to an earlier state.
     """
@@ -142,7 +206,7 @@ class CoefficientSet:
     sequence: int
     parent: str | None
     parameters: Parameters
-    filter: CorrectionFilter
+    correction: Correction
     gain_limits: tuple[float, float]
     valid_from_ns: InstantNs
     provenance: Provenance
@@ -150,11 +214,19 @@ class CoefficientSet:
     note: str = ""
 
     def __post_init__(self) -> None:
-        n, p = self.filter.sensitivities.shape[0], len(self.parameters.names)
-        if n < p or (n % p if p else n):
-            raise InvalidData("a set needs as many sensitivity biquads for each parameter")
+        if isinstance(self.correction, CorrectionFilter):
+            n, p = self.correction.sensitivities.shape[0], len(self.parameters.names)
+            if n < p or (n % p if p else n):
+                raise InvalidData("a set needs as many sensitivity biquads for each parameter")
         if self.sequence < 1:
             raise InvalidData("sets count from 1")
+
+    @property
+    def filter(self) -> CorrectionFilter:
+        """The filter of a set that has one. Raises `InvalidData` of one with a smoother."""
+        if isinstance(self.correction, CorrectionFilter):
+            return self.correction
+        raise InvalidData(f"set {self.id} corrects with a smoother, not with a filter")
 
 
 class SetState(enum.StrEnum):

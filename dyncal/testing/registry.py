@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,15 @@ import pytest
 
 from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
 from dyncal.domain.calibration import Calibration, Conformity, Deviation, Verdict
-from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter, Parameters, Provenance, SetState
+from dyncal.domain.coefficients import (
+    CoefficientSet,
+    CorrectionFilter,
+    CorrectionSmoother,
+    MeasurandPrior,
+    Parameters,
+    Provenance,
+    SetState,
+)
 from dyncal.domain.errors import Conflict, NotFound, StoreUnavailable
 from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, Sensor, SensorId, SiteId
 from dyncal.domain.time import DurationNs, InstantNs
@@ -96,7 +105,7 @@ def make_set(sequence: int = 1, sensor: SensorId = S1) -> CoefficientSet:
         sequence=sequence,
         parent=None,
         parameters=make_parameters(),
-        filter=CorrectionFilter(
+        correction=CorrectionFilter(
             dt_ns=DurationNs(100_000_000),
             fir=np.array([0.1, 0.2, 1 / 7]),
             sos=np.zeros((0, 6)),
@@ -228,6 +237,13 @@ class RegistryContract:
         assert f.sos.shape == (0, 6)
         assert found.coefficients.gain_limits == (0.9, 1.1)
         assert found.coefficients.provenance == given.provenance
+
+    def test_sets_with_a_smoother_come_back_as_they_were(self, registry: Registry) -> None:
+        smoother = CorrectionSmoother(
+            DurationNs(100_000_000), DurationNs(1_234_567_890), MeasurandPrior.BUTTERWORTH, 0.1 / 3, 2.0, 4, 0.01, 0.3
+        )
+        registry.add_set(replace(make_set(), correction=smoother), b"1", SetState.PUBLISHED, act())
+        assert registry.coefficient_set(make_set().id).coefficients.correction == smoother
 
     def test_ids_and_sequences_of_sets_are_unique(self, registry: Registry) -> None:
         registry.add_set(make_set(1), b"1", SetState.PUBLISHED, act())

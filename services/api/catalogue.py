@@ -78,8 +78,8 @@ def _read(registry: Registry) -> Catalogue:
             record.coefficients.id,
             record.coefficients.sequence,
             record.changed_ns,
-            record.coefficients.filter.band_hz,
-            record.coefficients.filter.latency_ns,
+            record.coefficients.correction.band_hz,
+            record.coefficients.correction.latency_ns,
         )
         for record in registry.sets(state=SetState.ACTIVE, limit=MAX_SETS)
     }

@@ -197,7 +197,7 @@ class Adjuster:
 
     def _found(self, raw: Values) -> Values:
         now = self.in_force
-        if now is None or now.coefficients.filter.dt_ns != self._sensor.dt_ns:
+        if now is None or now.coefficients.correction.dt_ns != self._sensor.dt_ns:
             return raw
         return Values(*correct(now.coefficients.filter, now.coefficients.parameters, raw.value))
 

@@ -144,7 +144,7 @@ def set_of(
         sequence=sequence,
         parent=parent,
         parameters=p,
-        filter=f,
+        correction=f,
         gain_limits=_gain_limits(p, f),
         valid_from_ns=now_ns,
         provenance=Provenance(

@@ -15,7 +15,7 @@ from dyncal.adapters.registry import open_registry
 from dyncal.adapters.stores import open_store
 from dyncal.domain.alarms import AlarmKind
 from dyncal.domain.coefficients import CorrectionFilter
-from dyncal.domain.errors import NotFound
+from dyncal.domain.errors import InvalidData, NotFound
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import DurationNs, InstantNs, Int64Array, duration
@@ -151,5 +151,5 @@ def _made(channel: Channel, n_generated: int) -> tuple[Int64Array, FloatArray]:
 def _filter(registry: Registry, set_id: str) -> CorrectionFilter | None:
     try:
         return registry.coefficient_set(set_id).coefficients.filter
-    except NotFound:
+    except (NotFound, InvalidData):  # not there any more, or it has a smoother
         return None

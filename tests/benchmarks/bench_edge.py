@@ -36,7 +36,7 @@ def corrected_set() -> bytes:
     plain = coefficient_set()
     taps = np.zeros(64)
     taps[:2] = plain.filter.fir
-    return envelope(replace(plain, filter=replace(plain.filter, fir=taps)))
+    return envelope(replace(plain, correction=replace(plain.filter, fir=taps)))
 
 
 def bench_engine(per_block: int, spool: Spool | None) -> float:

@@ -2,19 +2,64 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from dyncal.adapters.registry import audit, counters, documents, schema
-from dyncal.domain.coefficients import CoefficientSet, SetState
-from dyncal.domain.errors import Conflict, NotFound
+from dyncal.domain.coefficients import (
+    CoefficientSet,
+    CorrectionFilter,
+    CorrectionSmoother,
+    Parameters,
+    Provenance,
+    SetState,
+)
+from dyncal.domain.errors import Conflict, NotFound, StoreRefused
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import Act, SetRecord
 
 _t = schema.sets
 _IN_FORCE: Final = (SetState.PUBLISHED, SetState.ACTIVE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Document:
+    """A set as it is stored, by what may correct in it: a union of the two would not say which it is."""
+
+    id: str
+    sensor: SensorId
+    sequence: int
+    parent: str | None
+    parameters: Parameters
+    filter: CorrectionFilter | None
+    gain_limits: tuple[float, float]
+    valid_from_ns: InstantNs
+    provenance: Provenance
+    residual_limit: float = 0.0
+    note: str = ""
+    smoother: CorrectionSmoother | None = None
+
+
+_COMMON: Final = [part.name for part in fields(_Document) if part.name not in ("filter", "smoother")]
+
+
+def _document_of(coefficients: CoefficientSet) -> _Document:
+    correction = coefficients.correction
+    return _Document(
+        **{name: getattr(coefficients, name) for name in _COMMON},
+        filter=correction if isinstance(correction, CorrectionFilter) else None,
+        smoother=correction if isinstance(correction, CorrectionSmoother) else None,
+    )
+
+
+def _set_of(document: _Document) -> CoefficientSet:
+    correction = document.filter or document.smoother
+    if correction is None:
+        raise StoreRefused(f"registry: set {document.id} in it corrects with nothing")
+    return CoefficientSet(**{name: getattr(document, name) for name in _COMMON}, correction=correction)
 
 
 def add(connection: sa.Connection, coefficients: CoefficientSet, envelope: bytes, state: SetState, act: Act) -> None:
@@ -31,7 +76,7 @@ def add(connection: sa.Connection, coefficients: CoefficientSet, envelope: bytes
             state=state,
             reason=act.reason,
             changed_ns=act.at_ns,
-            document=documents.dump(coefficients),
+            document=documents.dump(_document_of(coefficients)),
             envelope=envelope,
         )
     )
@@ -99,7 +144,7 @@ def last_sequence(connection: sa.Connection, sensor: SensorId) -> int:
 
 def _record(row: sa.Row[Any]) -> SetRecord:
     return SetRecord(
-        coefficients=documents.load(row.document, CoefficientSet),
+        coefficients=_set_of(documents.load(row.document, _Document)),
         envelope=bytes(row.envelope),
         state=SetState(row.state),
         reason=row.reason,

@@ -22,6 +22,7 @@ import numpy as np
 from dyncal.correction.design import tail_poles
 from dyncal.correction.design.judge import Judge, Prediction, ResponseBand
 from dyncal.correction.design.normal_equations import Problem, all_pole
+from dyncal.correction.design.notes import of_lost, of_uncertain, uncertain_names
 from dyncal.correction.design.sensor import Sensor, sensor_of
 from dyncal.correction.design.spectrum import MeasurandSpectrum, from_bandwidth
 from dyncal.correction.folding import ComplexArray, Folding
@@ -34,9 +35,6 @@ from dyncal.domain.time import NS_PER_S, DurationNs
 MAX_DELAY: Final = 4096
 """Longest latency of a design [samples]."""
 
-CERTAIN: Final = 0.1
-"""Relative standard uncertainty of a parameter up to which first-order propagation is good without a word."""
-
 _POINTS: Final = (1 << 12, 1 << 16)
 _MOST_FOLDS: Final = 32
 _SECOND_ORDER_FROM: Final = 1.005
@@ -44,7 +42,6 @@ _SECOND_ORDER_SAID: Final = 1.02
 _FEW_TAPS: Final = 96  # up to here an FIR filter is fast enough as it is
 _SHORTER: Final = 0.75  # a recursive form is taken where it does at most this share of the work
 _SECTION_WORK: Final = 5
-_LITTLE: Final = 0.5  # share of the measurand's standard deviation: a larger error is said
 
 
 class Form(enum.StrEnum):
@@ -262,7 +259,7 @@ def _design(
         rms_error_in_band=prediction.rms_in_band,
         rms_uncorrected_in_band=prediction.rms_uncorrected_in_band,
         prediction=prediction,
-        notes=(*_notes(parameters, prediction), *_lost(rms_error, spectrum, dt_ns / NS_PER_S)),
+        notes=(*_notes(parameters, prediction), *of_lost(rms_error, spectrum, dt_ns / NS_PER_S)),
         problem=problem,
     )
 
@@ -278,33 +275,14 @@ def _widened(prediction: Prediction, names: tuple[str, ...]) -> FloatArray:
 
 
 def _notes(parameters: Parameters, prediction: Prediction) -> tuple[str, ...]:
-    sizes = np.abs(parameters.values)
-    uncertain = [
-        f"{name} ({u / size:.0%})" if size > 0 else name
-        for name, u, size in zip(parameters.names, parameters.u, sizes, strict=True)
-        if u > CERTAIN * size and name != "delay_s"
-    ]
+    uncertain = uncertain_names(parameters)
     ratio = prediction.second_order
     if math.isnan(ratio):
         return (f"u of the parameters is beyond what can be propagated: {', '.join(uncertain) or 'all'}",)
     notes = []
     if ratio > _SECOND_ORDER_SAID:
         notes.append(f"sensitivities are {ratio:.3g} times those of the first order, for terms of the second")
-    if uncertain:
-        notes.append(f"uncertain by more than {CERTAIN:.0%}: {', '.join(uncertain)}; the corrected values are biased")
-    return tuple(notes)
-
-
-def _lost(rms_error: float, spectrum: MeasurandSpectrum, dt_s: float) -> tuple[str, ...]:
-    """Return what to say where little of the measurand comes back."""
-    share = rms_error / math.sqrt(spectrum.variance)
-    if share <= _LITTLE:
-        return ()
-    said = f"little is restored: the rms error is {share:.0%} of the measurand's own standard deviation"
-    corner_hz, nyquist_hz = spectrum.corner_rad_s / (2 * math.pi), 0.5 / dt_s
-    if corner_hz > nyquist_hz:
-        said += f"; it goes up to {corner_hz:.3g} Hz, and samples show no more than {nyquist_hz:.3g} Hz"
-    return (said,)
+    return (*notes, *of_uncertain(parameters))
 
 
 def _longest(sensor: Sensor, dt_s: float, max_latency_s: float | None, max_taps: int) -> int:

@@ -7,7 +7,6 @@ in the end and the band is left alone. Or it is an integrated Wiener process, wh
 
 from __future__ import annotations
 
-import enum
 import math
 from typing import Final
 
@@ -15,31 +14,20 @@ import numpy as np
 
 from dyncal.correction.design.sensor import Sensor, polynomial_derivatives, sensor_of
 from dyncal.correction.design.spectrum import MeasurandSpectrum
-from dyncal.correction.smoother.intervals import over
 from dyncal.correction.smoother.model import SmootherModel
+from dyncal.correction.smoother.rest import shortest_lag
 from dyncal.domain.choices import choice
-from dyncal.domain.coefficients import Parameters
+from dyncal.domain.coefficients import MOST_ORDER, CorrectionSmoother, MeasurandPrior, Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, DurationNs
 
-_MOST_ORDER: Final = 8
 _WALK: Final = 1e-7  # density of the random walk at ω_B, of S0
 _LEVEL: Final = 100.0  # variance of the level about the first indication, of the measurand's
 _LEAST_SIZE: Final = 1e-8  # of the largest variance: a scale, so that the drift stays of moderate size
 _SPEED: Final = 10.0  # variance of an integrated Wiener process's slope at the start, of (ω_B σ)²
+_NS: Final = 1e-9  # what rounding a latency to nanoseconds can do [s]
 _LEAST_NOISE: Final = 1e-12  # of the indications' variance
-_NEAR_OPTIMUM: Final = 1.03
-_MOST_LAG: Final = 4096  # samples
-_ROUNDS: Final = 64
-_SETTLED: Final = 1e-10
-
-
-class Prior(enum.StrEnum):
-    """What the measurand is taken for."""
-
-    BUTTERWORTH = "butterworth"
-    INTEGRATED_WIENER = "integrated_wiener"
 
 
 def build_smoother(
@@ -48,7 +36,7 @@ def build_smoother(
     dt_ns: int,
     noise_std: float,
     spectrum: MeasurandSpectrum,
-    prior: Prior = Prior.BUTTERWORTH,
+    prior: MeasurandPrior = MeasurandPrior.BUTTERWORTH,
     lag_s: float | None = None,
     max_lag_s: float | None = None,
 ) -> SmootherModel:
@@ -62,7 +50,7 @@ def build_smoother(
     noise_std : float
         Standard deviation of the sensor's white noise, in its unit.
     spectrum : MeasurandSpectrum
-    prior : Prior
+    prior : MeasurandPrior
         An integrated Wiener process has the spectrum's density at its corner, and no bandwidth of its own.
     lag_s : float, optional
         The lag; by default the shortest within 3 % of the rms error of a long one, at most `max_lag_s`.
@@ -78,13 +66,13 @@ def build_smoother(
     for name, value in (("lag_s", lag_s), ("max_lag_s", max_lag_s)):
         if value is not None and not 0 <= value < math.inf:
             raise InvalidData(f"{name} cannot be {value}")
-    prior = choice(Prior, prior, "prior")
+    prior = choice(MeasurandPrior, prior, "prior")
     sensor = sensor_of(parameters)
     if bool(np.any(sensor.zeros.real > 0)):
         raise InvalidData("a zero in the right half-plane has no causal sensitivity: take the FIR design")
     f, q, m, variance = _measurand(spectrum, prior)
     drift, diffusion, observe, measurand, rest = _joint(sensor, f, q, m)
-    stationary = _start(drift, diffusion, rest, variance, prior is Prior.BUTTERWORTH)
+    stationary = _start(drift, diffusion, rest, variance, prior is MeasurandPrior.BUTTERWORTH)
     # states of the size of their standard deviation at the start: covariances are well scaled
     size = np.sqrt(np.maximum(np.diag(stationary), _LEAST_SIZE * float(np.max(np.diag(stationary)))))
     outer = np.outer(size, size)
@@ -98,47 +86,33 @@ def build_smoother(
     return _with_lag(model, lag_s)
 
 
-def lag_errors(model: SmootherModel, n_lags: int) -> FloatArray:
-    """Return the standard uncertainty at rest for lags of 0 … n_lags nominal intervals, shape (n_lags + 1,).
+def model_of(correction: CorrectionSmoother, parameters: Parameters) -> SmootherModel:
+    """Return what the smoother of a set runs.
 
-    The covariance at rest is found by running the filter; parameters are taken as known.
+    Raises
+    ------
+    InvalidData
+        As `build_smoother`, and if the latency is shorter than the sensor's dead time.
     """
-    phi, noise, *_ = over(model, np.array([model.dt_ns / NS_PER_S]))
-    phi, noise, h = phi[0], noise[0], model.observe
-    p = _at_rest(phi, noise, h, model.noise_variance)
-    scale = float(h @ p @ h) + model.noise_variance
-    # what an entry still learns from each later sample: its covariance with the state, through the closed loop
-    loop = phi - np.outer(phi @ p @ h, h) / scale
-    with_state = p @ model.measurand
-    variance = float(model.measurand @ with_state)
-    learnt = np.empty(n_lags + 1)
-    for k in range(n_lags + 1):
-        learnt[k] = float(h @ with_state) ** 2 / scale
-        with_state = loop @ with_state
-    return np.sqrt(np.maximum(variance - np.cumsum(learnt), 0.0))
+    dead_s = max(sensor_of(parameters).dead_time_s, 0.0)
+    lag_s = correction.latency_ns / NS_PER_S - dead_s
+    if lag_s < -_NS:
+        raise InvalidData(
+            f"a latency of {correction.latency_ns / NS_PER_S:g} s is less than the dead time {dead_s:g} s"
+        )
+    return build_smoother(
+        parameters,
+        dt_ns=correction.dt_ns,
+        noise_std=correction.noise_std,
+        spectrum=MeasurandSpectrum(correction.density, correction.corner_rad_s, correction.order),
+        prior=correction.prior,
+        lag_s=max(lag_s, 0.0),
+    )
 
 
-def shortest_lag(model: SmootherModel, max_lag_s: float | None = None) -> float:
-    """Return the shortest lag [s] within 3 % of the rms error of a long one, or of `max_lag_s`."""
-    dt_s = model.dt_ns / NS_PER_S
-    most = _MOST_LAG if max_lag_s is None else min(int(max_lag_s / dt_s * (1 + 1e-9)), _MOST_LAG)
-    u = lag_errors(model, most)
-    return float(np.argmax(u <= _NEAR_OPTIMUM * u[-1])) * dt_s
-
-
-def _at_rest(phi: FloatArray, noise: FloatArray, h: FloatArray, r: float) -> FloatArray:
-    """Return the predicted covariance at rest: structure-preserving doubling (Anderson & Moore, 1979, 6.7)."""
-    a, g, p = phi.T, np.outer(h, h) / r, noise
-    eye = np.eye(h.size)
-    for _ in range(_ROUNDS):
-        inner = np.linalg.solve(eye + g @ p, np.column_stack([a, g]))
-        da, dg = inner[:, : h.size], inner[:, h.size :]
-        before = p
-        p, g, a = p + a.T @ p @ da, g + a @ dg @ a.T, a @ da
-        p = (p + p.T) / 2
-        if float(np.max(np.abs(p - before))) <= _SETTLED * float(np.max(np.abs(p))):
-            break
-    return p
+def whole_order(spectrum: MeasurandSpectrum) -> int:
+    """Return the order that a smoother has for a spectrum's."""
+    return min(max(round(spectrum.order), 1), MOST_ORDER)
 
 
 def _with_lag(model: SmootherModel, lag_s: float) -> SmootherModel:
@@ -146,15 +120,15 @@ def _with_lag(model: SmootherModel, lag_s: float) -> SmootherModel:
     return SmootherModel(**(values | {"lag_s": lag_s}))
 
 
-def _measurand(spectrum: MeasurandSpectrum, prior: Prior) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+def _measurand(spectrum: MeasurandSpectrum, prior: MeasurandPrior) -> tuple[FloatArray, FloatArray, FloatArray, float]:
     """Return F, Q, m of the measurand with the random walk as last state, and its variance."""
     w, variance = spectrum.corner_rad_s, spectrum.variance
-    if prior is Prior.INTEGRATED_WIENER:
+    if prior is MeasurandPrior.INTEGRATED_WIENER:
         # density w_q/ω⁴ at the corner: that of the spectrum
         f = np.array([[0.0, 1.0], [0.0, 0.0]])
         q = np.diag([0.0, float(spectrum.at(np.array([w]))[0]) * w**4])
         return f, q, np.array([1.0, 0.0]), variance
-    order = min(max(round(spectrum.order), 1), _MOST_ORDER)
+    order = whole_order(spectrum)
     f, b, c = _butterworth(order, w)
     density = MeasurandSpectrum(1.0, w, float(order)).variance
     n = order + 1

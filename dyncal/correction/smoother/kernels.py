@@ -16,6 +16,8 @@ from dyncal.domain.time import Int64Array
 from dyncal.kernels import kernel
 
 REGISTER, MEASURE = 1, 2
+MOST_SQUARE = 100.0
+"""Most that one innovation counts in the clipped sum: ten standard deviations."""
 
 
 @kernel(
@@ -51,7 +53,8 @@ def advance(  # noqa: C901 - one pass over the samples is the point of it
     Event i lies ``phi[step[i]]`` after the one before. REGISTER makes an entry of its instant; MEASURE takes y[i] (NaN:
     nothing was measured) and tells the entries that are `lag` ticks old. Entries lie in rows counters[0] to counters[1]
     of `entry` (tick, instant, good), `estimate` (û, variance, variance of its instant) and `shared` (covariance with
-    x). `innovations` adds up ν²/S and counts.
+    x). `innovations` adds up ν²/S, 1, ν²/S
+    clipped at `MOST_SQUARE`, and ln S.
     """
     n = x.size
     half = entry.shape[0] // 2
@@ -123,8 +126,11 @@ def advance(  # noqa: C901 - one pass over the samples is the point of it
                     expected += observe[a] * x[a]
                     scale += observe[a] * total
                 surprise = y[i] - expected
-                innovations[0] += surprise * surprise / scale
+                square = surprise * surprise / scale
+                innovations[0] += square
                 innovations[1] += 1.0
+                innovations[2] += min(square, MOST_SQUARE)
+                innovations[3] += math.log(scale)
                 for e in range(first, last):
                     total = 0.0
                     for a in range(n):

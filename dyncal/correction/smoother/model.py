@@ -7,12 +7,12 @@ from typing import Final
 
 import numpy as np
 
+from dyncal.domain.covariances import correlations
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import DurationNs
 
 MOST_STATES: Final = 24
-_NEGATIVE: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,12 +75,7 @@ class SmootherModel:
 
     def _check_stability(self) -> None:
         for name in ("diffusion", "start"):
-            matrix = getattr(self, name)
-            scale = np.sqrt(np.maximum(np.diag(matrix), 0.0))
-            outer = np.outer(np.where(scale > 0, scale, 1.0), np.where(scale > 0, scale, 1.0))
-            unit = matrix / outer
-            if not np.allclose(unit, unit.T, atol=1e-9) or float(np.linalg.eigvalsh(unit)[0]) < -_NEGATIVE:
-                raise InvalidData(f"a smoother's {name} is no covariance")
+            correlations(getattr(self, name), f"a smoother's {name}")
         for name in ("drift", "s_drift"):
             matrix = getattr(self, name)
             rates = np.linalg.eigvals(matrix).real if matrix.size else np.zeros(0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from dyncal.correction.smoother.kernels import MEASURE, REGISTER
+from dyncal.correction.smoother.kernels import MEASURE, MOST_SQUARE, REGISTER
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 
@@ -63,7 +65,8 @@ def advance(
                 gain = p @ observe
                 scale = float(observe @ gain) + variance
                 surprise = float(y[i] - observe @ x)
-                innovations += surprise * surprise / scale, 1.0
+                square = surprise * surprise / scale
+                innovations += square, 1.0, min(square, MOST_SQUARE), math.log(scale)
                 learnt = shared[first:last] @ observe
                 estimate[first:last, 0] += learnt * (surprise / scale)
                 estimate[first:last, 1] -= learnt * learnt / scale

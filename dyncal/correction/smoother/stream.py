@@ -95,6 +95,11 @@ class StreamingSmoother(Corrector):
         n = int(self._innovations[1])
         return (float(self._innovations[0] / n) if n else math.nan), n
 
+    @property
+    def innovations(self) -> tuple[float, int]:
+        """Sum of ν²/S since the start, none counted for more than `kernels.MOST_SQUARE`, and their number."""
+        return float(self._innovations[2]), int(self._innovations[1])
+
     def _reset(self) -> None:
         super()._reset()
         n, rows = self._model.observe.size, 2 * self._capacity
@@ -102,7 +107,7 @@ class StreamingSmoother(Corrector):
         self._counters = np.zeros(2, np.int64)
         self._entry, self._estimate = np.zeros((rows, 3), np.int64), np.zeros((rows, 3))
         self._shared = np.zeros((rows, n))
-        self._innovations = np.zeros(2)
+        self._innovations = np.zeros(4)
         self._s_state, self._previous = np.zeros(self._model.s_input.size), np.zeros(1)
         self._started = False
         self._last: int | None = None

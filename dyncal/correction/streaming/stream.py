@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import numpy as np
 
@@ -12,11 +13,27 @@ from dyncal.correction.streaming.prepared import prepare
 from dyncal.correction.streaming.running import RunningFilter
 from dyncal.correction.streaming.slots import NO_SAMPLE, usable
 from dyncal.domain import quality
-from dyncal.domain.coefficients import CoefficientSet
+from dyncal.domain.coefficients import CorrectionFilter, Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.quality import UInt32Array
 from dyncal.domain.samples import CorrectedSpan, FloatArray
 from dyncal.domain.time import NS_PER_S, DurationNs, ExplicitAxis, InstantNs, Int64Array, UniformAxis
+
+
+class Carried(Protocol):
+    """What a corrector takes of a coefficient set."""
+
+    @property
+    def id(self) -> str:
+        """Names the set in the spans that come out."""
+
+    @property
+    def filter(self) -> CorrectionFilter:
+        """The filter."""
+
+    @property
+    def parameters(self) -> Parameters:
+        """The sensor's, for their covariance."""
 
 
 class StreamingCorrector(Corrector):
@@ -30,7 +47,7 @@ class StreamingCorrector(Corrector):
     Parameters
     ----------
     coefficients : CoefficientSet
-        A set that has passed `dyncal.correction.safety.check`.
+        Or what carries a filter like one. A set that has passed `dyncal.correction.safety.check`.
     max_jitter : float
         Largest distance of an instant from the sampling grid, as a share of dt, 0 to 0.5.
     max_bridge : int
@@ -46,7 +63,7 @@ class StreamingCorrector(Corrector):
 
     def __init__(
         self,
-        coefficients: CoefficientSet,
+        coefficients: Carried,
         *,
         max_jitter: float = 0.25,
         max_bridge: int = 3,
@@ -55,17 +72,11 @@ class StreamingCorrector(Corrector):
         if not 0 <= max_jitter < 0.5 or max_bridge < 0:
             raise InvalidData("max_jitter must be 0 to below 0.5, and max_bridge not negative")
         super().__init__(coefficients.id)
-        self._coefficients = coefficients
         self._prepared = prepare(coefficients.filter, coefficients.parameters)
         self._dt_ns = int(coefficients.filter.dt_ns)
         self._lag_ns = self._prepared.delay * self._dt_ns
         self._options = (max_jitter, max_bridge, compiled)
         self._reset()
-
-    @property
-    def coefficients(self) -> CoefficientSet:
-        """The set in use."""
-        return self._coefficients
 
     @property
     def history_length(self) -> int:
@@ -90,7 +101,7 @@ class StreamingCorrector(Corrector):
         super()._reset()
         max_jitter, max_bridge, compiled = self._options
         delay = self._prepared.delay
-        self._grid = SamplingGrid(self._coefficients.filter.dt_ns, delay, max_jitter, max_bridge, compiled=compiled)
+        self._grid = SamplingGrid(DurationNs(self._dt_ns), delay, max_jitter, max_bridge, compiled=compiled)
         self._filter = RunningFilter(self._prepared, compiled=compiled)
         self._pending = np.full(delay, NO_SAMPLE, np.int64)  # instants of the slots that are still to be corrected
         self._steady = False  # whether a sample lies in each slot that is still to be corrected, and on the grid

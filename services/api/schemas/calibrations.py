@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Self
 
 from dyncal.domain.calibration import Calibration, Conformity, Deviation, Verdict
-from dyncal.domain.coefficients import Parameters, SetState
+from dyncal.domain.coefficients import (
+    CorrectionFilter,
+    CorrectionSmoother,
+    MeasurandPrior,
+    Parameters,
+    SetState,
+)
 from dyncal.domain.sensors import ModelKind
 from dyncal.ports.registry import SetRecord
 from services.api.schemas.base import InstantNs, Shape, example, number
@@ -144,6 +151,49 @@ class FilterOut(Shape):
     u_noise: float
     u_model: float
 
+    @classmethod
+    def of(cls, f: CorrectionFilter) -> Self:
+        """Return the shape of a filter."""
+        return cls(
+            dt_ns=f.dt_ns,
+            n_taps=int(f.fir.size),
+            n_sections=int(f.sos.shape[0]),
+            delay=f.delay,
+            latency_s=f.latency_ns / 1e9,
+            band_hz=f.band_hz,
+            noise_gain=f.noise_gain,
+            u_noise=f.u_noise,
+            u_model=f.u_model,
+        )
+
+
+class SmootherOut(Shape):
+    """The fixed-lag smoother of a set: the measurand as a random process, and the sensor's noise."""
+
+    dt_ns: int
+    latency_s: float
+    prior: MeasurandPrior
+    density: float
+    """Of the measurand's two-sided spectrum [unit² s]."""
+    corner_hz: float
+    order: int
+    noise_std: float
+    band_hz: float
+
+    @classmethod
+    def of(cls, s: CorrectionSmoother) -> Self:
+        """Return the shape of a smoother."""
+        return cls(
+            dt_ns=s.dt_ns,
+            latency_s=s.latency_ns / 1e9,
+            prior=s.prior,
+            density=s.density,
+            corner_hz=s.corner_rad_s / (2 * math.pi),
+            order=s.order,
+            noise_std=s.noise_std,
+            band_hz=s.band_hz,
+        )
+
 
 class SetOut(Shape):
     """A coefficient set and where it stands."""
@@ -157,7 +207,9 @@ class SetOut(Shape):
     """Why it is in that state."""
     changed_ns: InstantNs
     parameters: ParametersOut
-    filter: FilterOut
+    filter: FilterOut | None
+    """None where the set has a smoother."""
+    smoother: SmootherOut | None = None
     valid_from_ns: InstantNs
     calibration_id: str
     reference: str
@@ -170,7 +222,7 @@ class SetOut(Shape):
     @classmethod
     def of(cls, record: SetRecord) -> Self:
         """Return the shape of a set."""
-        c, f, o = record.coefficients, record.coefficients.filter, record.coefficients.provenance
+        c, correction, o = record.coefficients, record.coefficients.correction, record.coefficients.provenance
         return cls(
             id=c.id,
             sensor=c.sensor,
@@ -180,17 +232,8 @@ class SetOut(Shape):
             reason=record.reason,
             changed_ns=record.changed_ns,
             parameters=ParametersOut.of(c.parameters),
-            filter=FilterOut(
-                dt_ns=f.dt_ns,
-                n_taps=int(f.fir.size),
-                n_sections=int(f.sos.shape[0]),
-                delay=f.delay,
-                latency_s=f.latency_ns / 1e9,
-                band_hz=f.band_hz,
-                noise_gain=f.noise_gain,
-                u_noise=f.u_noise,
-                u_model=f.u_model,
-            ),
+            filter=FilterOut.of(correction) if isinstance(correction, CorrectionFilter) else None,
+            smoother=SmootherOut.of(correction) if isinstance(correction, CorrectionSmoother) else None,
             valid_from_ns=c.valid_from_ns,
             calibration_id=o.calibration_id,
             reference=o.reference,

@@ -14,8 +14,9 @@ from functools import cache, partial
 import numpy as np
 
 from dyncal.correction.design.spectrum import from_bandwidth
-from dyncal.correction.smoother.build import build_smoother, lag_errors
+from dyncal.correction.smoother.build import build_smoother
 from dyncal.correction.smoother.model import SmootherModel
+from dyncal.correction.smoother.rest import lag_errors
 from dyncal.correction.smoother.stream import StreamingSmoother
 from dyncal.correction.streaming.record import correct
 from dyncal.domain.samples import FloatArray

@@ -114,7 +114,7 @@ def coefficient_set(p: Parameters, *, n_sections: int = 2, per_parameter: int = 
         sequence=4,
         parent=None,
         parameters=p,
-        filter=made,
+        correction=made,
         gain_limits=(0.9, 1.1),
         valid_from_ns=FITTED,
         provenance=Provenance("cal-1", sensor_id("PT-REF"), FITTED, FROM, TO, 6000),

@@ -214,6 +214,6 @@ def test_a_filter_that_a_certificate_cannot_state_gets_none() -> None:
 
     plain = coefficient_set(FIRST)
     same = {part.name: getattr(plain.filter, part.name) for part in fields(plain.filter)}
-    certificate(coefficients=replace(plain, filter=Richer(**same)))
+    certificate(coefficients=replace(plain, correction=Richer(**same)))
     with pytest.raises(InvalidData, match="a certificate cannot state smoother of its filter"):
-        certificate(coefficients=replace(plain, filter=Richer(**same, smoother="yes")))
+        certificate(coefficients=replace(plain, correction=Richer(**same, smoother="yes")))

@@ -91,7 +91,7 @@ def coefficient_sets(draw: st.DrawFn) -> CoefficientSet:
             draw(vector(p, finite)),
             draw(matrix),
         ),
-        filter=CorrectionFilter(
+        correction=CorrectionFilter(
             dt_ns=DurationNs(draw(st.integers(1, 2**50))),
             fir=draw(st.integers(1, 6).flatmap(lambda n: vector(n, st.floats(-1e100, 1e100)))),
             sos=draw(hnp.arrays(np.float64, (n_sections, 6), elements=finite)),

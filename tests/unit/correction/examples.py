@@ -118,7 +118,7 @@ def coefficient_set(parameters: Parameters, correction: CorrectionFilter, **chan
         "sequence": 1,
         "parent": None,
         "parameters": parameters,
-        "filter": correction,
+        "correction": correction,
         "gain_limits": (0.1, 10.0),
         "valid_from_ns": InstantNs(0),
         "provenance": Provenance("c", SensorId("r"), InstantNs(0), InstantNs(0), InstantNs(0), 1),

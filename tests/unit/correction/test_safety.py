@@ -13,7 +13,7 @@ from tests.unit.correction.examples import CASES, arbitrary_set, designed, set_o
 
 
 def with_filter(coefficients: CoefficientSet, **changes: object) -> CoefficientSet:
-    return dataclasses.replace(coefficients, filter=dataclasses.replace(coefficients.filter, **changes))  # type: ignore[arg-type]
+    return dataclasses.replace(coefficients, correction=dataclasses.replace(coefficients.filter, **changes))  # type: ignore[arg-type]
 
 
 def with_cov(coefficients: CoefficientSet, cov: np.ndarray) -> CoefficientSet:
@@ -120,11 +120,13 @@ def test_several_biquads_for_a_parameter_travel_and_are_checked() -> None:
     np.testing.assert_array_equal(again.filter.sensitivities, coefficients.filter.sensitivities)
     half = dataclasses.replace(coefficients.filter, sensitivities=coefficients.filter.sensitivities[: p + 1])
     with pytest.raises(InvalidData):
-        dataclasses.replace(coefficients, filter=half)
+        dataclasses.replace(coefficients, correction=half)
     unstable = coefficients.filter.sensitivities.copy()
     unstable[-1, 3:] = -2.1, 1.1
     with pytest.raises(RejectedSet) as caught:
         check(
-            dataclasses.replace(coefficients, filter=dataclasses.replace(coefficients.filter, sensitivities=unstable))
+            dataclasses.replace(
+                coefficients, correction=dataclasses.replace(coefficients.filter, sensitivities=unstable)
+            )
         )
     assert caught.value.reason == "pole_radius"

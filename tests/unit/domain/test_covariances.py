@@ -9,11 +9,12 @@ import pytest
 
 from dyncal.domain.covariances import correlations, root
 from dyncal.domain.errors import InvalidData
+from dyncal.domain.samples import FloatArray
 
 
-def _some() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _some() -> FloatArray:
     f = np.random.default_rng(4).normal(size=(5, 5)) * np.array([1e-12, 1.0, 1e6, 1e-3, 10.0])
-    return f.T @ f
+    return np.asarray(f.T @ f)
 
 
 def test_correlations_and_deviations_give_the_covariance_back() -> None:

@@ -89,7 +89,7 @@ def coefficient_set(
         parameters=Parameters(
             ModelKind.FIRST_ORDER, ("gain", "tau_s"), np.array([gain, tau_s]), np.diag([1e-6, (0.01 * tau_s) ** 2])
         ),
-        filter=CorrectionFilter(
+        correction=CorrectionFilter(
             dt_ns=dt,
             fir=np.concatenate((np.zeros(delay), np.array([1.0, -a]) / (gain * (1 - a)))),
             sos=np.empty((0, 6)),

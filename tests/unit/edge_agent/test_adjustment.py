@@ -173,7 +173,7 @@ def test_unstable_and_huge_filters_are_refused() -> None:
     unstable = replace(good.filter, sos=np.array([[1.0, 0, 0, 1, -2.1, 1.1]]))
     huge = replace(good.filter, fir=np.array([1e6, 1e6]))
     for bad, reason in ((unstable, "pole_radius"), (huge, "dc_gain")):
-        refused = reports(desire(engine(), replace(good, filter=bad)))
+        refused = reports(desire(engine(), replace(good, correction=bad)))
         assert [report.outcome for report in refused] == [Outcome.REJECTED]
         assert refused[0].reason.startswith(reason)
 
@@ -252,7 +252,7 @@ def test_a_filter_that_does_not_fit_its_parameters_is_reverted_to_the_last_good_
     assert Outcome.REVERTED not in [outcome for _, outcome in outcomes(run(agent, y[:3000]))]
     stray = coefficient_set(2, residual_limit=0.05)
     off = replace(stray.filter, fir=stray.filter.fir * 1.01)  # 1 % of 20 degrees
-    effects = desire(agent, replace(stray, filter=off))
+    effects = desire(agent, replace(stray, correction=off))
     effects += run(agent, y[3000:], 3000)
     assert outcomes(effects) == [("set-2", Outcome.APPLIED), ("set-2", Outcome.REVERTED)]
     assert "set-1 runs again" in reports(effects)[-1].reason
@@ -263,7 +263,7 @@ def test_a_filter_that_does_not_fit_its_parameters_is_reverted_to_the_last_good_
     # It is remembered: neither the broker's retained message nor a restart brings it back.
     again = engine()
     assert outcomes(again.restore({SENSOR: kept(effects)}, T0)) == [("set-1", Outcome.APPLIED)]
-    repeated = desire(again, replace(stray, filter=off))
+    repeated = desire(again, replace(stray, correction=off))
     assert outcomes(repeated) == [("set-2", Outcome.REVERTED)]
     assert reports(repeated)[0].running == "set-1"
     assert reports(again.handle(DesiredSet(SENSOR, b"{", T0)))[0].running == "set-1"
@@ -272,7 +272,7 @@ def test_a_filter_that_does_not_fit_its_parameters_is_reverted_to_the_last_good_
 def test_without_a_set_before_the_correction_ends() -> None:
     agent = engine()
     stray = coefficient_set(1, residual_limit=0.05)
-    desire(agent, replace(stray, filter=replace(stray.filter, fir=stray.filter.fir * 1.5)))
+    desire(agent, replace(stray, correction=replace(stray.filter, fir=stray.filter.fir * 1.5)))
     effects = run(agent, np.full(3000, 20.0))
     assert outcomes(effects) == [("set-1", Outcome.REVERTED)]
     assert reports(effects)[0].running == ""

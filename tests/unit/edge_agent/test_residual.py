@@ -41,7 +41,7 @@ def coefficients(rms: float, limit: float) -> CoefficientSet:
         sequence=1,
         parent=None,
         parameters=parameters,
-        filter=designed.filter,
+        correction=designed.filter,
         gain_limits=(0.5, 2.0),
         valid_from_ns=NOW,
         provenance=Provenance("cal", SensorId("AC-3R"), NOW, NOW, NOW, N),

@@ -10,10 +10,11 @@ from scipy.linalg import expm
 
 from dyncal.correction.design.sensor import sensor_of
 from dyncal.correction.design.spectrum import from_bandwidth
-from dyncal.correction.smoother.build import Prior, build_smoother, lag_errors, shortest_lag
+from dyncal.correction.smoother.build import build_smoother
 from dyncal.correction.smoother.intervals import over
 from dyncal.correction.smoother.model import SmootherModel
-from dyncal.domain.coefficients import Parameters
+from dyncal.correction.smoother.rest import lag_errors, shortest_lag
+from dyncal.domain.coefficients import MeasurandPrior, Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
 from tests.unit.correction.examples import ALL, designed
@@ -94,10 +95,12 @@ def test_sensitivities_are_those_of_the_model(name: str) -> None:
         (ModelKind.LEAD_LAG, [1.0, 8.0, 1e-3, 0.8]),
     ],
 )
-@pytest.mark.parametrize("prior", Prior)
+@pytest.mark.parametrize("prior", MeasurandPrior)
 @pytest.mark.parametrize("band", [1e-4, 0.02, 0.4])
 @pytest.mark.parametrize("noise_std", [0.0, 1e-2, 10.0])
-def test_hard_sensors(kind: ModelKind, theta: list[float], prior: Prior, band: float, noise_std: float) -> None:
+def test_hard_sensors(
+    kind: ModelKind, theta: list[float], prior: MeasurandPrior, band: float, noise_std: float
+) -> None:
     from dyncal.correction.smoother.stream import StreamingSmoother
     from dyncal.models import model_of
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from dyncal.correction.smoother import stream
-from dyncal.correction.smoother.build import Prior, build_smoother
+from dyncal.correction.smoother.build import build_smoother
 from dyncal.correction.smoother.intervals import over
 from dyncal.correction.smoother.model import SmootherModel
 from dyncal.correction.smoother.stream import StreamingSmoother
-from dyncal.domain.coefficients import Parameters
+from dyncal.domain.coefficients import MeasurandPrior, Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import InstantNs, Int64Array
@@ -89,10 +89,10 @@ def dense(model: SmootherModel, t: Int64Array, y: FloatArray, until: Int64Array)
 
 
 @pytest.mark.parametrize("name", ["thermocouple", "pressure_line", "thermowell"])
-@pytest.mark.parametrize("prior", Prior)
+@pytest.mark.parametrize("prior", MeasurandPrior)
 @pytest.mark.parametrize("compiled", [True, False])
 def test_equals_dense_conditioning_on_irregular_instants(
-    name: str, prior: Prior, compiled: bool, monkeypatch: pytest.MonkeyPatch
+    name: str, prior: MeasurandPrior, compiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "_TICK_VARIANCE", 0.0)  # the instants lie on ticks
     case = ALL[name]

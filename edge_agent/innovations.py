@@ -1,0 +1,53 @@
+"""The check that an edge makes on a smoother: what it expects of the next indication must agree with what comes.
+
+A smoother states the variance S of each innovation ν. Where sensor, measurand and noise are those of the set the mean
+of ν²/S is 1, whatever the intervals. The statistic is its root over the last windows times the set's noise, compared
+with the set's `residual_limit`. An innovation counts for ten standard deviations at most, so that a single step of the
+measurand, however large, is no failure. (A measurand livelier than the set's makes u too small: then the set is wrong.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import numpy as np
+
+from dyncal.correction.smoother.stream import StreamingSmoother
+from dyncal.domain.samples import FloatArray
+from edge_agent.residual import MIN_WINDOW, N_WINDOWS
+
+
+class InnovationMonitor:
+    """Judges a smoother while it runs; bounded state.
+
+    Parameters
+    ----------
+    smoother : StreamingSmoother
+        What it did before is not judged.
+    noise_std, residual_limit : float
+        Of the set; a limit of 0 means: no check.
+    """
+
+    def __init__(self, smoother: StreamingSmoother, noise_std: float, residual_limit: float) -> None:
+        self._smoother = smoother
+        self._noise_std, self._limit = noise_std, residual_limit
+        self._squares, self._n = smoother.innovations
+        self._windows: deque[tuple[float, int]] = deque(maxlen=N_WINDOWS)
+
+    def update(self, value: FloatArray, raw: FloatArray) -> str:
+        """Look at the smoother after it told corrected values, shape (n,); return what is wrong, or ''."""
+        del raw  # the smoother has seen it
+        if np.count_nonzero(np.isinf(value)):
+            return "a corrected value is infinite"
+        squares, n = self._smoother.innovations
+        if n - self._n >= MIN_WINDOW:
+            self._windows.append((squares - self._squares, n - self._n))
+            self._squares, self._n = squares, n
+        if self._limit <= 0 or len(self._windows) < N_WINDOWS:
+            return ""
+        total, count = (sum(column) for column in zip(*self._windows, strict=True))
+        rms = self._noise_std * math.sqrt(total / count)
+        if rms <= self._limit:
+            return ""
+        return f"innovations of {rms:.4g} rms, over their own deviation, exceed the set's limit {self._limit:.4g}"
