@@ -26,6 +26,12 @@ _STUCK: Final = 1e8
 _CONVERGED: Final = 1e-7  # change of the negative log-likelihood
 _ACTIVITY: Final = 30.0  # twice the log-likelihood that a measurand must add to mere noise (χ², 3 degrees: p < 1e-5)
 
+_SATURATED: Final = 0.002  # share of the samples at an end of the range: fewer change no spectrum
+_PILED: Final = 2.0
+_STOPPED: Final = (0.005, 0.1)  # of the mean step, for fine and for coarse records: what comes to rest is slower
+_MISFIT: Final = 0.5  # deviance of a periodogram: that of a factor of 2.7 everywhere
+_OTHER: Final = 5.0  # factor between a stated noise and the one that shows
+
 
 @dataclass(frozen=True, slots=True)
 class MeasurandSpectrum:
@@ -112,8 +118,8 @@ def fit_spectrum(
     Raises
     ------
     InvalidData
-        If the record is too short, not finite, or shows no activity beyond noise; if sensor, interval or noise are
-        impossible.
+        If the record is too short, not finite, saturated, or shows no activity beyond noise; if sensor, interval or
+        noise are impossible, or the record shows another noise, several times as large or as small.
     """
     y = np.asarray(indication, np.float64)
     if y.ndim != 1 or y.size < _SHORTEST or not bool(np.all(usable(y))):
@@ -125,6 +131,7 @@ def fit_spectrum(
     spread = float(np.std(y))
     if spread <= 1e-12 * float(np.max(np.abs(y))):
         raise InvalidData("no activity: the indication is constant")
+    _refuse_saturated(y)
     sensor = model if isinstance(model, ResponseModel) else model_of(model)
     values = sensor.check_physical(theta)
     likelihood = _Likelihood(y / spread, dt_s, sensor, values, (noise_std or 0.0) / spread)
@@ -132,10 +139,47 @@ def fit_spectrum(
     gain = 2 * likelihood.averages * (likelihood.of_noise() - likelihood(best))
     if not gain > _ACTIVITY:
         raise InvalidData(f"no activity: the indication is noise (log-likelihood ratio {gain:.3g})")
+    if noise_std:
+        _refuse_other_noise(likelihood, best, _Likelihood(y / spread, dt_s, sensor, values, 0.0), noise_std / spread)
     density, corner, order, noise = best
     return MeasurandSpectrum(
         math.exp(density) * spread**2, math.exp(corner), float(order), math.exp(noise / 2) * spread
     )
+
+
+def _refuse_saturated(y: FloatArray) -> None:
+    """Refuse a record that piles up at an end of its range and stops there while it is moving.
+
+    What comes to rest there is slow before, and what is quantised has about as many samples a step further in.
+    """
+    levels, counts = np.unique(y, return_counts=True)
+    stopped = _STOPPED[levels.size < y.size / 2]
+    for level, n, n_next, outward in (
+        (levels[0], counts[0], counts[1], -1.0),
+        (levels[-1], counts[-1], counts[-2], 1.0),
+    ):
+        at = y == level
+        entered = np.flatnonzero(~at[1:-2] & at[2:-1] & at[3:]) + 2
+        if n < max(_SATURATED * y.size, _PILED * n_next) or not entered.size:
+            continue
+        usual = float(np.mean(np.abs(np.diff(y))[~(at[1:] & at[:-1])]))
+        before = np.maximum(outward * (y[entered - 1] - y[entered - 2]), 0.0)
+        if float(np.mean(before)) > stopped * usual:
+            raise InvalidData(f"the indication is saturated at {level:.6g} ({100 * n / y.size:.1f} % of the samples)")
+
+
+def _refuse_other_noise(given: _Likelihood, best: FloatArray, free: _Likelihood, noise_std: float) -> None:
+    """Refuse a stated noise that the record contradicts: a free one fits far better, and is far from it.
+
+    All in the record's own spread.
+    """
+    misfit = given.deviance(best)
+    if misfit < _MISFIT:
+        return
+    found = free.maximise()
+    ratio = math.exp(float(found[3]) / 2) / noise_std
+    if abs(math.log(ratio)) > math.log(_OTHER) and free.deviance(found) < misfit / 2:
+        raise InvalidData(f"the record shows a noise about {ratio:.2g} times the stated one")
 
 
 class _Likelihood:
@@ -198,6 +242,12 @@ class _Likelihood:
             gradient[3] += self._trust * (p[3] - self._noise)
             information[3, 3] += self._trust
         return gradient, information
+
+    def deviance(self, p: FloatArray) -> float:
+        """Return the mean of P/F - 1 - ln(P/F); its own scatter gives the periodogram 1/(2 averages)."""
+        expected = np.exp(p[0]) * (self._shape(p) * self._power).sum(axis=0) + np.exp(p[3])
+        ratio = np.maximum(self._periodogram / expected, 1e-300)
+        return float(np.mean(ratio - 1 - np.log(ratio)))
 
     def of_noise(self) -> float:
         """Return the value without a measurand, the noise at its best."""

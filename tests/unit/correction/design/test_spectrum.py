@@ -118,10 +118,58 @@ def test_impossible_sensors_are_refused(changes: dict[str, object]) -> None:
         fit_spectrum(y, **arguments)  # type: ignore[arg-type]
 
 
-def test_a_saturated_record_is_no_surprise() -> None:
-    """Three quarters of it at the stop: what is found is a spectrum or a refusal, never a number that is none."""
-    case = CASES["pressure_line"]
+@pytest.mark.parametrize("name", list(CASES))
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.75])
+@pytest.mark.parametrize("ends", ["top", "bottom", "both"])
+@pytest.mark.parametrize("step", [0.0, 0.02])
+def test_a_saturated_record_is_named(name: str, share: float, ends: str, step: float) -> None:
+    case = CASES[name]
     _, y = case.simulate(np.random.default_rng(5), 4096)
-    clipped = np.clip(y, -0.2, 0.2)
-    found = fit_spectrum(clipped, case.dt_s, case.kind, case.theta)
-    assert np.isfinite([found.variance, found.corner_rad_s, found.noise_std or 0.0]).all()
+    low = np.quantile(y, share / 2) if ends != "top" else -np.inf
+    high = np.quantile(y, 1 - share / 2) if ends != "bottom" else np.inf
+    clipped = np.clip(y, low, high)
+    if step:
+        clipped = np.round(clipped / (step * np.std(y))) * step * np.std(y)
+    with pytest.raises(InvalidData, match="saturated"):
+        fit_spectrum(clipped, case.dt_s, case.kind, case.theta)
+
+
+@pytest.mark.parametrize("name", list(CASES))
+@pytest.mark.parametrize("step", [0.002, 0.01, 0.05])
+def test_a_coarse_record_is_not_saturated(name: str, step: float) -> None:
+    case = CASES[name]
+    for seed in range(5):
+        _, y = case.simulate(np.random.default_rng(seed), 4096)
+        size = step * float(np.std(y))
+        found = fit_spectrum(np.round(y / size) * size, case.dt_s, case.kind, case.theta)
+        assert found.variance == pytest.approx(case.spectrum.variance, rel=0.5)
+
+
+@pytest.mark.parametrize("step", [0.0, 1e-3, 0.02])
+@pytest.mark.parametrize("noise_std", [0.0, 0.005])
+def test_a_record_at_rest_is_not_saturated(step: float, noise_std: float) -> None:
+    """Shocks on a flat base, which is an end of the range."""
+    t = np.arange(4096) * 1e-3
+    shape = (t % 0.5) / 0.03 * np.exp(1 - (t % 0.5) / 0.03)
+    y = shape + noise_std * np.random.default_rng(1).normal(size=t.size)
+    y = np.round(y / step) * step if step else y
+    fit_spectrum(y, 1e-3, ModelKind.FIRST_ORDER, np.array([1.0, 0.01]))
+
+
+@pytest.mark.parametrize("factor", [1 / 5000, 0.01, 10.0, 300.0])
+def test_a_noise_that_the_record_contradicts_is_named(factor: float) -> None:
+    for case in CASES.values():
+        _, y = case.simulate(np.random.default_rng(5), 16_384)
+        with pytest.raises(InvalidData, match=r"times the stated one|no activity"):
+            fit_spectrum(y, case.dt_s, case.kind, case.theta, factor * case.noise_std)
+
+
+def test_a_noise_that_no_record_shows_is_believed() -> None:
+    """A measurand that fills the band hides a noise far below it."""
+    rng = np.random.default_rng(5)
+    y = rng.normal(size=8192)
+    found = fit_spectrum(
+        np.convolve(y, [0.5, 0.3, 0.2], "same"), 0.01, ModelKind.FIRST_ORDER, np.array([1.0, 1e-4]), 1e-6
+    )
+    assert found.noise_std is not None
+    assert found.noise_std < 1e-4

@@ -186,5 +186,7 @@ def test_slow_noise_is_no_wrong_instant() -> None:
     record = _with_lead(0.0)
     for row in np.random.default_rng(15).normal(size=(20, record.t_ns.size)):
         slow = np.asarray(lfilter([np.sqrt(1 - 0.97**2)], [1.0, -0.97], row), dtype=np.float64)
-        found = onset(record.t_ns * 1e-9, record.indication + 0.01 * slow, 0.0, drift=False)
+        found = onset(
+            np.asarray(record.t_ns * 1e-9, dtype=np.float64), record.indication + 0.01 * slow, 0.0, drift=False
+        )
         assert not found.surely
