@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from dyncal.domain.errors import InvalidData
     from dyncal.domain.sensors import ModelKind
     from dyncal.drift import DriftMonitor, DriftSettings
-    from dyncal.identification.fleet.fleet import EstimatorFleet
     from dyncal.identification.frequency_response import FrequencyFit, FrequencyPoints, fit_frequency_response
     from dyncal.identification.in_situ import (
         CrossRelationSettings,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
         fit_loop_current,
     )
     from dyncal.identification.online import OnlineEstimator
+    from dyncal.identification.online.fleet.fleet import EstimatorFleet
     from dyncal.identification.record_fit import RecordFit, RecordSettings, choose_model, fit_record
     from dyncal.identification.records import AlignedRecord, Estimate
     from dyncal.identification.settings import OnlineSettings
@@ -65,7 +65,7 @@ _HOMES: Final = {
     "DriftMonitor": "dyncal.drift",
     "DriftSettings": "dyncal.drift",
     "Estimate": "dyncal.identification.records",
-    "EstimatorFleet": "dyncal.identification.fleet.fleet",
+    "EstimatorFleet": "dyncal.identification.online.fleet.fleet",
     "FilterBank": "dyncal.correction.uncertain.bank",
     "FrequencyFit": "dyncal.identification.frequency_response",
     "FrequencyPoints": "dyncal.identification.frequency_response",

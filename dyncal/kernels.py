@@ -2,15 +2,20 @@
 
 A kernel is a plain Python function over numpy arrays that numba compiles where it is installed; without numba (a light
 edge) the function runs as it stands, or its module offers a vectorised equal. The rules: float64 and int64 arrays in C
-order, no allocation inside where it can be helped, fastmath off, the GIL released. A kernel calls kernels of its own
-file only: numba's cache does not see a change in another file and would keep a stale result (a test holds this).
+order, no allocation inside where it can be helped, fastmath off, the GIL released.
+
+numba's cache sees a change of the file that a kernel stands in, and of no other. So the name under which a kernel is
+kept carries a digest of all files whose kernels its own file imports, and of the constants there are (ADR 0004).
 """
 
 from __future__ import annotations
 
+import hashlib
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import numpy as np
@@ -32,6 +37,7 @@ class _Registered:
 
 
 _kernels: list[_Registered] = []
+_home: dict[int, str] = {}  # of a kernel by its id: they live as long as the process
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +62,38 @@ def kernel(*signatures: str, inline: bool = False) -> Callable[[F], F]:
             return function if inline else np.errstate(all="ignore")(function)
         options: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy"}
         if inline:
-            return cast(F, numba.njit(inline="always", **options)(function))
+            helper = numba.njit(inline="always", **options)(function)
+            _home[id(helper)] = function.__module__
+            return cast(F, helper)
+        name = function.__qualname__
+        function.__qualname__ = f"{name}-{_digest(function.__module__)}"  # where numba takes the file's name from
         dispatcher = numba.njit(cache=True, **options)(function)
+        function.__qualname__ = name
         _kernels.append(_Registered(dispatcher, signatures))
+        _home[id(dispatcher)] = function.__module__
         return cast(F, dispatcher)
 
     return decorate
+
+
+def _digest(module: str) -> str:
+    """Return a digest of what the kernels of a module depend on beyond its own file."""
+    known = vars(sys.modules[module])
+    constants = sorted((name, value) for name, value in known.items() if type(value) in (int, float, bool))
+    found = hashlib.sha256(repr(constants).encode())
+    for path in sorted(_files(module, set()) - {str(known.get("__file__"))}):
+        found.update(Path(path).read_bytes())
+    return found.hexdigest()[:12]
+
+
+def _files(module: str, seen: set[str]) -> set[str]:
+    """Return the files of a module and of all whose kernels it imports, directly or not."""
+    if module in seen:
+        return set()
+    seen.add(module)
+    known = vars(sys.modules[module])
+    homes = {_home[id(value)] for value in known.values() if id(value) in _home}
+    return {str(known.get("__file__"))}.union(*(_files(home, seen) for home in homes))
 
 
 def warm_up(module: str | None = None) -> WarmUp:

@@ -15,7 +15,7 @@ from dyncal.identification.settings import OnlineSettings
 from dyncal.models import SensorModel
 
 if TYPE_CHECKING:
-    from dyncal.identification.posterior import Posterior
+    from dyncal.identification.online.posterior import Posterior
 
 from dyncal.identification.records import Estimate
 

@@ -15,10 +15,14 @@ _GAIN_LIMITS: Final = (0.1, 10.0)
 
 def trouble_with(name: str, values: FloatArray) -> str:
     """Return what is wrong with a record of finite values, or an empty string: constant, or clipped at an end."""
+    return constant(name, values) or clipped(name, values)
+
+
+def constant(name: str, values: FloatArray) -> str:
+    """Say of a record of finite values that it does not move, or return an empty string."""
     low, high = float(values.min()), float(values.max())
-    if not np.isfinite(high - low) or high - low <= 1e-12 * max(abs(low), abs(high)):
-        return f"the {name} is constant ({low:.6g})"
-    return clipped(name, values)
+    moves = np.isfinite(high - low) and high - low > 1e-12 * max(abs(low), abs(high))
+    return "" if moves else f"the {name} is constant ({low:.6g})"
 
 
 def clipped(name: str, values: FloatArray) -> str:
@@ -31,7 +35,7 @@ def clipped(name: str, values: FloatArray) -> str:
         at = values == level
         stays = int(np.count_nonzero(at[1:] & at[:-1]))
         if stays > _CLIPPED_SHARE * values.size or (not coarse and stays >= _CLIPPED_RUN):
-            return _saturated(name, level, float(np.mean(at)))
+            return saturated(name, level, float(np.mean(at)))
     return ""
 
 
@@ -40,12 +44,8 @@ def quantised(values: FloatArray) -> bool:
     return bool(np.unique(values).size < values.size / 2)
 
 
-def clipped_text(name: str, found: FloatArray) -> str:
-    """Return what `clipped` does, from what `passes.fit_blocks` found: side, level and share."""
-    return _saturated(name, float(found[1]), float(found[2])) if found[0] else ""
-
-
-def _saturated(name: str, level: float, share: float) -> str:
+def saturated(name: str, level: float, share: float) -> str:
+    """Say that a channel is saturated."""
     return f"the {name} is saturated at {level:.6g} ({100 * share:.1f} % of the samples)"
 
 

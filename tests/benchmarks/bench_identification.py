@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 
 from dyncal.identification import AlignedRecord, OnlineEstimator, OnlineSettings
-from dyncal.identification.block import BlockData, BlockProblem
-from dyncal.identification.fleet import EstimatorFleet
+from dyncal.identification.online.block import BlockData, BlockProblem
+from dyncal.identification.online.fleet import EstimatorFleet
 from dyncal.identification.settings import Likelihood
 from dyncal.models import model_of
 from tests.evidence import Figure, table

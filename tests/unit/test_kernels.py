@@ -1,44 +1,46 @@
 from __future__ import annotations
 
-import ast
+import importlib
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import dyncal
 from dyncal import kernels
-from dyncal.identification import passes
+from dyncal.identification.online import passes
 
-ROOT = Path(dyncal.__file__).parent
-
-
-def _kernels_of(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            for decorator in node.decorator_list:
-                called = decorator.func if isinstance(decorator, ast.Call) else decorator
-                if isinstance(called, ast.Name) and called.id == "kernel":
-                    found.add(node.name)
-    return found
+try:
+    import numba
+except ImportError:  # the light edge
+    numba = None
 
 
-def test_no_kernel_calls_a_kernel_of_another_file() -> None:
-    by_file = {path: _kernels_of(path) for path in ROOT.rglob("*.py")}
-    everywhere = {name: path for path, names in by_file.items() for name in names}
-    assert {"evaluate", "innovation_gain"} <= everywhere.keys()
-    for path, names in by_file.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef) and node.name in names:
-                called = {
-                    call.func.id
-                    for call in ast.walk(node)
-                    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
-                }
-                foreign = (called - names) & everywhere.keys()
-                assert not foreign, f"{path.name}: {node.name} calls {foreign}"
+@pytest.mark.skipif(
+    not kernels.HAVE_NUMBA or bool(numba.config.DISABLE_JIT), reason="nothing is compiled, and so nothing is kept"
+)
+def test_what_is_kept_of_a_kernel_goes_with_the_files_whose_kernels_it_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    inner = "from dyncal.kernels import kernel\nSCALE = {}\n@kernel('f8(f8)')\ndef scaled(x):\n    return SCALE * x\n"
+    outer = "from dyncal.kernels import kernel\nfrom kept_inner import scaled\n"
+    outer += "@kernel('f8(f8)')\ndef shifted(x):\n    return scaled(x) + 1.0\n"
+    (tmp_path / "kept_outer.py").write_text(outer)
+    try:
+        for scale in (2.0, 3.0):
+            (tmp_path / "kept_inner.py").write_text(inner.format(scale))
+            importlib.invalidate_caches()
+            for name in ("kept_inner", "kept_outer"):
+                sys.modules.pop(name, None)
+                shutil.rmtree(tmp_path / "__pycache__" / name, ignore_errors=True)
+            outside = importlib.import_module("kept_outer")
+            assert outside.shifted(10.0) == 10 * scale + 1
+        kept = {path.name.split("shifted-")[1][:12] for path in tmp_path.rglob("*shifted*.nbi")}
+        assert len(kept) == 2
+    finally:
+        kernels._kernels[:] = [one for one in kernels._kernels if one.dispatcher.py_func.__module__[:5] != "kept_"]
 
 
 def test_warming_up_twice_compiles_nothing_the_second_time() -> None:

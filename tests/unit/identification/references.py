@@ -6,7 +6,7 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
-from dyncal.identification.block import BlockData
+from dyncal.identification.online.block import BlockData
 from dyncal.models import Hold, SensorModel, model_of
 
 PIECES = 4

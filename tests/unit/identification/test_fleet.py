@@ -9,7 +9,7 @@ from dyncal.domain.calibration import Verdict
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
 from dyncal.identification import OnlineEstimator, OnlineSettings
-from dyncal.identification.fleet import EstimatorFleet
+from dyncal.identification.online.fleet import EstimatorFleet
 from dyncal.identification.settings import Likelihood
 from tests.unit.identification.plant import THERMOCOUPLE, changed, part
 

@@ -9,10 +9,10 @@ from scipy.linalg import solve_discrete_are
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
-from dyncal.identification import renewal
-from dyncal.identification.block import BlockData, BlockProblem, Start, rows
 from dyncal.identification.interpolation import CONTEXT, Interpolation, refined
-from dyncal.identification.passes import CODES, ROWS, discretise, innovation_gain
+from dyncal.identification.online import renewal
+from dyncal.identification.online.block import BlockData, BlockProblem, Start, rows
+from dyncal.identification.online.passes import CODES, ROWS, discretise, innovation_gain
 from dyncal.models import model_of
 from tests.unit.identification import references
 from tests.unit.identification.references import innovations, noise_gain

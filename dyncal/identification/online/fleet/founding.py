@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from dyncal.identification import passes, report
-from dyncal.identification.block import end_of
-from dyncal.identification.fleet.outcomes import Outcomes
-from dyncal.identification.fleet.state import FleetState
-from dyncal.identification.posterior import Posterior
-from dyncal.identification.renewal import renew_blocks
-from dyncal.identification.start import Started, kappa_prior
+from dyncal.identification import report
+from dyncal.identification.online import passes
+from dyncal.identification.online.block import end_of
+from dyncal.identification.online.fleet.outcomes import Outcomes
+from dyncal.identification.online.fleet.state import FleetState
+from dyncal.identification.online.posterior import Posterior
+from dyncal.identification.online.renewal import renew_blocks
+from dyncal.identification.online.start import Started, kappa_prior
 from dyncal.models import SensorModel
 
 

@@ -11,10 +11,11 @@ from dyncal.domain.calibration import Verdict
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.domain.time import Int64Array
-from dyncal.identification.block import BlockData, BlockProblem, Fit, Pass, Prior, fit
-from dyncal.identification.interpolation import Interpolation, is_even
-from dyncal.identification.passes import NO_NOISE
-from dyncal.identification.screen import trouble_with, trouble_with_gain
+from dyncal.identification.interpolation import CONTEXT, Interpolation, is_even
+from dyncal.identification.online import saturation
+from dyncal.identification.online.block import BlockData, BlockProblem, Fit, Pass, Prior, fit
+from dyncal.identification.online.passes import NO_NOISE
+from dyncal.identification.screen import constant, trouble_with_gain
 from dyncal.models import SensorModel
 
 KAPPA: Final = -2.0
@@ -63,14 +64,16 @@ def start(
         Largest standard uncertainty of the logarithm of the lag that is enough to begin with.
     """
     data = BlockData.between(t_ns, y, r, Interpolation.LINEAR, fresh=True)
-    for name, values in (("indication", data.y), ("reference", data.r)):
-        trouble = trouble_with(name, values)
-        if trouble:
-            return Refused(Verdict.BAD_DATA, trouble, final=True)
+    trouble = constant("indication", data.y) or constant("reference", r[CONTEXT:-CONTEXT])
+    if trouble:
+        return Refused(Verdict.BAD_DATA, trouble, final=True)
     found = _search(model, data)
     best = _refine(model, data, found.fit.h) if found is not None else None
     if best is None:
         return Refused(Verdict.DIVERGED, "no start led to a fit", final=False)
+    trouble = _saturated(model, best, t_ns, y, r)
+    if trouble:
+        return Refused(Verdict.BAD_DATA, trouble, final=True)
     short = _too_little(model, data, best, max_u)
     return short or _judge(model, data, _interpolated(model, best, t_ns, y, r), max_u)
 
@@ -86,6 +89,29 @@ def _interpolated(model: SensorModel, linear: Started, t_ns: Int64Array, y: Floa
         if there is not None and data.n * np.log(best.variance / there.variance) > margin:
             best, margin = replace(there, interpolation=kind), 0.0
     return best
+
+
+def _saturated(model: SensorModel, best: Started, t_ns: Int64Array, y: FloatArray, r: FloatArray) -> str:
+    """Name a channel that is saturated; it is looked at by straight lines, which a change of the reference suits."""
+    at, inner = t_ns[CONTEXT:-CONTEXT], slice(CONTEXT, -CONTEXT)
+    h0 = best.fit.h
+
+    def fitted(y: FloatArray, r: FloatArray) -> tuple[float, saturation.Predictor] | None:
+        # from where it stands without noise of the input: the noise model would take what is missing for noise
+        there = _refine(model, BlockData.of(at, y, r, fresh=True), np.append(h0[:-1], KAPPA))
+        return None if there is None else (there.variance, _simulation(model, at, there.fit.h))
+
+    return saturation.of_record(y[inner], r[inner], fitted)
+
+
+def _simulation(model: SensorModel, t_ns: Int64Array, h: FloatArray) -> saturation.Predictor:
+    h = np.append(h[:-1], -NO_NOISE)
+
+    def residuals(y: FloatArray, r: FloatArray) -> FloatArray | None:
+        done = BlockProblem(model, BlockData.of(t_ns, y, r, fresh=True), h, None).evaluate(h)
+        return None if done is None else done.e
+
+    return residuals
 
 
 def _too_little(model: SensorModel, data: BlockData, started: Started, max_u: float) -> Refused | None:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 from dyncal.identification.interpolation import Interpolation
-from dyncal.identification.passes import ROWS
-from dyncal.identification.posterior import Posterior
+from dyncal.identification.online.passes import ROWS
+from dyncal.identification.online.posterior import Posterior
 from dyncal.identification.records import BlockOutcome
 from dyncal.identification.report import Residuals, Window
 
@@ -29,7 +29,7 @@ class FleetState:
     under_way : bool, shape (n,)
         `x` and `s` hold at the last sample used; False where a segment begins.
     h, information, considered, variance, dof, trend, dispersion
-        `dyncal.identification.posterior.Posterior`, each with a leading axis.
+        `dyncal.identification.online.posterior.Posterior`, each with a leading axis.
     x, s : float64, shapes (n, 2), (n, 2, ROWS)
         Filtered states and their sensitivities.
     interpolation, n_rejected : int64, shape (n,)

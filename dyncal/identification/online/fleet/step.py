@@ -10,14 +10,13 @@ import numpy.typing as npt
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
-from dyncal.identification import passes
-from dyncal.identification.block import interpolations, rows
-from dyncal.identification.fleet.outcomes import Outcomes
-from dyncal.identification.fleet.state import FleetState
 from dyncal.identification.interpolation import CONTEXT
-from dyncal.identification.renewal import CHANCE, JUMP, judge_blocks, renew_blocks
-from dyncal.identification.screen import quantised
-from dyncal.identification.start import UNEXPLAINED, kappa_prior
+from dyncal.identification.online import passes
+from dyncal.identification.online.block import interpolations, rows
+from dyncal.identification.online.fleet.outcomes import Outcomes
+from dyncal.identification.online.fleet.state import FleetState
+from dyncal.identification.online.renewal import CHANCE, JUMP, judge_blocks, renew_blocks
+from dyncal.identification.online.start import UNEXPLAINED, kappa_prior
 
 _ODD: Final = 0.02  # unexplained share above which a noisy block is no sensor that changes while the block lasts
 
@@ -149,21 +148,12 @@ class Step:
         """Tell of fitted blocks which are to be taken in, and which no parameters explain; the others say nothing."""
         who, state = blocks.who, self._state
         own = result[:, passes.SSE] / np.maximum(blocks.n - 1, 1)
-        clipped = self._clipped(blocks, result)
+        clipped = (result[:, passes.CLIPPED] != 0) | (result[:, passes.CLIPPED + 3] != 0)
         missing = result[:, passes.UNEXPLAINED]
         noise = ~clipped & (missing > UNEXPLAINED) & (own <= 2 * state.variance[who])
         strange = (reset & (own > 4 * state.variance[who] * state.dispersion[who])) | (result[:, passes.CONVERGED] == 0)
         bad = clipped | (~noise & ((missing > UNEXPLAINED) | (strange & (missing > _ODD))))
         return ~bad & ~noise, bad
-
-    def _clipped(self, blocks: Blocks, result: FloatArray) -> BoolArray:
-        """Tell which blocks stick to an end of their range; a few equal neighbours of a quantised one are nothing."""
-        first, last = blocks.samples
-        for channel, column in enumerate((passes.CLIPPED, passes.CLIPPED + 3)):
-            for k in np.flatnonzero(np.abs(result[:, column]) == 0.5).tolist():
-                if quantised(self._samples[1][channel, first[k] : last[k] + 1]):
-                    result[k, column] = 0.0
-        return np.asarray((result[:, passes.CLIPPED] != 0) | (result[:, passes.CLIPPED + 3] != 0))
 
     def _parts(self, gram: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         at = np.array(rows(self._rules.p))

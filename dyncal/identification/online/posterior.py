@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
-from dyncal.identification.renewal import invert
+from dyncal.identification.online.renewal import invert
 
 _P_JUMP: Final = 3.7e-6  # D > 25 for two coordinates (docs/metrology.md)
 _P_TREND: Final = 1e-5

@@ -1,4 +1,4 @@
-"""Online identification of one sensor: a fleet of one (`dyncal.identification.fleet`)."""
+"""Online identification of one sensor: a fleet of one (`dyncal.identification.online.fleet`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
-from dyncal.identification.fleet import EstimatorFleet
+from dyncal.identification.online.fleet import EstimatorFleet
 from dyncal.identification.records import AlignedRecord, BlockOutcome, Estimate
 from dyncal.identification.settings import OnlineSettings
 

@@ -11,9 +11,9 @@ import numpy as np
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
 from dyncal.identification.kalman.measurand import Process
+from dyncal.identification.online.start import Refused
 from dyncal.identification.report import Residuals
 from dyncal.identification.settings import OnlineSettings
-from dyncal.identification.start import Refused
 
 VERSION: Final = 2
 

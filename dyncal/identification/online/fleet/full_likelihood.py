@@ -16,8 +16,7 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
-from dyncal.identification import passes, report, start
-from dyncal.identification.block import BlockData, BlockProblem, Prior, fit
+from dyncal.identification import report
 from dyncal.identification.kalman.block import (
     KalmanBlockProblem,
     KalmanData,
@@ -26,12 +25,13 @@ from dyncal.identification.kalman.block import (
     KalmanState,
     begin,
 )
-from dyncal.identification.posterior import Posterior
+from dyncal.identification.online import passes, saturation, start
+from dyncal.identification.online.block import BlockData, BlockProblem, Prior, fit
+from dyncal.identification.online.posterior import Posterior
+from dyncal.identification.online.renewal import CHANCE, JUMP, judge_blocks, renew_blocks
+from dyncal.identification.online.snapshot import Array, FullState
 from dyncal.identification.records import AlignedRecord, BlockOutcome
-from dyncal.identification.renewal import CHANCE, JUMP, judge_blocks, renew_blocks
-from dyncal.identification.screen import clipped
 from dyncal.identification.settings import Likelihood, OnlineSettings
-from dyncal.identification.snapshot import Array, FullState
 from dyncal.models import SensorModel
 
 LARGEST_GAIN: Final = 0.2
@@ -42,6 +42,9 @@ which the innovations form holds."""
 
 FEWEST: Final = 144
 """Samples of a first record: fewer do not tell one kind of measurand from another."""
+
+COMMANDED: Final = 0.5
+"""Share of samples that are what their predecessor was, above which a reference has no noise of its own."""
 
 _ODD: Final = 0.02
 _NOISY: Final = 2.0  # χ² of a block above which it is weighed by its own noise
@@ -69,13 +72,15 @@ def needed(model: SensorModel, fit: start.Started, dt_s: float, settings: Online
     """Tell whether a first fit in the innovations form, at intervals of dt, lies beyond where that form holds.
 
     A gain cK estimated from a short record says little (its score vanishes with it), so the reference's noise must be
-    stated, and negligible beside the sensor's own, for the innovations form to be taken without asking.
+    stated, and negligible beside the sensor's own, for the innovations form to be taken without asking. A reference
+    that mostly repeats itself exactly (a command, a calibrator at rest between shocks) has none to speak of.
     """
     if settings.likelihood is not Likelihood.AUTO:
         return settings.likelihood is Likelihood.KALMAN
     share = 1 - float(np.asarray(model.output)[:2] @ fit.fit.last.gain)
     noise_std = np.sqrt(fit.variance * max(share, 0.0))
-    stated = 0 < settings.u_reference_noise * abs(fit.fit.h[0]) <= LARGEST_NOISE * noise_std
+    repeats = float(np.mean(np.diff(fit.data.r[:: fit.data.stride]) == 0))
+    stated = repeats > COMMANDED or 0 < settings.u_reference_noise * abs(fit.fit.h[0]) <= LARGEST_NOISE * noise_std
     return not stated or 1 - share > LARGEST_GAIN or dt_s > LONGEST_INTERVAL * start.fastest(model, fit.fit.h)
 
 
@@ -156,7 +161,7 @@ def consider(
     done = fit(problem, Prior(now.h, information[0], variance), first)
     last = done.last
     missing = _unexplained(model, samples, done.h)
-    trouble = clipped("indication", data.y) or clipped("reference", data.r)
+    trouble = _saturated(model, now, data, done.last.h)
     if not trouble and missing > start.UNEXPLAINED and last.chi2 <= _NOISY:
         return _closed(model, replace(now, state=first.end), data, first)  # nothing but the usual noise
     strange = (reset and last.chi2 > 2 * _NOISY) or not done.converged
@@ -257,6 +262,20 @@ def _span(data: KalmanData) -> tuple[int, int]:
 def _unexplained(model: SensorModel, samples: Samples, h: FloatArray) -> float:
     data = BlockData.of(*samples, fresh=True)
     return BlockProblem(model, data, h, None).unexplained(h[: model.n_parameters])
+
+
+def _saturated(model: SensorModel, now: Followed, data: KalmanData, fitted: FloatArray) -> str:
+    """Name a channel that stays at an end of its range while the other shows that it should not."""
+
+    def predictor(h: FloatArray) -> saturation.Predictor:
+        def innovations(y: FloatArray, r: FloatArray) -> FloatArray | None:
+            changed = replace(data, y=y, r=r)
+            there = KalmanBlockProblem(model, changed, now.h, now.state, form=now.form).evaluate(h)
+            return None if there is None else there.e
+
+        return innovations
+
+    return saturation.of_block(data.y, data.r, predictor(now.h), predictor(fitted))
 
 
 def _lifted(h: FloatArray, p: int, form: KalmanForm) -> FloatArray:

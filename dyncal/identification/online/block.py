@@ -11,7 +11,7 @@ import numpy as np
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 from dyncal.identification.interpolation import CONTEXT, Interpolation, taps
-from dyncal.identification.passes import CLOCK, CODES, KAPPA, OFFSET, ROWS, evaluate, prepare, unexplained
+from dyncal.identification.online.passes import CLOCK, CODES, KAPPA, OFFSET, ROWS, evaluate, prepare, unexplained
 from dyncal.models import SensorModel
 
 _MAX_PASSES: Final = 12

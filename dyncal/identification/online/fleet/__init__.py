@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dyncal.identification.fleet.fleet import EstimatorFleet
-from dyncal.identification.fleet.outcomes import Outcomes
+from dyncal.identification.online.fleet.fleet import EstimatorFleet
+from dyncal.identification.online.fleet.outcomes import Outcomes
 
 __all__ = ["EstimatorFleet", "Outcomes"]

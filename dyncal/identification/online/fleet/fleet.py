@@ -24,19 +24,19 @@ from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.domain.time import Int64Array
-from dyncal.identification import passes, report, start
-from dyncal.identification.fleet import full_likelihood
-from dyncal.identification.fleet.buffers import NEVER, Buffers
-from dyncal.identification.fleet.founding import founded
-from dyncal.identification.fleet.outcomes import Outcomes
-from dyncal.identification.fleet.state import FleetState
-from dyncal.identification.fleet.step import Blocks, Rules, Step
+from dyncal.identification import report
 from dyncal.identification.interpolation import CONTEXT
-from dyncal.identification.posterior import limits
+from dyncal.identification.online import passes, saturation, start
+from dyncal.identification.online.fleet import full_likelihood
+from dyncal.identification.online.fleet.buffers import NEVER, Buffers
+from dyncal.identification.online.fleet.founding import founded
+from dyncal.identification.online.fleet.outcomes import Outcomes
+from dyncal.identification.online.fleet.state import FleetState
+from dyncal.identification.online.fleet.step import Blocks, Rules, Step
+from dyncal.identification.online.posterior import limits
+from dyncal.identification.online.snapshot import Array, FleetSnapshot, decode
 from dyncal.identification.records import BlockOutcome, Estimate
-from dyncal.identification.screen import clipped_text
 from dyncal.identification.settings import Likelihood, OnlineSettings
-from dyncal.identification.snapshot import Array, FleetSnapshot, decode
 from dyncal.models import model_of
 
 _GROWTH: Final = 1.3
@@ -262,9 +262,10 @@ class EstimatorFleet:
         for k in np.flatnonzero(step.rejected).tolist():
             i = int(step.blocks.who[k])
             result = step.result[k]
-            trouble = clipped_text("indication", result[passes.CLIPPED :])
-            trouble = trouble or clipped_text("reference", result[passes.CLIPPED + 3 :])
-            trouble = trouble or f"the newest block fits no parameters of a {self.model} sensor"
+            trouble = (
+                saturation.named(result[passes.CLIPPED :])
+                or f"the newest block fits no parameters of a {self.model} sensor"
+            )
             self._reject(i, trouble)
         for i in step.blocks.who[step.taken].tolist() if self._trouble else ():
             self._trouble.pop(i, None)

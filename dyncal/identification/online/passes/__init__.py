@@ -1,0 +1,58 @@
+"""Compiled passes over blocks: what `dyncal.identification.online.block` and the fleet evaluate."""
+
+from __future__ import annotations
+
+from dyncal.identification.online.passes.blocks import first_passes, fit_blocks
+from dyncal.identification.online.passes.evidence import STILL, SURELY, at_rest, excess, saturated, stuck, unexplained
+from dyncal.identification.online.passes.gain import innovation_gain
+from dyncal.identification.online.passes.layout import (
+    CLIPPED,
+    CLOCK,
+    CODES,
+    CONVERGED,
+    KAPPA,
+    LAGS,
+    LJUNG_BOX,
+    N_RESULT,
+    NO_NOISE,
+    NOISE_SHARE,
+    OFFSET,
+    POWER,
+    ROWS,
+    SSE,
+    UNEXPLAINED,
+)
+from dyncal.identification.online.passes.recursion import evaluate
+from dyncal.identification.online.passes.reference import prepare
+from dyncal.identification.online.passes.steps import discretise
+
+__all__ = [
+    "CLIPPED",
+    "CLOCK",
+    "CODES",
+    "CONVERGED",
+    "KAPPA",
+    "LAGS",
+    "LJUNG_BOX",
+    "NOISE_SHARE",
+    "NO_NOISE",
+    "N_RESULT",
+    "OFFSET",
+    "POWER",
+    "ROWS",
+    "SSE",
+    "STILL",
+    "SURELY",
+    "UNEXPLAINED",
+    "at_rest",
+    "discretise",
+    "evaluate",
+    "excess",
+    "first_passes",
+    "fit_blocks",
+    "innovation_gain",
+    "prepare",
+    "saturated",
+    "stuck",
+    "unexplained",
+]

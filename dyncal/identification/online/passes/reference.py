@@ -1,0 +1,111 @@
+"""The reference of a block: its intervals, what it did between its samples, and its slope."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
+from dyncal.kernels import kernel
+
+_UNEVEN: Final = 0.02
+
+
+@kernel("UniTuple(i8, 2)(i8[::1], f8[::1], f8[:, :, ::1], i8, f8[::1], f8[::1], i8[::1], f8[::1])")
+def prepare(
+    t_ns: Int64Array, r: FloatArray, taps: FloatArray, interpolation: int,
+    fine: FloatArray, slope: FloatArray, index: Int64Array, steps_s: FloatArray,
+) -> tuple[int, int]:  # fmt: skip
+    """Interpolate the reference of a block and find its intervals; return stride and number of distinct intervals.
+
+    Parameters
+    ----------
+    t_ns : int64, shape (n + 2c,)
+        Instants, with c = (taps.shape[2] - 1)/2 more of them at either end, as in `interpolation`.
+    r : float64, shape (n + 2c,)
+        Reference.
+    taps : float64, shape (kinds, 2, 2c + 1)
+        Filters for values at samples and (one tap less) half-way; those of kind 0, straight lines, are not used.
+    interpolation : int
+        Which kind; unevenly spaced samples are always joined by straight lines.
+    fine, slope : float64, shape (2n - 1,) or more
+        On return the interpolated reference and its derivative.
+    index : int64, shape (n - 1,) or more; steps_s : float64, shape (n,) or more
+        On return which interval lies between two samples, and the distinct intervals [s]; the element after the last is
+        the mean.
+    """
+    context = taps.shape[2] // 2
+    n = t_ns.size - 2 * context
+    low = high = t_ns[1] - t_ns[0]
+    total = 0.0
+    for k in range(1, t_ns.size):
+        step = t_ns[k] - t_ns[k - 1]
+        low, high = min(low, step), max(high, step)
+        total += step
+    stride = 1
+    if interpolation > 0 and high - low <= _UNEVEN * total / (t_ns.size - 1):
+        stride = 2
+        fine[: 2 * n - 1] = 0.0
+        at, half = taps[interpolation, 0], taps[interpolation, 1]
+        for j in range(2 * context + 1):
+            for k in range(n):
+                fine[2 * k] += at[j] * r[k + j]
+        for j in range(2 * context):
+            for k in range(n - 1):
+                fine[2 * k + 1] += half[j] * r[k + j + 1]
+    else:
+        fine[:n] = r[context : context + n]
+    n_steps = _distinct(t_ns[context : context + n], low, high, index, steps_s)
+    _differentiate(fine, n, stride, index, steps_s, slope)
+    return stride, n_steps
+
+
+@kernel()
+def _distinct(t_ns: Int64Array, low: int, high: int, index: Int64Array, steps_s: FloatArray) -> int:
+    """Number the distinct intervals, in the order of their first appearance (open addressing)."""
+    n = t_ns.size - 1
+    if low == high or n < 1:
+        index[:n] = 0
+        steps_s[0] = steps_s[1] = low / 1e9
+        return 1
+    mask = 1
+    while mask < 2 * n:
+        mask *= 2
+    table, steps = np.full(mask, -1, dtype=np.int64), np.empty(n, dtype=np.int64)
+    count = 0
+    for k in range(n):
+        step = t_ns[k + 1] - t_ns[k]
+        place = (step * 40503 >> 3) & (mask - 1)
+        while table[place] >= 0 and steps[table[place]] != step:
+            place = (place + 1) & (mask - 1)
+        if table[place] < 0:
+            table[place], steps[count] = count, step
+            steps_s[count] = step / 1e9
+            count += 1
+        index[k] = table[place]
+    steps_s[count] = (t_ns[n] - t_ns[0]) / 1e9 / n
+    return count
+
+
+@kernel()
+def _differentiate(
+    fine: FloatArray, n: int, stride: int, index: Int64Array, steps_s: FloatArray, slope: FloatArray
+) -> None:
+    """Write the derivative of `fine`: of the parabola through three values, at the ends of the line through two."""
+    last = stride * (n - 1)
+    slope[0] = slope[last] = 0.0
+    for k in range(last + 1):
+        before = steps_s[index[(k - 1) // stride]] / stride if k > 0 else 0.0
+        after = steps_s[index[k // stride]] / stride if k < last else 0.0
+        if k > 0 and k < last:
+            slope[k] = (
+                before * before * fine[k + 1]
+                + (after * after - before * before) * fine[k]
+                - after * after * fine[k - 1]
+            ) / (before * after * (before + after))
+        elif k < last:
+            slope[k] = (fine[1] - fine[0]) / after
+        elif k > 0:
+            slope[k] = (fine[k] - fine[k - 1]) / before
