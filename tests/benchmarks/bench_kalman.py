@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 
 from dyncal.identification import AlignedRecord
-from dyncal.identification.block import BlockData, BlockProblem
 from dyncal.identification.kalman.joint import Layout
 from dyncal.identification.kalman.measurand import Process, log_intensity
 from dyncal.identification.kalman.segments import Segment, run
+from dyncal.identification.online.block import BlockData, BlockProblem
 from dyncal.models import model_of
 from tests.evidence import Figure, table
 from tests.unit.identification.plant import PRESSURE, THERMOCOUPLE, THERMOWELL, Plant

@@ -13,7 +13,7 @@ from scipy.signal import lfilter
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.identification import AlignedRecord, OnlineEstimator, OnlineSettings
-from dyncal.identification.block import BlockData, BlockProblem
+from dyncal.identification.online.block import BlockData, BlockProblem
 from dyncal.identification.settings import Likelihood
 from dyncal.models import model_of
 from tests.evidence import Figure, bias, coverage, efficiency
