@@ -27,6 +27,8 @@ from dyncal.models.delayed import DELAY
 _RANK: Final = 1e-9
 # a dead time or a gain this many standard uncertainties below zero is not noise
 _SURELY: Final = 4.0
+_SLOPE: Final = 0.05
+"""Response over gain below which, at the lowest frequency, no point says anything of the gain."""
 _UNITS: Final = (1e3, 1e-3, 1e6, 1e-6)
 
 
@@ -116,12 +118,21 @@ def _verdict(
     )
     if unobservable:
         return Verdict.NOT_IDENTIFIABLE, unobservable, f"the points do not determine {', '.join(unobservable)}"
+    if not best.converged and (share := _of_gain(model, problem, theta)) < _SLOPE:
+        detail = f"the response is {100 * share:.2g} % of the gain at the lowest frequency: all points lie on the slope"
+        return Verdict.NOT_IDENTIFIABLE, model.names, f"{detail} far above the sensor's band, and do not determine it"
     if not best.converged:
         return Verdict.DIVERGED, (), "the iteration did not come to an end"
     against = _implausible(model, theta, u, settings)
     if against:
         return Verdict.INCONSISTENT, (), against
     return *_consistency(best.chi2, problem.n_values - model.n_parameters, settings), ""
+
+
+def _of_gain(model: ResponseModel, problem: Problem, theta: FloatArray) -> float:
+    """Return the response at the lowest frequency over the gain that the fit claims for DC."""
+    lowest = min(float(points.f_hz.min()) for points in problem.laboratories)
+    return abs(complex(model.frequency_response(theta, np.array([lowest]))[0])) / max(abs(float(theta[0])), 1e-300)
 
 
 def _consistency(chi2: float, dof: int, settings: FrequencyFitSettings) -> tuple[Verdict, tuple[str, ...]]:

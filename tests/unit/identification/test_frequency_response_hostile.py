@@ -255,3 +255,17 @@ def test_units_far_from_one_do_not_matter(size: float) -> None:
     assert fit.accepted
     assert fit.parameters is not None
     assert fit.parameters.values[0] == pytest.approx(10.2 * size, rel=2e-3)
+
+
+@pytest.mark.parametrize("tau_s", [1e3, 1e6, 1e12])
+def test_a_sensor_far_slower_than_the_points_is_named(tau_s: float) -> None:
+    """A slope of -20 dB a decade and 90° everywhere: gain over time constant is all that there is."""
+    rng, f_hz = np.random.default_rng(0), np.geomspace(1, 1000, 17)
+    h = FIRST.frequency_response(np.array([1.0, tau_s]), f_hz)
+    magnitude, phase = np.abs(h) * (1 + 0.002 * rng.normal(size=17)), np.angle(h, deg=True) + 0.2 * rng.normal(size=17)
+    points = _read([f_hz, magnitude, phase, 0.002 * np.abs(h), np.full(17, 0.2)], phase_unit=PhaseUnit.DEGREES)
+    for kind in (ModelKind.FIRST_ORDER, ModelKind.SECOND_ORDER, ModelKind.LEAD_LAG):
+        fit = fit_frequency_response(points, kind)
+        assert fit.verdict is Verdict.NOT_IDENTIFIABLE
+        assert "gain" in fit.unobservable
+        assert "determine" in fit.detail
