@@ -31,6 +31,7 @@ from dyncal.identification.record_fit.numbers import of_innovations, of_kalman
 from dyncal.identification.record_fit.result import RecordFit
 from dyncal.identification.record_fit.segments import take
 from dyncal.identification.record_fit.settings import Method, RecordSettings
+from dyncal.identification.record_fit.spikes import with_spikes
 from dyncal.identification.record_fit.stages import (
     Setup,
     Stage,
@@ -92,7 +93,7 @@ def fit_record(
     trouble = judge.before(taken, core)
     if trouble is not None:
         return refusal(outer, setup, method or Method.OUTPUT_ERROR, trouble)
-    return _fit(outer, setup, method, given)
+    return with_spikes(_fit(outer, setup, method, given), taken)
 
 
 def _fit(outer: ResponseModel, setup: Setup, method: Method | None, given: FloatArray | None) -> RecordFit:

@@ -69,8 +69,9 @@ class RecordFit:
     verdict : Verdict
         Only `ACCEPTED` may become a calibration.
     parameters : Parameters, optional
-        θ̂ with covariance, systematic contributions of reference and clock included; None where there is no number that
-        could be stood by.
+        θ̂ with covariance, systematic contributions of reference and clock included. Beside a verdict other than
+        `ACCEPTED` they show what is wrong (a negative gain, a factor of 1000), and are not to be used; None where
+        nothing was fitted, or what was is not finite.
     model : ResponseModel
     unobservable : tuple of str
         Parameters that this record cannot determine, by name.

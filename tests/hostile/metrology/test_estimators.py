@@ -67,7 +67,7 @@ _BAD: dict[str, tuple[Change, str]] = {
     "time backward": (lambda d: (d[0][::-1].copy(), d[1], d[2]), "increase strictly"),
     "spike in the reference": (
         lambda d: (d[0], d[1], put(d[2], 500, 1e6)),
-        f"{RIGHT}|short against|explain|swapped|not determine",
+        f"{RIGHT}|short against|explain|swapped|not determine|lone spike",
     ),
     "unrelated": (lambda d: (d[0], d[1][::-1].copy(), d[2]), "does not explain|not determine|gain is"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -274,3 +275,23 @@ def test_units_do_not_matter(kind: ModelKind) -> None:
 def test_settings_that_cannot_be(make: Callable[[], RecordSettings]) -> None:
     with pytest.raises(InvalidData):
         make()
+
+
+@pytest.mark.parametrize("kind", [ModelKind.FIRST_ORDER, ModelKind.SECOND_ORDER])
+@pytest.mark.parametrize("channel", ["indication", "reference"])
+@pytest.mark.parametrize("size", [30.0, 1e4, -1e6])
+def test_a_lone_spike_is_named(kind: ModelKind, channel: str, size: float) -> None:
+    record = random_record(kind, 2000, 40.0, 4)
+    values = getattr(record, channel).copy()
+    values[700] += size
+    fit = fit_record(replace(record, **{channel: values}), kind)
+    assert f"the {channel} has a lone spike of" in fit.detail
+    assert f"at {record.t_ns[700]} ns" in fit.detail
+    if not fit.accepted:
+        assert fit.verdict is Verdict.BAD_DATA
+
+
+@pytest.mark.parametrize("kind", list(THETA))
+def test_sound_records_have_no_spikes(kind: ModelKind) -> None:
+    for seed in range(3):
+        assert "spike" not in fit_record(random_record(kind, 1500, 50.0, seed), kind).detail
