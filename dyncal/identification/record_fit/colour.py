@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from dyncal.domain.samples import FloatArray
 from dyncal.identification.coloured import Noise, Residuals, noise_of
 from dyncal.identification.record_fit.descent import descend
 from dyncal.identification.record_fit.method import WHITE
@@ -23,7 +24,8 @@ _ROUNDS: Final = 4
 _STAYS: Final = 0.03  # standard uncertainties
 _MISFIT: Final = 20.0  # twice a log-likelihood ratio of two unknowns: p < 5e-5
 _LAGS: Final = np.arange(-4, 12)
-_LAGS_MISFIT: Final = 52.0  # the same of sixteen: p < 1e-5
+_SLOW: Final = (16.0, 50.0, 150.0, 500.0)  # samples
+_LAGS_MISFIT: Final = 62.0  # the same of twenty: p < 1e-5
 
 
 def coloured_stage(setup: Setup, stage: Stage) -> Stage | None:
@@ -82,7 +84,7 @@ def _follows(stage: Stage, *, even: bool) -> bool:
 
 
 def _by_lags(stage: Stage, k: int) -> float:
-    """Return what earlier and later values of the reference explain of a segment's innovations, in variances.
+    """Return what the reference, earlier, later and smoothed, explains of a segment's innovations, in variances.
 
     χ² of as many degrees of freedom as there are lags, or less (Ljung, System Identification, 2nd ed., 16.6).
     """
@@ -91,11 +93,19 @@ def _by_lags(stage: Stage, k: int) -> float:
     if track is None or e.size < 4 * _LAGS.size:
         return 0.0
     u = np.append(track.begins, track.u1)[np.append(0, np.flatnonzero(track.observed >= 0) + 1)]
-    lagged = np.stack([np.roll(u, lag) for lag in _LAGS], axis=1)
+    lagged = [np.roll(u - u.mean(), lag) for lag in _LAGS]
+    lagged += [_smoothed(u - u.mean(), samples) for samples in _SLOW]
     kept = slice(int(_LAGS[-1]), u.size + int(_LAGS[0]))
-    columns = problem.whitened(k, lagged - u.mean())[kept]
+    columns = problem.whitened(k, np.stack(lagged, axis=1))[kept]
     solution = least_squares(columns.T @ columns, columns.T @ e[kept])
     return float(solution @ (columns.T @ e[kept])) * problem.n_y / stage.done.last.sse
+
+
+def _smoothed(u: FloatArray, samples: float) -> FloatArray:
+    from scipy.signal import lfilter  # noqa: PLC0415 - only where noise is coloured
+
+    pole = float(np.exp(-1 / samples))
+    return np.asarray(lfilter([1 - pole], [1.0, -pole], u, zi=[pole * u[0]])[0], dtype=np.float64)
 
 
 def _explained(stage: Stage) -> float:

@@ -113,7 +113,9 @@ def _fit(outer: ResponseModel, setup: Setup, method: Method | None, given: Float
     stage, unknowns = second_stage(setup, first)
     which, reason, moved = _likelihood(setup, stage, method)
     parts = Parts(outer, setup, stage, moved or stage, unknowns, which, reason)
-    fits = which is Method.OUTPUT_ERROR and (not evidence.misfit or exact(parts.simple))
+    # residuals whitened by a noise of their own have been tested for what follows from the reference
+    tested = parts.stage.problem.noise is not None and taken.even
+    fits = which is Method.OUTPUT_ERROR and (not evidence.misfit or exact(parts.simple) or tested)
     against = None if fits else _wrong_kind(parts)
     if which is Method.KALMAN:
         return _by_kalman(parts, against)

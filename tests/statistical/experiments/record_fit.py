@@ -18,7 +18,7 @@ from dyncal.identification.record_fit import InterSample, Method, RecordSettings
 from dyncal.identification.record_fit.problem import RecordProblem
 from dyncal.identification.record_fit.segments import take
 from dyncal.identification.record_fit.track import Reading
-from dyncal.models import Hold, model_of
+from dyncal.models import Delayed, Hold, SensorModel, model_of
 from tests.evidence import Figure, bias, coverage, efficiency
 from tests.statistical.harness import Experiment
 
@@ -37,7 +37,11 @@ class Truth:
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of record; `make(case, rng)` gives the truth; noise `snr_db` below the indications' spread (or peak)."""
+    """One kind of record; `make(case, rng)` gives the truth; noise `snr_db` below the indications' spread (or peak).
+
+    `colour` times as much noise of AR(1) 0.8 comes on top of the white noise; every indication is taken at an instant
+    of its own, off by `u_t_s`; the zero wanders by `drift` times the white noise in the record.
+    """
 
     kind: ModelKind
     theta: tuple[float, ...]
@@ -50,10 +54,19 @@ class Case:
     u_reference_noise: float = 0.0
     bound: bool = False
     peak: bool = False
+    colour: float = 0.0
+    u_t_s: float = 0.0
+    drift: float = 0.0
+    delay: bool = False
+
+    @property
+    def model(self) -> SensorModel:
+        model = model_of(self.kind)
+        return Delayed(model) if self.delay else model
 
     @property
     def names(self) -> tuple[str, ...]:
-        return model_of(self.kind).names
+        return self.model.names
 
 
 def _instants(case: Case, n: int, jitter: float = 0.0, rng: np.random.Generator | None = None) -> Int64Array:
@@ -142,6 +155,20 @@ def _late(case: Case, rng: np.random.Generator) -> list[Truth]:
     return [Truth(t[inside], x[inside], z[np.searchsorted(points, read[inside])])]
 
 
+def _delayed(case: Case, rng: np.random.Generator) -> list[Truth]:
+    """A sensor with a dead time that is no whole number of samples."""
+    x, t = _walk(case.n, 0.8 if case.kind is ModelKind.SECOND_ORDER else 0.95, rng), _instants(case, case.n)
+    return [Truth(t, x, case.model.simulate(np.array(case.theta), t, x))]
+
+
+def _plant(case: Case, rng: np.random.Generator) -> list[Truth]:
+    """Set points for a while each, approached smoothly, with small unrest: a process at work."""
+    steps = np.repeat(rng.normal(size=case.n // 400 + 1), 400)[: case.n]
+    smooth = lfilter([0.05], [1.0, -0.95], steps)
+    x = lfilter([0.1], [1.0, -0.9], smooth) + 0.05 * _walk(case.n, 0.97, rng)
+    return [_on_samples(case, np.ascontiguousarray(x), Hold.FIRST)]
+
+
 def _tone(case: Case, rng: np.random.Generator) -> list[Truth]:
     """A sine long after it began, with a clock offset."""
     t, f = _instants(case, case.n), case.f_hz[2]
@@ -160,19 +187,32 @@ def trial(case: Case, seed: int) -> FloatArray:
     noise = size * 10 ** (-case.snr_db / 20)
     records = []
     for truth in truths:
-        y = truth.z + noise * rng.normal(size=truth.z.size)
+        y = truth.z + noise * (rng.normal(size=truth.z.size) + _added(case, truth, noise, rng))
         records.append(AlignedRecord(truth.t_ns, y, truth.r + case.u_reference_noise * rng.normal(size=y.size)))
-    fit = fit_record(records, case.kind, settings=case.settings)
+    fit = fit_record(records, case.model, settings=case.settings)
     if fit.parameters is None or not fit.accepted:
         return np.concatenate([np.full(3 * p + 5, np.nan), [_METHODS.index(fit.method), 1.0]])
     error, u = fit.parameters.values - np.array(case.theta), fit.parameters.u
     f = np.array(case.f_hz)
     response, cov = fit.response(f)
-    away = response - model_of(case.kind).frequency_response(np.array(case.theta), f)
+    away = response - case.model.frequency_response(np.array(case.theta), f)
     parts = np.stack([away.real, away.imag], axis=-1)
     chi2 = np.einsum("ki,kij,kj->k", parts, np.linalg.inv(cov), parts)
     bounds = _bound(case, records, noise) if case.bound else np.full(p, np.nan)
     return np.concatenate([error, u, bounds, chi2, [_METHODS.index(fit.method), 0.0]])
+
+
+def _added(case: Case, truth: Truth, noise: float, rng: np.random.Generator) -> FloatArray:
+    """Noise beside the white, in units of it."""
+    added = np.zeros(truth.z.size)
+    if case.colour:
+        added += case.colour * _walk(added.size, 0.8, rng)
+    if case.u_t_s:
+        added += np.gradient(truth.z, truth.t_ns * 1e-9) * case.u_t_s * rng.normal(size=added.size) / noise
+    if case.drift:
+        wandered = np.cumsum(rng.normal(size=added.size))
+        added += case.drift * wandered / np.sqrt(added.size)
+    return added
 
 
 def _bound(case: Case, records: list[AlignedRecord], noise: float) -> FloatArray:
@@ -251,6 +291,33 @@ CASES: Final[dict[str, tuple[Case, float, int, int]]] = {
     ),
     "first order, single tone with a clock offset of 5 ms, 40 dB": (
         _FIRST(n=3000, snr_db=40, make=_tone, settings=RecordSettings(u_clock_s=0.005)), 1.2, 1000, 3,
+    ),
+    "first order, dead time of 3.7 samples, 40 dB": (
+        Case(
+            ModelKind.FIRST_ORDER, (1.0, 0.5, 0.037), 0.01, 3000, 40, _delayed, (0.02, 0.1, 0.32, 1.0, 5.0), delay=True
+        ), 1.2, 1000, 3,
+    ),
+    "second order, dead time of 2.5 samples, 40 dB": (
+        Case(
+            ModelKind.SECOND_ORDER, (1.0, 0.3, 5.0, 0.0125), 0.005, 3000, 40, _delayed, (0.5, 2.5, 5.0, 7.5, 15.0),
+            delay=True,
+        ), 1.2, 1000, 3,
+    ),
+    "first order, time stamps off by 1 ms each, 40 dB": (
+        _FIRST(n=4000, snr_db=40, make=_ar1, u_t_s=1e-3), 1.2, 1000, 3,
+    ),
+    "first order, plant, 40 dB": (_FIRST(n=8000, snr_db=40, make=_plant), 1.2, 1000, 3),
+    "first order, plant, zero wandering by 3 times the noise, 40 dB": (
+        _FIRST(n=8000, snr_db=40, make=_plant, drift=3.0), 1.2, 1000, 2,
+    ),
+    "first order, noise of AR(1) 0.8 five times the white, 40 dB": (
+        _FIRST(n=6000, snr_db=40, make=_ar1, colour=5.0), 1.2, 1000, 2,
+    ),
+    "second order, noise of AR(1) 0.8 five times the white, 40 dB": (
+        _SECOND(n=4000, snr_db=40, make=_rough, colour=5.0), 1.2, 1000, 2,
+    ),
+    "first order, step, noise of AR(1) 0.8 as large as the white, 40 dB": (
+        _FIRST(n=1000, snr_db=40, make=_step, colour=1.0), 1.2, 1000, 3,
     ),
     "first order, random measurand between samples, 30 dB": (
         _FIRST(n=2000, snr_db=30, make=_wandering), 1.2, 1000, 2,

@@ -312,3 +312,16 @@ def test_residuals_that_follow_from_the_reference_are_no_noise(late_by: int) -> 
     assert not fit.accepted
     assert "autoregressive" not in fit.noise
     assert "clock" in fit.detail or "swapped" in fit.detail
+
+
+@pytest.mark.parametrize("slow", [0.5, 3.0, 20.0])
+def test_no_noise_model_hides_a_mode_that_is_missing(slow: float) -> None:
+    """Two lags, fitted as one: 4 % of the response come late."""
+    rng = np.random.default_rng(6)
+    x, t = walk(6000, 0.97, rng), instants(6000, 0.02)
+    two = model_of(ModelKind.LEAD_LAG)
+    lead = slow * 0.96 + 0.2 * 0.04
+    y = two.simulate(np.array([1.0, slow, 0.2, lead]), t, x) + 0.003 * rng.normal(size=6000)
+    fit = fit_record(AlignedRecord(t, y, x), ModelKind.FIRST_ORDER)
+    assert "autoregressive" not in fit.noise
+    assert "relaxes" not in fit.noise
