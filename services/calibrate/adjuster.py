@@ -11,9 +11,10 @@ from typing import Final
 import numpy as np
 
 from dyncal.contracts.topics import EdgeAddress
+from dyncal.correction.forms import correct_at
 from dyncal.correction.streaming.record import correct
 from dyncal.domain.calibration import Calibration, Conformity
-from dyncal.domain.coefficients import CoefficientSet, Parameters, SetState
+from dyncal.domain.coefficients import CoefficientSet, Correction, CorrectionFilter, Parameters, SetState
 from dyncal.domain.errors import InvalidData, RejectedSet
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import Pairing, Sensor
@@ -124,7 +125,15 @@ class Adjuster:
                 return
             widened = self._widened(estimate.parameters)
             self._pending = candidate.make(
-                estimate, widened, block.cov, spectrum, self._sensor, self.pairing, InstantNs(last_ns), why
+                estimate,
+                widened,
+                block.cov,
+                spectrum,
+                self._window,
+                self._sensor,
+                self.pairing,
+                InstantNs(last_ns),
+                why,
             )
         except (InvalidData, ArithmeticError, np.linalg.LinAlgError) as fault:
             self._postpone(last_ns)
@@ -180,7 +189,7 @@ class Adjuster:
             return
         after = window.t_ns > pending.frozen_ns
         raw = Values(window.indication, candidate.noise_of(pending.estimate, pending.spectrum) or 0.0)
-        left = Values(*correct(pending.filter, pending.parameters, raw.value))
+        left = Values(*_corrected(pending.correction, pending.parameters, window))
         found = self._found(raw)
         after &= decision.finite(raw.value, left.value, found.value)
         if np.count_nonzero(after) < rules.held_out_samples:
@@ -199,7 +208,7 @@ class Adjuster:
         now = self.in_force
         if now is None or now.coefficients.correction.dt_ns != self._sensor.dt_ns:
             return raw
-        return Values(*correct(now.coefficients.filter, now.coefficients.parameters, raw.value))
+        return Values(*_corrected(now.coefficients.correction, now.coefficients.parameters, self._window))
 
     def _settle(self, pending: Candidate, conformity: Conformity, last_ns: int, now_ns: InstantNs) -> Iterator[Effect]:
         parent = None if self.in_force is None else self.in_force.coefficients.id
@@ -236,6 +245,13 @@ class Adjuster:
     def _postpone(self, last_ns: int) -> None:
         self.attempted_ns = last_ns
         self.n_rejected += 1
+
+
+def _corrected(correction: Correction, parameters: Parameters, window: Window) -> tuple[FloatArray, FloatArray]:
+    """Return what a correction makes of the window, and its u, (n,) both: on the grid, where there is one."""
+    if isinstance(correction, CorrectionFilter) and not window.irregular:
+        return correct(correction, parameters, window.indication)
+    return correct_at(correction, parameters, window.t_ns, window.indication)
 
 
 def calibration_of(

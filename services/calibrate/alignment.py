@@ -2,7 +2,8 @@
 
 Both come in blocks of their own rate, in their own time, sometimes late and out of order. The aligner keeps both in
 bounded buffers, and gives out gap-free runs at the sensor's instants with the reference interpolated linearly between
-its neighbours. Where a block is missing it waits for a stated time of data; then it cuts the record.
+its neighbours. Where a block is missing it waits for a stated time of data; then it cuts the record. A sensor that
+keeps to no grid (`services.calibrate.rhythm`) may have longer pauses and closer samples than one that does.
 """
 
 from __future__ import annotations
@@ -15,19 +16,23 @@ import numpy as np
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 from dyncal.identification.records import AlignedRecord
+from services.calibrate.rhythm import Rhythm
 
 _SENSOR_GAP: Final = 1.6  # intervals; one lost sample is a gap, jitter is none
+_IRREGULAR_GAP: Final = 10.0
 _REFERENCE_GAP: Final = 2.5  # one lost reference sample is bridged
 _TOO_CLOSE: Final = 0.4  # intervals; a sample that follows another this closely is none of the sensor's own rhythm
+_IRREGULAR_TOO_CLOSE: Final = 0.02
 _NOTHING: Final = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Aligned:
-    """A gap-free run; `new_segment` where it does not continue the one before."""
+    """A gap-free run; `new_segment` where it does not continue the one before, `irregular` where it is on no grid."""
 
     record: AlignedRecord
     new_segment: bool
+    irregular: bool = False
 
 
 class Stream:
@@ -98,6 +103,7 @@ class Aligner:
         self.sensor = Stream(capacity)
         self.reference = Stream(reference_capacity)
         self.n_too_close = 0
+        self._rhythm = Rhythm(dt_ns)
         self._last_ns: int | None = None
 
     @property
@@ -112,10 +118,14 @@ class Aligner:
 
     def pull(self) -> list[Aligned]:
         """Return what can be aligned now, oldest first."""
-        self._thin_out()
         s, r = self.sensor.t_ns, self.reference.t_ns
-        if s.size == 0 or r.size == 0:
+        if s.size == 0 or r.size == 0 or s[0] > r[-1]:
             return []
+        self._rhythm.add(s)
+        if self._in_step(s, r):
+            return [self._whole(s)]
+        self._thin_out()
+        s = self.sensor.t_ns
         end = int(np.searchsorted(s, r[-1], side="right"))
         if end == 0:
             return []
@@ -127,9 +137,34 @@ class Aligner:
             self._forget_reference(int(s[end - 1]))
         return runs
 
+    @property
+    def _gap_ns(self) -> float:
+        """Longest pause within a run."""
+        return (_IRREGULAR_GAP if self._rhythm.irregular else _SENSOR_GAP) * self._dt_ns
+
+    @property
+    def _nearest_ns(self) -> int:
+        """Shortest interval between two samples that are both used."""
+        return round((_IRREGULAR_TOO_CLOSE if self._rhythm.irregular else _TOO_CLOSE) * self._dt_ns)
+
+    def _in_step(self, s: Int64Array, r: Int64Array) -> bool:
+        """Tell whether all that is there goes on without a gap and has reference samples at the same instants."""
+        if self._last_ns is None or r.size < s.size or not np.array_equal(r[-s.size :], s):
+            return False
+        steps = np.diff(s, prepend=self._last_ns)
+        return bool(steps.min() >= self._nearest_ns and steps.max() <= self._gap_ns)
+
+    def _whole(self, s: Int64Array) -> Aligned:
+        """Give out all of the sensor's samples, with the reference samples at the same instants."""
+        record = AlignedRecord(s, self.sensor.value, self.reference.value[-s.size :])
+        self._last_ns = int(s[-1])
+        self.sensor.forget(self._last_ns)
+        self._forget_reference(self._last_ns)
+        return Aligned(record, new_segment=False, irregular=self._rhythm.irregular)
+
     def _thin_out(self) -> None:
         """Drop sensor samples that follow the one before too closely."""
-        t, nearest = self.sensor.t_ns, round(_TOO_CLOSE * self._dt_ns)
+        t, nearest = self.sensor.t_ns, self._nearest_ns
         last = self._last_ns
         close_to_last = t.size > 0 and last is not None and t[0] - last < nearest
         if not close_to_last and not bool(np.any(np.diff(t) < nearest)):
@@ -159,8 +194,8 @@ class Aligner:
         newest = max(int(self.sensor.t_ns[-1]), int(self.reference.t_ns[-1]))
         hole = ~bridged
         if self._last_ns is not None:
-            hole[0] |= s[0] - self._last_ns > _SENSOR_GAP * self._dt_ns
-        hole[1:] |= np.diff(s) > _SENSOR_GAP * self._dt_ns
+            hole[0] |= s[0] - self._last_ns > self._gap_ns
+        hole[1:] |= np.diff(s) > self._gap_ns
         fresh = np.flatnonzero(hole & (s > newest - self._patience_ns))
         return int(fresh[0]) if fresh.size else int(s.size)
 
@@ -169,15 +204,15 @@ class Aligner:
         if where.size == 0:
             return []
         t = s[where]
-        cuts = np.flatnonzero((np.diff(where) > 1) | (np.diff(t) > _SENSOR_GAP * self._dt_ns)) + 1
+        cuts = np.flatnonzero((np.diff(where) > 1) | (np.diff(t) > self._gap_ns)) + 1
         runs: list[Aligned] = []
         for part in np.split(where, cuts):
             instants = s[part]
             first = int(instants[0])
             joined = not runs and part[0] == 0 and self._last_ns is not None
-            continues = joined and first - int(self._last_ns or 0) <= _SENSOR_GAP * self._dt_ns
+            continues = joined and first - int(self._last_ns or 0) <= self._gap_ns
             record = AlignedRecord(instants, self.sensor.value[part], self._interpolate(instants))
-            runs.append(Aligned(record, new_segment=not continues))
+            runs.append(Aligned(record, new_segment=not continues, irregular=self._rhythm.irregular))
             self._last_ns = int(instants[-1])
         return runs
 

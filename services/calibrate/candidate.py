@@ -7,19 +7,17 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
-from dyncal.correction.design.spectrum import MeasurandSpectrum, fit_spectrum, from_bandwidth
-from dyncal.correction.design.wiener import design
-from dyncal.correction.safety import SafetyLimits, check, dc_gain
-from dyncal.domain.calibration import Conformity
-from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter, Parameters, Provenance
+from dyncal.correction.design.spectrum import MeasurandSpectrum
+from dyncal.correction.forms import dc_gain_of
+from dyncal.correction.safety import SafetyLimits, check
+from dyncal.domain.calibration import Conformity, Deviation
+from dyncal.domain.coefficients import CoefficientSet, Correction, CorrectionFilter, Parameters, Provenance
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import Pairing, Sensor
 from dyncal.domain.time import DurationNs, InstantNs, seconds
 from dyncal.identification.records import Estimate
-from dyncal.models import named_model
+from services.calibrate import form
 from services.calibrate.window import Window
 
 _RESIDUAL_FACTOR: Final = 4.0
@@ -30,7 +28,7 @@ LIMITS: Final = SafetyLimits()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A filter that waits to be judged on data that come after `frozen_ns`, and the fit that it came from.
+    """A correction that waits to be judged on data that come after `frozen_ns`, and the fit that it came from.
 
     `cov_statistical` is the parameters' covariance without what reference and clock contribute systematically.
     """
@@ -38,7 +36,7 @@ class Candidate:
     parameters: Parameters
     cov_statistical: FloatArray
     estimate: Estimate
-    filter: CorrectionFilter
+    correction: Correction
     spectrum: MeasurandSpectrum
     frozen_ns: InstantNs
     why: str
@@ -53,28 +51,10 @@ def noise_of(estimate: Estimate, spectrum: MeasurandSpectrum | None = None) -> f
 
 
 def measurand(window: Window, sensor: Sensor, pairing: Pairing, estimate: Estimate) -> MeasurandSpectrum:
-    """Return the measurand's spectrum from the sensor's own record, or from the bandwidth that the pairing states.
-
-    Raises
-    ------
-    InvalidData
-        If the record shows no activity and no bandwidth is stated.
-    """
-    parameters = estimate.parameters
-    if parameters is None or len(window) < MIN_SPECTRUM_SAMPLES:
+    """Return the measurand's spectrum as `form.measurand` does; raise `InvalidData` also of too few samples."""
+    if estimate.parameters is None or len(window) < MIN_SPECTRUM_SAMPLES:
         raise InvalidData("too few samples for the measurand's spectrum")
-    try:
-        return fit_spectrum(
-            window.indication,
-            seconds(sensor.dt_ns),
-            named_model(parameters.model, parameters.names),
-            parameters.values,
-            noise_of(estimate),
-        )
-    except InvalidData:
-        if pairing.band_hz is None:
-            raise
-        return from_bandwidth(pairing.band_hz, float(np.var(window.reference)))
+    return form.measurand(window, sensor, pairing, estimate.parameters, noise_of(estimate))
 
 
 def band_of(corner_rad_s: float, pairing: Pairing, dt_ns: DurationNs) -> float:
@@ -88,6 +68,7 @@ def make(
     widened: Parameters,
     cov_statistical: FloatArray,
     spectrum: MeasurandSpectrum,
+    window: Window,
     sensor: Sensor,
     pairing: Pairing,
     frozen_ns: InstantNs,
@@ -103,15 +84,8 @@ def make(
     noise_std = noise_of(estimate, spectrum)
     if noise_std is None:
         raise InvalidData("the fit gives no noise")
-    designed = design(
-        widened,
-        dt_ns=sensor.dt_ns,
-        noise_std=noise_std,
-        spectrum=spectrum,
-        max_latency_s=pairing.max_latency_s,
-        band_hz=pairing.band_hz,
-    )
-    return Candidate(widened, cov_statistical, estimate, designed.filter, spectrum, frozen_ns, why)
+    correction = form.designed(window, sensor, pairing, widened, noise_std, spectrum)
+    return Candidate(widened, cov_statistical, estimate, correction, spectrum, frozen_ns, why)
 
 
 def set_of(
@@ -125,8 +99,9 @@ def set_of(
 ) -> CoefficientSet:
     """Return the set of a candidate that was judged.
 
-    `residual_limit` is 4 times the larger of the rms deviation as left, with its uncertainty, and of what the set
-    states itself for noise and band; the gain at DC may differ from its value by 5 % and three standard uncertainties
+    `residual_limit` of a filter is 4 times the larger of the rms deviation as left, with its uncertainty, and of what
+    the set states itself for noise and band; of a smoother, whose innovations are judged, 4 times the noise. The gain
+    at DC may differ from its value by 5 % and three standard uncertainties
     of the sensor's gain.
 
     Raises
@@ -134,10 +109,8 @@ def set_of(
     RejectedSet
         If no edge would accept it.
     """
-    p, f, fit = candidate.parameters, candidate.filter, candidate.estimate
+    p, f, fit = candidate.parameters, candidate.correction, candidate.estimate
     calibration_id = f"{sensor.id}.cal.{sequence}-{_digest(candidate)}"
-    left = conformity.as_left
-    stated = math.hypot(f.u_noise, f.u_model)
     coefficients = CoefficientSet(
         id=f"{sensor.id}.{sequence}-{_digest(candidate)}",
         sensor=sensor.id,
@@ -155,15 +128,22 @@ def set_of(
             window_to_ns=InstantNs(fit.window_to_ns),
             n_samples=fit.n_samples,
         ),
-        residual_limit=_RESIDUAL_FACTOR * max(math.hypot(left.rms, left.u), math.hypot(stated, left.u)),
+        residual_limit=_RESIDUAL_FACTOR * _normal_residual(f, conformity.as_left),
         note=candidate.why,
     )
     check(coefficients, LIMITS, dt_ns=sensor.dt_ns)
     return coefficients
 
 
-def _gain_limits(parameters: Parameters, correction: CorrectionFilter) -> tuple[float, float]:
-    dc = dc_gain(correction.fir, correction.sos)
+def _normal_residual(correction: Correction, left: Deviation) -> float:
+    if not isinstance(correction, CorrectionFilter):
+        return correction.noise_std
+    stated = math.hypot(correction.u_noise, correction.u_model)
+    return math.hypot(max(left.rms, stated), left.u)
+
+
+def _gain_limits(parameters: Parameters, correction: Correction) -> tuple[float, float]:
+    dc = dc_gain_of(correction, parameters)
     share = 0.05
     if "gain" in parameters.names:
         k = parameters.names.index("gain")
@@ -173,9 +153,10 @@ def _gain_limits(parameters: Parameters, correction: CorrectionFilter) -> tuple[
 
 
 def _digest(candidate: Candidate) -> str:
+    f = candidate.correction
     content = (
         candidate.parameters.values.tobytes()
-        + candidate.filter.fir.tobytes()
+        + (f.fir.tobytes() if isinstance(f, CorrectionFilter) else repr(f).encode())
         + candidate.frozen_ns.to_bytes(8, "big", signed=True)
     )
     return hashlib.sha256(content).hexdigest()[:8]

@@ -19,12 +19,15 @@ class Window:
     ----------
     t_ns : int64, shape (n,)
     indication, reference : float64, shape (n,)
+    irregular : bool
+        Whether the samples lie on no grid.
     """
 
     capacity: int
     t_ns: Int64Array
     indication: FloatArray
     reference: FloatArray
+    irregular: bool = False
 
     @classmethod
     def empty(cls, capacity: int) -> Window:
@@ -37,6 +40,7 @@ class Window:
     def add(self, aligned: Aligned) -> None:
         """Take in a run."""
         record, keep = aligned.record, slice(-self.capacity, None)
+        self.irregular = aligned.irregular
         if aligned.new_segment:
             self.t_ns, self.indication, self.reference = record.t_ns, record.indication, record.reference
         else:
@@ -46,7 +50,7 @@ class Window:
         self.t_ns, self.indication, self.reference = self.t_ns[keep], self.indication[keep], self.reference[keep]
 
     def interval_error(self, dt_ns: int) -> float:
-        """Return how far the median interval is from `dt_ns`, relative; 0 where fewer than three samples are known."""
-        if len(self) < 3:
+        """Return how far the median interval is from `dt_ns`, relative; 0 where that cannot be said, or is no fault."""
+        if len(self) < 3 or self.irregular:
             return 0.0
         return float(np.median(np.diff(self.t_ns))) / dt_ns - 1

@@ -104,6 +104,21 @@ def choose(
     InvalidData
         As `dyncal.correction.design.wiener.design`.
     """
+    without = settled(parameters, dt_ns=dt_ns, spectrum=spectrum, sampling=sampling)
+    if without is not None:
+        return without
+    made = design(parameters, dt_ns=dt_ns, noise_std=noise_std, spectrum=spectrum, form=Form.AUTO).filter
+    if made.sos.size:
+        return Choice(
+            Method.RECURSIVE, f"{made.fir.size} taps and {made.sos.shape[0]} sections do for a long FIR filter"
+        )
+    return Choice(Method.FIR, f"{made.fir.size} taps are enough")
+
+
+def settled(
+    parameters: Parameters, *, dt_ns: int, spectrum: MeasurandSpectrum, sampling: Sampling | None = None
+) -> Choice | None:
+    """Apply the rules 1 to 3 of `choose`; None where only a design tells. Raises `InvalidData` of no sensor."""
     sensor = sensor_of(parameters)
     if bool(np.any(sensor.zeros.real > 0)):
         return Choice(Method.FIR, "a zero in the right half-plane")
@@ -112,9 +127,4 @@ def choose(
     relative = spectrum.band_hz * dt_ns / NS_PER_S
     if relative < NARROW:
         return Choice(Method.SMOOTHER, f"the band is {relative:.2g} of the sampling rate")
-    made = design(parameters, dt_ns=dt_ns, noise_std=noise_std, spectrum=spectrum, form=Form.AUTO).filter
-    if made.sos.size:
-        return Choice(
-            Method.RECURSIVE, f"{made.fir.size} taps and {made.sos.shape[0]} sections do for a long FIR filter"
-        )
-    return Choice(Method.FIR, f"{made.fir.size} taps are enough")
+    return None

@@ -11,7 +11,7 @@ from scipy.signal import butter, sosfilt
 from dyncal.domain import quality
 from dyncal.domain.samples import FloatArray, SampleBlock
 from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, Sensor, SensorId, SiteId
-from dyncal.domain.time import DurationNs, InstantNs, Int64Array, UniformAxis
+from dyncal.domain.time import DurationNs, ExplicitAxis, InstantNs, Int64Array, UniformAxis
 from dyncal.models import paired_model
 from services.calibrate.events import PairingsChanged, RecordArrived
 
@@ -100,3 +100,36 @@ class Plant:
             second = b * self.dt_s
             yield second, self.block_of(self.raw, self.name, a, b)
             yield second, self.block_of(self.reference, self.name + "-ref", a, b)
+
+
+@dataclass(slots=True)
+class EventDriven(Plant):
+    """The same, but the sensor says something every 0.25 to 2 intervals; the reference keeps to its grid."""
+
+    reference_ns: Int64Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        dt_s, self.dt_s = self.dt_s, self.dt_s / 4  # what happens is made four times as often, and a part of it told
+        Plant.__post_init__(self)
+        self.dt_s = dt_s
+        rng = np.random.default_rng([self.seed, 1])
+        told = np.cumsum(rng.integers(1, 9, size=self.t_ns.size))
+        told = told[told < self.t_ns.size]
+        self.reference_ns, self.reference = self.t_ns[::4].copy(), self.reference[::4].copy()
+        self.t_ns, self.raw, self.truth = self.t_ns[told], self.raw[told], self.truth[told]
+
+    def events(self, from_s: float = 0.0, to_s: float | None = None) -> Iterator[tuple[float, RecordArrived]]:
+        """Yield (second, event), a block of each every half second."""
+        for k in range(round(from_s * 2), round((to_s or self.duration_s) * 2)):
+            edges = T0 + np.array([k, k + 1]) * 500_000_000
+            for name, t_ns, values in (
+                (self.name, self.t_ns, self.raw), (self.name + "-ref", self.reference_ns, self.reference),
+            ):  # fmt: skip
+                a, b = np.searchsorted(t_ns, edges)
+                if b > a:
+                    arrival = InstantNs(int(edges[1]) + 20_000_000)
+                    axis = ExplicitAxis(t_ns[a:b].copy())
+                    block = SampleBlock(
+                        SensorId(name), EDGE, 1, k, axis, values[a:b].copy(), quality.good(b - a), arrival
+                    )
+                    yield (k + 1) / 2, RecordArrived(block, arrival)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from dyncal.contracts.topics import EdgeAddress
+from dyncal.correction.forms import correct_at
 from dyncal.correction.safety import check
 from dyncal.correction.streaming.record import correct
 from dyncal.domain.alarms import AlarmKind, AlarmState
-from dyncal.domain.coefficients import CoefficientSet, Outcome, Report, SetState
+from dyncal.domain.coefficients import CoefficientSet, CorrectionSmoother, Outcome, Report, SetState
 from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, SensorId, SiteId
 from services.calibrate import snapshots
 from services.calibrate.events import (
@@ -32,7 +33,7 @@ from services.calibrate.events import (
 )
 
 from .conftest import Run
-from .plant import Plant
+from .plant import EventDriven, Plant
 
 ADDRESS = EdgeAddress(SiteId("plant"), EdgeId("edge1"))
 
@@ -94,6 +95,22 @@ def test_a_first_set_comes_soon_and_makes_the_sensor_at_least_five_times_better(
     assert made.residual_limit > calibration.conformity.as_left.rms
     truth = np.array(plant.theta[0][1])
     assert np.all(np.abs(made.parameters.values - truth) < 6 * made.parameters.u + 0.02 * truth)
+
+
+def test_a_sensor_that_keeps_to_no_grid_is_corrected_by_a_smoother() -> None:
+    plant = EventDriven(ModelKind.FIRST_ORDER, [(0, (1.0, 0.4))], 0.05, 0.75, 45.0)
+    run = Run(plant).pair().go()
+    second, made, _ = run.published()[0]
+    assert second <= 30
+    assert isinstance(made.correction, CorrectionSmoother)
+    check(made, dt_ns=plant.dt_ns)
+    value, u = correct_at(made.correction, made.parameters, plant.t_ns, plant.raw)
+    later = (plant.t_ns > plant.at(second)) & np.isfinite(value)
+    assert np.count_nonzero(later) > 0.95 * np.count_nonzero(plant.t_ns > plant.at(second))
+    error = (value - plant.truth)[later]
+    assert np.std(error) < 0.1 * np.std((plant.raw - plant.truth)[later])
+    assert 0.9 < np.mean(np.abs(error) < 2 * u[later]) <= 1
+    assert run.notes().count("interval_mismatch") == 0
 
 
 def test_the_candidate_is_judged_on_data_that_its_fit_did_not_use() -> None:
