@@ -43,7 +43,7 @@ class BlockData:
     Attributes
     ----------
     t_ns, y : shape (n + 1,)
-        Instants and indications.
+        Instants, and indications (NaN: none).
     r, slope : float64, shape (n·stride + 1,)
         Reference and its time derivative, with stride - 1 values between samples.
     index : int64, shape (n,)
@@ -95,7 +95,7 @@ class BlockData:
     @property
     def n(self) -> int:
         """Number of observations."""
-        return int(self.t_ns.size) - (0 if self.fresh else 1)
+        return int(np.count_nonzero(np.isfinite(self.y[0 if self.fresh else 1 :])))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

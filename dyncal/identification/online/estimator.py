@@ -66,8 +66,9 @@ class OnlineEstimator:
     def update(self, record: AlignedRecord, *, new_segment: bool = False) -> list[BlockOutcome]:
         """Take in `record`, which continues the last one unless `new_segment`; return the blocks it closed.
 
-        Samples that are not finite end the segment; samples not newer than the newest known are left out. The result
-        does not depend on how a stream is cut into records.
+        Indications that are not finite are left out; so are references, a few in a row, and more of them end the
+        segment. Samples not newer than the newest known are left out. The result does not depend on how a stream is cut
+        into records.
         """
         closed = self._fleet.ingest(
             _ALL,

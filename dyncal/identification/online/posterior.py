@@ -31,8 +31,9 @@ class Posterior:
     trend : float64, shape (p,)
         Running mean of the whitened disagreement of new blocks.
     dispersion : float
-        Running ratio, not below 1, of the blocks' disagreement to what their information claims (Birge); more than 1
-        where the innovations are not white, as when the reference aliases. Information is divided by it.
+        Running ratio of the blocks' disagreement to what their information claims (Birge); more than 1 where the
+        innovations are not white, as when the reference aliases. Information is divided by it where chance does not
+        explain it (`renewal.significant`).
     """
 
     h: FloatArray
@@ -42,11 +43,6 @@ class Posterior:
     dof: float
     trend: FloatArray
     dispersion: float = 1.0
-
-    @property
-    def effective(self) -> float:
-        """Variance that turns Gram matrices into information."""
-        return self.variance * self.dispersion
 
     @property
     def cov(self) -> FloatArray:

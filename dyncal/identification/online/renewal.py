@@ -22,7 +22,7 @@ MEAN_WEIGHT: Final = 0.25
 DISPERSION_WEIGHT: Final = 0.04
 MOST_EXCESS: Final = 8.0
 CHANCE: Final = 1.4
-"""Dispersion that chance exceeds once in sixty blocks: less does not count in what a block says by itself."""
+"""Dispersion that chance exceeds once in two hundred blocks: less is taken for 1."""
 
 QUIET: Final = 0
 TREND: Final = 1
@@ -30,6 +30,11 @@ JUMP: Final = 2
 """What `judge_blocks` finds."""
 
 _SWEEPS: Final = 30
+
+
+def significant(dispersion: FloatArray) -> FloatArray:
+    """Return what running Birge ratios multiply variances by: 1 up to what chance does."""
+    return np.where(dispersion > CHANCE, dispersion, 1.0)
 
 
 @kernel()
@@ -199,13 +204,14 @@ def judge_blocks(
     p : int
         Coordinates of the model; the m - p others are of the noise.
     a : float64, shape (k, m, m); b : float64, shape (k, m); variance : float64, shape (k,)
-        ΣψψT and Σψe of the blocks at the prior, and σ².
+        ΣψψT and Σψe of the blocks at the prior, and σ² times `significant` dispersion.
     floor : float64, shape (m - p, m - p)
         Information on the noise coordinates that is there before any data.
     limits : float64, shape (2,)
         Of D for a jump and for a trend.
     information : float64, shape (k, m, m); trend : float64, shape (k, p); dispersion : float64, shape (k,)
-        In and out: L, running mean of the whitened disagreement, Birge ratio of the blocks' disagreement.
+        In and out: L, running mean of the whitened disagreement, running mean of the Birge ratio of the blocks'
+        disagreement.
     found : int64, shape (k,)
         On return `JUMP` where one block alone contradicts the past, `TREND` where the blocks keep disagreeing in one
         direction: of the past there is left then `WEAK`, or `SHORTER`. Of the noise nothing is given up: a sensor that
@@ -218,11 +224,12 @@ def judge_blocks(
         for i in range(p):
             d += white[i] ** 2
         found[k] = QUIET
+        # of the blocks to what their information claims by itself; a sensor that jumps once does not carry it far
+        ratio = min(d / p, MOST_EXCESS) * (dispersion[k] if dispersion[k] > CHANCE else 1.0)
+        dispersion[k] += DISPERSION_WEIGHT * (ratio - dispersion[k])
         if d > limits[0]:
             found[k] = JUMP
         else:
-            excess = min(d / p, MOST_EXCESS) - 1
-            dispersion[k] = max(dispersion[k] * (1 + DISPERSION_WEIGHT * excess), 1.0)
             length = 0.0
             for i in range(p):
                 trend[k, i] = (1 - MEAN_WEIGHT) * trend[k, i] + MEAN_WEIGHT * white[i]

@@ -85,7 +85,7 @@ def _stays(y: FloatArray, r: FloatArray) -> list[_Stay]:
             at = np.empty(values.size, dtype=np.bool_)
             level, resolution = at_rest(values, side > 0, at)
             if resolution > 0:
-                spread = float(values.max() - values.min())
+                spread = float(np.nanmax(values) - np.nanmin(values))
                 sure = channel == 0 and bool(stuck(values, r, at))
                 found.append(_Stay(channel, side, level, resolution, spread, sure, at))
     return found

@@ -15,7 +15,7 @@ from dyncal.identification.online.start import Refused
 from dyncal.identification.report import Residuals
 from dyncal.identification.settings import OnlineSettings
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 
 class Array(msgspec.Struct, frozen=True, array_like=True):

@@ -28,6 +28,7 @@ UNEXPLAINED: Final = 0.5
 _START_UNEXPLAINED: Final = 0.25
 _MUCH_BETTER: Final = 0.3  # ratio of relative variances that shows a swapped pair
 _NEARLY: Final = 2.0  # further rounds of a fit do not lower its variance by more
+_FEWEST: Final = 16
 _MEMORIES: Final = 3.0  # record length in time constants before a start is believed
 
 
@@ -64,9 +65,20 @@ def start(
         Largest standard uncertainty of the logarithm of the lag that is enough to begin with.
     """
     data = BlockData.between(t_ns, y, r, Interpolation.LINEAR, fresh=True)
-    trouble = constant("indication", data.y) or constant("reference", r[CONTEXT:-CONTEXT])
-    if trouble:
-        return Refused(Verdict.BAD_DATA, trouble, final=True)
+    for name, values in (("indication", data.y), ("reference", r[CONTEXT:-CONTEXT])):
+        numbers = values[np.isfinite(values)]
+        if numbers.size < _FEWEST:
+            detail = f"only {numbers.size} of {values.size} values of the {name} are finite"
+            return Refused(Verdict.BAD_DATA, detail, final=False)
+        trouble = constant(name, numbers)
+        if trouble:
+            return Refused(Verdict.BAD_DATA, trouble, final=True)
+    return _found(model, data, t_ns, y, r, max_u)
+
+
+def _found(
+    model: SensorModel, data: BlockData, t_ns: Int64Array, y: FloatArray, r: FloatArray, max_u: float
+) -> Started | Refused:
     found = _search(model, data)
     best = _refine(model, data, found.fit.h) if found is not None else None
     if best is None:
@@ -268,7 +280,7 @@ def kappa_prior(m: int) -> FloatArray:
 def _swapped(model: SensorModel, data: BlockData, variance: float) -> bool:
     """Tell whether the reference follows the sensor much better than the sensor the reference."""
     turned = BlockData.of(data.t_ns, data.r, data.y, fresh=True)
-    limit = _MUCH_BETTER * variance / max(float(np.var(data.y)), 1e-300) * max(float(np.var(data.r)), 1e-300)
+    limit = _MUCH_BETTER * variance / max(float(np.nanvar(data.y)), 1e-300) * max(float(np.var(data.r)), 1e-300)
     mirrored = _search(model, turned)
     if mirrored is None or mirrored.variance > _NEARLY * limit:
         return False

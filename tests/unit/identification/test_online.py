@@ -18,6 +18,8 @@ from tests.unit.identification.plant import (
     part,
 )
 
+CHANNELS = ("indication", "reference")
+
 
 def follow(
     plant: Plant, record: AlignedRecord, settings: OnlineSettings | None = None
@@ -260,3 +262,61 @@ def test_records_and_settings_that_cannot_be_are_refused() -> None:
         OnlineEstimator(ModelKind.FIRST_ORDER, 0)
     with pytest.raises(InvalidData, match="static"):
         OnlineEstimator(ModelKind.STATIC, 1)
+
+
+@pytest.mark.parametrize("channel", ["indication", "reference"])
+@pytest.mark.parametrize("plant", [THERMOCOUPLE, PRESSURE], ids=["first", "second"])
+def test_short_gaps_are_bridged(plant: Plant, channel: str) -> None:
+    record = plant.record(4000, seed=12)
+    values = getattr(record, channel).copy()
+    values[50::97] = np.nan
+    holed = AlignedRecord(record.t_ns, *(values if n == channel else getattr(record, n) for n in CHANNELS))
+    whole, bridged = follow(plant, record), follow(plant, holed)
+    for estimator, _ in (whole, bridged):
+        assert estimator.estimate is not None
+        assert estimator.estimate.accepted, estimator.estimate.detail
+    good, found = whole[0].estimate, bridged[0].estimate
+    assert good is not None and good.parameters is not None  # noqa: PT018 - for the type checker
+    assert found is not None and found.parameters is not None  # noqa: PT018 - for the type checker
+    assert np.all(np.abs(found.parameters.values / np.array(plant.theta) - 1) < 4 * found.parameters.u / plant.theta)
+    assert np.all(found.parameters.u < 1.6 * good.parameters.u)
+    assert not any(outcome.rejected for outcome in bridged[1])
+
+
+def test_a_long_stretch_without_indications_is_passed_over() -> None:
+    record = THERMOCOUPLE.record(3000, seed=13)
+    y = record.indication.copy()
+    y[1500:1800] = np.nan
+    estimator, outcomes = follow(THERMOCOUPLE, changed(record, y=y))
+    assert estimator.estimate is not None
+    assert estimator.estimate.accepted
+    assert not any(outcome.reset or outcome.rejected for outcome in outcomes)
+    assert estimator.estimate.n_samples <= 2700
+
+
+@pytest.mark.parametrize("plant", [THERMOCOUPLE, PRESSURE], ids=["first", "second"])
+@pytest.mark.parametrize(
+    ("y_at", "r_at", "says"),
+    [
+        (slice(None), slice(None), "without a reference"),
+        (slice(None), slice(0), "indication are finite"),
+        (slice(0), slice(None), "without a reference"),
+    ],
+)
+def test_a_stream_of_no_numbers_is_named(plant: Plant, y_at: slice, r_at: slice, says: str) -> None:
+    record = plant.record(600, seed=14)
+    y, r = record.indication.copy(), record.reference.copy()
+    y[y_at] = r[r_at] = np.nan
+    estimate = verdict(plant, changed(record, y=y, r=r))
+    assert estimate.verdict is Verdict.BAD_DATA
+    assert says in estimate.detail
+
+
+def test_segments_that_are_never_long_enough_are_named() -> None:
+    record = PRESSURE.record(3000, seed=15)
+    r = record.reference.copy()
+    for begin in range(40, 3000, 60):
+        r[begin : begin + 6] = np.nan
+    estimate = verdict(PRESSURE, changed(record, r=r))
+    assert estimate.verdict is Verdict.BAD_DATA
+    assert "segments of fewer than" in estimate.detail

@@ -14,10 +14,8 @@ from dyncal.kernels import kernel
 HOLE: Final = 4
 """Nominal intervals without a sample that end a segment."""
 
-DONE: Final = 0
-CUT: Final = 1
-DUE: Final = 2
-"""Why `take_in` stops: the chunk is used up, the next sample begins a segment, enough samples wait for a block."""
+DARK: Final = 3
+"""Samples in a row without a reference that are bridged."""
 
 NEVER: Final = np.iinfo(np.int64).min
 _SPARE: Final = 64
@@ -25,12 +23,12 @@ _SPARE: Final = 64
 
 @kernel(
     "void(i8[::1], i8[::1], i8[::1], i8[::1], f8[::1], f8[::1], i8[:, ::1], f8[:, :, ::1], i8[::1], i8[::1], i8[::1],"
-    " b1[::1], i8[::1], i8[::1])"
+    " b1[::1], i8[::1], i8[::1], i8[::1], i8[::1])"
 )
 def take_in(
     sensor: Int64Array, at: Int64Array, end: Int64Array, t_ns: Int64Array, y: FloatArray, r: FloatArray,
     kept_t: Int64Array, kept: FloatArray, head: Int64Array, count: Int64Array, last_ns: Int64Array,
-    broken: npt.NDArray[np.bool_], wanted: Int64Array, hole_ns: Int64Array,
+    broken: npt.NDArray[np.bool_], dark: Int64Array, lost: Int64Array, wanted: Int64Array, hole_ns: Int64Array,
 ) -> None:  # fmt: skip
     """Append chunks to the buffers of their sensors, each until something has to be done about it first.
 
@@ -41,11 +39,12 @@ def take_in(
         comes next, and `end` is unchanged.
     kept_t : int64, shape (n, capacity); kept : float64, shape (2, n, capacity)
         Buffers; row i holds `count[i]` samples from `head[i]` on.
-    last_ns, broken, wanted, hole_ns : shape (n,)
-        Newest instant known; whether the next sample begins a segment; number of samples at which a row is due; length
-        of a hole that ends a segment.
+    last_ns, broken, dark, lost, wanted, hole_ns : shape (n,)
+        Newest instant known; whether the next sample begins a segment; samples without a reference in a row; samples
+        that could not be used; number of samples at which a row is due; length of a hole that ends a segment.
 
-    Samples that are not finite end a segment; samples not newer than the newest known are left out. A row that is due,
+    What is not finite is kept as NaN, to be bridged; more than `DARK` samples in a row without a reference end a
+    segment. Samples not newer than the newest known are left out. A row that is due,
     or whose next sample begins a segment, takes no more; nor does a full one.
     """
     capacity = kept_t.shape[1]
@@ -53,8 +52,10 @@ def take_in(
         i = sensor[j]
         while at[j] < end[j] and count[i] < wanted[i]:
             k = at[j]
-            if not (np.isfinite(y[k]) and np.isfinite(r[k])):
+            seen = np.isfinite(r[k])
+            if not seen and (broken[i] or count[i] == 0 or dark[i] == DARK):
                 broken[i] = True
+                lost[i] += 1
             elif t_ns[k] > last_ns[i]:
                 if last_ns[i] != NEVER and t_ns[k] - last_ns[i] > hole_ns[i]:
                     broken[i] = True
@@ -68,8 +69,11 @@ def take_in(
                     if count[i] == capacity:
                         break
                 place = head[i] + count[i]
-                kept_t[i, place], kept[0, i, place], kept[1, i, place] = t_ns[k], y[k], r[k]
+                kept_t[i, place] = t_ns[k]
+                kept[0, i, place] = y[k] if np.isfinite(y[k]) else np.nan
+                kept[1, i, place] = r[k] if seen else np.nan
                 last_ns[i], broken[i] = t_ns[k], False
+                dark[i] = 0 if seen else dark[i] + 1
                 count[i] += 1
             at[j] += 1
 
@@ -83,6 +87,8 @@ class Buffers:
     head, count, last_ns : int64, shape (n,)
     broken : bool, shape (n,)
         The next sample begins a segment.
+    dark, lost : int64, shape (n,)
+        Samples without a reference in a row up to now; samples that could not be used at all.
     """
 
     def __init__(self, n: int, dt_ns: Int64Array) -> None:
@@ -91,6 +97,7 @@ class Buffers:
         self.head, self.count = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         self.last_ns = np.full(n, NEVER)
         self.broken = np.zeros(n, dtype=np.bool_)
+        self.dark, self.lost = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         self._hole_ns = HOLE * dt_ns
 
     @property
@@ -115,7 +122,7 @@ class Buffers:
         self.make_room(wanted)
         take_in(
             sensor, at, end, t_ns, y, r, self.t_ns, self.values, self.head, self.count, self.last_ns, self.broken,
-            wanted, self._hole_ns,
+            self.dark, self.lost, wanted, self._hole_ns,
         )  # fmt: skip
 
     def drop(self, who: Int64Array, n: Int64Array) -> None:

@@ -44,6 +44,9 @@ _PATIENCE: Final = 4
 _CLEARLY: Final = 1.5  # a gain beyond its limit by this factor ends the innovations form
 _LONGER: Final = 12  # shortest blocks that a new start takes after a pair has proved inconsistent
 
+_OWN: Final = ("behind", "close_at", "doubtful", "tried", "short")
+_MARKS: Final = ("last_ns", "broken", "dark", "lost")
+
 Flags = npt.NDArray[np.bool_]
 
 
@@ -91,7 +94,7 @@ class EstimatorFleet:
         self._doubtful = np.zeros(n, dtype=np.bool_)
         self._full: dict[int, full_likelihood.Followed] = {}
         self._provisional: dict[int, full_likelihood.Samples] = {}
-        self._tried = np.zeros(n, dtype=np.int64)
+        self._tried, self._short = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
 
     def _configure(self, settings: tuple[OnlineSettings, ...]) -> None:
         self.settings = settings
@@ -103,7 +106,7 @@ class EstimatorFleet:
         self._shortest = self._shortest.astype(np.int64)
         p = self._model.n_parameters
         self._rules = Rules(
-            passes.CODES[self.model], p, np.array(limits(p)),
+            passes.CODES[self.model], p, self._model.n_states, np.array(limits(p)),
             np.array([s.target_u for s in settings]), np.array([1 / s.memory_blocks for s in settings]),
         )  # fmt: skip
 
@@ -118,6 +121,7 @@ class EstimatorFleet:
         refused = self._refused.get(i)
         if not self._state.known[i]:
             last_ns = int(self._buffers.last_ns[i])
+            refused = refused or self._holes(i)
             return None if refused is None else report.refusal(refused.verdict, refused.detail, max(last_ns, 0))
         full = self._full.get(i)
         posterior = self._state.posterior(i) if full is None else full.posterior
@@ -153,8 +157,9 @@ class EstimatorFleet:
         new_segment : bool, shape (k,), optional
             Which chunks do not continue what came before.
 
-        Samples that are not finite end the segment; samples not newer than the newest known are left out. The results
-        do not depend on how streams are cut into chunks, nor on which sensors come together.
+        Indications that are not finite are left out, and so are references, a few in a row: time passes, nothing is
+        measured. More of them without a reference end the segment; samples not newer than the newest known are left
+        out. The results do not depend on how streams are cut into chunks, nor on which sensors come together.
 
         Raises
         ------
@@ -203,6 +208,7 @@ class EstimatorFleet:
         last = self._state.tracked[who] & (waiting >= self._fewest[who])
         if last.any():
             self._consider(who[last], waiting[last], outcomes, final=True)
+        self._short[who[~self._state.tracked[who]]] += 1
         self._buffers.drop(who, self._buffers.count[who])
         self._close_at[who], self._behind[who] = self._shortest[who], CONTEXT
         self._state.under_way[who] = False
@@ -397,6 +403,15 @@ class EstimatorFleet:
         self._follow(i, full.followed, full.outcome)
         return Outcomes.one(i, full.outcome)
 
+    def _holes(self, i: int) -> start.Refused | None:
+        """Say that no segment was ever long enough to begin with; None where none has ended yet."""
+        lost, short = int(self._buffers.lost[i]), int(self._short[i])
+        if lost < self._fewest[i] and not short:
+            return None
+        needed = int(self._shortest[i]) + 2 * CONTEXT
+        detail = f"{lost} samples without a reference, {short} segments of fewer than {needed} samples between holes"
+        return start.Refused(Verdict.BAD_DATA, detail, final=False)
+
     def last_ns(self, i: int) -> int | None:
         """Return the newest instant known of a sensor."""
         last_ns = int(self._buffers.last_ns[i])
@@ -407,8 +422,8 @@ class EstimatorFleet:
         buffers = self._buffers
         parts = [buffers.part(i, 0, int(n)) for i, n in enumerate(buffers.count)]
         pending = [Array.of(np.concatenate(column)) for column in zip(*parts, strict=True)]
-        own = {name: Array.of(getattr(self, f"_{name}")) for name in ("behind", "close_at", "doubtful", "tried")}
-        own |= {name: Array.of(getattr(buffers, name)) for name in ("count", "last_ns", "broken")}
+        own = {name: Array.of(getattr(self, f"_{name}")) for name in _OWN}
+        own |= {name: Array.of(getattr(buffers, name)) for name in ("count", *_MARKS)}
         return msgspec.msgpack.encode(
             FleetSnapshot(
                 model=self.model,
@@ -442,9 +457,10 @@ class EstimatorFleet:
         own = {name: packed.array() for name, packed in found.arrays.items()}
         for name, array in self._state.arrays().items():
             array[...] = found.state[name].array()
-        for name in ("behind", "close_at", "doubtful", "tried"):
+        for name in _OWN:
             getattr(self, f"_{name}")[:] = own[name]
-        self._buffers.last_ns[:], self._buffers.broken[:] = own["last_ns"], own["broken"]
+        for name in _MARKS:
+            getattr(self._buffers, name)[:] = own[name]
         t_ns, y, r = (packed.array() for packed in found.pending)
         edges = np.concatenate([[0], np.cumsum(own["count"])])
         if edges[-1] != t_ns.size or not t_ns.size == y.size == r.size:

@@ -28,7 +28,7 @@ from dyncal.identification.kalman.block import (
 from dyncal.identification.online import passes, saturation, start
 from dyncal.identification.online.block import BlockData, BlockProblem, Prior, fit
 from dyncal.identification.online.posterior import Posterior
-from dyncal.identification.online.renewal import CHANCE, JUMP, judge_blocks, renew_blocks
+from dyncal.identification.online.renewal import JUMP, judge_blocks, renew_blocks, significant
 from dyncal.identification.online.snapshot import Array, FullState
 from dyncal.identification.records import AlignedRecord, BlockOutcome
 from dyncal.identification.settings import Likelihood, OnlineSettings
@@ -143,13 +143,13 @@ def consider(
     first = problem.evaluate(now.h)
     if first is None:
         return _closed(model, now, data, None, trouble="the estimate is not finite")
-    u = start.lag_u(model, first.a / now.dispersion)
+    scatter = float(significant(np.array(now.dispersion)))
+    u = start.lag_u(model, first.a / scatter)
     if u > settings.target_u and not (full and u <= 3 * settings.target_u):
         if full:
             return _closed(model, replace(now, state=first.end), data, first)
         return Considered(now, grow=float(np.clip(1.05 * (u / settings.target_u) ** 2, 1.1, 2.0)))
-    variance = (first.chi2 if first.chi2 > _NOISY else 1.0) * now.dispersion
-    by_chance = now.dispersion if now.dispersion < CHANCE else 1.0
+    variance = (first.chi2 if first.chi2 > _NOISY else 1.0) * scatter
     p, m = model.n_parameters, now.h.size
     information, trend, dispersion = now.information[None].copy(), now.trend[None].copy(), np.array([now.dispersion])
     judged = np.empty(1, dtype=np.int64)
@@ -170,9 +170,7 @@ def consider(
     if trouble:
         return _closed(model, replace(now, state=None), data, first, trouble=trouble)
     before = replace(now, information=information[0], trend=trend[0], dispersion=float(dispersion[0]))
-    return _taken(
-        model, before, data, samples, last, done.step, settings.memory_blocks, variance, by_chance, reset=reset
-    )
+    return _taken(model, before, data, samples, last, done.step, settings.memory_blocks, variance, reset=reset)
 
 
 def _taken(
@@ -184,7 +182,6 @@ def _taken(
     step: FloatArray,
     memory_blocks: float,
     variance: float = 1.0,
-    by_chance: float = 1.0,
     *,
     reset: bool,
 ) -> Considered:
@@ -212,8 +209,8 @@ def _taken(
     )
     rms = float(np.sqrt(last.chi2 * np.exp(h[p])))
     outcome = BlockOutcome(
-        *_span(data), data.n, excited=True, reset=reset, rejected=False, theta=theta[0], cov=cov[0],
-        score=score[0] * by_chance, information=evidence[0] * by_chance, residual_rms=rms,
+        *_span(data), _observed(data), excited=True, reset=reset, rejected=False, theta=theta[0], cov=cov[0],
+        score=score[0], information=evidence[0], residual_rms=rms,
     )  # fmt: skip
     return Considered(now, outcome=outcome)
 
@@ -226,7 +223,7 @@ def _closed(
     theta, cov = report.physical(model, now.h, now.posterior.cov)
     rms = float(np.sqrt(first.chi2 * np.exp(now.h[p]))) if first is not None else float("nan")
     outcome = BlockOutcome(
-        *_span(data), data.n, excited=False, reset=False, rejected=bool(trouble), theta=theta, cov=cov,
+        *_span(data), _observed(data), excited=False, reset=False, rejected=bool(trouble), theta=theta, cov=cov,
         score=np.zeros(p), information=np.zeros((p, p)), residual_rms=rms,
     )  # fmt: skip
     return Considered(replace(now, state=None) if trouble else now, outcome=outcome, trouble=trouble)
@@ -253,6 +250,10 @@ def unpack(state: FullState) -> Followed:
         KalmanState(*(arrays[f"state_{name}"] for name in KalmanState.__slots__)) if begun else None,
         state.residuals,
     )  # fmt: skip
+
+
+def _observed(data: KalmanData) -> int:
+    return int(np.count_nonzero(np.isfinite(data.y[0 if data.fresh else 1 :])))
 
 
 def _span(data: KalmanData) -> tuple[int, int]:

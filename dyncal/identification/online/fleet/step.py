@@ -15,7 +15,7 @@ from dyncal.identification.online import passes
 from dyncal.identification.online.block import interpolations, rows
 from dyncal.identification.online.fleet.outcomes import Outcomes
 from dyncal.identification.online.fleet.state import FleetState
-from dyncal.identification.online.renewal import CHANCE, JUMP, judge_blocks, renew_blocks
+from dyncal.identification.online.renewal import JUMP, judge_blocks, renew_blocks, significant
 from dyncal.identification.online.start import UNEXPLAINED, kappa_prior
 
 _ODD: Final = 0.02  # unexplained share above which a noisy block is no sensor that changes while the block lasts
@@ -39,11 +39,6 @@ class Blocks:
         return Blocks(*(getattr(self, name)[where] for name in self.__slots__))
 
     @property
-    def n(self) -> Int64Array:
-        """Observations (k,): sample 0 is none where a block goes on."""
-        return self.size - 2 * CONTEXT - np.where(self.fresh, 0, 1)
-
-    @property
     def samples(self) -> tuple[Int64Array, Int64Array]:
         """First and last sample of each block, without context."""
         return self.begin + CONTEXT, self.begin + self.size - CONTEXT - 1
@@ -55,8 +50,8 @@ class Rules:
 
     Attributes
     ----------
-    code, p : int
-        `passes.CODES`, number of parameters.
+    code, p, n_states : int
+        `passes.CODES`, numbers of parameters and of states.
     limits : float64, shape (2,)
         Of D for a jump and for a trend.
     target_u, rate : float64, shape (n,)
@@ -65,6 +60,7 @@ class Rules:
 
     code: int
     p: int
+    n_states: int
     limits: FloatArray
     target_u: FloatArray
     rate: FloatArray
@@ -102,11 +98,12 @@ class Step:
     def _look(self) -> None:
         """Pass over each block at what is known, and decide which of them close."""
         blocks, rules, (t_ns, values) = self.blocks, self._rules, self._samples
-        summary = np.empty((blocks.who.size, 3))
+        summary = np.zeros((blocks.who.size, 4))
         passes.first_passes(
             rules.code, t_ns, values, blocks.begin, blocks.size, blocks.fresh, blocks.interpolation, interpolations(),
-            self._h, self._variance, self._dispersion, self._x, self._s, self._gram, summary,
+            self._h, self._variance, significant(self._dispersion), self._x, self._s, self._gram, summary,
         )  # fmt: skip
+        self._n = np.maximum(summary[:, 3].astype(np.int64), 1)
         fine, u, target = summary[:, 0] > 0, summary[:, 2], rules.target_u[blocks.who]
         self.rejected = ~fine
         take = fine & ((u <= target) | (blocks.full & (u <= 3 * target)))
@@ -121,7 +118,7 @@ class Step:
         """Judge and fit the blocks that say enough."""
         blocks, rules, (t_ns, values) = self.blocks.at(at), self._rules, self._samples
         m = rules.p + 1
-        self._weigh[at] = own_variance[at] * self._dispersion[at]
+        self._weigh[at] = own_variance[at] * significant(self._dispersion[at])
         h, gram, weigh = self._h[at], self._gram[at], self._weigh[at]
         x, s = self._x[at], self._s[at]
         information, trend, dispersion = self._information[at], self._trend[at], self._dispersion[at]
@@ -135,7 +132,7 @@ class Step:
             rules.code, t_ns, values, blocks.begin, blocks.size, blocks.fresh, blocks.interpolation, interpolations(),
             h, h, information, weigh, state.x[blocks.who], state.s[blocks.who], x, s, gram, result,
         )  # fmt: skip
-        good, bad = self._sorted(blocks, result[:, m:], found == JUMP)
+        good, bad = self._sorted(blocks, self._n[at], result[:, m:], found == JUMP)
         self.result[at], self.rejected[at] = result[:, m:], bad
         self._weigh[at[~good]] = np.inf
         self._sse[at] = np.where(good | bad, result[:, m + passes.SSE], self._sse[at])
@@ -144,14 +141,18 @@ class Step:
         self._h[at], self._x[at], self._s[at], self._gram[at] = result[kept, :m], x[kept], s[kept], gram[kept]
         self._information[at], self._trend[at], self._dispersion[at] = information[kept], trend[kept], dispersion[kept]
 
-    def _sorted(self, blocks: Blocks, result: FloatArray, reset: BoolArray) -> tuple[BoolArray, BoolArray]:
+    def _sorted(
+        self, blocks: Blocks, n: Int64Array, result: FloatArray, reset: BoolArray
+    ) -> tuple[BoolArray, BoolArray]:
         """Tell of fitted blocks which are to be taken in, and which no parameters explain; the others say nothing."""
         who, state = blocks.who, self._state
-        own = result[:, passes.SSE] / np.maximum(blocks.n - 1, 1)
+        own = result[:, passes.SSE] / np.maximum(n - 1, 1)
         clipped = (result[:, passes.CLIPPED] != 0) | (result[:, passes.CLIPPED + 3] != 0)
         missing = result[:, passes.UNEXPLAINED]
         noise = ~clipped & (missing > UNEXPLAINED) & (own <= 2 * state.variance[who])
-        strange = (reset & (own > 4 * state.variance[who] * state.dispersion[who])) | (result[:, passes.CONVERGED] == 0)
+        strange = (reset & (own > 4 * state.variance[who] * significant(state.dispersion[who]))) | (
+            result[:, passes.CONVERGED] == 0
+        )
         bad = clipped | (~noise & ((missing > UNEXPLAINED) | (strange & (missing > _ODD))))
         return ~bad & ~noise, bad
 
@@ -175,8 +176,6 @@ class Step:
             rules.code, rules.rate[who], self._h, a, b, cross, self._weigh, self._information, considered,
             theta, cov, score, evidence,
         )  # fmt: skip
-        by_chance = np.where(state.dispersion[who] < CHANCE, state.dispersion[who], 1.0)
-        score, evidence = score * by_chance[:, None], evidence * by_chance[:, None, None]
         reset = self._found == JUMP
         first, last = blocks.samples
         t_ns = self._samples[0]
@@ -186,20 +185,22 @@ class Step:
         state.x[who[going]], state.s[who[going]] = self._x[going], self._s[going]
         state.under_way[who[self.closed]] = going[self.closed]
         out = Outcomes(
-            who, from_ns, to_ns, blocks.n, self.taken, reset, self.rejected, theta, cov, score, evidence,
-            np.sqrt(self._sse / blocks.n),
+            who, from_ns, to_ns, self._n, self.taken, reset, self.rejected, theta, cov, score, evidence,
+            np.sqrt(self._sse / self._n),
         )  # fmt: skip
         return out if self.closed.all() else out.at(self.closed)
 
     def _write(self, considered: FloatArray, reset: BoolArray, from_ns: Int64Array, to_ns: Int64Array) -> None:
         """Write what the blocks that were taken in have made of the estimates."""
-        state, at = self._state, self.taken
-        who, n, result = self.blocks.who[at], self.blocks.n[at], self.result[at]
+        state, rules, at = self._state, self._rules, self.taken
+        who, n, result = self.blocks.who[at], self._n[at], self.result[at]
         before = state.variance[who]
         state.h[who], state.information[who], state.considered[who] = self._h[at], self._information[at], considered[at]
         state.trend[who], state.dispersion[who] = self._trend[at], self._dispersion[at]
         state.dof[who] = np.minimum(state.dof[who], 40.0 * n) + n
-        own = result[:, passes.SSE] / np.maximum(n - 1, 1)
+        # what was known before costs a block no degrees of freedom; its own initial state does
+        spent = np.where(self.blocks.fresh[at], rules.n_states, 0)
+        own = result[:, passes.SSE] / np.maximum(n - spent, 1)
         state.variance[who] = before + (own - before) * n / state.dof[who]
         state.residuals[who] = np.stack(
             [

@@ -14,6 +14,7 @@ from dyncal.identification.online.passes.layout import (
     CONVERGED,
     KAPPA,
     NOISE_SHARE,
+    POWER,
     ROWS,
     SSE,
     UNEXPLAINED,
@@ -65,6 +66,14 @@ def _compact(gram: FloatArray, m: int, a: FloatArray, b: FloatArray) -> None:
 
 
 @kernel()
+def _observed(y: FloatArray, fresh: bool) -> int:
+    n = 0
+    for k in range(0 if fresh else 1, y.size):
+        n += y[k] == y[k]
+    return n
+
+
+@kernel()
 def _quadratic(matrix: FloatArray, v: FloatArray) -> float:
     total = 0.0
     for i in range(v.size):
@@ -96,10 +105,10 @@ def first_passes(
         What is known.
     x : float64, shape (k, 2); s : float64, shape (k, 2, ROWS); gram : float64, shape (k, ROWS, ROWS)
         State, in and out, and the Gram matrices.
-    summary : float64, shape (k, 3)
+    summary : float64, shape (k, 4)
         On return: 1 where the pass went well; the noise variance to weigh the block with (its own where it is clearly
         noisier than those before), without dispersion; u of the lag's logarithm with only the gain unknown, by the
-        usual noise: a block that fits nothing must be looked at, not waited for.
+        usual noise: a block that fits nothing must be looked at, not waited for; number of indications.
     """
     m = h.shape[1]
     lag = 2 if kind == 1 else 1
@@ -121,6 +130,7 @@ def first_passes(
             steps_s[n_steps], fresh[k], x[k], s[k], gram[k], e[:n], gain,
         )  # fmt: skip
         summary[k, 0] = 1.0 if ok else 0.0
+        summary[k, 3] = _observed(y, fresh[k])
         if not ok:
             continue
         _compact(gram[k], m, a, b)
@@ -128,7 +138,7 @@ def first_passes(
         free = gram[k, ROWS - 1, ROWS - 1]
         for i in range(m):
             free -= b[i] * step[i]
-        own = max(free, 0.0) / max(n - (0 if fresh[k] else 1) - m, 1)
+        own = max(free, 0.0) / max(summary[k, 3] - m, 1)
         summary[k, 1] = own if own > 2 * variance[k] else variance[k]
         usual = variance[k] * dispersion[k]
         efficient = (a[lag, lag] - (a[0, lag] ** 2 / a[0, 0] if a[0, 0] > 0 else 0.0)) / usual if a[0, 0] > 0 else 0.0
@@ -237,6 +247,7 @@ def fit_blocks(  # noqa: C901 - a descent that must not leave compiled code
         out[CONVERGED] = 1.0 if converged else 0.0
         out[SSE] = max(gram[k, ROWS - 1, ROWS - 1], 0.0)
         whiteness(e[(0 if fresh[k] else 1) : n], out)
+        out[POWER] *= (n if fresh[k] else n - 1) / max(_observed(y, fresh[k]), 1)
         out[NOISE_SHARE] = min(max(1 - gain[0] - (gain[1] if kind == 2 else 0.0), 0.01), 1.0)
         out[UNEXPLAINED] = unexplained(kind, h[: m - 1], y, fine[:points], index[: n - 1], steps_s[:n_steps], stride)
         raw, shown = values[1, first + context : first + context + n], out[CLIPPED : CLIPPED + 6]

@@ -40,8 +40,12 @@ def unexplained(
     x1 = eta[0] * eta[3] * r[0] if kind == 2 else 0.0
     z00, z01, z10, z11 = 1.0, 0.0, 0.0, (0.0 if kind == 0 else 1.0)
     g00 = g01 = g11 = b0 = b1 = power = 0.0
-    mean = y.mean()
-    spread = 0.0
+    mean, spread, n = 0.0, 0.0, 0
+    for k in range(y.size):
+        if y[k] == y[k]:
+            mean += y[k]
+            n += 1
+    mean /= max(n, 1)
     for k in range(y.size):
         if k > 0:
             b = base[index[k - 1]]
@@ -54,6 +58,8 @@ def unexplained(
             z10, z11 = b[0, 0] * z10 + b[0, 1] * z11, b[1, 0] * z10 + b[1, 1] * z11
             if abs(z00) + abs(z01) + abs(z10) + abs(z11) < NOTHING:
                 z00 = z01 = z10 = z11 = 0.0
+        if y[k] != y[k]:
+            continue
         e = y[k] - x0 - c1 * x1
         o0, o1 = z00 + c1 * z01, z10 + c1 * z11
         g00 += o0 * o0
@@ -96,14 +102,16 @@ def at_rest(values: FloatArray, high: bool, at: BoolArray) -> tuple[float, float
 
     The resolution is the distance to the next value that occurs; 0 where too few samples stay for a word about them.
     """
-    level = values.max() if high else values.min()
-    step = np.inf
+    level, step = -np.inf if high else np.inf, np.inf
+    for k in range(values.size):
+        if values[k] == values[k]:
+            level = max(level, values[k]) if high else min(level, values[k])
     stays = 0
     for k in range(values.size):
         at[k] = values[k] == level
         if at[k]:
             stays += k > 0 and at[k - 1]
-        else:
+        elif values[k] == values[k]:
             step = min(step, abs(values[k] - level))
     return level, (step if stays >= _STAYS and np.isfinite(step) else 0.0)
 
@@ -197,16 +205,23 @@ def saturated(
             if channel == 0 and stuck(y, raw, at):
                 out[0], out[1], out[2] = side, level, at.sum() / n
                 break
+            low, high = np.inf, -np.inf
             for k in range(n):
-                mark[k] = 1.0 if at[k] else 0.0
+                mark[k], nothing[k] = (1.0 if at[k] else 0.0), 0.0
+                if values[k] == values[k]:
+                    low, high = min(low, values[k]), max(high, values[k])
             for k in range(r.size):
                 fine[k] = (mark[k // stride] + mark[(k + stride - 1) // stride]) / 2
+            share = mark.sum() / n
+            for k in range(n):
+                if y[k] != y[k]:
+                    mark[k] = nothing[k] = np.nan
             x[:], s[:] = 0.0, 0.0
             if not evaluate(
                 kind, h, origin, mark if channel == 0 else nothing, flat if channel == 0 else fine, flat, index,
                 steps_s, stride, middle_s, fresh, x, s, gram, effect, gain,
             ):  # fmt: skip
                 continue
-            if side * excess(e[begin:], effect[begin:], resolution, values.max() - values.min(), surely) > 0:
-                out[3 * channel], out[3 * channel + 1], out[3 * channel + 2] = side, level, mark.sum() / n
+            if side * excess(e[begin:], effect[begin:], resolution, high - low, surely) > 0:
+                out[3 * channel], out[3 * channel + 1], out[3 * channel + 2] = side, level, share
                 break

@@ -37,7 +37,7 @@ def _run(  # noqa: C901 - one loop over samples, kept together for the compiler
     x0, x1 = x[0], x[1]
     s0, s1 = s[0], s[1]
     z00, z01, z10, z11 = z[0, 0], z[0, 1], z[1, 0], z[1, 1]
-    e[0] = 0.0
+    e[:] = 0.0
     q = -1
     f00 = f01 = f10 = f11 = g00 = g0h = g01 = g10 = g1h = g11 = 0.0
     d = slopes[0]
@@ -76,7 +76,7 @@ def _run(  # noqa: C901 - one loop over samples, kept together for the compiler
             if fresh:
                 z00, z01 = f00 * z00 + f01 * z01, f10 * z00 + f11 * z01
                 z10, z11 = f00 * z10 + f01 * z11, f10 * z10 + f11 * z11
-        if k > 0 or fresh:
+        if (k > 0 or fresh) and y[k] == y[k]:  # NaN: time passes, and nothing is measured
             error = y[k] - x0 - c1 * x1
             e[k] = error
             for i in range(p):
@@ -196,7 +196,8 @@ def evaluate(  # noqa: C901 - each kind has a call of its own
     h, origin : float64, shape (p + 1,)
         Coordinates (η, κ), and those that `x` and `s` belong to; the η of `origin` also shapes K(κ).
     y : float64, shape (n + 1,)
-        Indications; sample 0 is the last one of the block before, or the first of all if `fresh`.
+        Indications, NaN where there was none; sample 0 is the last one of the block before, or the first of all if
+        `fresh`.
     r, slope : float64, shape (n·stride + 1,)
         Reference and its time derivative, at the samples and at stride - 1 instants between them.
     index : int64, shape (n,)
@@ -212,7 +213,7 @@ def evaluate(  # noqa: C901 - each kind has a call of its own
     gram : float64, shape (ROWS, ROWS)
         On return the Gram matrix of (∂ŷ/∂ each row, e).
     e : float64, shape (n + 1,)
-        On return the innovations; e[0] = 0 unless `fresh`.
+        On return the innovations; 0 where nothing was measured, and at sample 0 unless `fresh`.
     gain : float64, shape (2,)
         On return K.
 

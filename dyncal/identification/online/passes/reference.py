@@ -25,7 +25,7 @@ def prepare(
     t_ns : int64, shape (n + 2c,)
         Instants, with c = (taps.shape[2] - 1)/2 more of them at either end, as in `interpolation`.
     r : float64, shape (n + 2c,)
-        Reference.
+        Reference; NaN is bridged by a cubic through its neighbours (a line, or the one value, where there are fewer).
     taps : float64, shape (kinds, 2, 2c + 1)
         Filters for values at samples and (one tap less) half-way; those of kind 0, straight lines, are not used.
     interpolation : int
@@ -37,6 +37,7 @@ def prepare(
         the mean.
     """
     context = taps.shape[2] // 2
+    r = _bridged(t_ns, r)
     n = t_ns.size - 2 * context
     low = high = t_ns[1] - t_ns[0]
     total = 0.0
@@ -60,6 +61,32 @@ def prepare(
     n_steps = _distinct(t_ns[context : context + n], low, high, index, steps_s)
     _differentiate(fine, n, stride, index, steps_s, slope)
     return stride, n_steps
+
+
+@kernel()
+def _bridged(t_ns: Int64Array, r: FloatArray) -> FloatArray:
+    """Return r itself, or a copy without NaN."""
+    n, count = r.size, 0
+    for k in range(n):
+        count += r[k] == r[k]
+    if count == n or count == 0:
+        return r
+    good, filled = np.flatnonzero(r == r), r.copy()
+    for k in range(n):
+        if r[k] == r[k]:
+            continue
+        after = int(np.searchsorted(good, k))
+        near = 2 if 2 <= after <= count - 2 else 1
+        low, high = max(after - near, 0), min(after + near, count)
+        value = 0.0
+        for i in range(low, high):  # Lagrange's polynomial
+            weight = r[good[i]]
+            for j in range(low, high):
+                if j != i:
+                    weight *= (t_ns[k] - t_ns[good[j]]) / (t_ns[good[i]] - t_ns[good[j]])
+            value += weight
+        filled[k] = value
+    return filled
 
 
 @kernel()
