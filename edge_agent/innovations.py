@@ -1,9 +1,11 @@
 """The check that an edge makes on a smoother: what it expects of the next indication must agree with what comes.
 
-A smoother states the variance S of each innovation ν. Where sensor, measurand and noise are those of the set the mean
-of ν²/S is 1, whatever the intervals. The statistic is its root over the last windows times the set's noise, compared
-with the set's `residual_limit`. An innovation counts for ten standard deviations at most, so that a single step of the
-measurand, however large, is no failure. (A measurand livelier than the set's makes u too small: then the set is wrong.)
+A smoother states the variance S of each innovation ν. Where sensor, measurand and noise are those of the set, half the
+mean square of successive differences of ν/√S is 1, whatever the intervals (differences: after a change of level the
+level is learnt slowly, which biases innovations and hardly the values). The statistic is its root over the last windows
+times the set's noise, compared with the set's `residual_limit`. A difference counts for ten standard deviations at
+most, so that no single step, however large, is a failure. A measurand much livelier than the set's, for which u would
+be too small, is one.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class InnovationMonitor:
     def __init__(self, smoother: StreamingSmoother, noise_std: float, residual_limit: float) -> None:
         self._smoother = smoother
         self._noise_std, self._limit = noise_std, residual_limit
-        self._squares, self._n = smoother.innovations
+        self._squares, self._n = smoother.innovation_changes
         self._windows: deque[tuple[float, int]] = deque(maxlen=N_WINDOWS)
 
     def update(self, value: FloatArray, raw: FloatArray) -> str:
@@ -40,7 +42,7 @@ class InnovationMonitor:
         del raw  # the smoother has seen it
         if np.count_nonzero(np.isinf(value)):
             return "a corrected value is infinite"
-        squares, n = self._smoother.innovations
+        squares, n = self._smoother.innovation_changes
         if n - self._n >= MIN_WINDOW:
             self._windows.append((squares - self._squares, n - self._n))
             self._squares, self._n = squares, n
@@ -50,4 +52,4 @@ class InnovationMonitor:
         rms = self._noise_std * math.sqrt(total / count)
         if rms <= self._limit:
             return ""
-        return f"innovations of {rms:.4g} rms, over their own deviation, exceed the set's limit {self._limit:.4g}"
+        return f"innovations of {rms:.4g} rms, times the noise, exceed the set's limit {self._limit:.4g}"

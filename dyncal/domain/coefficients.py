@@ -195,8 +195,8 @@ class CoefficientSet:
         Range in which the correction's gain at DC must lie, as the designer of the set says.
     residual_limit : float
         Largest rms of (corrected - reference) or of the innovation that is still normal, in the sensor's unit; the edge
-        reverts when its own check exceeds it. 0 means: no check. Of a smoother: of its innovations, each over its
-        predicted standard deviation, times `noise_std`.
+        reverts when its own check exceeds it. 0 means: no check. Of a smoother: of successive differences
+        of its innovations, each over its predicted standard deviation, over √2 and times `noise_std`.
     note : str
         Says so where the set goes back to an earlier state.
     """

@@ -70,6 +70,17 @@ def build_smoother(
     sensor = sensor_of(parameters)
     if bool(np.any(sensor.zeros.real > 0)):
         raise InvalidData("a zero in the right half-plane has no causal sensitivity: take the FIR design")
+    with np.errstate(all="ignore"):  # what leaves the range of numbers is refused by the model
+        model = _system(sensor, spectrum, prior, dt_ns, noise_std)
+    if lag_s is None:
+        lag_s = shortest_lag(model, max_lag_s)
+    return _with_lag(model, lag_s)
+
+
+def _system(
+    sensor: Sensor, spectrum: MeasurandSpectrum, prior: MeasurandPrior, dt_ns: int, noise_std: float
+) -> SmootherModel:
+    """Return the smoother without a lag."""
     f, q, m, variance = _measurand(spectrum, prior)
     drift, diffusion, observe, measurand, rest = _joint(sensor, f, q, m)
     stationary = _start(drift, diffusion, rest, variance, prior is MeasurandPrior.BUTTERWORTH)
@@ -77,13 +88,10 @@ def build_smoother(
     size = np.sqrt(np.maximum(np.diag(stationary), _LEAST_SIZE * float(np.max(np.diag(stationary)))))
     outer = np.outer(size, size)
     noise = max(noise_std**2, _LEAST_NOISE * variance * sensor.dc_gain**2)
-    model = SmootherModel(
+    return SmootherModel(
         DurationNs(dt_ns), drift * np.outer(1 / size, size), diffusion / outer, observe * size, measurand * size,
         rest / size, stationary / outer, noise, 0.0, max(sensor.dead_time_s, 0.0), *_sensitivities(sensor),
     )  # fmt: skip
-    if lag_s is None:
-        lag_s = shortest_lag(model, max_lag_s)
-    return _with_lag(model, lag_s)
 
 
 def model_of(correction: CorrectionSmoother, parameters: Parameters) -> SmootherModel:

@@ -18,11 +18,14 @@ from dyncal.kernels import kernel
 REGISTER, MEASURE = 1, 2
 MOST_SQUARE = 100.0
 """Most that one innovation counts in the clipped sum: ten standard deviations."""
+BIAS_OVER, MOST_BIAS = 32.0, 1.0
+"""Innovations in a running mean, in their standard deviations; and its limit, 8 of its own: no chance."""
 
 
 @kernel(
     "i8(i8[::1], i8[::1], f8[::1], i8[::1], i8[::1], i8[::1], f8[::1], f8[:,:,::1], f8[:,:,::1], f8[::1], f8[::1],"
-    " f8, i8, f8[::1], f8[:,::1], i8[::1], i8[:,::1], f8[:,::1], f8[:,::1], f8[::1], i8[:,::1], f8[:,::1])"
+    " f8[:,::1], f8, f8, i8, f8[::1], f8[:,::1], i8[::1], i8[:,::1], f8[:,::1], f8[:,::1], f8[::1], i8[:,::1],"
+    " f8[:,::1])"
 )
 def advance(  # noqa: C901 - one pass over the samples is the point of it
     step: Int64Array,
@@ -36,7 +39,9 @@ def advance(  # noqa: C901 - one pass over the samples is the point of it
     noise: FloatArray,
     observe: FloatArray,
     measurand: FloatArray,
+    start: FloatArray,
     variance: float,
+    most_bias: float,
     lag: int,
     x: FloatArray,
     p: FloatArray,
@@ -53,8 +58,10 @@ def advance(  # noqa: C901 - one pass over the samples is the point of it
     Event i lies ``phi[step[i]]`` after the one before. REGISTER makes an entry of its instant; MEASURE takes y[i] (NaN:
     nothing was measured) and tells the entries that are `lag` ticks old. Entries lie in rows counters[0] to counters[1]
     of `entry` (tick, instant, good), `estimate` (û, variance, variance of its instant) and `shared` (covariance with
-    x). `innovations` adds up ν²/S, 1, ν²/S
-    clipped at `MOST_SQUARE`, and ln S.
+    x). `innovations` adds up ν²/S, 1, ln S, and half the squared difference of successive ν/√S, clipped at
+    `MOST_SQUARE`; then come the last ν/√S and their running mean. Where that leaves `most_bias` the measurand has
+    jumped as its process does not: what is known of the state is widened by `start`, so many times that the innovation
+    is likely, and entries by what the innovation did to them.
     """
     n = x.size
     half = entry.shape[0] // 2
@@ -126,17 +133,24 @@ def advance(  # noqa: C901 - one pass over the samples is the point of it
                     expected += observe[a] * x[a]
                     scale += observe[a] * total
                 surprise = y[i] - expected
-                square = surprise * surprise / scale
-                innovations[0] += square
+                unit = surprise / math.sqrt(scale)
+                innovations[0] += unit * unit
                 innovations[1] += 1.0
-                innovations[2] += min(square, MOST_SQUARE)
-                innovations[3] += math.log(scale)
+                innovations[2] += math.log(scale)
+                if innovations[1] > 1.0:
+                    innovations[3] += min((unit - innovations[4]) ** 2 / 2, MOST_SQUARE)
+                innovations[4] = unit
+                innovations[5] += (unit - innovations[5]) / BIAS_OVER
+                jumped = abs(innovations[5]) > most_bias
                 for e in range(first, last):
                     total = 0.0
                     for a in range(n):
                         total += observe[a] * shared[e, a]
-                    estimate[e, 0] += total / scale * surprise
+                    moved_by = total / scale * surprise
+                    estimate[e, 0] += moved_by
                     estimate[e, 1] -= total * total / scale
+                    if jumped:
+                        estimate[e, 1] += moved_by * moved_by
                     for a in range(n):
                         shared[e, a] -= gain[a] * total / scale
                 for a in range(n):
@@ -144,6 +158,16 @@ def advance(  # noqa: C901 - one pass over the samples is the point of it
                     for b in range(a, n):
                         p[a, b] -= gain[a] * gain[b] / scale
                         p[b, a] = p[a, b]
+                if jumped:
+                    innovations[5] = 0.0
+                    size = variance
+                    for a in range(n):
+                        for b in range(n):
+                            size += observe[a] * start[a, b] * observe[b]
+                    wider = max(1.0, surprise * surprise / size)
+                    for a in range(n):
+                        for b in range(n):
+                            p[a, b] += wider * start[a, b]
             while first < last and tick[i] - entry[first, 0] >= lag:
                 told[n_told, :] = entry[first, :]
                 value[n_told, :] = estimate[first, :]

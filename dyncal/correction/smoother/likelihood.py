@@ -105,17 +105,17 @@ class _Likelihood:
         ticks = np.rint((self.t_ns - self.t_ns[0]) * (_TICKS / self.dt_ns)).astype(np.int64)
         different, step = np.unique(np.diff(ticks, prepend=0), return_inverse=True)
         n, size = model.observe.size, self.y.size
-        innovations, nothing = np.zeros(4), np.zeros((2, 3))
+        innovations, nothing = np.zeros(6), np.zeros((2, 3))
         with np.errstate(all="ignore"):  # a likelihood that is no number is none
             phi, noise, *_ = over(model, different * (self.dt_ns / NS_PER_S / _TICKS))
             (kernels if HAVE_NUMBA else plain).advance(
                 step.astype(np.int64), np.full(size, kernels.MEASURE), self.y, ticks, ticks, ticks, np.zeros(size),
                 np.ascontiguousarray(phi), np.ascontiguousarray(noise), model.observe, model.measurand,
-                model.noise_variance, 0, model.rest * float(self.y[0]), model.start.copy(), np.zeros(2, np.int64),
-                np.zeros((2, 3), np.int64), nothing, np.zeros((2, n)), innovations, np.zeros((1, 3), np.int64),
-                np.zeros((1, 3)),
+                model.start, model.noise_variance, math.inf, 0, model.rest * float(self.y[0]), model.start.copy(),
+                np.zeros(2, np.int64), np.zeros((2, 3), np.int64), nothing, np.zeros((2, n)), innovations,
+                np.zeros((1, 3), np.int64), np.zeros((1, 3)),
             )  # fmt: skip
-        value = float(innovations[0] + innovations[3])
+        value = float(innovations[0] + innovations[2])
         return value if math.isfinite(value) else math.inf
 
     def maximise(self) -> MeasurandSpectrum:

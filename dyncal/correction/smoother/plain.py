@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from dyncal.correction.smoother.kernels import MEASURE, MOST_SQUARE, REGISTER
+from dyncal.correction.smoother.kernels import BIAS_OVER, MEASURE, MOST_SQUARE, REGISTER
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 
@@ -23,7 +23,9 @@ def advance(
     noise: FloatArray,
     observe: FloatArray,
     measurand: FloatArray,
+    start: FloatArray,
     variance: float,
+    most_bias: float,
     lag: int,
     x: FloatArray,
     p: FloatArray,
@@ -65,15 +67,23 @@ def advance(
                 gain = p @ observe
                 scale = float(observe @ gain) + variance
                 surprise = float(y[i] - observe @ x)
-                square = surprise * surprise / scale
-                innovations += square, 1.0, min(square, MOST_SQUARE), math.log(scale)
+                unit = surprise / math.sqrt(scale)
+                change = min((unit - innovations[4]) ** 2 / 2, MOST_SQUARE) if innovations[1] > 0 else 0.0
+                innovations[:4] += unit * unit, 1.0, math.log(scale), change
+                innovations[4] = unit
+                innovations[5] += (unit - innovations[5]) / BIAS_OVER
+                jumped = abs(innovations[5]) > most_bias
                 learnt = shared[first:last] @ observe
-                estimate[first:last, 0] += learnt * (surprise / scale)
-                estimate[first:last, 1] -= learnt * learnt / scale
+                moved_by = learnt * (surprise / scale)
+                estimate[first:last, 0] += moved_by
+                estimate[first:last, 1] += jumped * moved_by**2 - learnt * learnt / scale
                 shared[first:last] -= np.outer(learnt, gain / scale)
                 x += gain * (surprise / scale)
                 p -= np.outer(gain, gain / scale)
                 p[:] = (p + p.T) / 2
+                if jumped:
+                    innovations[5] = 0.0
+                    p += max(1.0, surprise**2 / (variance + float(observe @ start @ observe))) * start
             tell(int(np.searchsorted(entry[first:last, 0], tick[i] - lag, side="right")))
     counters[:2] = first, last
     return n_told

@@ -44,6 +44,10 @@ class StreamingSmoother(Corrector):
         Names the set in the spans that come out.
     fill : bool
         Whether to estimate the measurand also where nothing was measured; u says how well.
+    follow_jumps : bool
+        Whether innovations that stay on one side for long (8 standard deviations of a running mean over 32) mean that
+        the measurand has jumped as its process does not: the state is then as uncertain as at the start or more, and
+        so is what waits for its lag. Without it the smoother is linear in the indications.
     compiled : bool, optional
         Whether to run the numba kernels; by default where numba is installed.
 
@@ -60,12 +64,14 @@ class StreamingSmoother(Corrector):
         set_id: str,
         *,
         fill: bool = False,
+        follow_jumps: bool = True,
         compiled: bool | None = None,
     ) -> None:
         if len(parameters.names) != model.n_parameters:
             raise InvalidData(f"a smoother of {model.n_parameters} parameters and {len(parameters.names)} do not fit")
         super().__init__(set_id)
         self._model, self._fill = model, fill
+        self._most_bias = kernels.MOST_BIAS if follow_jumps else math.inf
         self._kernels = kernels if (HAVE_NUMBA if compiled is None else compiled) else plain
         self._tick = tick_ns(model.dt_ns)
         self._tick_s = self._tick / NS_PER_S
@@ -96,9 +102,13 @@ class StreamingSmoother(Corrector):
         return (float(self._innovations[0] / n) if n else math.nan), n
 
     @property
-    def innovations(self) -> tuple[float, int]:
-        """Sum of ν²/S since the start, none counted for more than `kernels.MOST_SQUARE`, and their number."""
-        return float(self._innovations[2]), int(self._innovations[1])
+    def innovation_changes(self) -> tuple[float, int]:
+        """Sum of half the squared differences of successive ν/√S since the start, and their number.
+
+        Their mean is about 1 too, but a level that is still being learnt, which biases innovations for long, does not
+        show in it, and none counts for more than `kernels.MOST_SQUARE`.
+        """
+        return float(self._innovations[3]), max(int(self._innovations[1]) - 1, 0)
 
     def _reset(self) -> None:
         super()._reset()
@@ -107,7 +117,7 @@ class StreamingSmoother(Corrector):
         self._counters = np.zeros(2, np.int64)
         self._entry, self._estimate = np.zeros((rows, 3), np.int64), np.zeros((rows, 3))
         self._shared = np.zeros((rows, n))
-        self._innovations = np.zeros(4)
+        self._innovations = np.zeros(6)
         self._s_state, self._previous = np.zeros(self._model.s_input.size), np.zeros(1)
         self._started = False
         self._last: int | None = None
@@ -183,8 +193,8 @@ class StreamingSmoother(Corrector):
         with np.errstate(all="ignore"):
             n = self._kernels.advance(
                 index, action, values, tick, instant, good, variance, steps.phi, steps.noise, m.observe, m.measurand,
-                m.noise_variance, self._lag, self._x, self._p, self._counters, self._entry, self._estimate,
-                self._shared, self._innovations, told, value,
+                m.start, m.noise_variance, self._most_bias, self._lag, self._x, self._p, self._counters, self._entry,
+                self._estimate, self._shared, self._innovations, told, value,
             )  # fmt: skip
             return self._finished(told[:n], value[:n])
 

@@ -24,9 +24,8 @@ from dyncal.domain.time import Int64Array
 from tests.evidence import Figure, coverage
 from tests.statistical.experiments.correction import _adjusted, _ratio
 from tests.statistical.harness import Experiment
-from tests.unit.correction.examples import ALL, T0_NS, Case, designed
+from tests.unit.correction.examples import ALL, FINE, T0_NS, Case, designed, irregular, sampled
 
-FINE = 16
 N = 600
 FROM = 200
 
@@ -48,8 +47,7 @@ def _regular(rng: np.random.Generator) -> Int64Array:
 
 
 def _irregular(rng: np.random.Generator) -> Int64Array:
-    """Intervals from 1/16 to 31/16 of the nominal one."""
-    return np.cumsum(rng.integers(1, 2 * FINE, size=N))
+    return irregular(rng, N)
 
 
 def _with_gaps(rng: np.random.Generator) -> Int64Array:
@@ -64,15 +62,6 @@ def _with_gaps(rng: np.random.Generator) -> Int64Array:
 SAMPLINGS = {"regular": _regular, "irregular": _irregular, "gaps": _with_gaps}
 
 
-def _simulated(
-    case: Case, rng: np.random.Generator, at: Int64Array, theta: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    fine = dataclasses.replace(case, dt_ns=case.dt_ns // FINE, noise_std=0.0)
-    size = 1 << math.ceil(math.log2(int(at[-1]) + 1))
-    measurand, indication = fine.simulate(rng, size, theta, over=1)
-    return measurand[at], indication[at] + case.noise_std * rng.normal(size=at.size)
-
-
 def _trial(name: str, sampling: str, seed: int) -> FloatArray:
     """Return coverage of one sample, mean squares of error, u, error at known parameters, of resampling; parameters."""
     case = CASES[name]
@@ -84,7 +73,7 @@ def _trial(name: str, sampling: str, seed: int) -> FloatArray:
     covered, other = 0.0, math.nan
     for theta in (case.theta + z * case.parameters.u, case.theta):
         rng.bit_generator.state = state
-        measurand, y = _simulated(case, rng, at, theta)
+        measurand, y = sampled(case, rng, at, theta)
         t = T0_NS + at * (case.dt_ns // FINE)
         span = StreamingSmoother(_smoother(name), case.parameters, "s").process(t, y)
         assert span is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,7 +11,7 @@ import numpy as np
 
 from dyncal.correction.design.spectrum import MeasurandSpectrum, from_bandwidth
 from dyncal.correction.design.wiener import Design, design
-from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter, Parameters, Provenance
+from dyncal.domain.coefficients import CoefficientSet, Correction, CorrectionFilter, Parameters, Provenance
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind, SensorId
 from dyncal.domain.time import DurationNs, InstantNs, Int64Array
@@ -110,8 +112,8 @@ def designed(name: str) -> Design:
     return ALL[name].design()
 
 
-def coefficient_set(parameters: Parameters, correction: CorrectionFilter, **changes: object) -> CoefficientSet:
-    """Return a set around a filter."""
+def coefficient_set(parameters: Parameters, correction: Correction, **changes: object) -> CoefficientSet:
+    """Return a set around a filter or a smoother."""
     values: dict[str, object] = {
         "id": "set-1",
         "sensor": SensorId("s"),
@@ -161,3 +163,22 @@ def arbitrary_set(
 def instants(n: int, dt_ns: int = 10_000_000) -> Int64Array:
     """Return n regular instants."""
     return T0_NS + dt_ns * np.arange(n, dtype=np.int64)
+
+
+FINE = 16
+"""Fine steps in a nominal interval, on which irregular instants lie."""
+
+
+def irregular(rng: np.random.Generator, n: int) -> Int64Array:
+    """Return n instants in fine steps, at intervals from 1/16 to 31/16 of the nominal one."""
+    return np.cumsum(rng.integers(1, 2 * FINE, size=n))
+
+
+def sampled(
+    case: Case, rng: np.random.Generator, at: Int64Array, theta: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Return measurand and indication at instants in fine steps, exactly through the sensor."""
+    fine = dataclasses.replace(case, dt_ns=case.dt_ns // FINE, noise_std=0.0)
+    size = 1 << math.ceil(math.log2(int(at[-1]) + 1))
+    measurand, indication = fine.simulate(rng, size, theta, over=1)
+    return measurand[at], indication[at] + case.noise_std * rng.normal(size=at.size)

@@ -16,7 +16,8 @@ from dyncal.domain.coefficients import MeasurandPrior, Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import InstantNs, Int64Array
-from tests.unit.correction.examples import ALL, T0_NS, Case, instants
+from tests.unit.correction.examples import ALL, FINE, T0_NS, Case, instants, sampled
+from tests.unit.correction.examples import irregular as on_fine_steps
 
 BAD = 0x80000000
 NAMES = ["thermocouple", "pressure_line", "thermowell", "dead_time", "rational"]
@@ -101,7 +102,9 @@ def test_equals_dense_conditioning_on_irregular_instants(
     t = irregular(rng, 60, case.dt_ns)
     y = 3.0 + rng.normal(size=t.size)
     y[[7, 8, 30]] = np.nan
-    smoother = StreamingSmoother(model, exactly_known(case.parameters), "s", fill=True, compiled=compiled)
+    smoother = StreamingSmoother(
+        model, exactly_known(case.parameters), "s", fill=True, follow_jumps=False, compiled=compiled
+    )
     told, value, u = run(smoother, t, y)
     lag = round(model.lag_s * 1e9)
     until = np.array([np.searchsorted(t, instant + lag) for instant in told])
@@ -180,7 +183,8 @@ def test_bad_samples_teach_nothing() -> None:
     assert np.isnan(span.value[50:90]).all()
     assert np.isnan(span.u[[30, 31]]).all()
     assert np.isfinite(span.value[90:110]).all()
-    filled = StreamingSmoother(model, exactly_known(case.parameters), "s", fill=True).process(t, y)
+    known = exactly_known(case.parameters)
+    filled = StreamingSmoother(model, known, "s", fill=True, follow_jumps=False).process(t, y)
     assert filled is not None
     assert np.isfinite(filled.value).all()
     assert filled.u[70] > 2 * filled.u[40]
@@ -241,7 +245,7 @@ def test_innovations_say_whether_the_measurand_is_as_stated() -> None:
     ratio, n = smoother.innovation_ratio
     assert n == 4000
     assert 0.93 < ratio < 1.07
-    loud = StreamingSmoother(smoother_of(case), case.parameters, "s")
+    loud = StreamingSmoother(smoother_of(case), case.parameters, "s", follow_jumps=False)
     run(loud, instants(4000), 3 * y)
     assert loud.innovation_ratio[0] == pytest.approx(9 * ratio, rel=1e-3)
 
@@ -281,3 +285,36 @@ def test_wrong_blocks_are_refused(t: Int64Array, y: FloatArray) -> None:
 def test_parameters_must_fit() -> None:
     with pytest.raises(InvalidData):
         StreamingSmoother(smoother_of(ALL["thermocouple"]), ALL["pressure_line"].parameters, "s")
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("size", [10.0, 100.0, 10_000.0])
+def test_u_covers_a_step_that_the_process_does_not_have(size: float, compiled: bool) -> None:
+    """A set point moves: what is told of it at once is bad and says so, and after a second all is as before."""
+    case, rng = ALL["thermocouple"], np.random.default_rng(1)
+    at = on_fine_steps(rng, 1500)
+    measurand, y = sampled(case, rng, at)
+    t = T0_NS + at * (case.dt_ns // FINE)
+    since_s = np.maximum(t - t[700], 0) / 1e9
+    step = size * float(np.sqrt(case.spectrum.variance))
+    runs = StreamingSmoother(smoother_of(case), case.parameters, "s", compiled=compiled)
+    span = runs.process(t, y + step * (1 - np.exp(-since_s / case.theta[1])))
+    assert span is not None
+    error = (span.value - measurand[: span.value.size] - np.where(t >= t[700], step, 0.0)[: span.value.size]) / span.u
+    assert np.sqrt(np.mean(error[600:900] ** 2)) < 2.5
+    assert np.max(np.abs(error[900:])) < 5
+    quiet = runs.innovation_changes
+    assert quiet[1] == 1499
+
+
+def test_where_nothing_jumps_nothing_is_widened() -> None:
+    case, rng = ALL["thermocouple"], np.random.default_rng(3)
+    at = on_fine_steps(rng, 1500)
+    t, (_, y) = T0_NS + at * (case.dt_ns // FINE), sampled(case, rng, at)
+    runs = StreamingSmoother(smoother_of(case), case.parameters, "s")
+    span = runs.process(t, y)
+    assert span is not None
+    assert np.max(span.u[100:]) < 3 * np.median(span.u)
+    squares, n = runs.innovation_changes
+    assert squares / n == pytest.approx(1.0, abs=0.15)
+    assert runs.innovation_ratio[0] == pytest.approx(1.0, abs=0.15)
