@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
-from dyncal.identification.kalman.filtering import discretise
+from dyncal.identification.kalman.discretisation import discretise
 from dyncal.identification.kalman.measurand import Chain, Process
 from dyncal.models import SensorModel
 

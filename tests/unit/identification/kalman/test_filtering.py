@@ -8,7 +8,8 @@ from scipy.linalg import expm, solve_continuous_lyapunov
 from dyncal import kernels
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
-from dyncal.identification.kalman.filtering import discretise, filter_pass
+from dyncal.identification.kalman.discretisation import discretise
+from dyncal.identification.kalman.filtering import filter_pass
 from dyncal.identification.kalman.joint import Layout, joint_model
 from dyncal.identification.kalman.measurand import Chain, Process, log_intensity
 from dyncal.identification.kalman.segments import Segment, run

@@ -1,0 +1,132 @@
+"""Exact discretisation of a linear stochastic system over any intervals, with derivatives."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dyncal.domain.samples import FloatArray
+from dyncal.kernels import kernel
+
+
+@kernel(
+    "void(f8[:, ::1], f8[:, :, ::1], f8[:, ::1], f8[:, :, ::1], f8[::1],"
+    " f8[:, :, ::1], f8[:, :, ::1], f8[:, :, :, ::1], f8[:, :, :, ::1])"
+)
+def discretise(  # noqa: C901 - Taylor series and doubling of four things at once
+    a: FloatArray,
+    da: FloatArray,
+    g: FloatArray,
+    dg: FloatArray,
+    steps_s: FloatArray,
+    phi: FloatArray,
+    q: FloatArray,
+    dphi: FloatArray,
+    dq: FloatArray,
+) -> None:
+    """Write Φ = e^{Ah}, Q = ∫₀ʰ e^{As} G e^{Aᵀs} ds and their derivatives for intervals h [s], in place.
+
+    Taylor series over h/2^k with ‖A‖h/2^k ≤ ¼, then k doublings, Q(2h) = Q + Φ Q Φᵀ: only sums of what is positive
+    semi-definite, so that Q stays so however stiff A is.
+
+    Parameters
+    ----------
+    a, g : float64, shape (n, n)
+    da, dg : float64, shape (n, n, m)
+    steps_s : float64, shape (k,)
+    phi, q : float64, shape (k, n, n)
+    dphi, dq : float64, shape (k, n, n, m)
+    """
+    n = a.shape[0]
+    m = da.shape[2]
+    f, t, u = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
+    w, c, v = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
+    df, dt, du = np.empty((n, n, m)), np.empty((n, n, m)), np.empty((n, n, m))
+    dw, dc, dv = np.empty((n, n, m)), np.empty((n, n, m)), np.empty((n, n, m))
+    norm = 0.0
+    for i in range(n):
+        total = 0.0
+        for j in range(n):
+            total += abs(a[i, j])
+        norm = max(norm, total)
+    for k in range(steps_s.size):
+        h = steps_s[k]
+        doublings = 0
+        while norm * h > 0.25 and doublings < 200:
+            h *= 0.5
+            doublings += 1
+        for i in range(n):
+            for j in range(n):
+                f[i, j] = t[i, j] = 1.0 if i == j else 0.0
+                c[i, j] = g[i, j] * h
+                w[i, j] = c[i, j]
+                for r in range(m):
+                    df[i, j, r] = dt[i, j, r] = 0.0
+                    dc[i, j, r] = dg[i, j, r] * h
+                    dw[i, j, r] = dc[i, j, r]
+        for order in range(1, 15):
+            # t = (Ah)^order/order!; c = the term of Q of that order
+            share, part = h / order, h / (order + 1)
+            u[:, :] = 0.0
+            v[:, :] = 0.0
+            du[:, :, :] = 0.0
+            dv[:, :, :] = 0.0
+            for i in range(n):
+                for e in range(n):
+                    x = a[i, e]
+                    for j in range(n):
+                        u[i, j] += x * t[e, j]
+                        v[i, j] += x * c[e, j]
+                        for r in range(m):
+                            du[i, j, r] += x * dt[e, j, r] + da[i, e, r] * t[e, j]
+                            dv[i, j, r] += x * dc[e, j, r] + da[i, e, r] * c[e, j]
+            for i in range(n):
+                for j in range(n):
+                    t[i, j] = u[i, j] * share
+                    f[i, j] += t[i, j]
+                    c[i, j] = (v[i, j] + v[j, i]) * part
+                    w[i, j] += c[i, j]
+                    for r in range(m):
+                        dt[i, j, r] = du[i, j, r] * share
+                        df[i, j, r] += dt[i, j, r]
+                        dc[i, j, r] = (dv[i, j, r] + dv[j, i, r]) * part
+                        dw[i, j, r] += dc[i, j, r]
+        for _ in range(doublings):
+            # u = Φ Q, v = Φ Φ; then Q + u Φᵀ
+            u[:, :] = 0.0
+            v[:, :] = 0.0
+            du[:, :, :] = 0.0
+            dv[:, :, :] = 0.0
+            for i in range(n):
+                for e in range(n):
+                    x = f[i, e]
+                    for j in range(n):
+                        u[i, j] += x * w[e, j]
+                        v[i, j] += x * f[e, j]
+                        for r in range(m):
+                            du[i, j, r] += x * dw[e, j, r] + df[i, e, r] * w[e, j]
+                            dv[i, j, r] += x * df[e, j, r] + df[i, e, r] * f[e, j]
+            for i in range(n):
+                for j in range(i, n):
+                    total = 0.0
+                    for e in range(n):
+                        total += u[i, e] * f[j, e]
+                    w[i, j] += total
+                    w[j, i] = w[i, j]
+                    for r in range(m):
+                        dt[i, j, r] = 0.0
+                    for e in range(n):
+                        for r in range(m):
+                            dt[i, j, r] += du[i, e, r] * f[j, e] + u[i, e] * df[j, e, r]
+                    for r in range(m):
+                        dw[i, j, r] += dt[i, j, r]
+                        dw[j, i, r] = dw[i, j, r]
+            for i in range(n):
+                for j in range(n):
+                    f[i, j] = v[i, j]
+                    for r in range(m):
+                        df[i, j, r] = dv[i, j, r]
+        for i in range(n):
+            for j in range(n):
+                phi[k, i, j], q[k, i, j] = f[i, j], w[i, j]
+                for r in range(m):
+                    dphi[k, i, j, r], dq[k, i, j, r] = df[i, j, r], dw[i, j, r]
