@@ -60,6 +60,7 @@ class Adjuster:
         self.before: InForce | None = None
         self.n_rejected = 0
         self.attempted_ns = 0
+        self._known_u: tuple[tuple[str, float], float] = (("", 0.0), 0.0)
         self._trend = Trend()
         self._sensor, self._rules = sensor, rules
         self._address = EdgeAddress(sensor.site, sensor.edge)
@@ -150,8 +151,26 @@ class Adjuster:
             return True
         if math.isnan(now.corner_rad_s):
             return False
+        if self._quiet(parameters, block, now):
+            return False
         situation = self._situation(parameters, block, now.corner_rad_s)
         return policy.urgent(situation, self._rules) or (rested and policy.wish(situation, self._rules) is not None)
+
+    def _quiet(self, parameters: Parameters, block: BlockOutcome, now: InForce) -> bool:
+        """Tell, without looking at responses, that a set of the same spectrum cannot be wished for."""
+        old = now.coefficients.parameters
+        if old.names != parameters.names or self._u_in_force(now) >= self._rules.min_change:
+            return False
+        distance2 = response.distance(parameters.values, block.cov, old.values, now.cov_statistical)
+        return not response.significant(distance2, len(old.names), policy.SIGNIFICANCE)
+
+    def _u_in_force(self, now: InForce) -> float:
+        """Return the relative u of the response of the set in force, over its band; worked out once for each set."""
+        band_hz = candidate.band_of(now.corner_rad_s, self.pairing, self._sensor.dt_ns)
+        key = (now.coefficients.id, band_hz)
+        if self._known_u[0] != key:
+            self._known_u = (key, response.relative_u(now.coefficients.parameters, band_hz))
+        return self._known_u[1]
 
     def _widened(self, parameters: Parameters) -> Parameters:
         """Return the parameters with what they will change until the next set in their covariance."""

@@ -9,7 +9,7 @@ from dyncal.domain.time import NS_PER_S
 from services.calibrate import response
 from services.calibrate.settings import CalibrateSection
 
-_SIGNIFICANCE: Final = 0.99
+SIGNIFICANCE: Final = 0.99
 _REFINED: Final = 0.5
 _SPECTRUM_RATIO: Final = 1.6
 _FAR: Final = 2.0
@@ -51,7 +51,7 @@ def wish(situation: Situation, rules: CalibrateSection) -> str | None:
         return None
     if now is None:
         return f"first set: response known to {situation.u_response:.2%}"
-    if now.change >= rules.min_change and response.significant(now.distance2, now.n_parameters, _SIGNIFICANCE):
+    if now.change >= rules.min_change and response.significant(now.distance2, now.n_parameters, SIGNIFICANCE):
         return f"parameters moved: response changed by {now.change:.2%}, distance² {now.distance2:.1f}"
     if now.u_response >= rules.min_change and situation.u_response <= _REFINED * now.u_response:
         return f"refined: response known to {situation.u_response:.2%} instead of {now.u_response:.2%}"
@@ -65,7 +65,7 @@ def urgent(situation: Situation, rules: CalibrateSection) -> bool:
     now = situation.in_force
     if now is None or situation.u_response > rules.max_u_response or now.change < _FAR * rules.min_change:
         return False
-    return response.significant(now.distance2, now.n_parameters, _SIGNIFICANCE)
+    return response.significant(now.distance2, now.n_parameters, SIGNIFICANCE)
 
 
 def wait_ns(rules: CalibrateSection, *, first: bool, moving: bool, n_rejected: int) -> int:

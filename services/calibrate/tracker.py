@@ -17,7 +17,7 @@ from dyncal.domain.sensors import Pairing, Sensor
 from dyncal.domain.time import NS_PER_S, InstantNs, Int64Array, duration, seconds
 from dyncal.drift.monitor import DriftMonitor, DriftState, DriftStatus
 from dyncal.drift.settings import DriftSettings
-from dyncal.identification.records import BlockOutcome
+from dyncal.identification.records import BlockOutcome, Estimate
 from dyncal.models import paired_model
 from dyncal.ports.registry import Act
 from services.calibrate import findings, tolerance
@@ -66,6 +66,7 @@ class Tracker:
         self.changed = False
         self.resumed_ns: int | None = None
         self._fresh = False
+        self._estimate: Estimate | None = None  # as it stood after `block`
         self._cut = True
         self._sensor_seen_ns: int = now_ns
         self._pair_seen_ns: int = now_ns
@@ -106,9 +107,8 @@ class Tracker:
         yield from self.adjuster.judge(now_ns)
         if self._fresh and self.block is not None and self.adjuster.ready():
             self._fresh = False
-            estimate = self.estimator.estimate
-            if estimate is not None:
-                yield from self.adjuster.review(estimate, self.block)
+            if self._estimate is not None:
+                yield from self.adjuster.review(self._estimate, self.block)
 
     def _identify(self, aligned: Aligned, now_ns: InstantNs) -> Iterator[Effect]:
         try:
@@ -122,6 +122,7 @@ class Tracker:
             yield from self._watch_drift(outcome, now_ns)
         if outcomes:
             self._fresh = True
+            self._estimate = self.estimator.estimate
             yield from self._watch_tolerance(now_ns)
 
     def _watch_drift(self, outcome: BlockOutcome, now_ns: InstantNs) -> Iterator[Effect]:
@@ -137,7 +138,7 @@ class Tracker:
             yield from self.board.clear(AlarmKind.DRIFT, now_ns)
 
     def _watch_tolerance(self, now_ns: InstantNs) -> Iterator[Effect]:
-        estimate, block = self.estimator.estimate, self.block
+        estimate, block = self._estimate, self.block
         if estimate is None or block is None or not estimate.accepted or estimate.parameters is None:
             return
         if self.baseline is None:
