@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import Final, Protocol
 
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
+
+_IMMENSE: Final = 1e60  # no parameter of a sensor; its fourth power is still a number
 
 
 class BlockEvidence(Protocol):
@@ -67,14 +70,15 @@ def whitened(deviation: FloatArray, cov: FloatArray) -> FloatArray:
 def block_estimate(block: BlockEvidence) -> tuple[FloatArray, FloatArray] | None:
     """Return θ̂_b = θ + I⁻¹s and its covariance I⁻¹, None where the block does not determine every parameter."""
     cov = invert(block.information)
-    if cov is None or not bool(np.all(np.isfinite(block.score))):
+    if cov is None or not bool(np.all(np.abs(block.score) < _IMMENSE)):
         return None
-    return block.theta + cov @ block.score, cov
+    theta = block.theta + cov @ block.score
+    return (theta, cov) if bool(np.all(np.abs(theta) < _IMMENSE)) else None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Baseline:
-    """Information-weighted mean of n training blocks: `information` ΣI (p, p) and `vector` ΣIθ̂ (p,)."""
+    """Information-weighted mean of n blocks: `information` ΣI (p, p) and `vector` ΣIθ̂ (p,)."""
 
     information: FloatArray
     vector: FloatArray
@@ -89,7 +93,12 @@ class Baseline:
         """Return the baseline with one more block."""
         return Baseline(self.information + information, self.vector + information @ theta, self.n + 1)
 
-    def mean(self) -> tuple[FloatArray, FloatArray] | None:
-        """Return θ̄ and its covariance; None where there is nothing yet."""
-        cov = invert(self.information) if self.n else None
-        return (cov @ self.vector, cov) if cov is not None else None
+    @cached_property
+    def cov(self) -> FloatArray | None:
+        """Covariance of the mean, (p, p); None where there is nothing yet."""
+        return invert(self.information)
+
+    @cached_property
+    def mean(self) -> FloatArray:
+        """θ̄, (p,); NaN where there is nothing yet."""
+        return np.full(self.vector.shape, np.nan) if self.cov is None else self.cov @ self.vector

@@ -1,23 +1,25 @@
-"""Drift: two-sided CUSUMs on recursive residuals of block estimates."""
+"""Drift: generalised likelihood ratios on recursive residuals of block estimates."""
 
 from __future__ import annotations
 
 import enum
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
-from dyncal.drift.arl import decision_interval
+from dyncal.drift import stored
 from dyncal.drift.baseline import Baseline, BlockEvidence, block_estimate, invert, whitened
-from dyncal.drift.chart import Chart, Side
+from dyncal.drift.change import Instant, Recent, instant, likeliest
+from dyncal.drift.history import History, Learnt
+from dyncal.drift.limit import CLIP, decision_limit
+from dyncal.drift.scatter import Scatter
 from dyncal.drift.settings import DriftSettings
 
-_YOUNG = 30  # blocks up to which everything goes into the baseline: leaving some out would correlate the scores
 _USELESS_U = 0.5  # a block that knows a parameter less well than this, relative, says nothing of it
 
 
@@ -40,11 +42,14 @@ class DriftStatus:
     parameter : str
         The parameter furthest towards its limit.
     statistic, limit : float
-        Its CUSUM and the decision interval h.
+        Root of its likelihood ratio, and the decision limit.
     change, u_change : float
-        Estimated change of the parameter since the baseline, relative, and its standard uncertainty; NaN unless known.
+        For drift, the change of the parameter against what was normal before, relative, and its standard uncertainty;
+        else NaN.
     since_ns : int
         Instant since when the state (for drift: the change) stands.
+    early_ns, late_ns : int
+        For drift, the 95 % interval of the instant of the change; else as `since_ns`.
     """
 
     state: DriftState
@@ -54,27 +59,54 @@ class DriftStatus:
     change: float
     u_change: float
     since_ns: int
+    early_ns: int
+    late_ns: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """A drift that stands: when it came, and the parameters since."""
+
+    instant: Instant
+    recent: Recent
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A block's own estimate θ̂ (p,), covariance V (p, p) and information (p, p), and what is learnt of its scatter."""
+
+    theta: FloatArray
+    information: FloatArray
+    residuals: FloatArray
+    used: npt.NDArray[np.bool_]
 
 
 class DriftMonitor:
-    """Judge a sensor's blocks against a baseline.
+    """Judge a sensor's blocks against those before.
 
     Each informative block has its own estimate θ̂_b with covariance V_b (`BlockEvidence`). The baseline θ̄, covariance P,
-    is the information-weighted mean of the training blocks, frozen when there are enough. The recursive residuals::
+    is the information-weighted mean of all blocks so far. The recursive residuals::
 
         z_b = R^-1/2 D^-1 (θ̂_b - θ̄),      V_b + P = D R D
 
-    are independent and standard normal while nothing changes, also while the baseline is young (docs/metrology.md),
-    unlike the sequence of estimates that an online estimator gives; that of each parameter keeps its meaning, as the
-    root of the correlations R is the symmetric one. Each parameter has a two-sided CUSUM of its z with
-    k = shift/2, h being found from `arl0_blocks`, split evenly over parameters and directions. A block that is idle or
-    rejected decides nothing.
+    are independent and normal while nothing changes (docs/metrology.md), unlike the sequence of estimates that an
+    online estimator gives; that of each parameter keeps its meaning, as the root of the correlations R is the symmetric
+    one. How they scatter is learnt from them (`Scatter`), and every block after which a parameter may have changed is
+    compared with all before it (`History`); the limit follows from `arl0_blocks`. A block that is idle or rejected
+    decides nothing. A block beyond the clip is learnt from when the next one is there too.
+
+    While a drift stands nothing is learnt: blocks are compared with what was normal before it.
 
     Parameters
     ----------
     names : tuple of str
         Parameters, in the order of the blocks' vectors.
     settings : DriftSettings, optional
+
+    Attributes
+    ----------
+    notice : str
+        Why the monitor could not go on from a snapshot and began anew; empty where nothing is to be said.
     """
 
     def __init__(self, names: tuple[str, ...], settings: DriftSettings | None = None) -> None:
@@ -82,19 +114,26 @@ class DriftMonitor:
             raise InvalidData("a drift monitor needs at least one parameter")
         self.names = names
         self.settings = settings or DriftSettings()
-        self._k = self.settings.shift / 2
-        self._limit = decision_interval(2.0 * len(names) * self.settings.arl0_blocks, self._k)
-        self._baseline = Baseline.empty(len(names))
-        self._charts = [Chart() for _ in names]
+        self.notice = ""
+        self._limit = decision_limit(self.settings.arl0_blocks, len(names))
+        self._least = np.array([self.settings.minimum_of(name) for name in names])
         self._state = DriftState.LEARNING
         self._since_ns: int | None = None
         self._informed_ns: int | None = None
+        self._newest_ns = 0
+        self._begin(Learnt.nothing(len(names)))
+
+    def _begin(self, learnt: Learnt) -> None:
+        self._learnt = learnt
+        self._held: Block | None = None
+        self._history = History(learnt, self._newest_ns)
+        self._found: Found | None = None
 
     def rebaseline(self, theta: FloatArray | None = None, cov: FloatArray | None = None) -> None:
         """Begin anew: a calibration was accepted, and it is the normal from now on.
 
-        With θ (p,) and its covariance (p, p) the baseline is those, and nothing has to be learnt; without, it is learnt
-        from the next blocks.
+        With θ (p,) and its covariance (p, p) the baseline is those, and only the scatter has to be learnt; without, it
+        is learnt from the next blocks.
 
         Raises
         ------
@@ -102,22 +141,22 @@ class DriftMonitor:
             If θ is not finite or the covariance not positive definite; the monitor is then unchanged.
         """
         p = len(self.names)
-        baseline = Baseline.empty(p)
+        learnt = Learnt.nothing(p)
         if theta is not None and cov is not None:
             information = invert(np.asarray(cov, dtype=np.float64)) if np.shape(cov) == (p, p) else None
             if information is None or np.shape(theta) != (p,) or not bool(np.all(np.isfinite(theta))):
                 raise InvalidData(f"a baseline needs {p} finite parameters and their positive definite covariance")
             baseline = Baseline(information, information @ theta, self.settings.learning_blocks)
-        self._baseline = baseline
-        self._charts = [Chart() for _ in self.names]
+            learnt = Learnt(baseline, Scatter.empty(p))
+        self._begin(learnt)
         self._state, self._since_ns = DriftState.LEARNING, None
 
     def reset_charts(self) -> None:
-        """Let all charts begin at rest again; the baseline stays what it is."""
-        self._charts = [replace(chart, up=Side(), down=Side(), latched=False) for chart in self._charts]
+        """Look for changes from now on only; what was learnt stays."""
+        self._begin(self._learnt)
 
     def update(self, outcome: BlockEvidence) -> DriftStatus:
-        """Take in a block and say how things stand.
+        """Take in a block and say how things stand. A block not newer than the last one decides nothing.
 
         Raises
         ------
@@ -127,133 +166,165 @@ class DriftMonitor:
         p = len(self.names)
         if outcome.score.shape != (p,) or outcome.information.shape != (p, p) or outcome.theta.shape != (p,):
             raise InvalidData(f"a block with a score of {outcome.score.shape} does not speak of {self.names}")
-        if self._since_ns is None:
-            self._since_ns = outcome.to_ns
-        if self._informed_ns is None:
-            self._informed_ns = outcome.to_ns
-        own = block_estimate(outcome) if outcome.excited and not outcome.rejected else None
+        if self._since_ns is None or self._informed_ns is None:
+            self._since_ns = self._since_ns or outcome.to_ns
+            self._informed_ns = self._informed_ns or outcome.to_ns
+        newer = outcome.to_ns > self._newest_ns
+        own = block_estimate(outcome) if newer and outcome.excited and not outcome.rejected else None
+        self._newest_ns = max(self._newest_ns, outcome.to_ns)
         if own is not None:
-            self._judge(own[0], own[1], outcome)
             self._informed_ns = outcome.to_ns
-        return self._status(outcome.to_ns, self._informed_ns)
+            if self._found is None:
+                self._judge(own[0], own[1], outcome)
+            else:
+                self._follow(self._found, own[0], outcome.information)
+        return self._status(self._newest_ns, self._informed_ns)
 
     def _judge(self, theta: FloatArray, cov: FloatArray, block: BlockEvidence) -> None:
-        before = self._baseline.mean()
-        training = self._baseline.n < self.settings.training_blocks
-        if before is not None and self._baseline.n >= 2:
-            scores = whitened(theta - before[0], cov + before[1])
-            for i in range(len(self.names)):
-                self._charts[i] = self._charted(i, float(scores[i]), theta, cov, before, block.to_ns, training)
-        # what is beyond a limit is not taken for normal; leaving out any sooner would correlate the scores
-        quiet = all(chart.worst.value <= self._limit and not chart.latched for chart in self._charts)
-        if training and (quiet or self._baseline.n < max(self.settings.learning_blocks, _YOUNG)):
-            self._baseline = self._baseline.with_block(theta, block.information)
+        p, learnt = len(self.names), self._learnt
+        before = learnt.baseline
+        if before.n < 2 or before.cov is None:
+            self._learn(Block(theta, block.information, np.zeros(p), np.zeros(p, dtype=np.bool_)))
+            self._history.add(np.zeros(p), np.zeros(p), self._learnt, block.to_ns)
+            return
+        residuals = whitened(theta - before.mean, cov + before.cov)
+        own, known = np.diag(cov), np.diag(before.cov)
+        used = np.sqrt(own) <= _USELESS_U * np.maximum(np.abs(before.mean), 1e-300)
+        scores = np.where(used, learnt.scatter.scores(residuals), 0.0)
+        weights = np.where(used & learnt.scatter.known, known / np.sqrt(own + known), 0.0)
+        wild = bool(np.any(np.abs(scores) >= CLIP))
+        self._take_in(Block(theta, block.information, residuals, used), wild=wild)
+        self._history.add(weights, scores, self._learnt, block.to_ns)
+        self._look()
 
-    def _charted(
-        self,
-        i: int,
-        raw: float,
-        theta: FloatArray,
-        cov: FloatArray,
-        before: tuple[FloatArray, FloatArray],
-        at_ns: int,
-        training: bool,
-    ) -> Chart:
-        chart, mean = self._charts[i], before[0]
-        if not math.sqrt(cov[i, i]) <= _USELESS_U * max(abs(mean[i]), 1e-300):
-            return chart
-        deviation = float(theta[i] - mean[i])
-        score, variance = raw / chart.scale, float(cov[i, i])
-        cap = 2 * self._limit
-        up = chart.up.after(score, self._k, cap, deviation, variance, at_ns)
-        down = chart.down.after(-score, self._k, cap, deviation, variance, at_ns)
-        chart = replace(chart.learnt(raw) if training else chart, up=up, down=down)
-        change, _ = chart.worst.change(0.0)
-        least = self.settings.minimum_of(self.names[i])
-        raised = chart.worst.value > self._limit and abs(change) >= least * abs(float(mean[i]))
-        held = chart.latched and chart.worst.value > self._limit / 2
-        return replace(chart, latched=raised or held)
+    def _take_in(self, block: Block, *, wild: bool) -> None:
+        """Learn from a block; hold back a wild one until the next shows whether it stands alone."""
+        held, self._held = self._held, None
+        if wild and held is None:
+            self._held = block
+            return
+        if wild and held is not None:
+            self._learn(held)
+        self._learn(block)
+
+    def _learn(self, block: Block) -> None:
+        baseline, scatter = self._learnt.baseline, self._learnt.scatter
+        self._learnt = Learnt(
+            baseline.with_block(block.theta, block.information), scatter.with_residuals(block.residuals, block.used)
+        )
+
+    def _look(self) -> None:
+        """Look for a change; where there is one, what was learnt since is taken back."""
+        history = self._history
+        if history.worst()[1] <= self._limit:
+            return
+        likely = likeliest(history, self._learnt, self._limit, self._least)
+        if likely is None:
+            return
+        before = history.learnt(likely[0])
+        recent = Recent.between(before.baseline, self._learnt.baseline)
+        self._found = Found(instant(history, *likely), recent)
+        self._learnt, self._held = before, None
+
+    def _follow(self, found: Found, theta: FloatArray, information: FloatArray) -> None:
+        """Look whether a drift still stands; where not, begin again from what was normal before it."""
+        recent = found.recent.with_block(theta, information)
+        deviation, u = recent.against(self._learnt)
+        if bool(np.any(np.abs(deviation) > self._limit / 2 * u)):
+            self._found = Found(found.instant, recent)
+        else:
+            self._begin(self._learnt)
 
     def _status(self, now_ns: int, informed_ns: int) -> DriftStatus:
-        latched = [i for i, chart in enumerate(self._charts) if chart.latched]
-        among = latched or range(len(self.names))
-        worst = max(among, key=lambda i: self._charts[i].worst.value)
-        chart = self._charts[worst]
-        state, since = self._next(bool(latched), chart, now_ns, informed_ns)
-        change, u_change = self._change(worst)
-        return DriftStatus(state, self.names[worst], chart.worst.value, self._limit, change, u_change, since)
-
-    def _next(self, drifting: bool, chart: Chart, now_ns: int, informed_ns: int) -> tuple[DriftState, int]:
-        if drifting:
-            state, since = DriftState.DRIFT, chart.worst.since_ns
-        elif now_ns - informed_ns > self.settings.idle_after_s * 1e9:
-            state, since = DriftState.CANNOT_TELL, informed_ns
-        elif self._baseline.n < self.settings.learning_blocks:
-            state, since = DriftState.LEARNING, now_ns
+        state, when = self._next(now_ns, informed_ns)
+        if self._found is None:
+            i, statistic, change, u_change = *self._history.worst(), math.nan, math.nan
         else:
-            state, since = DriftState.IN_CONTROL, now_ns
-        if state is not self._state or self._since_ns is None:
-            self._state, self._since_ns = state, since
-        return state, self._since_ns
+            i, statistic, change, u_change = self._found_now(self._found)
+        instants = when.likely_ns, when.early_ns, when.late_ns
+        return DriftStatus(state, self.names[i], statistic, self._limit, change, u_change, *instants)
 
-    def _change(self, i: int) -> tuple[float, float]:
-        before = self._baseline.mean()
-        if before is None or before[0][i] == 0:
-            return float("nan"), float("nan")
-        change, u = self._charts[i].worst.change(float(before[1][i, i]))
-        size = abs(float(before[0][i]))
-        return change / size, u / size
+    def _found_now(self, found: Found) -> tuple[int, float, float, float]:
+        """Return parameter, statistic, change and its u: of the parameters that have moved enough, the clearest."""
+        deviation, u = found.recent.against(self._learnt)
+        ratios = np.nan_to_num(np.abs(deviation) / u)
+        size = np.abs(self._learnt.baseline.mean)
+        i = int(np.argmax(np.where(np.abs(deviation) >= self._least * size, ratios, -1 / (1 + ratios))))
+        if size[i] == 0:
+            return i, float(ratios[i]), math.nan, math.nan
+        return i, float(ratios[i]), float(deviation[i] / size[i]), float(u[i] / size[i])
+
+    def _next(self, now_ns: int, informed_ns: int) -> tuple[DriftState, Instant]:
+        if self._found is not None:
+            state, when = DriftState.DRIFT, self._found.instant
+        elif now_ns - informed_ns > self.settings.idle_after_s * 1e9:
+            state, when = DriftState.CANNOT_TELL, Instant(informed_ns, informed_ns, informed_ns)
+        elif self._learnt.baseline.n < self.settings.learning_blocks:
+            state, when = DriftState.LEARNING, Instant(now_ns, now_ns, now_ns)
+        else:
+            state, when = DriftState.IN_CONTROL, Instant(now_ns, now_ns, now_ns)
+        if state is not self._state or self._since_ns is None:
+            self._state, self._since_ns = state, when.likely_ns
+        if state is DriftState.DRIFT:
+            return state, when
+        return state, Instant(self._since_ns, self._since_ns, self._since_ns)
 
     def snapshot(self) -> bytes:
         """Return the whole state: `restore` then `update` gives the same to the last bit."""
-        state = _Snapshot(
+        held, found = self._held, self._found
+        state = stored.Stored(
             names=self.names,
             settings=asdict(self.settings),
-            information=self._baseline.information.tolist(),
-            vector=self._baseline.vector.tolist(),
-            n=self._baseline.n,
-            charts=self._charts,
             state=self._state,
             since_ns=self._since_ns,
             informed_ns=self._informed_ns,
+            newest_ns=self._newest_ns,
+            learnt=stored.pack_learnt(self._learnt),
+            history=self._history.pack(),
+            held=None
+            if held is None
+            else stored.pack(held.theta, held.information, held.residuals, held.used.astype(np.float64)),
+            found=None if found is None else (found.instant, stored.pack_recent(found.recent)),
         )
         return msgspec.msgpack.encode(state)
 
     @classmethod
     def restore(cls, data: bytes, settings: DriftSettings | None = None) -> DriftMonitor:
-        """Return the monitor that `snapshot` wrote; raise `InvalidData` if it cannot be read.
+        """Return the monitor that `snapshot` wrote, or one that begins anew where another version wrote it.
 
-        With `settings`, these instead of its own hold from now on.
+        What an older version knew was made by other rules, so that it is not carried on; `notice` says so.
+
+        Parameters
+        ----------
+        data : bytes
+        settings : DriftSettings, optional
+            These instead of the snapshot's own hold from now on.
+
+        Raises
+        ------
+        InvalidData
+            If it cannot be read.
         """
+        found = stored.decode(data)
         try:
-            state = msgspec.msgpack.decode(data, type=_Snapshot)
-            monitor = cls(state.names, settings or _settings(state.settings))
-        except (msgspec.MsgspecError, TypeError) as error:
-            raise InvalidData(f"this is no snapshot of a drift monitor: {error}") from error
-        p = len(state.names)
-        information, vector = np.array(state.information), np.array(state.vector)
-        if information.shape != (p, p) or vector.shape != (p,) or len(state.charts) != p:
-            raise InvalidData("this snapshot of a drift monitor contradicts itself")
-        monitor._baseline = Baseline(information, vector, state.n)
-        monitor._charts = state.charts
-        monitor._state, monitor._since_ns = state.state, state.since_ns
-        monitor._informed_ns = state.informed_ns
+            if isinstance(found, stored.Header):
+                monitor = cls(found.names, settings)
+                monitor.notice = f"a snapshot of version {found.version}; this one reads {stored.VERSION}: begun anew"
+                return monitor
+            monitor = cls(found.names, settings or stored.settings_of(found.settings))
+            monitor._resume(found)
+        except (TypeError, ValueError) as error:
+            raise InvalidData(f"this snapshot of a drift monitor contradicts itself: {error}") from error
         return monitor
 
-
-def _settings(plain: dict[str, Any]) -> DriftSettings:
-    changes = tuple((str(name), float(value)) for name, value in plain.pop("minimum_changes", ()))
-    return DriftSettings(**plain, minimum_changes=changes)
-
-
-class _Snapshot(msgspec.Struct, frozen=True):
-    names: tuple[str, ...]
-    settings: dict[str, Any]
-    information: list[list[float]]
-    vector: list[float]
-    n: int
-    charts: list[Chart]
-    state: DriftState
-    since_ns: int | None
-    informed_ns: int | None
-    version: int = 1
+    def _resume(self, found: stored.Stored) -> None:
+        p = len(self.names)
+        self._state, self._since_ns = DriftState(found.state), found.since_ns
+        self._informed_ns, self._newest_ns = found.informed_ns, found.newest_ns
+        self._learnt = stored.unpack_learnt(p, found.learnt)
+        self._history = History.unpack(self._learnt, found.history)
+        if found.held is not None:
+            theta, information, residuals, used = stored.unpack(found.held, (p,), (p, p), (p,), (p,))
+            self._held = Block(theta, information, residuals, used > 0)
+        if found.found is not None:
+            self._found = Found(found.found[0], stored.unpack_recent(p, found.found[1]))

@@ -11,46 +11,74 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.drift import DriftMonitor, DriftSettings, DriftState
-from dyncal.drift.arl import decision_interval, run_length
 from dyncal.identification import BlockOutcome, OnlineEstimator, OnlineSettings
 from dyncal.identification.settings import Likelihood
 from dyncal.models import model_of
 from tests.evidence import Figure
 from tests.statistical.harness import Experiment
-from tests.unit.drift.test_drift import NAMES, Source
-from tests.unit.identification.plant import THERMOCOUPLE, part
+from tests.unit.drift.blocks import NAMES, Source
+from tests.unit.drift.cusum import decision_interval, run_length
+from tests.unit.identification.plant import PRESSURE, THERMOCOUPLE, Plant, part
 
 ARL0: Final = 100.0
-TRAINING: Final = 50
+SETTINGS: Final = (100.0, 370.0)
+"""Intervals between false alarms that are asked for on blocks of the real estimator."""
+FOLLOWED: Final = 100
+KNOWN: Final = 1000
+"""Blocks followed before a change whose delay is compared with that of a chart which knows its baseline, and blocks
+that the baseline is worth by then."""
 LONGEST: Final = 20
 """Run lengths are cut at this multiple of ARL0: e^-20 of them are longer."""
+SAMPLES: Final = 60_000
+"""Some 1200 blocks."""
 
 _INF: Final = float("inf")
-_GOOD: Final = replace(THERMOCOUPLE, snr_db=30.0, u_reference_noise=0.0003)
+_QUIET, _NOISY = 0.0003, 0.01  # standard deviations of the reference's noise, of the measurand's
+_PLANTS: Final[dict[str, tuple[Plant, OnlineSettings]]] = {
+    f"{order}, {path}": (replace(plant, snr_db=30.0, u_reference_noise=noise), settings)
+    for order, plant in (("first order", THERMOCOUPLE), ("second order", PRESSURE))
+    for path, noise, settings in (
+        ("innovations", _QUIET, OnlineSettings(likelihood=Likelihood.INNOVATIONS)),
+        ("full Kalman", _NOISY, OnlineSettings(u_reference_noise=_NOISY)),
+    )
+}
 
 
-def _settings(training: int = 100_000) -> DriftSettings:
-    return DriftSettings(arl0_blocks=ARL0, minimum_change=0.0, training_blocks=training)
+def _monitor(arl0: float) -> DriftMonitor:
+    return DriftMonitor(NAMES, DriftSettings(arl0_blocks=arl0, minimum_change=0.0))
 
 
-def on_numbers(shift: float, seed: int) -> FloatArray:
-    """Return blocks until an alarm, of Gaussian blocks whose second parameter has moved by `shift` of their σ."""
-    source, monitor = Source(seed), DriftMonitor(NAMES, _settings(TRAINING if shift else 100_000))
-    if shift:
-        for _ in range(TRAINING):
-            monitor.update(source.block())
-        monitor.reset_charts()
+def alone(seed: int) -> FloatArray:
+    """Return blocks until a false alarm, of Gaussian blocks."""
+    source, monitor = Source(seed), _monitor(ARL0)
+    for n in range(1, round(LONGEST * ARL0)):
+        if monitor.update(source.block()).state is DriftState.DRIFT:
+            return np.array([float(n)])
+    return np.array([LONGEST * ARL0])
+
+
+def delay(shift: float, known: int, followed: int, seed: int) -> FloatArray:
+    """Return blocks until an alarm, after the second parameter has moved by `shift` of a block's σ.
+
+    Of the blocks that the baseline is worth, `known`, only the last are followed; those before are a calibration.
+    """
+    source, monitor = Source(seed), _monitor(ARL0)
+    if known > followed:
+        monitor.rebaseline(source.mean_of(known - followed), source.cov / (known - followed))
+    for _ in range(followed):
+        if monitor.update(source.block()).state is DriftState.DRIFT:  # a delay is asked for after a quiet baseline
+            monitor.reset_charts()
+    monitor.reset_charts()
     for n in range(1, round(LONGEST * ARL0)):
         if monitor.update(source.block((1.0, 0.8 + 0.01 * shift))).state is DriftState.DRIFT:
             return np.array([float(n)])
     return np.array([LONGEST * ARL0])
 
 
-def blocks(seed: int) -> Iterator[BlockOutcome]:
+def blocks(plant: Plant, settings: OnlineSettings, seed: int) -> Iterator[BlockOutcome]:
     """Yield excited blocks of the real estimator on a sensor that does not change, the first one left out."""
-    settings = OnlineSettings(likelihood=Likelihood.INNOVATIONS)
-    estimator = OnlineEstimator(_GOOD.kind, _GOOD.dt_ns, settings)
-    record = _GOOD.record(60_000, seed)
+    estimator = OnlineEstimator(plant.kind, plant.dt_ns, settings)
+    record = plant.record(SAMPLES, seed)
     first = True
     for begin in range(0, len(record), 960):
         for outcome in estimator.update(part(record, begin, begin + 960)):
@@ -59,41 +87,75 @@ def blocks(seed: int) -> Iterator[BlockOutcome]:
             first = False
 
 
-def on_the_estimator(seed: int) -> FloatArray:
-    """Return blocks until a false alarm of the monitor behind the real estimator, and 1 if the record ended before."""
-    monitor = DriftMonitor(model_of(_GOOD.kind).names, _settings())
-    n = 0
-    for outcome in blocks(seed):
-        n += 1
-        if monitor.update(outcome).state is DriftState.DRIFT:
-            return np.array([float(n), 0.0])
-    return np.array([float(n), 1.0])
+def on_the_estimator(which: str, seed: int) -> FloatArray:
+    """Return the number of blocks, and for each setting that of false alarms, the monitor beginning anew after each."""
+    plant, settings = _PLANTS[which]
+    names = model_of(plant.kind).names
+    monitors = [DriftMonitor(names, DriftSettings(arl0_blocks=arl0, minimum_change=0.0)) for arl0 in SETTINGS]
+    result = np.zeros(1 + len(SETTINGS))
+    for outcome in blocks(plant, settings, seed):
+        result[0] += 1
+        for i, monitor in enumerate(monitors, start=1):
+            if monitor.update(outcome).state is DriftState.DRIFT:
+                result[i] += 1
+                monitor.rebaseline()
+    return result
 
 
-def judge_arl(results: FloatArray) -> Sequence[Figure]:
-    """Compare the mean run length with the setting; where records ended, by the exponential law's likelihood."""
-    ended = float(results[:, 1].sum()) if results.shape[1] > 1 else 0.0
-    n = len(results)
-    alarms = max(n - ended, 1.0)
-    mean = float(results[:, 0].sum()) / alarms
-    return [Figure("blocks between false alarms / setting", mean / ARL0, 0.9, 1.1, n, mean / ARL0 / np.sqrt(alarms))]
+def judge_alone(results: FloatArray) -> Sequence[Figure]:
+    """Compare the mean run length with the setting, and the share of long ones with a geometric law's."""
+    n, mean = len(results), float(results.mean()) / ARL0
+    late, geometric = float(np.mean(results > 2 * ARL0)), float(np.exp(-2.0))
+    return [
+        Figure("blocks between false alarms / setting", mean, 0.9, 1.1, n, mean / np.sqrt(n)),
+        Figure(
+            "share beyond twice the setting / e^-2", late / geometric, 0.75, 1.25, n,
+            np.sqrt((1 - geometric) / geometric / n),
+        ),
+    ]  # fmt: skip
 
 
-def judge_delay(shift: float, results: FloatArray) -> Sequence[Figure]:
-    """Compare with the one CUSUM that is best for this shift, at the same interval between false alarms."""
-    each = 2 * len(NAMES) * ARL0
+def judge_on_the_estimator(results: FloatArray) -> Sequence[Figure]:
+    """Compare blocks per false alarm with each setting."""
+    figures = []
+    for i, arl0 in enumerate(SETTINGS, start=1):
+        alarms = max(float(results[:, i].sum()), 1.0)
+        ratio = float(results[:, 0].sum()) / alarms / arl0
+        name = f"blocks between false alarms / setting of {arl0:g}"
+        figures.append(Figure(name, ratio, 0.9, 1.1, len(results), ratio / np.sqrt(alarms)))
+    return figures
+
+
+def judge_delay(shift: float, highest: float, results: FloatArray) -> Sequence[Figure]:
+    """Compare with the one CUSUM that is best for this shift and knows the baseline, at the same interval."""
     k = shift / 2
-    best = run_length(decision_interval(each, k), k, shift)
+    best = run_length(decision_interval(2 * len(NAMES) * ARL0, k), k, shift)
     mean = float(results.mean())
     u = float(results.std(ddof=1) / np.sqrt(len(results))) / best if len(results) > 1 else _INF
-    return [Figure(f"mean delay / CUSUM optimum of {best:.1f} blocks", mean / best, 0.0, 1.2, len(results), u)]
+    return [Figure(f"mean delay / CUSUM optimum of {best:.1f} blocks", mean / best, 0.0, highest, len(results), u)]
 
 
 EXPERIMENTS: tuple[Experiment, ...] = (
-    Experiment("drift: false alarms, Gaussian blocks", partial(on_numbers, 0.0), judge_arl, 1000, 20),
-    Experiment("drift: false alarms, real estimator", on_the_estimator, judge_arl, 1000, 2),
+    Experiment("drift: false alarms, Gaussian blocks", alone, judge_alone, 1000, 20),
     *(
-        Experiment(f"drift: delay at {s:g} σ", partial(on_numbers, s), partial(judge_delay, s), 1000, 15)
+        Experiment(
+            f"drift: false alarms, {which}", partial(on_the_estimator, which), judge_on_the_estimator,
+            400 if "innovations" in which else 200, 1,
+        )
+        for which in _PLANTS
+    ),
+    *(
+        Experiment(
+            f"drift: delay at {s:g} σ", partial(delay, s, KNOWN, FOLLOWED), partial(judge_delay, s, 1.2), 1000, 6
+        )
         for s in (0.5, 1.0, 2.0)
     ),
-)
+    # no bar: what a baseline of 50 blocks is worth, beside a yardstick that knows its own
+    *(
+        Experiment(
+            f"drift: delay at {s:g} σ after 50 blocks", partial(delay, s, 50, 50), partial(judge_delay, s, _INF),
+            1000, 2,
+        )
+        for s in (0.5, 1.0, 2.0)
+    ),
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Average run length of a one-sided CUSUM of standard normal scores, by a Markov chain."""
+"""The yardstick: average run length of a one-sided CUSUM of standard normal scores, by a Markov chain."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import brentq
 
 from dyncal.domain.errors import InvalidData
 
@@ -60,7 +61,4 @@ def decision_interval(arl0: float, k: float) -> float:
     low, high = 0.01, 1.0
     while run_length(high, k) < arl0:
         low, high = high, 2 * high
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if run_length(middle, k) < arl0 else (low, middle)
-    return (low + high) / 2
+    return float(brentq(lambda h: math.log(run_length(h, k) / arl0), low, high, xtol=1e-9))

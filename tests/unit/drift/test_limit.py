@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dyncal.domain.errors import InvalidData
+from dyncal.drift.limit import FEWEST, WINDOW, decision_limit, run_length, strides
+from tests.unit.drift import cusum
+
+
+def test_run_lengths_of_the_yardstick_are_the_tabulated_ones() -> None:
+    # two-sided, k = 0.5: h = 4 gives 168, h = 5 gives 465 (Montgomery, Statistical Quality Control, table 9.3)
+    assert cusum.run_length(4.0, 0.5) / 2 == pytest.approx(168, rel=0.005)
+    assert cusum.run_length(5.0, 0.5) / 2 == pytest.approx(465, rel=0.005)
+    # a shift of one standard deviation: 8.38 and 10.4
+    assert cusum.run_length(4.0, 0.5, shift=1.0) == pytest.approx(8.38, rel=0.01)
+    assert cusum.run_length(5.0, 0.5, shift=1.0) == pytest.approx(10.4, rel=0.01)
+
+
+@pytest.mark.parametrize("arl0", [50.0, 4e3])
+def test_the_decision_interval_of_the_yardstick_gives_the_run_length_asked_for(arl0: float) -> None:
+    assert cusum.run_length(cusum.decision_interval(arl0, 0.5), 0.5) == pytest.approx(arl0, rel=1e-6)
+
+
+def simulated(limit: float, n: int, seed: int) -> float:
+    """Mean blocks between alarms over n of them: every instant compared, on scores of known mean and scatter."""
+    scores = np.random.default_rng(seed).normal(size=n)
+    sums = np.concatenate([[0.0], np.cumsum(scores)])
+    begin, alarms = 0, 0
+    for t in range(FEWEST, n + 1):
+        k = np.arange(max(begin, t - WINDOW), t - FEWEST + 1)
+        age = t - k
+        k, age = k[k % strides(age) == 0], age[k % strides(age) == 0]
+        if k.size and np.abs((sums[t] - sums[k]) / np.sqrt(age)).max() > limit:
+            begin, alarms = t, alarms + 1
+    return n / alarms
+
+
+def test_the_formula_is_what_simulation_gives() -> None:
+    # 2.8 gives 88 blocks: 170 alarms, so 7.7 % is one standard deviation
+    assert simulated(2.8, 15_000, seed=1) == pytest.approx(run_length(2.8), rel=0.2)
+
+
+def test_instants_are_at_most_a_sixteenth_of_their_age_apart() -> None:
+    ages = np.arange(1, WINDOW + 1)
+    assert np.all(strides(ages) == 2 ** np.maximum(np.floor(np.log2(ages)) - 4, 0))
+    assert np.all(strides(ages) <= np.maximum(ages / 16, 1))
+
+
+@pytest.mark.parametrize("arl0", [100.0, 1e5, 1e9])
+def test_more_parameters_and_longer_intervals_need_a_higher_limit(arl0: float) -> None:
+    limits = [decision_limit(arl0, p) for p in (1, 2, 4)]
+    assert limits[0] < limits[1] < limits[2] < decision_limit(100 * arl0, 1)
+    assert run_length(limits[0]) == pytest.approx(arl0 - 8, rel=1e-9)
+
+
+@pytest.mark.parametrize(("arl0", "p"), [(1.0, 1), (float("nan"), 1), (1e13, 1), (100.0, 0)])
+def test_there_is_not_always_a_limit(arl0: float, p: int) -> None:
+    with pytest.raises(InvalidData, match="no limit"):
+        decision_limit(arl0, p)
