@@ -59,7 +59,7 @@ def assembled(parts: Parts, numbers: Numbers, against: Judgement | None = None) 
     """Return the answer; `against` is what is known to speak against it before θ is looked at."""
     setup, stage = parts.setup, parts.stage
     effect = _effects(parts)
-    theta, cov = _physical(parts, numbers, effect)
+    theta, cov, statistical = _physical(parts, numbers, effect)
     found = judge.of_result(parts.outer, setup.model, setup.taken, setup.settings, numbers.h[: theta.size], theta, cov)
     # what the record does not determine is the reason, where there is one, for an iteration without end
     found = found if found and found.unobservable else against or found
@@ -69,6 +69,7 @@ def assembled(parts: Parts, numbers: Numbers, against: Judgement | None = None) 
     return RecordFit(
         verdict=found.verdict if found else Verdict.ACCEPTED,
         parameters=Parameters(parts.outer.kind, parts.outer.names, theta, cov) if _sound(theta, cov) else None,
+        cov_statistical=statistical if _sound(theta, cov) else None,
         model=parts.outer,
         unobservable=found.unobservable if found else (),
         noise_std=numbers.noise_std,
@@ -100,20 +101,25 @@ def _sound(theta: FloatArray, cov: FloatArray) -> bool:
     return bool(np.all(np.isfinite(theta)) and np.all(np.isfinite(cov)))
 
 
-def _physical(parts: Parts, numbers: Numbers, effect: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return θ and its covariance: of the noise, of the reference's offset, gain and clock."""
+def _physical(parts: Parts, numbers: Numbers, effect: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return θ, its covariance (of the noise, of the reference's offset, gain and clock), and that of the noise alone.
+
+    What is estimated of the reference with a prior of its own counts as noise.
+    """
     model, settings = parts.setup.model, parts.setup.settings
-    p = model.n_parameters
-    full = numbers.cov + effect @ effect.T
-    jacobian = model.internal_jacobian(numbers.h[:p])
-    theta, cov = model.from_internal(numbers.h[:p]), jacobian @ full[:p, :p] @ jacobian.T
-    if parts.setup.delayed:
-        # T is dead time and clock together: nothing in the data tells them apart
-        cross = jacobian @ full[:p, p]
-        cov = np.block([[cov, cross[:, None]], [cross[None], np.array([[full[p, p] + settings.u_clock_s**2]])]])
-        theta = np.append(theta, numbers.h[p])
+    p, delayed = model.n_parameters, parts.setup.delayed
+    n = p + delayed
+    # the rows after η are T and the offset: T is a parameter where the model has a dead time
+    jacobian = np.eye(n)
+    jacobian[:p, :p] = model.internal_jacobian(numbers.h[:p])
+    theta = np.append(model.from_internal(numbers.h[:p]), numbers.h[p : p + delayed])
+    statistical = jacobian @ numbers.cov[:n, :n] @ jacobian.T
+    cov = jacobian @ (numbers.cov + effect @ effect.T)[:n, :n] @ jacobian.T
     cov[0, 0] += (theta[0] * settings.u_reference_gain) ** 2
-    return theta, (cov + cov.T) / 2
+    if delayed:
+        # T is dead time and clock together: nothing in the data tells them apart
+        cov[p, p] += settings.u_clock_s**2
+    return theta, (cov + cov.T) / 2, (statistical + statistical.T) / 2
 
 
 def _effects(parts: Parts) -> FloatArray:
@@ -168,6 +174,7 @@ def refusal(outer: ResponseModel, setup: Setup, method: Method, why: Judgement) 
     return RecordFit(
         verdict=why.verdict,
         parameters=None,
+        cov_statistical=None,
         model=outer,
         unobservable=why.unobservable,
         noise_std=nan,

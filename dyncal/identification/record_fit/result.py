@@ -72,6 +72,8 @@ class RecordFit:
         θ̂ with covariance, systematic contributions of reference and clock included. Beside a verdict other than
         `ACCEPTED` they show what is wrong (a negative gain, a factor of 1000), and are not to be used; None where
         nothing was fitted, or what was is not finite.
+    cov_statistical : float64, shape (p, p), optional
+        The part of its covariance that is another one in the next record: without the systematic contributions.
     model : ResponseModel
     unobservable : tuple of str
         Parameters that this record cannot determine, by name.
@@ -108,6 +110,7 @@ class RecordFit:
 
     verdict: Verdict
     parameters: Parameters | None
+    cov_statistical: FloatArray | None
     model: ResponseModel
     unobservable: tuple[str, ...]
     noise_std: float

@@ -325,3 +325,24 @@ def test_no_noise_model_hides_a_mode_that_is_missing(slow: float) -> None:
     fit = fit_record(AlignedRecord(t, y, x), ModelKind.FIRST_ORDER)
     assert "autoregressive" not in fit.noise
     assert "relaxes" not in fit.noise
+
+
+@pytest.mark.parametrize("delayed", [False, True])
+def test_systematic_contributions_come_on_top_of_the_statistical(delayed: bool) -> None:
+    record = random_record(ModelKind.FIRST_ORDER, 2000, 40.0, 5)
+    plain = model_of(ModelKind.FIRST_ORDER)
+    model = Delayed(plain) if delayed else plain
+    sharp = fit_record(record, model)
+    stated = fit_record(record, model, settings=RecordSettings(u_reference_gain=0.01, u_clock_s=0.02 * delayed))
+    assert sharp.parameters is not None
+    assert stated.parameters is not None
+    assert stated.cov_statistical is not None
+    assert sharp.cov_statistical is not None
+    np.testing.assert_allclose(sharp.parameters.cov, sharp.cov_statistical, rtol=1e-12)
+    # a clock in question leaves out an indication at an end
+    u = np.sqrt(np.diag(stated.cov_statistical))
+    np.testing.assert_allclose(u, sharp.parameters.u, rtol=0.02)
+    more = np.diag(stated.parameters.cov - stated.cov_statistical)
+    assert more[0] == pytest.approx((0.01 * stated.parameters.values[0]) ** 2, rel=1e-6)
+    if delayed:
+        assert more[-1] == pytest.approx(0.02**2, rel=1e-6)
