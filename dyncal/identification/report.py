@@ -81,10 +81,13 @@ def widened(model: SensorModel, posterior: Posterior, settings: OnlineSettings) 
     the estimate, C = ∂ĥ/∂(b, δ), which obeys L C = F(L) C̄ - Σψ ψ_(b, δ)/σ² from block to block (Schmidt; Jazwinski,
     Stochastic Processes and Filtering Theory, 8.4). With T = ∂θ/∂h and the relative uncertainty u_γ of its gain::
 
-        cov θ = T [L⁻¹ + C diag(u_b², u_δ²) Cᵀ] Tᵀ + (g u_γ)² e_g e_gᵀ
+        cov θ = T [s L⁻¹ + C diag(u_b², u_δ²) Cᵀ] Tᵀ + (g u_γ)² e_g e_gᵀ
+
+    s is the Birge ratio of the blocks where it is beyond chance: L has been divided by it already, for what scatters
+    from block to block; a model that is wrong that much also errs by something like it in all of them.
     """
     considered = posterior.considered * np.array([settings.u_reference, settings.u_clock_s])
-    theta, cov = physical(model, posterior.h, posterior.cov + considered @ considered.T)
+    theta, cov = physical(model, posterior.h, posterior.scatter * posterior.cov + considered @ considered.T)
     cov[0, 0] += (theta[0] * settings.u_reference_gain) ** 2
     return theta, (cov + cov.T) / 2
 
@@ -112,6 +115,10 @@ def estimate(
     theta, cov = widened(model, posterior, settings)
     unobservable = unknown(model, theta, cov, settings.max_relative_u)
     verdict, detail = _verdict(theta, residuals, unobservable, trouble)
+    if posterior.scatter > 1:
+        detail += (
+            f"; blocks scatter by {np.sqrt(posterior.scatter):.2g} times their noise: it is coloured, u is widened"
+        )
     return Estimate(
         verdict=verdict,
         parameters=Parameters(model.kind, model.names, theta, cov),

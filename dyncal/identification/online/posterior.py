@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
-from dyncal.identification.online.renewal import invert
+from dyncal.identification.online.renewal import invert, significant
 
 _P_JUMP: Final = 3.7e-6  # D > 25 for two coordinates (docs/metrology.md)
 _P_TREND: Final = 1e-5
@@ -43,6 +43,11 @@ class Posterior:
     dof: float
     trend: FloatArray
     dispersion: float = 1.0
+
+    @property
+    def scatter(self) -> float:
+        """The dispersion where it is beyond chance, else 1."""
+        return float(significant(np.array(self.dispersion)))
 
     @property
     def cov(self) -> FloatArray:

@@ -117,3 +117,78 @@ def test_a_reference_that_is_stated_to_be_good_is_followed_by_the_innovations_fo
         assert method in found.method
     with pytest.raises(InvalidData, match="likelihood"):
         OnlineSettings(likelihood="best")  # type: ignore[arg-type]
+
+
+def ingest(fleet: EstimatorFleet, t_ns: np.ndarray, y: np.ndarray, r: np.ndarray, k: int = 1) -> None:
+    """Give every one of k sensors the same samples."""
+    fleet.ingest(
+        np.arange(k, dtype=np.int64), np.arange(k + 1, dtype=np.int64) * t_ns.size,
+        np.tile(t_ns, k), np.tile(y, k), np.tile(r, k),
+    )  # fmt: skip
+
+
+def test_bad_input_of_one_sensor_leaves_its_neighbours_alone() -> None:
+    record = THERMOCOUPLE.record(900, 1)
+    n, nan = len(record), float("nan")
+    rng = np.random.default_rng(2)
+    y, r = record.indication, record.reference
+    holed = np.where(rng.uniform(size=n) < 0.1, nan, y)
+    cases: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = [
+        (record.t_ns, y, r),
+        (record.t_ns, np.full(n, nan), r),
+        (record.t_ns, np.full(n, np.inf), np.full(n, -np.inf)),
+        (record.t_ns, np.full(n, 3.3), r),
+        (record.t_ns, r, y),
+        (record.t_ns, -y, r),
+        (record.t_ns, 1e3 * y, r),
+        (record.t_ns, 1e300 * y, r),
+        (record.t_ns[::-1].copy(), y, r),
+        (np.full(n, record.t_ns[0]), y, r),
+        (record.t_ns, holed, r),
+        (record.t_ns, y, holed),
+        (record.t_ns, np.minimum(y, 0.3), r),
+        (np.full(n, np.iinfo(np.int64).max), y, r),
+        (np.full(n, np.iinfo(np.int64).min), y, r),
+        (record.t_ns, y, r),
+    ]
+    k = len(cases)
+    fleet = EstimatorFleet(ModelKind.FIRST_ORDER, [THERMOCOUPLE.dt_ns] * k, FAST)
+    for begin in range(0, n, 50):
+        part_of = [tuple(column[begin : begin + 50] for column in case) for case in cases]
+        fleet.ingest(
+            np.arange(k, dtype=np.int64), np.arange(k + 1, dtype=np.int64) * 50,
+            *(np.concatenate([case[c] for case in part_of]) for c in range(3)),
+        )  # fmt: skip
+    first, last = fleet.estimate(0), fleet.estimate(k - 1)
+    assert first is not None
+    assert last is not None
+    assert first.parameters is not None
+    assert last.parameters is not None
+    assert first.accepted
+    assert np.array_equal(first.parameters.values, last.parameters.values)
+    for i, says in {1: "finite", 2: "without a reference", 3: "constant", 12: "saturated"}.items():
+        found = fleet.estimate(i)
+        assert found is not None
+        assert found.verdict is Verdict.BAD_DATA, (i, found.detail)
+        assert says in found.detail
+    for i in (4, 5, 6, 7):
+        found = fleet.estimate(i)
+        assert found is not None
+        assert not found.accepted, i
+    found = fleet.estimate(10)
+    assert found is not None
+    assert found.parameters is not None
+    assert found.accepted
+    assert np.all(np.abs(found.parameters.values - np.array(THERMOCOUPLE.theta)) < 5 * found.parameters.u)
+    assert EstimatorFleet.restore(fleet.snapshot()).snapshot() == fleet.snapshot()
+
+
+def test_a_chunk_of_nothing_and_chunks_of_one_sample_do_no_harm() -> None:
+    record = THERMOCOUPLE.record(400, 3)
+    whole, single = (EstimatorFleet(ModelKind.FIRST_ORDER, [THERMOCOUPLE.dt_ns], FAST) for _ in range(2))
+    ingest(whole, record.t_ns, record.indication, record.reference)
+    for k in range(len(record)):
+        at = slice(k, k + 1)
+        ingest(single, record.t_ns[at], record.indication[at], record.reference[at])
+        ingest(single, record.t_ns[:0], record.indication[:0], record.reference[:0])
+    assert whole.snapshot() == single.snapshot()

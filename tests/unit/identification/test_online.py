@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from dyncal.domain.calibration import Verdict
 from dyncal.domain.errors import InvalidData
@@ -320,3 +323,18 @@ def test_segments_that_are_never_long_enough_are_named() -> None:
     estimate = verdict(PRESSURE, changed(record, r=r))
     assert estimate.verdict is Verdict.BAD_DATA
     assert "segments of fewer than" in estimate.detail
+
+
+def test_coloured_noise_of_the_sensor_widens_u_and_is_named() -> None:
+    plant = replace(THERMOCOUPLE, u_reference_noise=0.0003)
+    z, named = [], 0
+    for seed in range(6):
+        record = plant.record(1500, seed)
+        noise = lfilter([0.6], [1.0, -0.8], np.random.default_rng(100 + seed).normal(size=1700))[200:]
+        y = record.indication + 0.05 * float(record.indication.std()) * noise
+        estimate = verdict(plant, changed(record, y=y))
+        assert estimate.parameters is not None
+        z.append((estimate.parameters.values - np.array(plant.theta)) / estimate.parameters.u)
+        named += "coloured" in estimate.detail
+    assert named >= 4
+    assert float(np.sqrt(np.mean(np.square(z)))) < 2.0
