@@ -27,7 +27,6 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind, SensorId
 from dyncal.domain.time import DurationNs, InstantNs
 
-
 MOST_ORDER: Final = 8
 """Highest order of a measurand's process."""
 

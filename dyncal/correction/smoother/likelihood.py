@@ -28,11 +28,11 @@ from dyncal.kernels import HAVE_NUMBA
 
 _SHORTEST: Final = 128
 _LONGEST: Final = 2048  # newest samples that are used
-_TICKS: Final = 32  # in a nominal interval: instants are rounded to them, errors do not add up
+_TICKS: Final = 16  # in a nominal interval: instants are rounded to them, errors do not add up
 _ORDERS: Final = (1, 2, 4, 8)
 _CORNERS: Final = 7
 _FEWEST_PERIODS: Final = 3.0  # of the corner in the record
-_STEPS: Final = (0.7, 0.06)  # in ln density and ln corner: first, and last
+_STEPS: Final = (0.7, 0.3, 0.08)  # in ln density and ln corner: first, last for every order, last for the best two
 _MOVES: Final = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1))  # the last two keep the variance
 _ACTIVITY: Final = 30.0  # twice the log-likelihood that a measurand must add to mere noise (p < 1e-5)
 _FREQUENCIES: Final = 512
@@ -54,7 +54,7 @@ def fit_measurand(
     parameters : Parameters
         Of the sensor.
     dt_ns : int
-        Nominal interval [ns]; instants are rounded to a 32nd of it.
+        Nominal interval [ns]; instants are rounded to a 16th of it.
     noise_std : float
         Standard deviation of the sensor's white noise.
 
@@ -123,7 +123,8 @@ class _Likelihood:
         low, high = math.log(2 * math.pi * _FEWEST_PERIODS / length_s), math.log(2 * math.pi / dt_s)
         corners = np.linspace(low, high, _CORNERS).tolist()
         starts = [min(((self._density(corner, k), corner, k) for corner in corners), key=self) for k in _ORDERS]
-        found = min((self._closed_in(start, (low, high)) for start in starts), key=self)
+        starts = sorted((self._closed_in(start, _STEPS[:2], (low, high)) for start in starts), key=self)
+        found = min((self._closed_in(start, _STEPS[1:], (low, high)) for start in starts[:2]), key=self)
         gain = self._of_noise() - self(found)
         if not gain > _ACTIVITY:
             raise InvalidData(f"no activity: the indication is noise (log-likelihood ratio {gain:.3g})")
@@ -137,10 +138,10 @@ class _Likelihood:
         signal = max(float(np.var(self.y)) - self.noise_std**2, 1e-3 * float(np.var(self.y)))
         return math.log(signal / max(unit, 1e-300))
 
-    def _closed_in(self, start: Point, bounds: tuple[float, float]) -> Point:
-        """Return the best point near `start`, by steps along the axes that shrink where none helps."""
-        here, step = start, _STEPS[0]
-        while step > _STEPS[1]:
+    def _closed_in(self, start: Point, steps: tuple[float, float], bounds: tuple[float, float]) -> Point:
+        """Return the best point near `start`, by moves whose steps shrink, from first to last, where none helps."""
+        here, step = start, steps[0]
+        while step > steps[1]:
             tried = [
                 (here[0] + a * step, min(max(here[1] + b * step, bounds[0]), bounds[1]), here[2]) for a, b in _MOVES
             ]
