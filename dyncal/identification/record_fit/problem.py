@@ -85,6 +85,7 @@ class RecordProblem:
         self._readings = tuple(readings)
         self._dt_s = dt_s
         self.noise = noise
+        self._kept: dict[int, tuple[Track, FloatArray, tuple[FloatArray, ...] | None]] = {}
         self._whitener = None if noise is None else Whitener(noise, [reading.t_ns for reading in self._readings])
         self._c = np.ascontiguousarray(np.asarray(model.output)[: self.n])
 
@@ -179,7 +180,12 @@ class RecordProblem:
     ) -> _Pass | None:
         """Run one pass over a segment, in `n_parts` parts; None where the numbers overflow."""
         m, n = self.m, self.n
-        parts = self._discretised(at.h, track)
+        eta = at.h[: self.p]
+        kept = self._kept.get(k)
+        if kept is None or kept[0] is not track or not np.array_equal(kept[1], eta):
+            # κ, the offset and the initial states change nothing of it
+            kept = self._kept[k] = (track, eta.copy(), self._discretised(at.h, track))
+        parts = kept[2]
         if parts is None:
             return None
         phi, gamma, dphi, dgamma, kick, dkick, b = parts
