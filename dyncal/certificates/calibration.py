@@ -26,13 +26,13 @@ from dyncal.certificates.document import (
     Result,
     Statement,
 )
-from dyncal.certificates.filters import filter_list
+from dyncal.certificates.filters import filter_list, smoother_list
 from dyncal.certificates.parameters import default_frequencies, parameter_unit, response_covariance
 from dyncal.certificates.quantity import AnyQuantity, ComplexQuantity, Quantity, TextQuantity, check_covariance, real
 from dyncal.certificates.ucum import parse_unit
 from dyncal.certificates.units import HERTZ, ONE, RADIAN, Unit
 from dyncal.domain.calibration import Calibration, Conformity, Deviation, Verdict
-from dyncal.domain.coefficients import CoefficientSet
+from dyncal.domain.coefficients import CoefficientSet, CorrectionSmoother
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
@@ -202,6 +202,10 @@ def _window(c: Calibration) -> tuple[str, ...]:
 
 
 def _filter(coefficients: CoefficientSet, indication: Unit, measurand: Unit) -> Result:
+    correction = coefficients.correction
+    if isinstance(correction, CorrectionSmoother):
+        described = "To be run over samples of the indication at their instants, with the parameters; values come late."
+        return Result("Correction", (smoother_list(coefficients.id, correction, indication, measurand),), described)
     described = "To be applied to samples of the indication; the result is about the instant `delay` samples before."
     return Result("Correction", (filter_list(coefficients, indication, measurand),), described)
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from dyncal.certificates import vocabulary as v
 from dyncal.certificates.document import Certificate, QuantityList, Statement
-from dyncal.certificates.filters import read_filter
+from dyncal.certificates.filters import read_filter, read_smoother
 from dyncal.certificates.quantity import ComplexQuantity, Quantity, TextQuantity
 from dyncal.certificates.search import find_list, single, tables, with_ref_type
 from dyncal.certificates.units import Unit
 from dyncal.domain.calibration import Deviation
-from dyncal.domain.coefficients import CorrectionFilter, Parameters
+from dyncal.domain.coefficients import CorrectionFilter, CorrectionSmoother, Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
@@ -33,8 +33,9 @@ class Certified:
     f_hz, response, cov_response
         Frequencies [Hz] (n,), H (n,), and the covariance of (magnitude, phase [rad]) (n, 2, 2); n = 0 without response.
     filter : CorrectionFilter, optional
+    smoother : CorrectionSmoother, optional
     set_id : str
-        The coefficient set of the filter.
+        The coefficient set of the one or the other.
     deviations : mapping of str to Deviation
         ``uncorrected``, ``as found``, ``as left``, those that are stated.
     window : (int, int)
@@ -51,6 +52,7 @@ class Certified:
     response: ComplexArray
     cov_response: FloatArray
     filter: CorrectionFilter | None
+    smoother: CorrectionSmoother | None
     set_id: str
     deviations: dict[str, Deviation]
     window: tuple[InstantNs, InstantNs]
@@ -79,7 +81,8 @@ def certified(certificate: Certificate) -> Certified:
     if len(fit.instants) != 2:
         raise InvalidData(f"list {fit.name!r} at {fit.where}: {len(fit.instants)} instants, not first and last")
     f_hz, response, cov = _response(find_list(certificate, v.RESPONSE))
-    filters = find_list(certificate, v.FILTER)
+    filters, smoothers = find_list(certificate, v.FILTER), find_list(certificate, v.SMOOTHER)
+    correction = filters or smoothers
     return Certified(
         parameters=_parameters(vector, kind.text),
         gain_unit=vector.unit(vector.labels.index("gain")) if "gain" in vector.labels else None,
@@ -87,7 +90,8 @@ def certified(certificate: Certificate) -> Certified:
         response=response,
         cov_response=cov,
         filter=None if filters is None else read_filter(filters),
-        set_id="" if filters is None else single(filters, v.SET, TextQuantity).text,
+        smoother=None if smoothers is None else read_smoother(smoothers),
+        set_id="" if correction is None else single(correction, v.SET, TextQuantity).text,
         deviations={
             entries.name: _deviation(entries) for entries in tables(certificate) if v.DEVIATION in entries.ref_types
         },

@@ -1,4 +1,4 @@
-"""Correction filters in certificates: written as a list of quantities, and read back."""
+"""Correction filters and smoothers in certificates: written as a list of quantities, and read back."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from dyncal.certificates.document import QuantityList
 from dyncal.certificates.parameters import parameter_unit
 from dyncal.certificates.quantity import AnyQuantity, Quantity, TextQuantity, real
 from dyncal.certificates.search import single, with_ref_type
-from dyncal.certificates.units import HERTZ, ONE, SECOND, Unit
-from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter
+from dyncal.certificates.units import HERTZ, ONE, RADIAN, SECOND, Unit
+from dyncal.domain.choices import choice
+from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter, CorrectionSmoother, MeasurandPrior
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, DurationNs
@@ -50,6 +51,43 @@ def filter_list(coefficients: CoefficientSet, indication: Unit, measurand: Unit)
         unit = str(ONE / parameter_unit(name, indication, measurand))
         columns.append(Quantity(f"sensitivity to {name}", row, (unit, unit, unit, *one * 2), (v.SENSITIVITY,)))
     return QuantityList("correction filter", tuple(columns), ref_types=(v.FILTER,))
+
+
+def smoother_list(set_id: str, s: CorrectionSmoother, indication: Unit, measurand: Unit) -> QuantityList:
+    """Return the smoother of a set: the measurand's process, the sensor's noise, latency and nominal interval."""
+    density = measurand.difference**2 * SECOND
+    columns: tuple[AnyQuantity, ...] = (
+        TextQuantity("coefficient set", set_id, (v.SET,)),
+        TextQuantity("measurand", s.prior.value, (v.PRIOR,)),
+        real("nominal sampling interval", s.dt_ns / NS_PER_S, SECOND, v.INTERVAL),
+        real("latency", s.latency_ns / NS_PER_S, SECOND, v.LATENCY),
+        real("density of the measurand", s.density, density, v.DENSITY),
+        real("corner of the measurand", s.corner_rad_s, RADIAN / SECOND, v.CORNER),
+        real("order of the measurand", float(s.order), ONE, v.ORDER),
+        real("noise of the sensor", s.noise_std, indication.difference, v.NOISE),
+        real("upper end of the band", s.band_hz, HERTZ, v.BAND),
+    )
+    return QuantityList("fixed-lag smoother", columns, ref_types=(v.SMOOTHER,))
+
+
+def read_smoother(entries: QuantityList) -> CorrectionSmoother:
+    """Return the smoother of a list that `smoother_list` wrote. Raises `InvalidData`, naming what cannot be."""
+    interval, latency = _number(entries, v.INTERVAL) * NS_PER_S, _number(entries, v.LATENCY) * NS_PER_S
+    prior, order = single(entries, v.PRIOR, TextQuantity).text, _number(entries, v.ORDER)
+    if not (1 <= interval < 2**62 and 0 <= latency < 2**62 and order == round(order)):
+        raise InvalidData(
+            f"{entries.where}: a smoother with interval {interval} ns, latency {latency} ns, order {order}"
+        )
+    return CorrectionSmoother(
+        dt_ns=DurationNs(round(interval)),
+        latency_ns=DurationNs(round(latency)),
+        prior=choice(MeasurandPrior, prior, "prior"),
+        density=_number(entries, v.DENSITY),
+        corner_rad_s=_number(entries, v.CORNER),
+        order=round(order),
+        noise_std=_number(entries, v.NOISE),
+        band_hz=_number(entries, v.BAND),
+    )
 
 
 def read_filter(entries: QuantityList) -> CorrectionFilter:

@@ -24,6 +24,12 @@ MAGNITUDE: Final = "dyncal_magnitude"
 PHASE: Final = "dyncal_phase"
 COMPLEX: Final = "dyncal_complexResponse"
 FILTER: Final = "dyncal_correctionFilter"
+SMOOTHER: Final = "dyncal_fixedLagSmoother"
+LATENCY: Final = "dyncal_latency"
+PRIOR: Final = "dyncal_measurandPrior"
+DENSITY: Final = "dyncal_measurandDensity"
+CORNER: Final = "dyncal_measurandCorner"
+ORDER: Final = "dyncal_measurandOrder"
 INTERVAL: Final = "dyncal_samplingInterval"
 DELAY: Final = "dyncal_delay"
 FIR: Final = "dyncal_firTaps"
@@ -59,7 +65,13 @@ MEANINGS: Final = {
     PHASE: "phase of the frequency response; a lag of the indication is negative",
     COMPLEX: "frequency response by magnitude and phase, or real and imaginary part, with covariance at each frequency",
     FILTER: "filter that corrects samples of the indication: FIR taps, then second-order sections, at a declared delay",
-    INTERVAL: "sampling interval of the filter",
+    SMOOTHER: "fixed-lag smoother that corrects samples of the indication at instants of any spacing",
+    LATENCY: "declared latency of the smoother, the sensor's dead time included",
+    PRIOR: "kind of random process that the measurand is taken for",
+    DENSITY: "two-sided spectral density of the measurand below its corner",
+    CORNER: "corner of the measurand's spectrum, as angular frequency",
+    ORDER: "order m of the measurand's spectrum, 1/(1 + (w/corner)^2m)",
+    INTERVAL: "sampling interval of the filter, nominal for a smoother",
     DELAY: "declared delay of the filter in samples",
     FIR: "taps of the filter, the newest sample's first",
     SECTION: "second-order section b0 b1 b2 a0 a1 a2",

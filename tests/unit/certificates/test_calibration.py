@@ -170,7 +170,10 @@ def test_frequencies_that_cannot_be(f: object) -> None:
         ({"values": np.array([math.nan, 1.0])}, "is nan, not a finite number|takes finite"),
         ({"values": np.array([1.0, math.inf])}, "is inf, not a finite number|takes finite"),
         ({"cov": np.array([[1e-4, 1e-3], [1e-3, 1e-4]])}, "not positive semidefinite"),
-        ({"cov": np.array([[-1e-4, 0], [0, 1e-4]])}, "the covariance matrix has a negative variance: -0.0001 of value 0"),
+        (
+            {"cov": np.array([[-1e-4, 0], [0, 1e-4]])},
+            "covariance matrix has a negative variance: -0.0001 of value 0",
+        ),
         ({"cov": np.array([[1e-4, 0], [1e-5, 1e-4]])}, "not symmetric"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,8 @@ from dyncal.certificates.reader import read_certificate
 from dyncal.certificates.references import parameter_vector
 from dyncal.certificates.responses import frequency_points
 from dyncal.certificates.writer import write_certificate
-from dyncal.domain.coefficients import Parameters
+from dyncal.domain.coefficients import CorrectionSmoother, MeasurandPrior, Parameters
+from dyncal.domain.time import DurationNs
 from dyncal.models import named_model
 from tests.unit.certificates.examples import (
     ADMINISTRATION,
@@ -68,6 +71,24 @@ def test_filter_without_sections_comes_back() -> None:
     back = certified(read_certificate(write_certificate(certificate(coefficients=made)))).filter
     assert back is not None
     assert back.sos.shape == (0, 6)
+
+
+def test_a_smoother_comes_back() -> None:
+    made = CorrectionSmoother(
+        DurationNs(10_000_001),
+        DurationNs(1_234_567_891),
+        MeasurandPrior.BUTTERWORTH,
+        0.1 / 3,
+        2 / 3,
+        4,
+        0.01 / 3,
+        1 / 3,
+    )
+    coefficients = replace(coefficient_set(FIRST), correction=made)
+    back = certified(read_certificate(write_certificate(certificate(coefficients=coefficients))))
+    assert back.filter is None
+    assert back.smoother == made
+    assert back.set_id == coefficients.id
 
 
 def test_deviations_window_and_residuals_come_back() -> None:
