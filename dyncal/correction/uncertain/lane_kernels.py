@@ -19,7 +19,7 @@ from dyncal.kernels import kernel
 LANES = 128  # a constant, or the loop over them is no vector loop
 ROWS = 25  # of a block's table: a1 a2 b0 b1 b2, variance, 15 of the factor, w1 w2 q1 q2
 MARKS = 4  # numbers for each lane: live, age, settle, whether the past was constant
-TILE = 8  # instants that a block takes in turn: all blocks then work on the same few pages of memory
+TILE = 12  # instants that a block takes in turn: all blocks then work on the same few pages of memory
 _LARGEST = 1e100  # as `dyncal.correction.streaming.slots.LARGEST`
 _W1, _W2, _Q1, _Q2 = 21 * LANES, 22 * LANES, 23 * LANES, 24 * LANES
 _LIVE, _AGE, _SETTLE, _CONSTANT = 0, LANES, 2 * LANES, 3 * LANES
