@@ -14,7 +14,10 @@ from functools import cache, partial
 import numpy as np
 
 from dyncal.correction.design.spectrum import from_bandwidth
+from dyncal.correction.forms import correct_at
 from dyncal.correction.smoother.build import build_smoother
+from dyncal.correction.smoother.design import design_smoother
+from dyncal.correction.smoother.likelihood import fit_measurand
 from dyncal.correction.smoother.model import SmootherModel
 from dyncal.correction.smoother.rest import lag_errors
 from dyncal.correction.smoother.stream import StreamingSmoother
@@ -30,6 +33,8 @@ N = 600
 FROM = 200
 
 CASES: dict[str, Case] = {name: ALL[name] for name in ("thermocouple", "pressure_line", "dead_time")}
+LEARNT = 700  # samples to which the measurand's spectrum is fitted
+CASES["slow thermocouple"] = dataclasses.replace(ALL["thermocouple"], dt_ns=80_000_000)
 CASES["narrow band"] = dataclasses.replace(
     ALL["thermocouple"], spectrum=from_bandwidth(0.1, 1.0, order=4), noise_std=0.02, dt_ns=50_000_000
 )
@@ -119,10 +124,39 @@ def _judge(name: str, sampling: str, results: FloatArray) -> Sequence[Figure]:
     return figures
 
 
+def _learnt(name: str, seed: int) -> FloatArray:
+    """Return coverage of one sample and mean squares of error and u, the spectrum fitted to the samples before."""
+    case, rng = CASES[name], np.random.default_rng([seed, 6])
+    at = irregular(rng, LEARNT + N)
+    z = rng.normal(size=case.theta.size)
+    measurand, y = sampled(case, rng, at, case.theta + z * case.parameters.u)
+    t = T0_NS + at * (case.dt_ns // FINE)
+    asked = {"dt_ns": case.dt_ns, "noise_std": case.noise_std}
+    spectrum = fit_measurand(t[:LEARNT], y[:LEARNT], case.parameters, **asked)  # type: ignore[arg-type]  # two numbers
+    correction = design_smoother(case.parameters, **asked, spectrum=spectrum).correction  # type: ignore[arg-type]
+    value, u = (part[LEARNT:-FROM] for part in correct_at(correction, case.parameters, t, y))
+    error = value - measurand[LEARNT:-FROM]
+    picked = int(rng.integers(error.size))
+    covered = float(abs(error[picked]) <= 1.96 * u[picked])
+    return np.array([covered, float(np.mean(error**2)), float(np.mean(u**2)), *z])
+
+
+def _judge_learnt(results: FloatArray) -> Sequence[Figure]:
+    inside, error, u = results.T[:3]
+    return [
+        coverage("95 % intervals of corrected samples", inside.astype(bool)),
+        _ratio("rms(u) / rms(true error)", u, _adjusted(error, results[:, 3:]), 0.95, 1.1),
+    ]
+
+
 EXPERIMENTS = tuple(
     Experiment(
         f"smoother: {name}, {sampling}", partial(_trial, name, sampling), partial(_judge, name, sampling), 1500, 5
     )
     for name in CASES
+    if name != "slow thermocouple"
     for sampling in SAMPLINGS
+) + tuple(
+    Experiment(f"smoother: {name}, irregular, measurand learnt", partial(_learnt, name), _judge_learnt, 1000, 2)
+    for name in ("slow thermocouple", "pressure_line")
 )
