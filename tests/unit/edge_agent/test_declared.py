@@ -6,7 +6,8 @@ import pytest
 
 from dyncal.contracts.edges import PairingMessage
 from dyncal.domain.errors import InvalidSetting
-from dyncal.domain.sensors import SensorId
+from dyncal.domain.sensors import ModelKind, Pairing, SensorId
+from dyncal.models import paired_model
 from dyncal.runtime.settings import load
 from edge_agent.declared import sensor_messages, stream_configs
 from edge_agent.settings import EdgeSettings
@@ -66,3 +67,12 @@ def test_the_example_of_a_first_plant_loads_and_is_short() -> None:
     assert pairing.reference == "TT-101R"
     lines = [line for line in EXAMPLE.read_text().splitlines() if line.strip() and not line.startswith("#")]
     assert len(lines) < 20
+
+
+def test_the_example_of_pairings_says_what_each_key_can_be() -> None:
+    configs = stream_configs(load(EdgeSettings, EXAMPLE.with_name("pairings.toml")))
+    labels = {str(c.sensor.id): paired_model(c.pairing).label for c in configs if c.pairing is not None}
+    delayed = f"{paired_model(Pairing(SensorId('a'), SensorId('b'), ModelKind.FIRST_ORDER)).label} with dead time"
+    assert labels["AT-201"] == delayed
+    assert labels["PT-301"] == "rational 1/3"
+    assert len(labels) == 3
