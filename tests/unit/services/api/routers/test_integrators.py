@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import math
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from dyncal.domain.coefficients import SetState
+from dyncal.domain.coefficients import CorrectionSmoother, MeasurandPrior, SetState
 from dyncal.domain.samples import Gap, GapCause, GapRecord
 from dyncal.domain.sensors import EdgeId, SensorId
-from dyncal.domain.time import InstantNs, iso
+from dyncal.domain.time import DurationNs, InstantNs, iso
 from dyncal.ports.registry import Registry
 from dyncal.testing.records import block, span, uniform
 from dyncal.testing.registry import S1, S2, act, make_calibration, make_set
@@ -167,6 +169,23 @@ async def test_calibrations_of_one_instant_come_on_different_pages(api: Api) -> 
     assert seen == [f"cal-{k}" for k in reversed(range(5))]
     assert (await api.http.get("/v1/calibrations", params={"cursor": "%%"})).status_code == 422
     assert (await api.http.get("/v1/calibrations", params={"cursor": "eCB5"})).status_code == 422
+
+
+async def test_a_set_shows_the_smoother_that_it_has_instead_of_a_filter(api: Api) -> None:
+    smoother = CorrectionSmoother(
+        DurationNs(10**8), DurationNs(19 * 10**8), MeasurandPrior.BUTTERWORTH, 1.25, 2 * math.pi, 2, 0.01, 0.3
+    )
+    api.registry.add_set(replace(make_set(), correction=smoother), b"{}", SetState.ACTIVE, act())
+    shown = (await api.http.get(f"/v1/coefficient-sets/{make_set().id}")).json()
+    assert shown["filter"] is None
+    assert shown["smoother"] == {
+        "dt_ns": 10**8, "latency_s": 1.9, "prior": "butterworth", "density": 1.25, "corner_hz": 1.0, "order": 2,
+        "noise_std": 0.01, "band_hz": 0.3,
+    }  # fmt: skip
+    api.registry.add_set(make_set(2), b"{}", SetState.PUBLISHED, act())
+    plain = (await api.http.get(f"/v1/coefficient-sets/{make_set(2).id}")).json()
+    assert plain["smoother"] is None
+    assert plain["filter"]["n_taps"] == make_set(2).filter.fir.size
 
 
 async def test_a_set_has_a_strong_tag_and_its_exact_envelope(api: Api) -> None:
