@@ -41,7 +41,7 @@ _CHANNELS: Final = (
     _Channel("committed", "{site}/{edge}/committed", _JSON, (edges.CommittedMessage,),
              "What the store has of each sensor; the edge may forget it.", retained=True),
     _Channel("desired", "{site}/{edge}/coefficients/{sensor}/desired", _JSON, (coefficients.Envelope,),
-             "The signed set that a sensor should run; `set` is a SetMessage or SmootherSetMessage, JSON.", retained=True),
+             "The signed set that a sensor should run; `set`: a SetMessage or SmootherSetMessage.", retained=True),
     _Channel("reported", "{site}/{edge}/coefficients/{sensor}/reported", _JSON, (coefficients.ReportMessage,),
              "What the edge did with a set.", retained=True),
     _Channel("alarms", "{site}/alarms/{sensor}/{kind}", _JSON, (alarms.AlarmMessage,),

@@ -74,8 +74,9 @@ def _follow(kind: ModelKind, data: Record) -> tuple[Estimate, str]:
     """Return the last estimate, and all that was ever said of saturation."""
     estimator = OnlineEstimator(kind, _DT_NS[kind], OnlineSettings(likelihood=Likelihood.INNOVATIONS))
     said = ""
-    for k in range(0, data[0].size, 200):
-        estimator.update(AlignedRecord(*(column[k : k + 200] for column in data)))
+    t_ns, y, r = data
+    for k in range(0, t_ns.size, 200):
+        estimator.update(AlignedRecord(t_ns[k : k + 200], y[k : k + 200], r[k : k + 200]))
         if estimator.estimate is not None and "saturated" in estimator.estimate.detail:
             said += estimator.estimate.detail
     assert estimator.estimate is not None
