@@ -11,6 +11,7 @@ import numpy as np
 from dyncal.domain.calibration import Verdict
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
+from dyncal.identification.expected import against_expected
 from dyncal.identification.frequency_response.points import FrequencyPoints
 from dyncal.identification.frequency_response.problem import Problem, Solution, solve
 from dyncal.identification.frequency_response.result import (
@@ -29,7 +30,6 @@ _RANK: Final = 1e-9
 _SURELY: Final = 4.0
 _SLOPE: Final = 0.05
 """Response over gain below which, at the lowest frequency, no point says anything of the gain."""
-_UNITS: Final = (1e3, 1e-3, 1e6, 1e-6)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,11 +145,8 @@ def _consistency(chi2: float, dof: int, settings: FrequencyFitSettings) -> tuple
 
 def _implausible(model: ResponseModel, theta: FloatArray, u: FloatArray, settings: FrequencyFitSettings) -> str:
     for name, value, own in zip(model.names, theta.tolist(), u.tolist(), strict=True):
-        low, high = settings.expected.get(name, (-np.inf, np.inf))
-        if not low - 2 * own <= value <= high + 2 * own:
-            wrong = next((f for f in _UNITS if low <= value / f <= high), None)
-            hint = f": {wrong:g} times what it should be, as with wrong units" if wrong else ""
-            return f"{name} is {value:.6g}, and {low:g} to {high:g} was expected{hint}"
+        if against := against_expected(name, value, own, settings.expected):
+            return against
         if name == DELAY and value < -_SURELY * own:
             return f"{name} is {value:.4g} s, before its cause: a phase of the wrong sign, or a time offset"
         if name == "gain" and value < -_SURELY * own and name not in settings.expected:

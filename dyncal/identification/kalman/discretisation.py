@@ -66,19 +66,8 @@ def discretise(  # noqa: C901 - Taylor series and doubling of four things at onc
         for order in range(1, 15):
             # t = (Ah)^order/order!; c = the term of Q of that order
             share, part = h / order, h / (order + 1)
-            u[:, :] = 0.0
-            v[:, :] = 0.0
-            du[:, :, :] = 0.0
-            dv[:, :, :] = 0.0
-            for i in range(n):
-                for e in range(n):
-                    x = a[i, e]
-                    for j in range(n):
-                        u[i, j] += x * t[e, j]
-                        v[i, j] += x * c[e, j]
-                        for r in range(m):
-                            du[i, j, r] += x * dt[e, j, r] + da[i, e, r] * t[e, j]
-                            dv[i, j, r] += x * dc[e, j, r] + da[i, e, r] * c[e, j]
+            _products(a, da, t, dt, u, du)
+            _products(a, da, c, dc, v, dv)
             for i in range(n):
                 for j in range(n):
                     t[i, j] = u[i, j] * share
@@ -92,19 +81,8 @@ def discretise(  # noqa: C901 - Taylor series and doubling of four things at onc
                         dw[i, j, r] += dc[i, j, r]
         for _ in range(doublings):
             # u = Φ Q, v = Φ Φ; then Q + u Φᵀ
-            u[:, :] = 0.0
-            v[:, :] = 0.0
-            du[:, :, :] = 0.0
-            dv[:, :, :] = 0.0
-            for i in range(n):
-                for e in range(n):
-                    x = f[i, e]
-                    for j in range(n):
-                        u[i, j] += x * w[e, j]
-                        v[i, j] += x * f[e, j]
-                        for r in range(m):
-                            du[i, j, r] += x * dw[e, j, r] + df[i, e, r] * w[e, j]
-                            dv[i, j, r] += x * df[e, j, r] + df[i, e, r] * f[e, j]
+            _products(f, df, w, dw, u, du)
+            _products(f, df, f, df, v, dv)
             for i in range(n):
                 for j in range(i, n):
                     total = 0.0
@@ -130,3 +108,18 @@ def discretise(  # noqa: C901 - Taylor series and doubling of four things at onc
                 phi[k, i, j], q[k, i, j] = f[i, j], w[i, j]
                 for r in range(m):
                     dphi[k, i, j, r], dq[k, i, j, r] = df[i, j, r], dw[i, j, r]
+
+
+@kernel(inline=True)
+def _products(a: FloatArray, da: FloatArray, b: FloatArray, db: FloatArray, c: FloatArray, dc: FloatArray) -> None:
+    """C = A B and its derivatives, in place."""
+    n, m = a.shape[0], da.shape[2]
+    c[:, :] = 0.0
+    dc[:, :, :] = 0.0
+    for i in range(n):
+        for e in range(n):
+            x = a[i, e]
+            for j in range(n):
+                c[i, j] += x * b[e, j]
+                for r in range(m):
+                    dc[i, j, r] += x * db[e, j, r] + da[i, e, r] * b[e, j]

@@ -9,6 +9,7 @@ import numpy as np
 
 from dyncal.domain.calibration import Verdict
 from dyncal.domain.samples import FloatArray
+from dyncal.identification.expected import against_expected
 from dyncal.identification.record_fit.method import WHITE, time_constants
 from dyncal.identification.record_fit.segments import SHORTEST, Segment, Taken
 from dyncal.identification.record_fit.settings import RecordSettings
@@ -25,7 +26,6 @@ _MEMORIES: Final = 3.0
 _FASTEST: Final = 0.1  # of the sampling interval
 _SURELY: Final = 6.0  # standard uncertainties
 _COMMANDED: Final = 0.1  # share of different values below which a reference is made of levels
-_UNITS: Final = (1e3, 1e-3, 1e6, 1e-6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +177,8 @@ def _implausible(outer: ResponseModel, theta: FloatArray, cov: FloatArray, setti
             trouble = trouble_with_gain(value)
             if trouble:
                 return trouble
-        low, high = settings.expected.get(name, (-np.inf, np.inf))
-        if not low - 2 * own <= value <= high + 2 * own:
-            wrong = next((f for f in _UNITS if low <= value / f <= high), None)
-            hint = f": {wrong:g} times what it should be, as with wrong units" if wrong else ""
-            return f"{name} is {value:.6g}, and {low:g} to {high:g} was expected{hint}"
+        if against := against_expected(name, value, own, settings.expected):
+            return against
         if name == DELAY and value < -_SURELY * own:
             return f"{name} is {value:.4g} s, before its cause: swapped, or clocks that are apart"
     return ""
