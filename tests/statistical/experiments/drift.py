@@ -103,16 +103,15 @@ def on_the_estimator(which: str, seed: int) -> FloatArray:
 
 
 def judge_alone(results: FloatArray) -> Sequence[Figure]:
-    """Compare the mean run length with the setting, and the share of long ones with a geometric law's."""
+    """Compare the mean run length with the setting, and the shares of long ones with a geometric law's."""
     n, mean = len(results), float(results.mean()) / ARL0
-    late, geometric = float(np.mean(results > 2 * ARL0)), float(np.exp(-2.0))
-    return [
-        Figure("blocks between false alarms / setting", mean, 0.9, 1.1, n, mean / np.sqrt(n)),
-        Figure(
-            "share beyond twice the setting / e^-2", late / geometric, 0.75, 1.25, n,
-            np.sqrt((1 - geometric) / geometric / n),
-        ),
-    ]  # fmt: skip
+    figures = [Figure("blocks between false alarms / setting", mean, 0.9, 1.1, n, mean / np.sqrt(n))]
+    for times, band in ((1.0, 0.15), (2.0, 0.3)):
+        geometric = float(np.exp(-times))
+        ratio = float(np.mean(results > times * ARL0)) / geometric
+        u = float(np.sqrt((1 - geometric) / geometric / n))
+        figures.append(Figure(f"share beyond {times:g} × setting / e^-{times:g}", ratio, 1 - band, 1 + band, n, u))
+    return figures
 
 
 def judge_on_the_estimator(results: FloatArray) -> Sequence[Figure]:
