@@ -120,13 +120,13 @@ class DriftMonitor:
         self._state = DriftState.LEARNING
         self._since_ns: int | None = None
         self._informed_ns: int | None = None
-        self._newest_ns = 0
+        self._last_ns = 0
         self._begin(Learnt.nothing(len(names)))
 
     def _begin(self, learnt: Learnt) -> None:
         self._learnt = learnt
         self._held: Block | None = None
-        self._history = History(learnt, self._newest_ns)
+        self._history = History(learnt, self._last_ns)
         self._found: Found | None = None
 
     def rebaseline(self, theta: FloatArray | None = None, cov: FloatArray | None = None) -> None:
@@ -156,7 +156,7 @@ class DriftMonitor:
         self._begin(self._learnt)
 
     def update(self, outcome: BlockEvidence) -> DriftStatus:
-        """Take in a block and say how things stand. A block not newer than the last one decides nothing.
+        """Take in a block and say how things stand. The last block once more decides nothing.
 
         Raises
         ------
@@ -169,16 +169,16 @@ class DriftMonitor:
         if self._since_ns is None or self._informed_ns is None:
             self._since_ns = self._since_ns or outcome.to_ns
             self._informed_ns = self._informed_ns or outcome.to_ns
-        newer = outcome.to_ns > self._newest_ns
-        own = block_estimate(outcome) if newer and outcome.excited and not outcome.rejected else None
-        self._newest_ns = max(self._newest_ns, outcome.to_ns)
+        new = outcome.to_ns != self._last_ns  # a clock that was put back must not silence the monitor
+        own = block_estimate(outcome) if new and outcome.excited and not outcome.rejected else None
+        self._last_ns = outcome.to_ns
         if own is not None:
             self._informed_ns = outcome.to_ns
             if self._found is None:
                 self._judge(own[0], own[1], outcome)
             else:
                 self._follow(self._found, own[0], outcome.information)
-        return self._status(self._newest_ns, self._informed_ns)
+        return self._status(outcome.to_ns, self._informed_ns)
 
     def _judge(self, theta: FloatArray, cov: FloatArray, block: BlockEvidence) -> None:
         p, learnt = len(self.names), self._learnt
@@ -278,7 +278,7 @@ class DriftMonitor:
             state=self._state,
             since_ns=self._since_ns,
             informed_ns=self._informed_ns,
-            newest_ns=self._newest_ns,
+            last_ns=self._last_ns,
             learnt=stored.pack_learnt(self._learnt),
             history=self._history.pack(),
             held=None
@@ -320,7 +320,7 @@ class DriftMonitor:
     def _resume(self, found: stored.Stored) -> None:
         p = len(self.names)
         self._state, self._since_ns = DriftState(found.state), found.since_ns
-        self._informed_ns, self._newest_ns = found.informed_ns, found.newest_ns
+        self._informed_ns, self._last_ns = found.informed_ns, found.last_ns
         self._learnt = stored.unpack_learnt(p, found.learnt)
         self._history = History.unpack(self._learnt, found.history)
         if found.held is not None:

@@ -33,7 +33,7 @@ class Stored(msgspec.Struct, frozen=True):
     state: str
     since_ns: int | None
     informed_ns: int | None
-    newest_ns: int
+    last_ns: int
     learnt: tuple[int, bytes]
     history: tuple[int, bytes, bytes, bytes]
     held: bytes | None

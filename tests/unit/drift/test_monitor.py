@@ -211,3 +211,13 @@ def test_memory_and_a_snapshot_are_bounded() -> None:
     source, monitor = Source(10), DriftMonitor(NAMES)
     watch(monitor, [source.block() for _ in range(300)])
     assert len(monitor.snapshot()) < 160 * (9 + 4 + 3) * 8
+
+
+def test_a_clock_that_was_put_back_does_not_silence_it() -> None:
+    source, monitor = Source(12), DriftMonitor(NAMES)
+    watch(monitor, [source.block() for _ in range(40)])
+    ahead = source.block()
+    ahead.to_ns += 10**18
+    monitor.update(ahead)
+    status = watch(monitor, [source.block((1.0, 0.9)) for _ in range(20)])[-1]
+    assert status.state is DriftState.DRIFT
