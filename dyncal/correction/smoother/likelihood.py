@@ -19,6 +19,7 @@ from dyncal.correction.design.spectrum import MeasurandSpectrum
 from dyncal.correction.smoother import kernels, plain
 from dyncal.correction.smoother.build import build_smoother
 from dyncal.correction.smoother.intervals import over
+from dyncal.correction.smoother.rest import lag_errors, n_lags
 from dyncal.correction.streaming.slots import usable
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData
@@ -32,8 +33,9 @@ _TICKS: Final = 16  # in a nominal interval: instants are rounded to them, error
 _ORDERS: Final = (1, 2, 4, 8)
 _CORNERS: Final = 7
 _FEWEST_PERIODS: Final = 3.0  # of the corner in the record
-_STEPS: Final = (0.7, 0.3, 0.08)  # in ln density and ln corner: first, last for every order, last for the best two
+_STEPS: Final = (0.7, 0.06)  # in ln density and ln corner: first and last; a coarser end takes one order for another
 _MOVES: Final = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1))  # the last two keep the variance
+_AS_GOOD: Final = 2.0  # of -2 ln L: of spectra that the record tells apart no better, the one of the largest u is taken
 _ACTIVITY: Final = 30.0  # twice the log-likelihood that a measurand must add to mere noise (p < 1e-5)
 _FREQUENCIES: Final = 512
 
@@ -123,12 +125,19 @@ class _Likelihood:
         low, high = math.log(2 * math.pi * _FEWEST_PERIODS / length_s), math.log(2 * math.pi / dt_s)
         corners = np.linspace(low, high, _CORNERS).tolist()
         starts = [min(((self._density(corner, k), corner, k) for corner in corners), key=self) for k in _ORDERS]
-        starts = sorted((self._closed_in(start, _STEPS[:2], (low, high)) for start in starts), key=self)
-        found = min((self._closed_in(start, _STEPS[1:], (low, high)) for start in starts[:2]), key=self)
+        found = min((self._closed_in(start, (low, high)) for start in starts), key=self)
         gain = self._of_noise() - self(found)
         if not gain > _ACTIVITY:
             raise InvalidData(f"no activity: the indication is noise (log-likelihood ratio {gain:.3g})")
+        as_good = [at for at, value in self.known.items() if value <= self(found) + _AS_GOOD]
+        found = max(as_good, key=self._error)
         return MeasurandSpectrum(math.exp(found[0]), math.exp(found[1]), found[2], self.noise_std)
+
+    def _error(self, at: Point) -> float:
+        """Return the rms error that a smoother for this spectrum states of itself, with as much lag as it wants."""
+        spectrum = MeasurandSpectrum(math.exp(at[0]), math.exp(at[1]), at[2])
+        model = build_smoother(self.parameters, dt_ns=self.dt_ns, noise_std=self.noise_std, spectrum=spectrum)
+        return float(lag_errors(model, n_lags(model))[-1])
 
     def _density(self, corner: float, order: int) -> float:
         """Return ln S0 that gives the record its variance."""
@@ -138,10 +147,10 @@ class _Likelihood:
         signal = max(float(np.var(self.y)) - self.noise_std**2, 1e-3 * float(np.var(self.y)))
         return math.log(signal / max(unit, 1e-300))
 
-    def _closed_in(self, start: Point, steps: tuple[float, float], bounds: tuple[float, float]) -> Point:
+    def _closed_in(self, start: Point, bounds: tuple[float, float]) -> Point:
         """Return the best point near `start`, by moves whose steps shrink, from first to last, where none helps."""
-        here, step = start, steps[0]
-        while step > steps[1]:
+        here, step = start, _STEPS[0]
+        while step > _STEPS[1]:
             tried = [
                 (here[0] + a * step, min(max(here[1] + b * step, bounds[0]), bounds[1]), here[2]) for a, b in _MOVES
             ]
