@@ -10,7 +10,7 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
-from dyncal.identification.in_situ import LoopCurrentSettings, fit_cross_relation, fit_loop_current
+from dyncal.identification.in_situ import LoopCurrentSettings, StepRecord, fit_cross_relation, fit_loop_current
 from tests.evidence import Figure, bias, coverage
 from tests.statistical.harness import Experiment
 from tests.unit.identification.in_situ.pairs import pair
@@ -98,6 +98,29 @@ def _judge_thermometer(results: FloatArray) -> list[Figure]:
     ]
 
 
+def _begun(seed: int) -> FloatArray:
+    """Return whether the right instant of a step is believed, and one that is 0.1 to 1 τ off."""
+    rng = np.random.default_rng(seed)
+    biot, noise, lead = 10 ** rng.uniform(-0.5, 1.5), 10 ** rng.uniform(-2.7, -1.7), 300
+    after = transient(biot, seed=seed, noise=noise, n=1200, dt_s=0.03)
+    before = 20 + noise * rng.normal(size=lead)
+    t_ns = np.concatenate([np.arange(-lead, 0) * 30_000_000, after.t_ns])
+    record = StepRecord(t_ns, np.concatenate([before, after.indication]), 0)
+    off_s = 5 * 10 ** rng.uniform(-1, 0) * rng.choice([-1, 1])
+    wrong = StepRecord(t_ns, record.indication, round(1e9 * off_s))
+    return np.array([float(fit_loop_current(each).accepted) for each in (record, wrong)])
+
+
+def _judge_begun(results: FloatArray) -> list[Figure]:
+    right, wrong = results.mean(axis=0)
+    n = len(results)
+    u = float(np.sqrt(0.02 * 0.98 / n))
+    return [
+        Figure("right instants that are believed", float(right), 0.98, 1.0, n, u, "%"),
+        Figure("instants 0.1 to 1 τ off that are believed", float(wrong), 0.0, 0.02, n, u, "%"),
+    ]
+
+
 EXPERIMENTS = (
     *(
         Experiment(
@@ -111,4 +134,5 @@ EXPERIMENTS = (
     ),
     Experiment("in situ: cross-relation, alike", _alike, _judge_alike, 1000, 20),
     Experiment("in situ: loop-current step response", _thermometer, _judge_thermometer, 1000, 4),
+    Experiment("in situ: loop-current step, when it began", _begun, _judge_begun, 200, 2),
 )
