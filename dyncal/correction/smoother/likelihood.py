@@ -3,7 +3,8 @@
 The smoother's own filter gives the exact likelihood of a record, -2 ln L = Σ ν²/S + ln S, whatever the intervals
 (Kalman likelihood; Jones, Technometrics 22 (1980) 389, for observations that are missing). It is maximised over density
 and corner for orders 1, 2, 4 and 8: a grid over corners, with the density that the record's variance gives, and a
-search that closes in from the best of each order.
+search that closes in from the best of each order. Of spectra that the record does not tell apart the one with the
+largest u is taken: a corner that is too low loses what u does not say.
 """
 
 from __future__ import annotations
