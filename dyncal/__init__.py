@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from dyncal.correction.budget import Budget, budget
     from dyncal.correction.design.spectrum import MeasurandSpectrum, fit_spectrum, from_bandwidth
     from dyncal.correction.design.wiener import Design, design
+    from dyncal.correction.forms import correct_at
     from dyncal.correction.smoother.build import build_smoother
+    from dyncal.correction.smoother.design import SmootherDesign, design_smoother
+    from dyncal.correction.smoother.likelihood import fit_measurand
     from dyncal.correction.smoother.stream import StreamingSmoother
     from dyncal.correction.streaming.record import correct
     from dyncal.correction.streaming.stream import StreamingCorrector
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from dyncal.correction.uncertain.nonrecursive import UncertainFIR
     from dyncal.correction.uncertain.recursive import UncertainIIR
     from dyncal.domain.calibration import Verdict
-    from dyncal.domain.coefficients import CorrectionFilter, Parameters
+    from dyncal.domain.coefficients import CorrectionFilter, CorrectionSmoother, Parameters
     from dyncal.domain.errors import InvalidData
     from dyncal.domain.sensors import ModelKind
     from dyncal.drift import DriftMonitor, DriftSettings
@@ -59,6 +62,7 @@ _HOMES: Final = {
     "Budget": "dyncal.correction.budget",
     "CalibrationAt": "dyncal.models.schedule_fit",
     "CorrectionFilter": "dyncal.domain.coefficients",
+    "CorrectionSmoother": "dyncal.domain.coefficients",
     "CrossRelationSettings": "dyncal.identification.in_situ",
     "Delayed": "dyncal.models",
     "Design": "dyncal.correction.design.wiener",
@@ -83,6 +87,7 @@ _HOMES: Final = {
     "Rational": "dyncal.models",
     "RecordFit": "dyncal.identification.record_fit",
     "RecordSettings": "dyncal.identification.record_fit",
+    "SmootherDesign": "dyncal.correction.smoother.design",
     "Static": "dyncal.models",
     "StepRecord": "dyncal.identification.in_situ",
     "StreamingCorrector": "dyncal.correction.streaming.stream",
@@ -96,11 +101,14 @@ _HOMES: Final = {
     "certified": "dyncal.certificates.certified",
     "choose_model": "dyncal.identification.record_fit",
     "correct": "dyncal.correction.streaming.record",
+    "correct_at": "dyncal.correction.forms",
     "correction_monte_carlo": "dyncal.uncertainty",
     "design": "dyncal.correction.design.wiener",
+    "design_smoother": "dyncal.correction.smoother.design",
     "fit_cross_relation": "dyncal.identification.in_situ",
     "fit_frequency_response": "dyncal.identification.frequency_response",
     "fit_loop_current": "dyncal.identification.in_situ",
+    "fit_measurand": "dyncal.correction.smoother.likelihood",
     "fit_record": "dyncal.identification.record_fit",
     "fit_schedule": "dyncal.models.schedule_fit",
     "fit_spectrum": "dyncal.correction.design.spectrum",
@@ -121,6 +129,7 @@ __all__ = [
     "Budget",
     "CalibrationAt",
     "CorrectionFilter",
+    "CorrectionSmoother",
     "CrossRelationSettings",
     "Delayed",
     "Design",
@@ -145,6 +154,7 @@ __all__ = [
     "Rational",
     "RecordFit",
     "RecordSettings",
+    "SmootherDesign",
     "Static",
     "StepRecord",
     "StreamingCorrector",
@@ -159,11 +169,14 @@ __all__ = [
     "certified",
     "choose_model",
     "correct",
+    "correct_at",
     "correction_monte_carlo",
     "design",
+    "design_smoother",
     "fit_cross_relation",
     "fit_frequency_response",
     "fit_loop_current",
+    "fit_measurand",
     "fit_record",
     "fit_schedule",
     "fit_spectrum",
