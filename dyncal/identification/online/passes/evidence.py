@@ -116,6 +116,24 @@ def at_rest(values: FloatArray, high: bool, at: BoolArray) -> tuple[float, float
     return level, (step if stays >= _STAYS and np.isfinite(step) else 0.0)
 
 
+@kernel()
+def _repeats(values: FloatArray) -> int:
+    """Count the samples that are what their predecessor was: where they are few, nothing stays anywhere."""
+    n = 0
+    for k in range(1, values.size):
+        n += values[k] == values[k - 1]
+    return n
+
+
+@kernel()
+def _spread(values: FloatArray) -> float:
+    low, high = np.inf, -np.inf
+    for k in range(values.size):
+        if values[k] == values[k]:
+            low, high = min(low, values[k]), max(high, values[k])
+    return high - low
+
+
 @kernel("b1(f8[::1], f8[::1], b1[::1])")
 def stuck(values: FloatArray, other: FloatArray, at: BoolArray) -> bool:
     """Tell whether a channel repeats itself exactly where it stays and nowhere else, while the other one moves.
@@ -193,6 +211,8 @@ def saturated(
     """
     out[:] = 0.0
     n, begin = y.size, 0 if fresh else 1
+    if _repeats(y) < _STAYS and _repeats(raw) < _STAYS:
+        return
     at, mark, nothing, flat = np.empty(n, dtype=np.bool_), np.zeros(n), np.zeros(n), np.zeros(r.size)
     fine = np.empty(r.size)
     x, s, gram, effect, gain = np.empty(2), np.empty((2, ROWS)), np.empty((ROWS, ROWS)), np.empty(n), np.empty(2)
@@ -205,11 +225,8 @@ def saturated(
             if channel == 0 and stuck(y, raw, at):
                 out[0], out[1], out[2] = side, level, at.sum() / n
                 break
-            low, high = np.inf, -np.inf
             for k in range(n):
                 mark[k], nothing[k] = (1.0 if at[k] else 0.0), 0.0
-                if values[k] == values[k]:
-                    low, high = min(low, values[k]), max(high, values[k])
             for k in range(r.size):
                 fine[k] = (mark[k // stride] + mark[(k + stride - 1) // stride]) / 2
             share = mark.sum() / n
@@ -222,6 +239,6 @@ def saturated(
                 steps_s, stride, middle_s, fresh, x, s, gram, effect, gain,
             ):  # fmt: skip
                 continue
-            if side * excess(e[begin:], effect[begin:], resolution, high - low, surely) > 0:
+            if side * excess(e[begin:], effect[begin:], resolution, _spread(values), surely) > 0:
                 out[3 * channel], out[3 * channel + 1], out[3 * channel + 2] = side, level, share
                 break
