@@ -12,7 +12,6 @@ state. A block that contradicts the past (D = bᵀ(A + APA)⁻¹b beyond its lim
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -27,24 +26,23 @@ from dyncal.domain.time import Int64Array
 from dyncal.identification import report
 from dyncal.identification.interpolation import CONTEXT
 from dyncal.identification.online import passes, saturation, start
-from dyncal.identification.online.fleet import full_likelihood
 from dyncal.identification.online.fleet.buffers import NEVER, Buffers
+from dyncal.identification.online.fleet.followers import Followers
 from dyncal.identification.online.fleet.founding import founded
+from dyncal.identification.online.fleet.full_likelihood import Samples
 from dyncal.identification.online.fleet.outcomes import Outcomes
 from dyncal.identification.online.fleet.state import FleetState
 from dyncal.identification.online.fleet.step import Blocks, Rules, Step
 from dyncal.identification.online.posterior import limits
 from dyncal.identification.online.snapshot import Array, FleetSnapshot, decode
-from dyncal.identification.records import BlockOutcome, Estimate
-from dyncal.identification.settings import Likelihood, OnlineSettings
+from dyncal.identification.records import Estimate
+from dyncal.identification.settings import OnlineSettings
 from dyncal.models import model_of
 
 _GROWTH: Final = 1.3
 _PATIENCE: Final = 4
-_CLEARLY: Final = 1.5  # a gain beyond its limit by this factor ends the innovations form
 _LONGER: Final = 12  # shortest blocks that a new start takes after a pair has proved inconsistent
 
-_OWN: Final = ("behind", "close_at", "doubtful", "tried", "short")
 _MARKS: Final = ("last_ns", "broken", "dark", "lost")
 
 Flags = npt.NDArray[np.bool_]
@@ -92,9 +90,8 @@ class EstimatorFleet:
         self._refused: dict[int, start.Refused] = {}
         self._trouble: dict[int, str] = {}
         self._doubtful = np.zeros(n, dtype=np.bool_)
-        self._full: dict[int, full_likelihood.Followed] = {}
-        self._provisional: dict[int, full_likelihood.Samples] = {}
-        self._tried, self._short = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+        self._short = np.zeros(n, dtype=np.int64)
+        self._followers = Followers(self._model, self.settings, self.dt_ns, self._rules.limits, self._state)
 
     def _configure(self, settings: tuple[OnlineSettings, ...]) -> None:
         self.settings = settings
@@ -123,16 +120,7 @@ class EstimatorFleet:
             last_ns = int(self._buffers.last_ns[i])
             refused = refused or self._holes(i)
             return None if refused is None else report.refusal(refused.verdict, refused.detail, max(last_ns, 0))
-        full = self._full.get(i)
-        posterior = self._state.posterior(i) if full is None else full.posterior
-        residuals = self._state.residuals_of(i) if full is None else full.residuals
-        found = report.estimate(
-            self._model, posterior, residuals, self._state.window_of(i), self.settings[i],
-            trouble=self._trouble.get(i, ""),
-            method=report.METHOD if full is None else f"{report.FULL} ({full.form.process})",
-        )  # fmt: skip
-        if i in self._provisional:
-            return replace(found, verdict=Verdict.NOT_EXCITED, detail=full_likelihood.TOO_SHORT)
+        found = self._followers.estimate(i, self._trouble.get(i, ""))
         return found if refused is None else report.outdated(found, refused.verdict, refused.detail)
 
     def ingest(
@@ -212,12 +200,8 @@ class EstimatorFleet:
         self._buffers.drop(who, self._buffers.count[who])
         self._close_at[who], self._behind[who] = self._shortest[who], CONTEXT
         self._state.under_way[who] = False
-        for i in who.tolist() if self._provisional else ():
-            if i in self._provisional:
-                self._provisional[i] = full_likelihood.NOTHING
-        for i in who.tolist() if self._full else ():
-            if i in self._full:
-                self._full[i] = replace(self._full[i], state=None)
+        for i in who.tolist():
+            self._followers.cut(i)
 
     def _consider(self, who: Int64Array, n: Int64Array, outcomes: list[Outcomes], *, final: bool) -> None:
         """Close blocks of the first n samples that wait, or let them grow."""
@@ -225,8 +209,8 @@ class EstimatorFleet:
         for i, several in zip(who[~tracked].tolist(), n[~tracked].tolist(), strict=True):
             self._begin(i, several, outcomes)
         who, n = who[tracked], n[tracked]
-        if self._full:
-            full = np.array([i in self._full for i in who.tolist()], dtype=np.bool_)
+        if self._followers:
+            full = np.array([i in self._followers for i in who.tolist()], dtype=np.bool_)
             for i, several in zip(who[full].tolist(), n[full].tolist(), strict=True):
                 self._consider_full(i, several, outcomes, final=final)
             who, n = who[~full], n[~full]
@@ -238,9 +222,7 @@ class EstimatorFleet:
         if step.closed.any():
             closed = step.conclude()
             self._note(step)
-            outcomes.append(self._without_provisional(closed))
-            self._gather(step, n, outcomes)
-            self._change_over(step, n)
+            outcomes += self._followers.take_over(step, closed, lambda k: self._waiting(int(who[k]), int(n[k])))
             self._used(who[step.closed], n[step.closed])
         more = ~step.closed
         longer = np.minimum((n[more] * step.grow[more]).astype(np.int64) + 1, self._longest[who[more]])
@@ -284,83 +266,28 @@ class EstimatorFleet:
             self._state.tracked[i], self._doubtful[i] = False, True
             verdict = Verdict.BAD_DATA if "saturated" in trouble else Verdict.INCONSISTENT
             self._refused[i] = start.Refused(verdict, f"{trouble}, and so did those before it", final=False)
-            self._provisional.pop(i, None)
+            self._followers.drop(i, known=True)
+
+    def _waiting(self, i: int, n: int, before: int = 0) -> Samples:
+        """Return copies of the first n samples that wait, and of some used before them."""
+        behind = int(self._behind[i])
+        return self._buffers.part(i, behind - before, behind + n)
 
     def _consider_full(self, i: int, n: int, outcomes: list[Outcomes], *, final: bool) -> None:
         """Do as `_consider` for one sensor that is followed by the full likelihood."""
-        now, state, behind = self._full[i], self._state, int(self._behind[i])
-        samples = self._buffers.part(i, behind - (0 if now.state is None else 1), behind + n)
+        samples = self._waiting(i, n, before=0 if self._followers.fresh(i) else 1)
         long = samples[0][-1] - samples[0][0] >= self._longest_ns[i]
-        done = full_likelihood.consider(
-            self._model, now, samples, self.settings[i], self._rules.limits,
-            full=bool(final or n >= self._longest[i] or long),
-        )  # fmt: skip
+        done = self._followers.consider(i, samples, full=bool(final or n >= self._longest[i] or long))
         if done.outcome is None:
             self._close_at[i] = min(int(n * done.grow) + 1, int(self._longest[i]))
             return
-        self._full[i] = done.followed
         outcomes.append(Outcomes.one(i, done.outcome))
         if done.trouble:
             self._reject(i, done.trouble)
         elif done.outcome.excited:
             self._trouble.pop(i, None)
-            state.n_rejected[i] = 0
-            state.widen_window(i, done.outcome)
+            self._state.n_rejected[i] = 0
         self._used(np.array([i]), np.array([n]))
-
-    def _without_provisional(self, closed: Outcomes) -> Outcomes:
-        """Return blocks; those of sensors that wait for the full likelihood say nothing: their u is too small."""
-        if not self._provisional:
-            return closed
-        waits = np.array([i in self._provisional for i in closed.sensor.tolist()], dtype=np.bool_)
-        return replace(closed, excited=closed.excited & ~waits)
-
-    def _gather(self, step: Step, n: Int64Array, outcomes: list[Outcomes]) -> None:
-        """Keep the blocks of sensors that wait for the full likelihood, until there are enough in a row to begin it."""
-        for k in np.flatnonzero(step.closed).tolist() if self._provisional else ():
-            i = int(step.blocks.who[k])
-            if i not in self._provisional:
-                continue
-            if step.rejected[k]:
-                self._provisional[i] = full_likelihood.NOTHING
-                continue
-            behind = int(self._behind[i])
-            new = self._buffers.part(i, behind, behind + int(n[k]))
-            samples = full_likelihood.joined(self._provisional[i], new)
-            self._provisional[i] = samples
-            full = None
-            if samples[0].size >= min(full_likelihood.FEWEST, self._longest[i]):
-                eta = self._state.h[i, : self._model.n_parameters]
-                full = full_likelihood.found(self._model, samples, eta, self.settings[i])
-            if full is not None and full.outcome is not None:
-                self._follow(i, full.followed, full.outcome)
-                outcomes.append(Outcomes.one(i, full.outcome))
-
-    def _follow(self, i: int, followed: full_likelihood.Followed, block: BlockOutcome) -> None:
-        """Go on with the full likelihood."""
-        self._full[i] = followed
-        self._provisional.pop(i, None)
-        self._state.window[i] = 0
-        self._state.widen_window(i, block)
-
-    def _change_over(self, step: Step, n: Int64Array) -> None:
-        """Go on with the full likelihood where the innovations form has proved not to hold."""
-        least = 1 - _CLEARLY * full_likelihood.LARGEST_GAIN
-        for k in np.flatnonzero(step.taken & (step.result[:, passes.NOISE_SHARE] < least)).tolist():
-            if self.settings[int(step.blocks.who[k])].likelihood is Likelihood.INNOVATIONS:
-                continue
-            if int(step.blocks.who[k]) in self._full or int(step.blocks.who[k]) in self._provisional:
-                continue
-            i, several = int(step.blocks.who[k]), int(self._state.window[step.blocks.who[k], 0])
-            if several < 2 * self._tried[i]:
-                continue
-            self._tried[i] = several
-            behind = int(self._behind[i])
-            samples = self._buffers.part(i, behind, behind + int(n[k]))
-            p = self._model.n_parameters
-            found = full_likelihood.found(self._model, samples, self._state.h[i, :p], self.settings[i])
-            if found is not None and found.outcome is not None:
-                self._follow(i, found.followed, found.outcome)
 
     def _begin(self, i: int, n: int, outcomes: list[Outcomes]) -> None:
         """Find a first estimate from the first n samples that wait, or wait for more."""
@@ -368,8 +295,7 @@ class EstimatorFleet:
         if self._doubtful[i] and n < longer:
             self._close_at[i] = longer
             return
-        behind = int(self._behind[i])
-        found = start.start(self._model, *self._buffers.part(i, behind - CONTEXT, behind + n + CONTEXT))
+        found = start.start(self._model, *self._waiting(i, n + CONTEXT, before=CONTEXT))
         if isinstance(found, start.Refused):
             self._refused[i] = found
             if n >= self._longest[i]:
@@ -377,31 +303,12 @@ class EstimatorFleet:
                 n -= n // 2
             self._close_at[i] = min(int(n * _GROWTH) + 1, int(self._longest[i]))
             return
-        block = self._found(i, n, found)
+        block = founded(self._state, i, self._model, found)
+        outcomes.append(self._followers.found(i, found, block, self._waiting(i, n)))
         self._refused.pop(i, None)
         self._trouble.pop(i, None)
         self._doubtful[i] = False
-        outcomes.append(block)
         self._used(np.array([i]), np.array([n]))
-
-    def _found(self, i: int, n: int, found: start.Started) -> Outcomes:
-        """Follow a first estimate, by the likelihood that holds for it; provisionally while that needs more samples."""
-        self._full.pop(i, None)
-        self._provisional.pop(i, None)
-        self._tried[i] = 0
-        block = founded(self._state, i, self._model, found)
-        if not full_likelihood.needed(self._model, found, float(self.dt_ns[i]) / 1e9, self.settings[i]):
-            return block
-        behind, p = int(self._behind[i]), self._model.n_parameters
-        samples = self._buffers.part(i, behind, behind + n)
-        full = None
-        if n >= min(full_likelihood.FEWEST, self._longest[i]):
-            full = full_likelihood.found(self._model, samples, found.fit.h[:p], self.settings[i])
-        if full is None or full.outcome is None:
-            self._provisional[i] = samples
-            return self._without_provisional(block)
-        self._follow(i, full.followed, full.outcome)
-        return Outcomes.one(i, full.outcome)
 
     def _holes(self, i: int) -> start.Refused | None:
         """Say that no segment was ever long enough to begin with; None where none has ended yet."""
@@ -422,8 +329,9 @@ class EstimatorFleet:
         buffers = self._buffers
         parts = [buffers.part(i, 0, int(n)) for i, n in enumerate(buffers.count)]
         pending = [Array.of(np.concatenate(column)) for column in zip(*parts, strict=True)]
-        own = {name: Array.of(getattr(self, f"_{name}")) for name in _OWN}
+        own = {name: Array.of(array) for name, array in self._own().items()}
         own |= {name: Array.of(getattr(buffers, name)) for name in ("count", *_MARKS)}
+        full, provisional = self._followers.pack()
         return msgspec.msgpack.encode(
             FleetSnapshot(
                 model=self.model,
@@ -433,8 +341,8 @@ class EstimatorFleet:
                 pending=(pending[0], pending[1], pending[2]),
                 refused=dict(sorted(self._refused.items())),
                 trouble=dict(sorted(self._trouble.items())),
-                full={i: full_likelihood.pack(now) for i, now in sorted(self._full.items())},
-                provisional={i: tuple(Array.of(a) for a in s) for i, s in sorted(self._provisional.items())},
+                full=full,
+                provisional=provisional,
             )
         )
 
@@ -457,8 +365,8 @@ class EstimatorFleet:
         own = {name: packed.array() for name, packed in found.arrays.items()}
         for name, array in self._state.arrays().items():
             array[...] = found.state[name].array()
-        for name in _OWN:
-            getattr(self, f"_{name}")[:] = own[name]
+        for name, array in self._own().items():
+            array[:] = own[name]
         for name in _MARKS:
             getattr(self._buffers, name)[:] = own[name]
         t_ns, y, r = (packed.array() for packed in found.pending)
@@ -468,5 +376,14 @@ class EstimatorFleet:
         for i, (begin, end) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
             self._buffers.put(i, t_ns[begin:end], y[begin:end], r[begin:end])
         self._refused, self._trouble = dict(found.refused), dict(found.trouble)
-        self._full = {i: full_likelihood.unpack(packed) for i, packed in found.full.items()}
-        self._provisional = {i: (t.array(), y.array(), r.array()) for i, (t, y, r) in found.provisional.items()}
+        self._followers.resume(found)
+
+    def _own(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return by name the arrays that neither the state nor the buffers hold."""
+        return {
+            "behind": self._behind,
+            "close_at": self._close_at,
+            "doubtful": self._doubtful,
+            "tried": self._followers.tried,
+            "short": self._short,
+        }

@@ -198,7 +198,7 @@ def _taken(
     )  # fmt: skip
     own = last.e if data.fresh else last.e[1:]
     statistic, lags = report.portmanteau(own)
-    residuals = report.Residuals(last.chi2, statistic, lags, _unexplained(model, samples, h), 1.0)
+    residuals = report.Residuals(last.chi2, statistic, float(lags), _unexplained(model, samples, h), 1.0)
     now = replace(
         before,
         h=h,

@@ -1,0 +1,203 @@
+"""Sensors of a fleet that are followed by the full likelihood, one by one, and those that wait for it.
+
+All others are followed by the innovations form, in the fleet's compiled step. So is, *provisionally*, a sensor that
+waits while the samples gather that the full likelihood needs to begin; what is said of it is not accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from dyncal.domain.calibration import Verdict
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
+from dyncal.identification import report
+from dyncal.identification.online import passes, start
+from dyncal.identification.online.fleet import full_likelihood
+from dyncal.identification.online.fleet.outcomes import Outcomes
+from dyncal.identification.online.fleet.state import FleetState
+from dyncal.identification.online.fleet.step import Step
+from dyncal.identification.online.snapshot import Array, FleetSnapshot, FullState
+from dyncal.identification.records import Estimate
+from dyncal.identification.settings import Likelihood, OnlineSettings
+from dyncal.models import SensorModel
+
+_CLEARLY: Final = 1.5  # a gain beyond its limit by this factor ends the innovations form
+
+Newest = Callable[[int], full_likelihood.Samples]
+"""Copies of the samples of the k-th block of a step."""
+
+
+class Followers:
+    """What the full likelihood knows of the sensors of a fleet; the fleet's own state keeps their windows.
+
+    Parameters
+    ----------
+    model : SensorModel
+    settings : tuple of OnlineSettings
+        Of each of n sensors.
+    dt_ns : int64, shape (n,)
+        Nominal intervals [ns].
+    limits : float64, shape (2,)
+        Of D for a jump and for a trend.
+    state : FleetState
+
+    Attributes
+    ----------
+    tried : int64, shape (n,)
+        Samples known when a change from the innovations form was last tried.
+    """
+
+    def __init__(
+        self,
+        model: SensorModel,
+        settings: tuple[OnlineSettings, ...],
+        dt_ns: Int64Array,
+        limits: FloatArray,
+        state: FleetState,
+    ) -> None:
+        self._model, self._settings, self._dt_ns, self._limits, self._state = model, settings, dt_ns, limits, state
+        self._full: dict[int, full_likelihood.Followed] = {}
+        self._provisional: dict[int, full_likelihood.Samples] = {}
+        self.tried = np.zeros(dt_ns.size, dtype=np.int64)
+
+    def __bool__(self) -> bool:
+        return bool(self._full)
+
+    def __contains__(self, i: int) -> bool:
+        return i in self._full
+
+    def found(self, i: int, first: start.Started, block: Outcomes, samples: full_likelihood.Samples) -> Outcomes:
+        """Return a sensor's first block, by the likelihood that holds for it.
+
+        Parameters
+        ----------
+        i : int
+        first : start.Started
+            The first estimate, in the innovations form, which is followed already.
+        block : Outcomes
+            What that says of the block.
+        samples : tuple of arrays
+            Copies of the block's samples.
+        """
+        self.drop(i)
+        self.tried[i] = 0
+        if not full_likelihood.needed(self._model, first, float(self._dt_ns[i]) / 1e9, self._settings[i]):
+            return block
+        begun = self._begin(i, samples, first.fit.h)
+        if begun is not None:
+            return begun
+        self._provisional[i] = samples
+        return self.without_provisional(block)
+
+    def _begin(
+        self, i: int, samples: full_likelihood.Samples, h: FloatArray, *, at_once: bool = False
+    ) -> Outcomes | None:
+        """Begin to follow a sensor if its samples say enough; of few samples, only `at_once`."""
+        if not at_once and samples[0].size < self._fewest(i):
+            return None
+        settings = self._settings[i]
+        full = full_likelihood.found(self._model, samples, h[: self._model.n_parameters], settings)
+        if full is None or full.outcome is None:
+            return None
+        self._full[i] = full.followed
+        self._provisional.pop(i, None)
+        self._state.window[i] = 0
+        self._state.widen_window(i, full.outcome)
+        return Outcomes.one(i, full.outcome)
+
+    def _fewest(self, i: int) -> int:
+        return min(full_likelihood.FEWEST, self._settings[i].max_block_samples)
+
+    def fresh(self, i: int) -> bool:
+        """Tell whether a sensor's next block begins a segment."""
+        return self._full[i].state is None
+
+    def consider(self, i: int, samples: full_likelihood.Samples, *, full: bool) -> full_likelihood.Considered:
+        """Close a block of a sensor that is followed here, or let it grow; see `full_likelihood.consider`."""
+        done = full_likelihood.consider(
+            self._model, self._full[i], samples, self._settings[i], self._limits, full=full
+        )  # fmt: skip
+        if done.outcome is not None:
+            self._full[i] = done.followed
+            if done.outcome.excited and not done.trouble:
+                self._state.widen_window(i, done.outcome)
+        return done
+
+    def take_over(self, step: Step, closed: Outcomes, newest: Newest) -> list[Outcomes]:
+        """Return the blocks that a step has closed, and those with which the full likelihood begins."""
+        blocks = [self.without_provisional(closed)]
+        for k in np.flatnonzero(step.closed).tolist() if self._provisional else ():
+            if int(step.blocks.who[k]) in self._provisional:
+                blocks += self._gather(int(step.blocks.who[k]), k, step, newest)
+        least = 1 - _CLEARLY * full_likelihood.LARGEST_GAIN
+        for k in np.flatnonzero(step.taken & (step.result[:, passes.NOISE_SHARE] < least)).tolist():
+            self._change_over(int(step.blocks.who[k]), k, newest)
+        return blocks
+
+    def without_provisional(self, closed: Outcomes) -> Outcomes:
+        """Return blocks; those of sensors that wait for the full likelihood say nothing: their u is too small."""
+        if not self._provisional:
+            return closed
+        waits = np.array([i in self._provisional for i in closed.sensor.tolist()], dtype=np.bool_)
+        return replace(closed, excited=closed.excited & ~waits)
+
+    def _gather(self, i: int, k: int, step: Step, newest: Newest) -> list[Outcomes]:
+        """Keep a block of a sensor that waits, until there are enough samples in a row to begin."""
+        if step.rejected[k]:
+            self._provisional[i] = full_likelihood.NOTHING
+            return []
+        samples = full_likelihood.joined(self._provisional[i], newest(k))
+        self._provisional[i] = samples
+        begun = self._begin(i, samples, self._state.h[i])
+        return [] if begun is None else [begun]
+
+    def _change_over(self, i: int, k: int, newest: Newest) -> None:
+        """Go on with the full likelihood if the innovations form, which has proved not to hold, is not asked for."""
+        if self._settings[i].likelihood is Likelihood.INNOVATIONS or i in self._full or i in self._provisional:
+            return
+        known = int(self._state.window[i, 0])
+        if known >= 2 * self.tried[i]:
+            self.tried[i] = known
+            self._begin(i, newest(k), self._state.h[i], at_once=True)
+
+    def cut(self, i: int) -> None:
+        """End a sensor's segment: the next block finds its state anew."""
+        if i in self._provisional:
+            self._provisional[i] = full_likelihood.NOTHING
+        if i in self._full:
+            self._full[i] = replace(self._full[i], state=None)
+
+    def drop(self, i: int, *, known: bool = False) -> None:
+        """Neither follow a sensor nor wait for it; what is `known` of it stays to be reported."""
+        self._provisional.pop(i, None)
+        if not known:
+            self._full.pop(i, None)
+
+    def estimate(self, i: int, trouble: str) -> Estimate:
+        """Return what is known of a sensor now, by whichever likelihood follows it."""
+        model, state, full = self._model, self._state, self._full.get(i)
+        found = report.estimate(
+            model,
+            state.posterior(i) if full is None else full.posterior,
+            state.residuals_of(i) if full is None else full.residuals,
+            state.window_of(i), self._settings[i], trouble=trouble,
+            method=report.METHOD if full is None else f"{report.FULL} ({full.form.process})",
+        )  # fmt: skip
+        if i not in self._provisional:
+            return found
+        return replace(found, verdict=Verdict.NOT_EXCITED, detail=full_likelihood.TOO_SHORT)
+
+    def pack(self) -> tuple[dict[int, FullState], dict[int, tuple[Array, ...]]]:
+        """Return what is followed, and what waits, as parts of a snapshot."""
+        full = {i: full_likelihood.pack(now) for i, now in sorted(self._full.items())}
+        return full, {i: tuple(Array.of(a) for a in s) for i, s in sorted(self._provisional.items())}
+
+    def resume(self, found: FleetSnapshot) -> None:
+        """Go on from a snapshot; raises KeyError, TypeError or ValueError where something is missing."""
+        self._full = {i: full_likelihood.unpack(packed) for i, packed in found.full.items()}
+        self._provisional = {i: (t.array(), y.array(), r.array()) for i, (t, y, r) in found.provisional.items()}
