@@ -15,6 +15,8 @@ from dyncal.identification.interpolation import CONTEXT, Interpolation, is_even
 from dyncal.identification.online import saturation
 from dyncal.identification.online.block import BlockData, BlockProblem, Fit, Pass, Prior, fit
 from dyncal.identification.online.passes import NO_NOISE
+from dyncal.identification.online.posterior import inverse
+from dyncal.identification.report import physical
 from dyncal.identification.screen import constant, trouble_with_gain
 from dyncal.models import SensorModel
 
@@ -136,8 +138,21 @@ def _too_little(model: SensorModel, data: BlockData, started: Started, max_u: fl
         detail = f"a record of {length:.3g} s is short against a time constant of about {memory:.3g} s"
         return Refused(Verdict.NOT_EXCITED, detail, final=False)
     if lag_u(model, started.fit.last.a / started.variance) > 2 * max_u and fastest(model, h) > _interval_s(data):
-        return Refused(Verdict.NOT_EXCITED, "the record says too little of the dynamics", final=False)
+        return Refused(Verdict.NOT_EXCITED, _little(model, started), final=False)
     return None
+
+
+def _little(model: SensorModel, started: Started) -> str:
+    """Say parameter by parameter how little a record determines."""
+    h, last = started.fit.h, started.fit.last
+    with np.errstate(all="ignore"):  # where next to nothing is known, numbers overflow
+        theta, cov = physical(model, h, inverse(last.a / started.variance + kappa_prior(h.size)))
+        relative = np.sqrt(np.diag(cov)) / np.abs(theta)
+    known = (
+        f"{name} {f'to {100 * u:.2g} %' if u < 1 else 'not at all'}"
+        for name, u in zip(model.names, relative, strict=True)
+    )
+    return f"the record says too little of the dynamics: it determines {', '.join(known)}"
 
 
 def _judge(model: SensorModel, data: BlockData, started: Started, max_u: float) -> Started | Refused:
@@ -156,7 +171,7 @@ def _judge(model: SensorModel, data: BlockData, started: Started, max_u: float) 
     if short is not None:
         return short
     if lag_u(model, started.fit.last.a / variance) > max_u:
-        return Refused(Verdict.NOT_EXCITED, "the record says too little of the dynamics", final=False)
+        return Refused(Verdict.NOT_EXCITED, _little(model, started), final=False)
     if fastest(model, h) < 0.1 * _interval_s(data):
         detail = "the sensor is faster than its sampling can show: no lag to be identified"
         return Refused(Verdict.NOT_IDENTIFIABLE, detail, final=False)
@@ -285,4 +300,7 @@ def _swapped(model: SensorModel, data: BlockData, variance: float) -> bool:
     if mirrored is None or mirrored.variance > _NEARLY * limit:
         return False
     done = _refine(model, turned, mirrored.fit.h)
-    return done is not None and done.variance < limit and done.fit.h[0] > 0
+    if done is None or not (done.variance < limit and done.fit.h[0] > 0):
+        return False
+    # a reference that hardly moves follows any sensor, through a lag that nothing determines
+    return lag_u(model, done.fit.last.a / done.variance) <= U_START

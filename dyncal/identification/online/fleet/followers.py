@@ -190,7 +190,21 @@ class Followers:
         )  # fmt: skip
         if i not in self._provisional:
             return found
-        return replace(found, verdict=Verdict.NOT_EXCITED, detail=full_likelihood.TOO_SHORT)
+        return replace(found, verdict=Verdict.NOT_EXCITED, detail=self._why_not_yet(i))
+
+    def _why_not_yet(self, i: int) -> str:
+        """Say why the full likelihood has not begun, and what to state for the innovations form to be taken."""
+        n, fewest = self._provisional[i][0].size, self._fewest(i)
+        if n < fewest:
+            return f"the record is too short to tell the reference's noise from the measurand: {n} of {fewest} samples"
+        share = float(self._dt_ns[i]) / 1e9 / start.fastest(self._model, self._state.h[i])
+        detail = f"{n} samples do not tell the reference's noise from a measurand that steps or hardly moves; "
+        if self._settings[i].likelihood is Likelihood.KALMAN:
+            return f"{detail}the Kalman likelihood, which was asked for, needs that"
+        if share > full_likelihood.LONGEST_INTERVAL:
+            detail += f"at intervals of {100 * share:.2g} % of the sensor's shortest time that is needed: "
+            return f"{detail}state Likelihood.INNOVATIONS if the reference is good, or sample faster"
+        return f"{detail}state u_reference_noise if it is known, or Likelihood.INNOVATIONS if it is negligible"
 
     def pack(self) -> tuple[dict[int, FullState], dict[int, tuple[Array, ...]]]:
         """Return what is followed, and what waits, as parts of a snapshot."""

@@ -57,8 +57,6 @@ Samples = tuple[Int64Array, FloatArray, FloatArray]
 
 NOTHING: Final[Samples] = (np.empty(0, dtype=np.int64), np.empty(0), np.empty(0))
 
-TOO_SHORT: Final = "the record is too short to tell the reference's noise from the measurand"
-
 _MOST: Final = 4 * FEWEST
 
 
