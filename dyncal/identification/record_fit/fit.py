@@ -43,9 +43,10 @@ from dyncal.identification.record_fit.stages import (
 from dyncal.identification.record_fit.start import starts
 from dyncal.identification.records import AlignedRecord
 from dyncal.identification.report import ljung_box
-from dyncal.models import Delayed, ResponseModel, SensorModel, model_of
+from dyncal.models import DELAY, Delayed, ResponseModel, SensorModel, model_of
 
 _WORTH_SAYING: Final = 0.3  # standard uncertainties
+_FAR_SHARE: Final = 0.3  # of the record: dead times that are looked at where those of a tenth do not do
 
 
 def fit_record(
@@ -93,7 +94,22 @@ def fit_record(
     trouble = judge.before(taken, core)
     if trouble is not None:
         return refusal(outer, setup, method or Method.OUTPUT_ERROR, trouble)
-    return with_spikes(_fit(outer, setup, method, given), taken)
+    found = _fit(outer, setup, method, given)
+    if setup.delayed and wishes.max_delay_s is None and _beyond(setup, found):
+        setup = replace(setup, settings=replace(wishes, max_delay_s=_FAR_SHARE * taken.length_s))
+        found = _fit(outer, setup, method, given)
+    if setup.delayed and found.verdict in (Verdict.ACCEPTED, Verdict.DIVERGED) and _beyond(setup, found):
+        detail = f"the dead time lies at the end of the {setup.reach[1]:.4g} s that were looked at, or beyond"
+        found = replace(found, verdict=Verdict.NOT_IDENTIFIABLE, unobservable=(DELAY,), detail=detail)
+    return with_spikes(found, taken)
+
+
+def _beyond(setup: Setup, found: RecordFit) -> bool:
+    """Tell whether the dead time may be longer than was looked at: what is found there is the end of the range."""
+    if found.parameters is None:
+        return found.verdict is Verdict.NOT_EXCITED
+    # one interval, as a hold between samples passes for half of one
+    return float(found.parameters.values[-1]) > setup.reach[1] - setup.taken.dt_s
 
 
 def _fit(outer: ResponseModel, setup: Setup, method: Method | None, given: FloatArray | None) -> RecordFit:

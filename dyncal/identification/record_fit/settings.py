@@ -50,7 +50,8 @@ class RecordSettings:
     between : InterSample, optional
         What the measurand does between samples; None lets the data choose.
     max_delay_s : float, optional
-        Longest dead time looked for [s]; None takes a tenth of the record. Of models with a dead time only.
+        Longest dead time looked for [s]; None takes a tenth of the record, and three tenths where that does not do.
+        A dead time found at the end of the range is not accepted. Of models with a dead time only.
     max_relative_u : float
         A parameter that is known less well than this, relative, is named unobservable.
     expected : mapping of parameter name to (lowest, highest)

@@ -14,10 +14,11 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.identification import AlignedRecord
 from dyncal.identification.record_fit import Method, RecordSettings, fit_record
-from dyncal.models import Hold, model_of
+from dyncal.models import Delayed, Hold, model_of
 from tests.unit.identification.record_fit.records import THETA, instants, random_record, walk
 
 KINDS = list(THETA)
+DELAYED = Delayed(model_of(ModelKind.FIRST_ORDER))
 
 
 def _changed(record: AlignedRecord, *, y: FloatArray | None = None, r: FloatArray | None = None) -> AlignedRecord:
@@ -152,6 +153,38 @@ def test_a_lag_beyond_the_record() -> None:
     fit = fit_record(AlignedRecord(t, z + 0.01 * rng.normal(size=500), x), kind)
     assert fit.verdict in {Verdict.NOT_EXCITED, Verdict.NOT_IDENTIFIABLE}
     assert "tau_s" in fit.unobservable
+
+
+@pytest.mark.parametrize("share", [0.1005, 0.1013, 0.15, 0.28])
+def test_a_dead_time_of_more_than_a_tenth_of_the_record_is_found(share: float) -> None:
+    """Half an interval beyond a tenth, a hold between samples used to pass for the rest: 23 u off, and accepted."""
+    record, delay_s = _delayed(share)
+    fit = fit_record(record, DELAYED)
+    assert fit.accepted, fit.detail
+    assert fit.parameters is not None
+    assert np.all(np.abs(fit.parameters.values - [1.0, 1.0, delay_s]) < 4 * fit.parameters.u)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.3013])
+def test_a_dead_time_at_the_end_of_what_is_looked_at_is_named(share: float) -> None:
+    record, delay_s = _delayed(share)
+    fit = fit_record(record, DELAYED)
+    assert not fit.accepted
+    assert "delay_s" in fit.unobservable
+    assert "dead time" in fit.detail
+    longer = fit_record(record, DELAYED, settings=RecordSettings(max_delay_s=1.5 * delay_s))
+    assert longer.accepted, longer.detail
+    stated = fit_record(record, DELAYED, settings=RecordSettings(max_delay_s=delay_s))
+    assert not stated.accepted
+
+
+def _delayed(share: float) -> tuple[AlignedRecord, float]:
+    """Return 400 samples of a sensor whose dead time is this share of them, and the dead time."""
+    t_ns, delay_s, rng = instants(800, 0.05), share * 400 * 0.05, np.random.default_rng(5)
+    reference = 80 + walk(800, 0.98, rng)
+    noise = 0.01 * rng.normal(size=800)
+    indication = DELAYED.simulate(np.array([1.0, 1.0, delay_s]), t_ns, reference) + noise
+    return AlignedRecord(t_ns[400:].copy(), indication[400:], reference[400:]), delay_s
 
 
 @pytest.mark.parametrize("kind", KINDS)
