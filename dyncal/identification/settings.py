@@ -5,7 +5,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from dyncal.domain.choices import choice
 from dyncal.domain.errors import InvalidData
+from dyncal.identification.ranges import not_negative, positive
 
 
 class Likelihood(enum.StrEnum):
@@ -66,15 +68,8 @@ class OnlineSettings:
     likelihood: Likelihood = Likelihood.AUTO
 
     def __post_init__(self) -> None:
-        for name in ("u_reference", "u_reference_noise", "u_reference_gain", "u_clock_s", "min_block_s"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise InvalidData(f"{name} must be finite and not negative, not {getattr(self, name)}")
-        for name in ("target_u", "max_block_s", "memory_blocks", "max_relative_u"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise InvalidData(f"{name} must be finite and positive, not {getattr(self, name)}")
+        not_negative(self, "u_reference", "u_reference_noise", "u_reference_gain", "u_clock_s", "min_block_s")
+        positive(self, "target_u", "max_block_s", "memory_blocks", "max_relative_u")
         if not 16 <= self.min_block_samples <= self.max_block_samples <= 1_000_000:
             raise InvalidData("16 <= min_block_samples <= max_block_samples <= 1 000 000 must hold")
-        try:
-            object.__setattr__(self, "likelihood", Likelihood(self.likelihood))
-        except ValueError as error:
-            raise InvalidData(f"{self.likelihood!r} is no likelihood") from error
+        object.__setattr__(self, "likelihood", choice(Likelihood, self.likelihood, "likelihood"))

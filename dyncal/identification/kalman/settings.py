@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from dyncal.domain.choices import choice
 from dyncal.domain.errors import InvalidData
 from dyncal.identification.kalman.measurand import Process
+from dyncal.identification.ranges import not_negative, positive, stated
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,9 @@ class KalmanSettings:
     max_passes: int = 60
 
     def __post_init__(self) -> None:
-        noise = () if self.u_reference_noise is None else ("u_reference_noise",)
-        for name in (*noise, "u_reference", "u_reference_gain", "u_clock_s"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise InvalidData(f"{name} must be finite and not negative, not {getattr(self, name)}")
+        not_negative(self, *stated(self, "u_reference_noise"), "u_reference", "u_reference_gain", "u_clock_s")
+        positive(self, "max_relative_u")
         if self.process is not None:
             object.__setattr__(self, "process", choice(Process, self.process, "process"))
-        if not 0 < self.max_relative_u < math.inf:
-            raise InvalidData(f"max_relative_u must be finite and positive, not {self.max_relative_u}")
         if self.max_passes < 1:
             raise InvalidData(f"max_passes must be at least 1, not {self.max_passes}")
