@@ -16,11 +16,10 @@ _DOUBLINGS: Final = 60
 
 
 @kernel()
-def _held(kind: int, eta: FloatArray, t_s: float, out: FloatArray) -> None:
-    """Write Φ (4) and the response to a unit step (2) after t."""
+def _held(kind: int, eta: FloatArray, t_s: float, out: FloatArray, f: FloatArray) -> None:
+    """Write Φ (4) and the response to a unit step (2) after t; f (12,) is room to work in."""
     out[:] = 0.0
     if kind == 1:
-        f = np.empty(12)
         rotation(np.exp(eta[1]), 2 * np.pi * np.exp(eta[2]) * t_s, f)
         out[:4] = f[:4]
         out[4], out[5] = eta[0] * (1 - f[0]), -eta[0] * f[2]
@@ -47,16 +46,18 @@ def innovation_gain(kind: int, eta: FloatArray, h_s: float, kappa: float, gain: 
     if kappa <= -NO_NOISE:
         return
     c1 = 1.0 if kind == 2 else 0.0
-    part, before, Q = np.empty(6), np.zeros(2), np.zeros((2, 2))
+    work = np.empty(30)  # taken once: a short block has this called at each of its passes
+    part, system, d = work[:6], work[18:27].reshape(3, 3), work[27:30]
+    before0 = before1 = q00 = q01 = q11 = 0.0
     for k in range(1, _PIECES + 1):
-        _held(kind, eta, h_s * k / _PIECES, part)
-        d0, d1 = part[4] - before[0], part[5] - before[1]
-        before[0], before[1] = part[4], part[5]
-        Q[0, 0] += _PIECES * d0 * d0
-        Q[0, 1] += _PIECES * d0 * d1
-        Q[1, 1] += _PIECES * d1 * d1
+        _held(kind, eta, h_s * k / _PIECES, part, work[6:18])
+        d0, d1 = part[4] - before0, part[5] - before1
+        before0, before1 = part[4], part[5]
+        q00 += _PIECES * d0 * d0
+        q01 += _PIECES * d0 * d1
+        q11 += _PIECES * d1 * d1
     ratio = np.exp(kappa)
-    q00, q01, q11 = ratio * Q[0, 0], ratio * Q[0, 1], ratio * Q[1, 1]
+    q00, q01, q11 = ratio * q00, ratio * q01, ratio * q11
     f00, f01, f10, f11 = part[0], part[1], part[2], part[3]
     if not np.isfinite(q00 + q11 + f00 + f01 + f10 + f11):
         return
@@ -67,14 +68,10 @@ def innovation_gain(kind: int, eta: FloatArray, h_s: float, kappa: float, gain: 
     # dP = F dP Fᵀ + e^κ Q with F = Φ(I - Kc), solved for (dP00, dP01, dP11)
     a00, a01 = f00 * (1 - k0) - f01 * k1, -f00 * k0 * c1 + f01 * (1 - k1 * c1)
     a10, a11 = f10 * (1 - k0) - f11 * k1, -f10 * k0 * c1 + f11 * (1 - k1 * c1)
-    system = np.array(
-        [
-            [1 - a00 * a00, -2 * a00 * a01, -a01 * a01],
-            [-a00 * a10, 1 - a00 * a11 - a01 * a10, -a01 * a11],
-            [-a10 * a10, -2 * a10 * a11, 1 - a11 * a11],
-        ]
-    )
-    d = np.array([q00, q01, q11])
+    system[0, 0], system[0, 1], system[0, 2] = 1 - a00 * a00, -2 * a00 * a01, -a01 * a01
+    system[1, 0], system[1, 1], system[1, 2] = -a00 * a10, 1 - a00 * a11 - a01 * a10, -a01 * a11
+    system[2, 0], system[2, 1], system[2, 2] = -a10 * a10, -2 * a10 * a11, 1 - a11 * a11
+    d[0], d[1], d[2] = q00, q01, q11
     _solve3(system, d)
     n0, n1 = d[0] + d[1] * c1, d[1] + d[2] * c1
     t = n0 + c1 * n1
