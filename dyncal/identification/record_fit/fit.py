@@ -46,6 +46,7 @@ from dyncal.identification.report import ljung_box
 from dyncal.models import DELAY, Delayed, ResponseModel, SensorModel, model_of
 
 _WORTH_SAYING: Final = 0.3  # standard uncertainties
+_LITTLE: Final = 0.02  # share of the indications' variance
 _FAR_SHARE: Final = 0.3  # of the record: dead times that are looked at where those of a tenth do not do
 
 
@@ -95,9 +96,11 @@ def fit_record(
     if trouble is not None:
         return refusal(outer, setup, method or Method.OUTPUT_ERROR, trouble)
     found = _fit(outer, setup, method, given)
-    if setup.delayed and wishes.max_delay_s is None and _beyond(setup, found):
-        setup = replace(setup, settings=replace(wishes, max_delay_s=_FAR_SHARE * taken.length_s))
-        found = _fit(outer, setup, method, given)
+    if setup.delayed and wishes.max_delay_s is None and (not found.accepted or _beyond(setup, found)):
+        farther = replace(setup, settings=replace(wishes, max_delay_s=_FAR_SHARE * taken.length_s))
+        again = _fit(outer, farther, method, given)
+        if again.accepted or _beyond(setup, found):
+            setup, found = farther, again
     if setup.delayed and found.verdict in (Verdict.ACCEPTED, Verdict.DIVERGED) and _beyond(setup, found):
         detail = f"the dead time lies at the end of the {setup.reach[1]:.4g} s that were looked at, or beyond"
         found = replace(found, verdict=Verdict.NOT_IDENTIFIABLE, unobservable=(DELAY,), detail=detail)
@@ -130,7 +133,8 @@ def _fit(outer: ResponseModel, setup: Setup, method: Method | None, given: Float
     which, reason, moved = _likelihood(setup, stage, method)
     parts = Parts(outer, setup, stage, moved or stage, unknowns, which, reason)
     # residuals whitened by a noise of their own have been tested for what follows from the reference
-    tested = parts.stage.problem.noise is not None and taken.even
+    # (of smooth signals little is left of that: a noise that hides much of the indications is not believed for it)
+    tested = parts.stage.problem.noise is not None and taken.even and unexplained(first) < _LITTLE
     fits = which is Method.OUTPUT_ERROR and (not evidence.misfit or exact(parts.simple) or tested)
     against = None if fits else _wrong_kind(parts)
     if which is Method.KALMAN:

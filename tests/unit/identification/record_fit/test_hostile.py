@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.signal import butter, sosfilt
 
 from dyncal.domain.calibration import Verdict
 from dyncal.domain.errors import InvalidData
@@ -176,6 +177,16 @@ def test_a_dead_time_at_the_end_of_what_is_looked_at_is_named(share: float) -> N
     assert longer.accepted, longer.detail
     stated = fit_record(record, DELAYED, settings=RecordSettings(max_delay_s=delay_s))
     assert not stated.accepted
+
+
+@pytest.mark.parametrize(("n", "delay_s"), [(400, 1.0), (2000, 3.0)])
+def test_no_colour_of_noise_hides_a_dead_time_of_a_smooth_measurand(n: int, delay_s: float) -> None:
+    rng, t_ns = np.random.default_rng(1), instants(n + 400, 0.05)
+    smooth = sosfilt(butter(2, 0.1, output="sos"), 3 * walk(n + 400, 0.99, rng))
+    indication = DELAYED.simulate(np.array([1.0, 1.0, delay_s]), t_ns, smooth) + 0.01 * rng.normal(size=n + 400)
+    fit = fit_record(AlignedRecord(t_ns[400:].copy(), indication[400:], smooth[400:]), ModelKind.FIRST_ORDER)
+    assert fit.verdict is Verdict.INCONSISTENT
+    assert "dead time" in fit.detail
 
 
 def _delayed(share: float) -> tuple[AlignedRecord, float]:
