@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from dyncal.domain.choices import choice
 from dyncal.domain.errors import InvalidData
+from dyncal.identification.ranges import not_negative, positive, stated
 
 
 class Method(enum.StrEnum):
@@ -69,15 +70,10 @@ class RecordSettings:
     expected: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("u_reference", "u_reference_noise", "u_reference_gain", "u_clock_s"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise InvalidData(f"{name} must be finite and not negative, not {getattr(self, name)}")
+        not_negative(self, "u_reference", "u_reference_noise", "u_reference_gain", "u_clock_s")
+        positive(self, *stated(self, "noise_std", "max_delay_s"), "max_relative_u")
         if self.between is not None:
             object.__setattr__(self, "between", choice(InterSample, self.between, "between"))
-        for name in ("noise_std", "max_delay_s", "max_relative_u"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise InvalidData(f"{name} must be finite and positive, not {value}")
         for name, (low, high) in self.expected.items():
             if not low < high:
                 raise InvalidData(f"expected {name}: {low} to {high} is no range")
