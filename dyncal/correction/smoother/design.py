@@ -69,12 +69,14 @@ def design_smoother(
     Raises
     ------
     InvalidData
-        As `build_smoother`, or if the dead time alone is longer than the latency allowed.
+        As `build_smoother`, if the noise is negative, or if the dead time alone is longer than the latency allowed.
     """
     sensor = sensor_of(parameters)
     dead_s = max(sensor.dead_time_s, 0.0)
     if max_latency_s is not None and not max_latency_s >= dead_s:
         raise InvalidData(f"a latency of at most {max_latency_s} s, and a dead time of {dead_s:g} s")
+    if not 0 <= noise_std < math.inf:
+        raise InvalidData(f"noise must be finite and not negative, not {noise_std}")
     noise_std = max(noise_std, _LEAST_NOISE * math.sqrt(spectrum.variance) * abs(sensor.dc_gain))
     order = whole_order(spectrum)
     unit = MeasurandSpectrum(1.0, spectrum.corner_rad_s, order)

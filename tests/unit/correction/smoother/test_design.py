@@ -181,3 +181,9 @@ def test_smoothers_that_cannot_be(changes: dict[str, object]) -> None:
     assert isinstance(correction, CorrectionSmoother)
     with pytest.raises(InvalidData):
         dataclasses.replace(correction, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("noise_std", [-1.0, float("nan"), float("inf")])
+def test_noise_that_is_none(noise_std: float) -> None:
+    with pytest.raises(InvalidData, match="noise"):
+        designed(ALL["thermocouple"], noise_std=noise_std)
