@@ -197,6 +197,7 @@ _PLANTS: Final = [
 ]
 _GOOD: Final = [(*_named(plant, snr_db, 0.0003), 1500) for plant in (THERMOCOUPLE, PRESSURE) for snr_db in (30, 40)]
 _FAST: Final = OnlineSettings(memory_blocks=1e6, likelihood=Likelihood.INNOVATIONS)
+_STATED: Final = OnlineSettings(memory_blocks=1e6, u_reference_noise=0.0003)
 
 EXPERIMENTS: tuple[Experiment, ...] = (
     *(
@@ -221,6 +222,16 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             partial(judge_plant, plant),
             1000,
             2,
+        )
+        for name, plant, n in _GOOD
+    ),
+    *(
+        Experiment(
+            f"online: coverage where it is stated, {name}",
+            partial(on_plant, plant, n, settings=_STATED),
+            partial(judge_plant, plant),
+            1000,
+            1,
         )
         for name, plant, n in _GOOD
     ),

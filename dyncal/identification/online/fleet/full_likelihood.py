@@ -37,8 +37,10 @@ from dyncal.models import SensorModel
 LARGEST_GAIN: Final = 0.2
 LONGEST_INTERVAL: Final = 0.1
 LARGEST_NOISE: Final = 0.3
-"""Innovation gain cK, interval over the sensor's shortest time, noise of the reference over that of the sensor, up to
-which the innovations form holds."""
+LARGEST_BEND: Final = 2.0
+"""Up to which the innovations form holds: innovation gain cK, interval over the sensor's shortest time, noise of the
+reference over that of the sensor; and the second of these times the indications' scatter over their noise, for what the
+measurand does between two samples of the reference must stay below the noise."""
 
 FEWEST: Final = 144
 """Samples of a first record: fewer do not tell one kind of measurand from another."""
@@ -77,9 +79,11 @@ def needed(model: SensorModel, fit: start.Started, dt_s: float, settings: Online
         return settings.likelihood is Likelihood.KALMAN
     share = 1 - float(np.asarray(model.output)[:2] @ fit.fit.last.gain)
     noise_std = np.sqrt(fit.variance * max(share, 0.0))
-    repeats = float(np.mean(np.diff(fit.data.r[:: fit.data.stride]) == 0))
-    stated = repeats > COMMANDED or 0 < settings.u_reference_noise * abs(fit.fit.h[0]) <= LARGEST_NOISE * noise_std
-    return not stated or 1 - share > LARGEST_GAIN or dt_s > LONGEST_INTERVAL * start.fastest(model, fit.fit.h)
+    intervals = dt_s / start.fastest(model, fit.fit.h)
+    commanded = float(np.mean(np.diff(fit.data.r[:: fit.data.stride]) == 0)) > COMMANDED
+    quiet = 0 < settings.u_reference_noise * abs(fit.fit.h[0]) <= LARGEST_NOISE * noise_std
+    smooth = intervals * float(np.std(fit.data.y)) <= LARGEST_BEND * noise_std
+    return not (commanded or (quiet and smooth)) or 1 - share > LARGEST_GAIN or intervals > LONGEST_INTERVAL
 
 
 @dataclass(frozen=True, slots=True, eq=False)

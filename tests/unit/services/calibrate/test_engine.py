@@ -297,9 +297,9 @@ def test_a_damaged_snapshot_is_refused_and_the_sensor_begins_anew(damage: bytes 
     assert len(run.published()) >= 1
 
 
-@pytest.mark.parametrize(("u_noise", "method"), [(None, "Kalman"), (0.002, "innovations")])
+@pytest.mark.parametrize(("u_noise", "method"), [(None, "Kalman"), (0.01, "innovations")])
 def test_a_stated_noise_of_the_reference_spares_the_full_likelihood(u_noise: float | None, method: str) -> None:
-    plant = Plant(ModelKind.FIRST_ORDER, [(0, (1.0, 1.5))], 0.05, 0.3, 30.0, block=2)
+    plant = Plant(ModelKind.FIRST_ORDER, [(0, (1.0, 1.5))], 0.05, 0.3, 30.0, block=2, noise=0.05)
     plant.pairing = dataclasses.replace(plant.pairing, u_reference_noise=u_noise)
     run = Run(plant).pair().go()
     estimate = run.engine.trackers[SensorId("s1")].estimator.estimate
