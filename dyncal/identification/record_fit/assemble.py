@@ -20,6 +20,7 @@ from dyncal.identification.record_fit.stages import Setup, Stage, Unknowns
 from dyncal.models.base import ResponseModel
 
 _ROUNDING: Final = 1e-18
+_TELLING: Final = 300  # samples; with AR(1) of 0.8 and five times the white noise 100 covered 88 %, 300 covered 92 %
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +66,8 @@ def assembled(parts: Parts, numbers: Numbers, against: Judgement | None = None) 
     found = found if found and found.unobservable else against or found
     words = [found.detail if found else f"the model explains {100 * (1 - unexplained(parts.simple)):.4g} %"]
     n, readings = stage.problem.n_y, stage.problem.readings
+    if n < _TELLING:
+        words.append(f"{n} samples do not tell coloured noise of the sensor from white, for which u holds")
     clock, offset = _nuisances(parts, numbers)
     return RecordFit(
         verdict=found.verdict if found else Verdict.ACCEPTED,

@@ -74,6 +74,9 @@ class RecordSettings:
         positive(self, *stated(self, "noise_std", "max_delay_s"), "max_relative_u")
         if self.between is not None:
             object.__setattr__(self, "between", choice(InterSample, self.between, "between"))
+        given: object = self.expected
+        if not isinstance(given, Mapping):
+            raise InvalidData(f"expected must map names of parameters to ranges, not be {given!r}")
         for name, (low, high) in self.expected.items():
             if not low < high:
                 raise InvalidData(f"expected {name}: {low} to {high} is no range")

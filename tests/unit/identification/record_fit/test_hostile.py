@@ -314,6 +314,7 @@ def test_units_do_not_matter(kind: ModelKind) -> None:
         lambda: RecordSettings(noise_std=0.0),
         lambda: RecordSettings(max_delay_s=float("inf")),
         lambda: RecordSettings(expected={"gain": (2.0, 1.0)}),
+        lambda: RecordSettings(expected=(1.0, 0.5)),  # type: ignore[arg-type] # what a caller may get wrong
     ],
 )
 def test_settings_that_cannot_be(make: Callable[[], RecordSettings]) -> None:
