@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, TypeAlias, TypedDict
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom, chi2, t
@@ -155,8 +156,7 @@ def _plain(figure: Figure) -> _Plain:
 
 
 def _figure(plain: _Plain) -> Figure:
-    numbers = {k: float(v) if k in {"value", "u", "low", "high", "p_value"} else v for k, v in plain.items()}  # type: ignore[arg-type]
-    return Figure(**numbers)  # type: ignore[arg-type]
+    return msgspec.convert(plain, Figure, strict=False)  # infinities are texts
 
 
 def _page(title: str, command: str, held: dict[str, _Section]) -> str:

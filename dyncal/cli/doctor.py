@@ -263,7 +263,7 @@ def _opcua(config: Path | None) -> Iterator[Finding]:
         if not url:
             continue
         finding = _called(
-            f"OPC UA {url}", lambda url=url: asyncio.run(_endpoints(url)),  # type: ignore[misc]
+            f"OPC UA {url}", lambda url=url: asyncio.run(_endpoints(url)),  # type: ignore[misc]  # mypy infers no default
             "check the server, the address, and the firewall between",
         )  # fmt: skip
         yield finding

@@ -37,7 +37,7 @@ class Delayed(SensorModel):
             raise InvalidData(f"{model.label} has a dead time already")
         self.model = model
         # the sensor's kind stays what it is: dead time is one more name in θ
-        self.kind = model.kind  # type: ignore[misc]
+        self.kind = model.kind  # type: ignore[misc]  # a class constant elsewhere, the inner kind here
         self.names = (*model.names, DELAY)
         self.n_states, self.output = model.n_states, model.output
 

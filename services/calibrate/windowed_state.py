@@ -169,7 +169,7 @@ def unpacked(data: bytes, names: tuple[str, ...]) -> tuple[int, State, list[Colu
 def _to_plain(value: object) -> object:
     if isinstance(value, np.ndarray):
         return value.shape, codec.array_to_bytes(value, "<i8" if value.dtype == np.int64 else "<f8")
-    raise NotImplementedError(type(value).__name__)
+    raise NotImplementedError(type(value).__name__)  # what msgspec asks of a hook that does not know a type
 
 
 def _to_array(kind: object, value: tuple[tuple[int, ...], bytes]) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:

@@ -24,7 +24,7 @@ class Everyone(BaseAuthPlugin):  # type: ignore[misc]  # amqtt is not typed for 
         return True
 
 
-class _Broker(Broker):  # type: ignore[misc]
+class _Broker(Broker):  # type: ignore[misc]  # amqtt has no types
     """amqtt's broker, with a client that goes away in the midst of its CONNECT contained."""
 
     async def stream_connected(

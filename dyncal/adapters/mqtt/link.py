@@ -138,7 +138,7 @@ class Link:
     def _serve(self) -> None:
         options, client = self._options, self._client
         if self.protocol == "5":
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no type here
             properties.ReceiveMaximum = options.receive_maximum
             if not options.clean:
                 properties.SessionExpiryInterval = SESSION_EXPIRY_S
