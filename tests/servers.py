@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from dyncal.runtime.ports import free_port
 
 START_TIMEOUT_S = 20.0
 CONFIG = """
@@ -55,11 +56,11 @@ class Influxd:
     def start(self) -> None:
         """Start, and return when it answers."""
         assert self.process is None
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         self.directory.mkdir(parents=True, exist_ok=True)
         config = self.directory / "influxdb.conf"
         config.write_text(
-            CONFIG.format(directory=self.directory, port=self.port, rpc=_free_port(), auth=str(self.auth).lower())
+            CONFIG.format(directory=self.directory, port=self.port, rpc=free_port(), auth=str(self.auth).lower())
         )
         program = shutil.which("influxd", path="/usr/bin:/usr/sbin:/usr/local/bin")
         assert program is not None, "influxd is not installed: apt-get install influxdb"
@@ -92,9 +93,3 @@ class Influxd:
                 return bool(answer.status == 204)
         except (OSError, urllib.error.URLError):
             return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

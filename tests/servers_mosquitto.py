@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from dyncal.runtime.ports import free_port
+
 START_TIMEOUT_S = 10.0
 BASE = """
 per_listener_settings false
@@ -63,13 +65,6 @@ class Mosquitto:
                 self.process.kill()
                 self.process.wait(5)
             self.process = None
-
-
-def free_port() -> int:
-    """Return a TCP port of loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def demo(
     """Run everything on this machine with simulated sensors, and print the address of the live page."""
     from dyncal.runtime.clocks import SystemClock
     from simulators.scenario import load_scenario
-    from simulators.trial.configuration import free_ports
+    from simulators.trial.configuration import choose_ports
     from simulators.trial.runner import Trial, TrialOptions
 
     clock = SystemClock()
@@ -65,7 +65,9 @@ def demo(
         if data_dir is None:
             data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dyncal-demo-")))
         data_dir.mkdir(parents=True, exist_ok=True)
-        options = TrialOptions(content, scenario, free_ports(port), data_dir.resolve(), duration, started_s, log_level)
+        options = TrialOptions(
+            content, scenario, choose_ports(port), data_dir.resolve(), duration, started_s, log_level
+        )
 
         def announce(address: str) -> None:
             words = {"opcua": options.ports.opcua, "broker": options.ports.broker, "data_dir": options.data_dir}

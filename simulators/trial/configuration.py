@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from dyncal.runtime.ports import free_ports
 from simulators.addresses import TOPIC_FILTER, node_id
 from simulators.scenario import Scenario, StationSpec
 
@@ -26,13 +25,9 @@ class Ports:
     api: int
 
 
-def free_ports(api: int | None = None) -> Ports:
+def choose_ports(api: int | None = None) -> Ports:
     """Return three free ports; the interface's is `api` if that is given."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        broker, opcua, free = (int(probe.getsockname()[1]) for probe in probes)
+    broker, opcua, free = free_ports(3)
     return Ports(broker, opcua, free if api is None else api)
 
 

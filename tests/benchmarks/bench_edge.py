@@ -21,13 +21,13 @@ import numpy as np
 from dyncal import kernels
 from dyncal.contracts import samples as wire
 from dyncal.domain.time import InstantNs
+from dyncal.runtime.ports import free_port
 from dyncal.testing.bus import FakeBroker
 from edge_agent.events import Append, DesiredSet, Drain
 from edge_agent.segment import entry_of
 from edge_agent.spool import Spool
 from tests.evidence import Figure, table
 from tests.integration.edge_agent.plant import Plant, now_ns, running, settings_of, until
-from tests.servers_mosquitto import free_port
 from tests.unit.edge_agent.helpers import DT, EDGE, SENSOR, T0, coefficient_set, engine, envelope, read
 
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from dyncal.adapters.mqtt import EmbeddedBroker, open_bus
+from dyncal.runtime.ports import free_port
 from dyncal.runtime.settings import BrokerSettings
-from tests.servers_mosquitto import Mosquitto, free_port
+from tests.servers_mosquitto import Mosquitto
 
 pytestmark = pytest.mark.benchmark
 SAY = Callable[[str], None]

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dyncal.runtime.ports import free_port
 from tests.servers import Influxd
-from tests.servers_mosquitto import Mosquitto, free_port
+from tests.servers_mosquitto import Mosquitto
 
 T = TypeVar("T")
 

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 from dyncal.domain.alarms import AlarmState
+from dyncal.runtime.ports import free_port
 from tests.integration.api.plant import running
-from tests.servers_mosquitto import Mosquitto, free_port
+from tests.servers_mosquitto import Mosquitto
 
 Event = tuple[str, str, Any]
 

@@ -14,8 +14,8 @@ import pytest
 
 from dyncal.adapters.mqtt import BrokerProcess, open_bus
 from dyncal.domain.errors import BusUnavailable
+from dyncal.runtime.ports import free_port
 from dyncal.runtime.settings import BrokerSettings
-from tests.servers_mosquitto import free_port
 
 PARENT = """
 import asyncio, sys

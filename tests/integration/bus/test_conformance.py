@@ -8,10 +8,11 @@ from typing import Any, Literal
 import pytest
 
 from dyncal.adapters.mqtt import EmbeddedBroker, PahoMessageBus, open_bus
+from dyncal.runtime.ports import free_port
 from dyncal.runtime.settings import BrokerSettings
 from dyncal.testing.bus import FakeBroker
 from tests.integration.bus.conformance import BusConformance, BusHarness, RedeliveryConformance
-from tests.servers_mosquitto import Mosquitto, free_port
+from tests.servers_mosquitto import Mosquitto
 
 
 def paho(port: int, protocol: Literal["auto", "5", "3.1.1"]) -> BusHarness:

@@ -23,9 +23,10 @@ from dyncal.adapters.mqtt import EmbeddedBroker, PahoMessageBus, open_bus
 from dyncal.adapters.mqtt.delivery import HoldLimits
 from dyncal.adapters.mqtt.link import Backoff, LinkOptions
 from dyncal.domain.errors import BusUnavailable, InvalidSetting
+from dyncal.runtime.ports import free_port
 from dyncal.runtime.settings import BrokerSettings
 from tests.integration.bus.conformance import WAIT_S, ready, take
-from tests.servers_mosquitto import Mosquitto, free_port
+from tests.servers_mosquitto import Mosquitto
 
 QUICK = Backoff(first_s=0.05, longest_s=0.2)
 

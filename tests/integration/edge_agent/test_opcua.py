@@ -13,9 +13,9 @@ import pytest
 from asyncua import ua
 
 from dyncal.domain.samples import GapCause, GapRecord
+from dyncal.runtime.ports import free_port
 from dyncal.testing.bus import FakeBroker
 from tests.integration.edge_agent.plant import Plant, now_ns, running, sent, settings_of, until
-from tests.servers_mosquitto import free_port
 from tests.unit.edge_agent.helpers import Content
 
 STATUS = "dyncal/v1/plant/edge1/status"

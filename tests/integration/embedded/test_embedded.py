@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.servers_mosquitto import free_port
+from dyncal.runtime.ports import free_port
 
 START_S = 40.0
 

@@ -16,6 +16,7 @@ from asyncua import Client
 
 from dyncal.adapters.mqtt import EmbeddedBroker, open_bus
 from dyncal.domain.time import InstantNs, from_datetime
+from dyncal.runtime.ports import free_port
 from dyncal.runtime.settings import BrokerSettings
 from simulators.addresses import TOPIC_FILTER, node_id
 from simulators.plant import Plant
@@ -39,12 +40,6 @@ block = {block}
 measurand = {{ rms = 1.0, band_hz = 4.0 }}
 converter = {{ noise = 0.01 }}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Collector:

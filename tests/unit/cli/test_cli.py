@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import dyncal
 from dyncal.cli import app
-from tests.servers_mosquitto import free_port
+from dyncal.runtime.ports import free_port
 
 PROGRAMS = ["ingest", "calibrate", "api", "edge", "embedded"]
 run = CliRunner().invoke

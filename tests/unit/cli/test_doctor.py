@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 
 from dyncal.adapters.signing import open_signer
 from dyncal.cli import app
+from dyncal.runtime.ports import free_port
 from dyncal.runtime.settings import SigningSettings
 from tests.servers import Influxd
-from tests.servers_mosquitto import Mosquitto, free_port
+from tests.servers_mosquitto import Mosquitto
 
 
 def examined(tmp_path: Path, text: str) -> list[dict[str, str]]:

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 from dyncal.domain.errors import InvalidSetting
 from dyncal.runtime import foreign_logs, logging, metrics
+from dyncal.runtime.ports import free_port
 from dyncal.runtime.settings import LogSettings
-from tests.servers_mosquitto import free_port
 
 _FAILS = """
 def fail():

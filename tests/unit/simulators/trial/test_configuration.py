@@ -10,7 +10,7 @@ from edge_agent.settings import EdgeSettings
 from services.embedded import EmbeddedSettings
 from simulators.addresses import node_id
 from simulators.scenario import load_scenario
-from simulators.trial.configuration import EDGE, SITE, Ports, configuration, free_ports, to_toml
+from simulators.trial.configuration import EDGE, SITE, Ports, choose_ports, configuration, to_toml
 
 PORTS = Ports(broker=20001, opcua=20002, api=20003)
 
@@ -53,7 +53,7 @@ def test_the_services_read_the_same_file(file: Path) -> None:
     assert str(settings.data_dir).endswith('a "strange" place')
 
 
-def test_free_ports_differ_and_the_wish_for_the_page_is_kept() -> None:
-    ports = free_ports(12345)
+def test_choose_ports_differ_and_the_wish_for_the_page_is_kept() -> None:
+    ports = choose_ports(12345)
     assert ports.api == 12345
-    assert len({ports.broker, ports.opcua, free_ports().api}) == 3
+    assert len({ports.broker, ports.opcua, choose_ports().api}) == 3
