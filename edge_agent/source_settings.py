@@ -115,7 +115,7 @@ class NodeSettings(SensorSettings):
     recorded, ask for half of `dt_s`, if its source time stamps are those of the values and not of its timer."""
 
     queue_size: int | None = Field(None, ge=1, le=1_000_000)
-    """Queue asked of the server; default what comes in ten publishing intervals, but at least 10."""
+    """Queue asked of the server; default what comes in 30 s, or in ten longer publishing intervals."""
 
     array: bool = False
     """Whether the value is an array: its last element is of the source time stamp, the others `dt_s` apart before."""

@@ -13,6 +13,8 @@ from edge_agent.source_settings import NodeSettings, OpcuaSettings
 
 _BATCH: Final = 500
 _MIN_QUEUE: Final = 10
+_MAX_QUEUE: Final = 100_000
+_PAUSE_S: Final = 30.0
 _NO_FILTER: Final = (
     ua.StatusCodes.BadMonitoredItemFilterUnsupported,
     ua.StatusCodes.BadFilterNotAllowed,
@@ -36,11 +38,15 @@ class Revision(NamedTuple):
 
 
 def queue_size(node: NodeSettings, publishing_s: float) -> int:
-    """Return the queue to ask for: what comes in ten publishing intervals."""
+    """Return the queue to ask for: what comes in half a minute, for which server, network or agent may pause.
+
+    How often an array comes is not known: once in a publishing interval, it is taken.
+    """
     if node.queue_size is not None:
         return node.queue_size
-    per_interval = 1.0 if node.array else publishing_s / node.dt_s
-    return max(_MIN_QUEUE, math.ceil(10 * per_interval))
+    interval_s = publishing_s if node.array else node.dt_s
+    wanted = math.ceil(max(_PAUSE_S, 10 * publishing_s) / interval_s)
+    return min(max(_MIN_QUEUE, wanted), _MAX_QUEUE)
 
 
 class MonitoredItems:

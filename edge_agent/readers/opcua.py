@@ -95,7 +95,8 @@ class OpcuaReader:
 
     async def _client(self) -> Client:
         settings = self._settings
-        client = Client(settings.url, timeout=settings.timeout_s, watchdog_intervall=1.0)
+        # asyncua gives its probe of the server as long as the time between two: a server that pauses is not lost
+        client = Client(settings.url, timeout=settings.timeout_s, watchdog_intervall=settings.timeout_s)
         client.name = client.description = "dyncal edge agent"
         client.application_uri = "urn:dyncal:edge"
         client.session_timeout = _SESSION_MS
