@@ -17,6 +17,7 @@ from dyncal.ports.clock import Clock
 from dyncal.runtime.logging import logger
 from dyncal.runtime.service import Health
 from dyncal.runtime.settings import BrokerSettings
+from dyncal.runtime.warming import keep_what_stands
 from simulators.mqtt_fleet import MqttFleet
 from simulators.opcua_server import PlantServer
 from simulators.pacing import Tally, pace
@@ -78,6 +79,7 @@ class PlantService:
             fleet = await stack.enter_async_context(MqttFleet(self._surfaces.broker))
             if has_mqtt and not await _first(fleet.wait_connected(), stop):
                 return
+            keep_what_stands()
             t0_ns = InstantNs((self._clock.now() + _LEAD_NS) // _GRID_NS * _GRID_NS + _GRID_NS)
             plant = Plant(self._scenario, t0_ns)
             opcua, mqtt = plant.channels("opcua"), plant.channels("mqtt")
