@@ -35,7 +35,7 @@ def configuration(scenario: Scenario, ports: Ports, data_dir: Path, log_level: s
     """Return the content of the file: services on embedded defaults, and an edge that declares all sensors."""
     opcua = [s for s in scenario.stations if s.surface == "opcua"]
     mqtt = [s for s in scenario.stations if s.surface == "mqtt"]
-    edge: dict[str, Any] = {"name": EDGE, "flush_s": 0.2, "spool": {"commit_timeout_s": 5.0}}
+    edge: dict[str, Any] = {"name": EDGE, "flush_s": 0.4, "spool": {"commit_timeout_s": 5.0}}
     if opcua:
         nodes = [_node(channel, station) for station in opcua for channel in _channels(station)]
         edge["opcua"] = [{"url": f"opc.tcp://127.0.0.1:{ports.opcua}", "nodes": nodes}]
