@@ -9,6 +9,11 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast examples are made depends on what else the machine does.
+settings.register_profile("dyncal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("dyncal")
 
 pytest_plugins = ["tests.servers_mosquitto"]
 

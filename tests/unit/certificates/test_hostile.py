@@ -32,10 +32,10 @@ def _with_dtd(subset: str, content: str, where: str = "Aufnehmer") -> bytes:
 
 @pytest.mark.parametrize("where", ["Aufnehmer", "17123-24", "0.1282"])
 def test_billion_laughs(where: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(InvalidData, match=r"document type|not a certificate in XML"):
         read_certificate(_with_dtd(f'<!ENTITY l0 "ha">{_LAUGHS}', "&l11;", where))
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_billion_laughs_in_an_attribute() -> None:
@@ -98,10 +98,10 @@ def test_nothing_is_fetched(listener: tuple[str, list[str]]) -> None:
 def test_too_large_is_refused_before_it_is_parsed() -> None:
     document = certificate(column("x", "1 " * 50_000_000, r"\one"))
     assert len(document) > 100_000_000
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(InvalidData, match=f"at most {MAX_BYTES} are read"):
         read_certificate(document)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_deep_nesting() -> None:
@@ -113,9 +113,9 @@ def test_deep_nesting() -> None:
 
 def test_many_lists_are_read_in_a_moment() -> None:
     document = certificate(ACCELEROMETER * 2000)
-    started = time.perf_counter()
+    started = time.process_time()
     read_certificate(document)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize(

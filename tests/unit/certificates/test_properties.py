@@ -32,7 +32,7 @@ def _through(quantity: AnyQuantity) -> AnyQuantity:
     return entry.quantities[0]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_real_lists(data: st.DataObject) -> None:
     n = data.draw(LENGTHS)
@@ -50,7 +50,7 @@ def test_real_lists(data: st.DataObject) -> None:
     np.testing.assert_array_equal(back.cov, (cov + cov.T) / 2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_complex_lists(data: st.DataObject) -> None:
     n = data.draw(LENGTHS)
@@ -64,7 +64,7 @@ def test_complex_lists(data: st.DataObject) -> None:
     np.testing.assert_allclose(back.values, values, rtol=1e-14 if polar else 0, atol=0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(WORDS, WORDS)
 def test_words(name: str, text: str) -> None:
     back = _through(TextQuantity(name, text))
@@ -72,7 +72,7 @@ def test_words(name: str, text: str) -> None:
     assert (back.name, back.text) == (name.strip(), text.strip())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=30) | st.from_regex(r"(\\[a-z]{1,12}(\{-?[0-9./]{1,4}\})?){1,4}", fullmatch=True))
 def test_units_are_read_or_refused_and_written_as_they_are_read(text: str) -> None:
     for parse in (parse_dsi, parse_unit):
@@ -83,7 +83,7 @@ def test_units_are_read_or_refused_and_written_as_they_are_read(text: str) -> No
         assert parse_dsi(str(unit)) == unit
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_refused(data: bytes) -> None:
     try:

@@ -33,10 +33,10 @@ CASES = [(kind, hostile) for kind in KINDS for hostile in of_kind(kind)]
 @pytest.mark.parametrize(("kind", "hostile"), CASES, ids=[f"{kind}: {hostile.name}" for kind, hostile in CASES])
 def test_is_malformed(kind: str, hostile: object) -> None:
     payload = hostile.payload  # type: ignore[attr-defined]
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(MalformedMessage):
         READERS[kind](payload)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=[repr(topic[:60]) for topic in TOPICS])

@@ -168,7 +168,7 @@ def test_values_that_are_too_large_are_infinite_not_fatal() -> None:
     assert got.codes[2:].tolist() == [0x8000_0000] * 2
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(payload=st.binary(max_size=200), form=st.sampled_from(["json", "msgpack", "csv", "number"]))
 def test_any_bytes_are_samples_or_refused(payload: bytes, form: str) -> None:
     places = {"time_at": "0", "value_at": "1"} if form == "csv" else {"time_at": "/t"}
@@ -189,7 +189,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(document=JSON, form=st.sampled_from(["iso", "s", "ms", "us", "ns", "arrival"]))
 def test_any_json_is_samples_or_refused(document: Any, form: str) -> None:
     payload = json.dumps(document).encode()

@@ -98,7 +98,7 @@ def test_committed_files_go_and_numbering_is_remembered(tmp_path: Path) -> None:
     again.close()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cut=st.integers(0, 4000))
 def test_any_torn_tail_costs_only_what_was_torn(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     path = tmp_path_factory.mktemp("spool")

@@ -226,7 +226,7 @@ def stream_of(steps: list[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return T0 + DT * np.array(t, np.int64)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=DISORDER, cuts=st.lists(st.integers(0, 120), max_size=12), ticks=st.lists(st.booleans(), max_size=12))
 def test_records_say_the_same_however_the_input_is_cut(steps: list[int], cuts: list[int], ticks: list[bool]) -> None:
     t_ns = stream_of(steps)
@@ -255,7 +255,7 @@ def test_records_say_the_same_however_the_input_is_cut(steps: list[int], cuts: l
         assert parts.corrected[t][2] == set_id
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=DISORDER, size=st.integers(1, 9), deaths=st.sets(st.integers(0, 60), max_size=4), flush=st.integers(1, 7))
 def test_a_death_at_any_point_loses_and_doubles_nothing(
     steps: list[int], size: int, deaths: set[int], flush: int

@@ -75,7 +75,7 @@ def agree(one: list[FloatArray], other: list[FloatArray]) -> None:
         assert np.all(np.abs(a - b)[known] <= 1e-11 * (1 + scale[known]))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(stream=streams(), which=st.sampled_from(sorted(SETS)))
 def test_cuts_do_not_matter(stream: Stream, which: tuple[int, bool]) -> None:
     whole = run(SETS[which], stream, cut=False, compiled=False)
@@ -86,13 +86,13 @@ def test_cuts_do_not_matter(stream: Stream, which: tuple[int, bool]) -> None:
             np.testing.assert_array_equal(a, b)  # to the last bit
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(stream=streams(), which=st.sampled_from(sorted(SETS)))
 def test_numpy_agrees_with_the_kernels(stream: Stream, which: tuple[int, bool]) -> None:
     agree(run(SETS[which], stream, cut=True, compiled=HAVE_NUMBA), run(SETS[which], stream, cut=True, compiled=False))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(stream=streams(), which=st.sampled_from(sorted(SETS)))
 def test_each_raw_sample_has_one_entry_and_no_u_is_negative(stream: Stream, which: tuple[int, bool]) -> None:
     t, value, u = run(SETS[which], stream, cut=True, compiled=HAVE_NUMBA)

@@ -61,7 +61,7 @@ def test_a_constant_past(compiled: bool) -> None:
     np.testing.assert_array_equal(np.isnan(y_found), np.arange(61) < 9)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     n_taps=st.integers(1, 30),
     seed=st.integers(0, 99),

@@ -88,7 +88,7 @@ def test_cuts_do_not_matter(compiled: bool, order: int) -> None:
                 np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 999),
     order=st.integers(1, 4),

@@ -40,7 +40,7 @@ def test_a_reference_of_another_rate_is_interpolated_at_the_sensors_instants() -
 
 
 @given(seed=st.integers(0, 2**32 - 1), jitter=st.floats(0, 0.2))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_however_blocks_are_cut_and_mixed_the_result_is_the_same(seed: int, jitter: float) -> None:
     rng = np.random.default_rng(seed)
     s = axis(0, 120) + np.round(jitter * DT * rng.uniform(-1, 1, 120)).astype(np.int64)

@@ -157,7 +157,7 @@ def found(now: InstantNs) -> Alarm:
 
 
 @given(st.lists(st.sampled_from(["on", "off", "ack"]), max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_alarm_follows_its_condition_and_asks_to_be_seen(steps: list[str]) -> None:
     alarm: Alarm | None = None
     on = seen = False
