@@ -10,8 +10,9 @@ measurements depend on (Gupta & Mehra, IEEE Trans. Autom. Control 19 (1974) 774;
 e the innovation of one scalar measurement, S its variance, ψ = -∂e. The first `n_cov` rows change the covariances as
 well; the rest act on the mean alone (initial state, offsets), and are linear.
 
-Between evenly spaced samples the gains come to rest. Once they and their derivatives have not moved by more than 1e-13,
-relative, for a few steps, they are kept until the interval changes or a measurement is missing.
+Between evenly spaced samples the gains come to rest. Once they and their derivatives have not moved by more than 1e-13
+for a few steps, they are kept until the interval changes or a measurement is missing. Relative to themselves: the
+derivatives have units of their own, and that in a clock's offset [1/s] is thousands of times the gain.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ def filter_pass(  # noqa: C901 - one loop over samples, kept together for the co
     ns, dcopy = np.empty((n, m)), np.empty((n, n, mc))
     psi, scaled, ds = np.empty(m), np.empty(m), np.empty(mc)
     gain, dgain = np.zeros((2, n)), np.zeros((2, n, mc))
+    shift, reach = np.empty(mc), np.empty(mc)
     variance, dvariance = np.ones(2), np.zeros((2, mc))
     pcol, dpcol = np.empty(n), np.empty((n, mc))
     kept_squares, kept_count = np.zeros(2), np.zeros(2)
@@ -140,7 +142,10 @@ def filter_pass(  # noqa: C901 - one loop over samples, kept together for the co
             n_rest += 1 if fast else 0
         else:
             calm = 0
-        moved, size = 0.0, 0.0
+        moved, size, varied = 0.0, 0.0, 0.0
+        if not fast:
+            for r in range(mc):
+                shift[r] = reach[r] = 0.0
         for j in range(2):
             if z[k, j] != z[k, j]:
                 eps[k, j] = np.nan
@@ -180,12 +185,13 @@ def filter_pass(  # noqa: C901 - one loop over samples, kept together for the co
                     gain[j, a] = v
                     for r in range(mc):
                         f = (dpcol[a, r] - v * ds[r]) * inverse
-                        moved = max(moved, abs(f - dgain[j, a, r]))
+                        shift[r] = max(shift[r], abs(f - dgain[j, a, r]))
+                        reach[r] = max(reach[r], abs(f))
                         dgain[j, a, r] = f
-                moved = max(moved, abs(variance[j] - sj) / sj)
+                varied = max(varied, abs(variance[j] - sj) / sj)
                 variance[j] = sj
                 for r in range(mc):
-                    moved = max(moved, abs(dvariance[j, r] - ds[r]) / sj)
+                    varied = max(varied, abs(dvariance[j, r] - ds[r]) / max(sj, abs(ds[r])))
                     dvariance[j, r] = ds[r]
                 _update(rows[j], gain[j], dgain[j], noise[j], pcol, dpcol, ds, p, dp, copy)
                 f = 0.5 * (e * e * inverse - 1.0) * inverse
@@ -218,7 +224,10 @@ def filter_pass(  # noqa: C901 - one loop over samples, kept together for the co
                 for r in range(mc):
                     s[a, r] += dgain[j, a, r] * e
         if both and not fast:
-            calm = calm + 1 if moved <= 1e-13 * size else 0
+            still = moved <= 1e-13 * size and varied <= 1e-13
+            for r in range(mc):
+                still = still and shift[r] <= 1e-13 * max(size, reach[r])
+            calm = calm + 1 if still else 0
             if calm >= 4 and rest != 0:
                 resting = True
         if fast and (

@@ -103,6 +103,18 @@ def test_gains_at_rest_change_nothing(process: Process) -> None:
         assert_allclose(fast.end.s, slow.end.s, rtol=1e-9, atol=1e-9)
 
 
+def test_the_gains_of_a_fast_sensor_come_to_rest_whatever_the_size_of_its_derivative_in_a_clock_s_offset() -> None:
+    model, layout, _ = setup(*SENSORS[1], Process.BUTTERWORTH_4)
+    dt_s, rate = 2e-4, float(np.log(2 * np.pi * 320.0))
+    logs = [np.log(0.05**2), np.log(0.15**2), log_intensity(Process.BUTTERWORTH_4, np.log(64.0), rate, dt_s), rate, 0.0]
+    h = np.concatenate([model.to_internal(np.array([1.0, 0.04, 450.0])), logs])
+    data = segment("uniform", n=600)
+    fast = Segment(data.t_ns // 250, data.z, data.level, np.array([dt_s]), data.index)
+    done = run(model, layout, fast, h, scale_s=dt_s, initial=np.zeros(layout.n_initial))
+    assert done is not None
+    assert done.n_rest > 450
+
+
 def _part(whole: Segment, begin: int, end: int) -> Segment:
     return Segment(whole.t_ns[begin:end], whole.z[begin:end], whole.level, whole.steps_s, whole.index[begin : end - 1])
 
