@@ -32,8 +32,8 @@ if TYPE_CHECKING:  # what is needed later is imported when the programs, which t
 
 T = TypeVar("T")
 
-START_S: Final = 30.0
-SETTLE_S: Final = 10.0
+START_S: Final = 120.0
+SETTLE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import pytest
 from simulators.scenario import load_scenario
 
 DURATION_S = 90
-LIMIT_S = 240
+LIMIT_S = 360
 
 
 def demo(*arguments: str) -> list[str]:
@@ -82,7 +82,7 @@ async def test_ctrl_c_stops_every_process_and_leaves_status_0(tmp_path: Path) ->
         *demo("--data-dir", str(tmp_path)), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             assert process.stdout is not None
             async for line in process.stdout:
                 if b"live page" in line:
@@ -105,7 +105,7 @@ async def test_a_program_that_dies_is_reported_and_the_others_are_stopped(tmp_pa
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             assert process.stderr is not None
             async for line in process.stderr:
                 if b"live page" in line:
