@@ -11,6 +11,7 @@ The state at the end of a block is Gaussian, with mean and covariance to first o
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,6 +36,32 @@ _U_LOG: Final = 5.0
 """Prior standard uncertainty of logarithms of noise and process: from nothing to everything."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """Where h (m,) and what is considered are among the coordinates and rows of a layout.
+
+    Attributes
+    ----------
+    at, considered : int64, shapes (m,), (2,)
+    square, cross
+        Indices of a matrix that pick h by h, and h by what is considered.
+    """
+
+    at: Int64Array
+    considered: Int64Array
+    square: tuple[Int64Array, ...]
+    cross: tuple[Int64Array, ...]
+
+    @classmethod
+    @functools.cache
+    def of(cls, layout: Layout, reference_noise_known: bool) -> Places:
+        """Return the places; those of a layout are made once."""
+        left_out = {layout.clock} | ({layout.reference_noise} if reference_noise_known else set())
+        at = np.array([i for i in range(layout.n_coordinates) if i not in left_out], dtype=np.int64)
+        considered = np.array([layout.offset, layout.clock], dtype=np.int64)
+        return cls(at, considered, np.ix_(at, at), np.ix_(at, considered))
+
+
 @dataclass(frozen=True, slots=True)
 class KalmanForm:
     """What stays the same from block to block.
@@ -56,11 +83,13 @@ class KalmanForm:
         """Return where everything is."""
         return Layout(model.n_parameters, model.n_states, self.process)
 
+    def places(self, model: SensorModel) -> Places:
+        """Return which of the coordinates of `Layout` are this module's h."""
+        return Places.of(self.layout(model), self.reference_noise is not None)
+
     def positions(self, model: SensorModel) -> Int64Array:
         """Return the positions of this module's h, (m,), among the coordinates of `Layout`."""
-        layout = self.layout(model)
-        left_out = {layout.clock} | (set() if self.reference_noise is None else {layout.reference_noise})
-        return np.array([i for i in range(layout.n_coordinates) if i not in left_out], dtype=np.int64)
+        return self.places(model).at
 
     def whole(self, model: SensorModel, h: FloatArray) -> FloatArray:
         """Return all coordinates of `Layout` for h (m,)."""
@@ -114,8 +143,10 @@ class KalmanState:
 
     def moved(self, step: FloatArray) -> KalmanState:
         """Return the state for coordinates a step (m,) away; the covariance stays positive."""
-        x = self.x + self.s[: step.size].T @ step
-        change = np.einsum("i,ijk->jk", step, self.dp)
+        if not step.any():
+            return self
+        x = self.x + step @ self.s[: step.size]
+        change = (step @ self.dp.reshape(step.size, -1)).reshape(self.p.shape)
         return KalmanState(x, self.s, self.p + _share(self.p, change) * change, self.dp, self.level)
 
 
@@ -179,8 +210,8 @@ class KalmanBlockProblem:
         if data.fresh is not (start is None):
             raise InvalidData("a block is fresh where it has no state to start from, and only there")
         self._model, self._data, self._origin, self._form = model, data, prior_h, form
-        self._layout, self._at = form.layout(model), form.positions(model)
-        mean = float(np.nanmean(data.r)) if bool(np.any(np.isfinite(data.r))) else None
+        self._layout, self._places = form.layout(model), form.places(model)
+        mean = _mean(data.r)
         record = AlignedRecord(data.t_ns, data.y, data.r)
         if start is None:
             self._segment = Segment.of(record, mean)
@@ -221,38 +252,37 @@ class KalmanBlockProblem:
         return run(self._model, self._layout, self._segment, whole, scale_s=self._form.scale_s, initial=initial)
 
     def _unpacked(self, state: KalmanState) -> FilterState:
-        layout = self._layout
-        n, m = layout.n_states, self._at.size
+        layout, at = self._layout, self._places.at
+        n, m = layout.n_states, at.size
         s, dp = np.zeros((n, layout.n_rows)), np.zeros((n, n, layout.n_coordinates))
-        s[:, self._at] = state.s[:m].T
-        s[:, [layout.offset, layout.clock]] = -state.s[m:].T
-        dp[:, :, self._at] = np.moveaxis(state.dp, 0, -1)
+        s[:, at] = state.s[:m].T
+        s[:, self._places.considered] = -state.s[m:].T
+        dp[:, :, at] = state.dp.transpose(1, 2, 0)
         return FilterState(state.x, s, state.p, dp)
 
     def _packed(
         self, h: FloatArray, done: SegmentPass, information: FloatArray, score: FloatArray, s: FloatArray
     ) -> KalmanPass:
-        at, layout, m = self._at, self._layout, self._at.size
-        considered = [layout.offset, layout.clock]
-        cross = -information[at][:, considered]
-        rows = np.zeros((m + N_CONSIDERED, layout.n_states))
-        rows[:m], rows[m:] = s[:, at].T, -s[:, considered].T
-        dp = np.ascontiguousarray(np.moveaxis(done.end.dp[:, :, at], -1, 0))
-        end = KalmanState(done.end.x, rows, done.end.p, dp, np.array([self._segment.level]))
+        places, m = self._places, h.size
+        rows = np.empty((m + N_CONSIDERED, self._layout.n_states))
+        rows[:m], rows[m:] = s.T[places.at], -s.T[places.considered]
+        dp = np.ascontiguousarray(done.end.dp.transpose(2, 0, 1)[places.at])
         own = done.eps[:, SENSOR]
-        measured = own[np.isfinite(own)]
-        e = np.zeros(self._data.t_ns.size)
-        e[np.isin(self._data.t_ns, self._segment.t_ns)] = np.nan_to_num(own, nan=0.0)
+        there = np.isfinite(own)
+        e, n = np.where(there, own, 0.0), int(np.count_nonzero(there))
+        if self._segment.kept is not None:
+            kept, e = e, np.zeros(self._data.t_ns.size)
+            e[self._segment.kept] = kept
         return KalmanPass(
             h=h,
-            a=np.ascontiguousarray(information[np.ix_(at, at)]),
-            b=score[at],
-            cross=cross,
+            a=np.ascontiguousarray(information[places.square]),
+            b=score[places.at],
+            cross=-information[places.cross],
             sse=done.cost,
-            end=end,
+            end=KalmanState(done.end.x, rows, done.end.p, dp, np.array([self._segment.level])),
             e=e,
             gain=np.zeros(2),
-            chi2=float(np.mean(measured**2)) if measured.size else 0.0,
+            chi2=float(e @ e) / n if n else 0.0,
         )
 
 
@@ -299,26 +329,43 @@ def begin(
     return Begun(form, h, information)
 
 
+def _mean(values: FloatArray) -> float | None:
+    """Return the mean of the numbers among values; None where there are none."""
+    mean = float(values.mean())
+    if not np.isfinite(mean):
+        values = values[np.isfinite(values)]
+        return float(values.mean()) if values.size else None
+    return mean
+
+
 def _about(model: SensorModel, state: KalmanState, h: FloatArray, level: float) -> KalmanState:
     """Return the same state about another level."""
     n, p = model.n_states, model.n_parameters
     change = float(state.level[0]) - level
-    space = model.state_space(h[:p])
     x, s = state.x.copy(), state.s.copy()
     x[n] += change
     if n:
+        space = model.state_space(h[:p])
         inverse = np.linalg.inv(space.a)
         rest = -inverse @ space.b
         x[:n] += rest * change
-        s[:p, :n] -= change * np.stack([inverse @ (space.db[i] + space.da[i] @ rest) for i in range(p)])
+        s[:p, :n] -= change * (space.db + space.da @ rest) @ inverse.T
     return KalmanState(x, s, state.p, state.dp, np.array([level]))
 
 
 def _share(p: FloatArray, change: FloatArray) -> float:
     """Return the largest share up to 1 of a change of P that leaves at least a tenth of it in every direction."""
     scale = 1 / np.sqrt(np.maximum(np.diag(p), 1e-300))
-    outer = np.outer(scale, scale)
-    values, vectors = np.linalg.eigh(p * outer)
+    outer = scale[:, None] * scale
+    try:
+        np.linalg.cholesky(((1 - _LEAST_SHARE) * p + change) * outer)
+    except np.linalg.LinAlgError:
+        return _longest(p * outer, change * outer)
+    return 1.0
+
+
+def _longest(p: FloatArray, change: FloatArray) -> float:
+    values, vectors = np.linalg.eigh(p)
     root = vectors / np.sqrt(np.maximum(values, 1e-12))
-    least = float(np.linalg.eigvalsh(root.T @ (change * outer) @ root)[0])
+    least = float(np.linalg.eigvalsh(root.T @ change @ root)[0])
     return 1.0 if least >= _LEAST_SHARE - 1 else (_LEAST_SHARE - 1) / least

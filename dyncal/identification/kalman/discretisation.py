@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from dyncal.domain.samples import FloatArray
 from dyncal.kernels import kernel
@@ -43,6 +44,12 @@ def discretise(  # noqa: C901 - Taylor series and doubling of four things at onc
     df, dt, du = np.empty((n, n, m)), np.empty((n, n, m)), np.empty((n, n, m))
     dw, dc, dv = np.empty((n, n, m)), np.empty((n, n, m)), np.empty((n, n, m))
     norm = 0.0
+    there = np.zeros((n, n), dtype=np.bool_)  # most of a chain of integrators is zero
+    for i in range(n):
+        for j in range(n):
+            there[i, j] = a[i, j] != 0.0
+            for r in range(m):
+                there[i, j] = there[i, j] or da[i, j, r] != 0.0
     for i in range(n):
         total = 0.0
         for j in range(n):
@@ -66,8 +73,8 @@ def discretise(  # noqa: C901 - Taylor series and doubling of four things at onc
         for order in range(1, 15):
             # t = (Ah)^order/order!; c = the term of Q of that order
             share, part = h / order, h / (order + 1)
-            _products(a, da, t, dt, u, du)
-            _products(a, da, c, dc, v, dv)
+            _few_products(a, da, there, t, dt, u, du)
+            _few_products(a, da, there, c, dc, v, dv)
             for i in range(n):
                 for j in range(n):
                     t[i, j] = u[i, j] * share
@@ -118,6 +125,26 @@ def _products(a: FloatArray, da: FloatArray, b: FloatArray, db: FloatArray, c: F
     dc[:, :, :] = 0.0
     for i in range(n):
         for e in range(n):
+            x = a[i, e]
+            for j in range(n):
+                c[i, j] += x * b[e, j]
+                for r in range(m):
+                    dc[i, j, r] += x * db[e, j, r] + da[i, e, r] * b[e, j]
+
+
+@kernel(inline=True)
+def _few_products(
+    a: FloatArray, da: FloatArray, there: npt.NDArray[np.bool_], b: FloatArray, db: FloatArray,
+    c: FloatArray, dc: FloatArray,
+) -> None:  # fmt: skip
+    """Do as `_products` for an A of which only what is `there` is not zero."""
+    n, m = a.shape[0], da.shape[2]
+    c[:, :] = 0.0
+    dc[:, :, :] = 0.0
+    for i in range(n):
+        for e in range(n):
+            if not there[i, e]:
+                continue
             x = a[i, e]
             for j in range(n):
                 c[i, j] += x * b[e, j]

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
+from dyncal.identification.kalman.assembly import assemble
 from dyncal.identification.kalman.discretisation import discretise
 from dyncal.identification.kalman.measurand import Chain, Process
 from dyncal.models import SensorModel
@@ -142,52 +143,20 @@ def joint_model(model: SensorModel, layout: Layout, h: FloatArray, scale_s: floa
     space = model.state_space(h[: layout.p])
     rate = float(h[layout.rate]) if layout.process.stationary else 0.0
     chain = Chain.of(layout.process, float(h[layout.intensity]), rate, scale_s)
-    p, ns, n, m, rows_all = layout.p, layout.n_sensor, layout.n_states, layout.n_coordinates, layout.n_rows
+    ns, n, m, rows_all = layout.n_sensor, layout.n_states, layout.n_coordinates, layout.n_rows
     a, da, g, dg = np.zeros((n, n)), np.zeros((n, n, m)), np.zeros((n, n)), np.zeros((n, n, m))
-    a[:ns, :ns], a[:ns, ns], a[ns:, ns:] = space.a, space.b, chain.a
-    da[:ns, :ns, :p], da[:ns, ns, :p] = np.moveaxis(space.da, 0, -1), space.db.T
-    g[-1, -1] = dg[-1, -1, layout.intensity] = chain.intensity
+    rows, drows, gains, dgains = np.zeros((2, n)), np.zeros((2, n, rows_all)), np.empty(2), np.zeros((2, m))
+    whole = np.ascontiguousarray
+    if not assemble(
+        whole(space.a), whole(space.b), whole(space.c), float(space.d), whole(space.da), whole(space.db),
+        whole(space.dd), chain.a, chain.da, chain.intensity,
+        layout.rate, layout.clock, float(h[layout.clock]), a, da, g, dg, rows, drows, gains, dgains,
+    ):  # fmt: skip
+        raise np.linalg.LinAlgError("the sensor has no rest")
     cov, dcov = np.zeros((n, n)), np.zeros((n, n, m))
     cov[ns:, ns:] = dcov[ns:, ns:, layout.intensity] = chain.stationary_cov
     if layout.process.stationary:
-        da[ns:, ns:, layout.rate] = chain.da
         dcov[ns:, ns:, layout.rate] = chain.dstationary_cov
-    rows, drows = np.zeros((2, n)), np.zeros((2, n, rows_all))
-    rows[REFERENCE, ns] = 1.0
-    rows[SENSOR, :ns], rows[SENSOR, ns] = space.c, space.d
-    drows[SENSOR, ns, :p] = space.dd
-    _late(rows, drows, a, da, space.d, space.dd, float(h[layout.clock]), layout)
     noise, dnoise = np.exp(h[[layout.reference_noise, layout.sensor_noise]]), np.zeros((2, m))
     dnoise[REFERENCE, layout.reference_noise], dnoise[SENSOR, layout.sensor_noise] = noise
-    gains, dgains = np.ones(2), np.zeros((2, m))
-    inverse = np.linalg.inv(space.a) if ns else space.a
-    at_rest = inverse @ space.b
-    gains[SENSOR] = space.d - space.c @ at_rest
-    for i in range(p):
-        dgains[SENSOR, i] = space.dd[i] - space.c @ (inverse @ (space.db[i] - space.da[i] @ at_rest))
     return JointModel(a, da, g, dg, rows, drows, noise, dnoise, gains, dgains, cov, dcov)
-
-
-def _late(
-    rows: FloatArray,
-    drows: FloatArray,
-    a: FloatArray,
-    da: FloatArray,
-    d: float,
-    dd: FloatArray,
-    late_s: float,
-    layout: Layout,
-) -> None:
-    """Add δ c ξ̇ to the sensor's row; of a feedthrough only where the measurand has a derivative."""
-    p, ns = layout.p, layout.n_sensor
-    c = np.zeros(layout.n_states)
-    c[:ns] = rows[SENSOR, :ns]
-    smooth = layout.process.order > 1
-    c[ns] = d if smooth else 0.0
-    speed = c @ a
-    rows[SENSOR] += late_s * speed
-    drows[SENSOR, :, layout.clock] = speed
-    if late_s:
-        drows[SENSOR, :, : layout.n_coordinates] += late_s * np.einsum("i,ijk->jk", c, da)
-        if smooth:
-            drows[SENSOR, :, :p] += late_s * np.outer(a[ns], dd)

@@ -80,21 +80,24 @@ class Chain:
         The intensity counts in units of T, so that it has the unit of a variance whatever the order.
         """
         k, d = process.order, _POLYNOMIALS[process]
-        rate = float(np.exp(log_rate)) if process.stationary else 0.0
-        a, da = np.zeros((k, k)), np.zeros((k, k))
-        for j in range(k - 1):
-            a[j, j + 1] = 1 / scale_s
-        for j in range(k):
-            a[k - 1, j] = -d[j] * (rate * scale_s) ** (k - j) / scale_s
-            da[k - 1, j] = (k - j) * a[k - 1, j]
+        powers, exponents, unit = _constants(process)
+        # λ T; the covariance of (w, ẇ, …) goes as λ^(i + j + 1 - 2k)
+        rate = float(np.exp(log_rate)) * scale_s if process.stationary else 0.0
+        a, da = np.eye(k, k=1) / scale_s, np.zeros((k, k))
+        a[-1] = -d[:-1] * rate**powers / scale_s
+        da[-1] = powers * a[-1]
         intensity = float(np.exp(log_intensity))
-        cov, dcov = np.zeros((k, k)), np.zeros((k, k))
-        if process.stationary:
-            powers = np.add.outer(np.arange(k), np.arange(k))
-            # covariance of (w, ẇ, …) goes as λ^(i + j + 1 - 2k)
-            cov = _unit_cov(process) * intensity * (rate * scale_s) ** (powers + 1.0 - 2 * k)
-            dcov = (powers + 1.0 - 2 * k) * cov
+        cov = unit * intensity * rate**exponents if process.stationary else np.zeros((k, k))
+        dcov = exponents * cov
         return cls(a, da, intensity / scale_s, cov, dcov)
+
+
+@functools.cache
+def _constants(process: Process) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the powers of λ in the last row of the generator (k,) and in the covariance (k, k), and that for λ = 1."""
+    k = process.order
+    exponents = np.add.outer(np.arange(k), np.arange(k)) + 1.0 - 2 * k
+    return k - np.arange(k, dtype=np.float64), exponents, _unit_cov(process) if process.stationary else np.zeros((k, k))
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from dyncal.correction.streaming.slots import LARGEST, usable
 from dyncal.domain.errors import InvalidData
@@ -31,6 +32,8 @@ class Segment:
         Value that the measurand is modelled about.
     steps_s, index : float64, shape (i,); int64, shape (n - 1,)
         Different intervals [s], and which of them lies between neighbours.
+    kept : bool, optional
+        Which instants of the record these are; None for all.
     """
 
     t_ns: Int64Array
@@ -38,6 +41,7 @@ class Segment:
     level: float
     steps_s: FloatArray
     index: Int64Array
+    kept: npt.NDArray[np.bool_] | None = None
 
     @classmethod
     def of(cls, record: AlignedRecord, level: float | None = None, *, keep: bool = False) -> Segment:
@@ -50,17 +54,14 @@ class Segment:
             the first instant in whatever it has.
         """
         z = np.stack([record.reference, record.indication], axis=1)
-        there = ~np.isnan(z)
-        if not bool(np.all(usable(z[there]))):
-            raise InvalidData(f"an infinite value in a record, or one beyond {LARGEST:g}")
-        for channel, name in ((REFERENCE, "reference"), (SENSOR, "indication")):
-            if not keep and not bool(there[:, channel].any()):
-                raise InvalidData(f"the record has no {name} that is a number")
-        some = there[:, REFERENCE] | there[:, SENSOR] | (keep & (np.arange(z.shape[0]) == 0))
-        t, z = record.t_ns[some], np.ascontiguousarray(z[some])
-        intervals, index = np.unique(np.diff(t), return_inverse=True)
+        t = record.t_ns
+        kept = None
+        if not z.size or not bool(usable(z).all()):
+            kept = _measured(z, keep=keep)
+            t, z = t[kept], np.ascontiguousarray(z[kept])
+        intervals, index = _intervals(np.diff(t))
         about = float(np.nanmean(z[:, REFERENCE])) if level is None else level
-        return cls(t, z, about, intervals / NS_PER_S, index.astype(np.int64))
+        return cls(t, z, about, intervals / NS_PER_S, index, kept)
 
     @property
     def n_measured(self) -> int:
@@ -71,6 +72,27 @@ class Segment:
     def interval_s(self) -> float:
         """Median interval [s]."""
         return float(np.median(self.steps_s[self.index])) if self.index.size else 1.0
+
+
+def _measured(z: FloatArray, *, keep: bool) -> npt.NDArray[np.bool_]:
+    """Return which instants were measured, the first in any case with `keep`; raise as `Segment.of` says."""
+    there = ~np.isnan(z)
+    if not bool(np.all(usable(z[there]))):
+        raise InvalidData(f"an infinite value in a record, or one beyond {LARGEST:g}")
+    for channel, name in ((REFERENCE, "reference"), (SENSOR, "indication")):
+        if not keep and not bool(there[:, channel].any()):
+            raise InvalidData(f"the record has no {name} that is a number")
+    some: npt.NDArray[np.bool_] = there[:, REFERENCE] | there[:, SENSOR]
+    some[:1] |= keep
+    return some
+
+
+def _intervals(steps: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """Return the different ones of n steps, and which of them each is."""
+    if steps.size and bool((steps == steps[0]).all()):
+        return steps[:1], np.zeros(steps.size, dtype=np.int64)
+    different, index = np.unique(steps, return_inverse=True)
+    return different, index.astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -81,6 +81,8 @@ def _stays(y: FloatArray, r: FloatArray) -> list[_Stay]:
     found = []
     y, r = np.ascontiguousarray(y), np.ascontiguousarray(r)
     for channel, values in enumerate((y, r)):
+        if not bool((values[1:] == values[:-1]).any()):
+            continue  # it stays nowhere
         for side in (-1.0, 1.0):
             at = np.empty(values.size, dtype=np.bool_)
             level, resolution = at_rest(values, side > 0, at)

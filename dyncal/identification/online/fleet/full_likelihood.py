@@ -172,7 +172,9 @@ def consider(
     if trouble:
         return _closed(model, replace(now, state=None), data, first, trouble=trouble)
     before = replace(now, information=information[0], trend=trend[0], dispersion=float(dispersion[0]))
-    return _taken(model, before, data, samples, last, done.step, settings.memory_blocks, variance, reset=reset)
+    return _taken(
+        model, before, data, samples, last, done.step, settings.memory_blocks, variance, reset=reset, missing=missing
+    )
 
 
 def _taken(
@@ -186,10 +188,12 @@ def _taken(
     variance: float = 1.0,
     *,
     reset: bool,
+    missing: float | None = None,
 ) -> Considered:
-    """Take a block in: its last pass, and the small step from there."""
+    """Take a block in: its last pass, and the small step from there; `missing` is what is unexplained after that."""
     p = model.n_parameters
-    step = step + _lifted(last.h + step, p, before.form)
+    lifted = _lifted(last.h + step, p, before.form)
+    step = step + lifted
     h = last.h + step
     information, considered = before.information[None].copy(), before.considered[None].copy()
     theta, cov, score, evidence = np.empty((1, p)), np.empty((1, p, p)), np.empty((1, p)), np.empty((1, p, p))
@@ -200,7 +204,9 @@ def _taken(
     )  # fmt: skip
     own = last.e if data.fresh else last.e[1:]
     statistic, lags = report.portmanteau(own)
-    residuals = report.Residuals(last.chi2, statistic, float(lags), _unexplained(model, samples, h), 1.0)
+    if missing is None or lifted.any():
+        missing = _unexplained(model, samples, h)
+    residuals = report.Residuals(last.chi2, statistic, float(lags), missing, 1.0)
     now = replace(
         before,
         h=h,
