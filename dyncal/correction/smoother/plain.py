@@ -1,14 +1,50 @@
-"""The smoother's kernels in numpy, for an edge without numba: agreement to 1e-9 of the standard uncertainty."""
+"""The smoother's kernels in numpy, for an edge without numba: agreement to 1e-9 of the standard uncertainty.
+
+What is linear in the indications' noise can be carried `along`: for budgets and Monte Carlo, not for streams.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import Final, Protocol
 
 import numpy as np
 
 from dyncal.correction.smoother.kernels import BIAS_OVER, MEASURE, MOST_SQUARE, REGISTER
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
+
+
+class Along(Protocol):
+    """What goes through the filter beside it, with the gains that it has; rows are those of its entries."""
+
+    def move(self, phi: FloatArray, first: int, last: int) -> None:
+        """Let time pass: x becomes Φ x."""
+
+    def register(self, row: int, measurand: FloatArray) -> None:
+        """Make an entry of m·x."""
+
+    def compact(self, first: int, last: int) -> None:
+        """Bring rows first to last to the front."""
+
+    def measure(self, observe: FloatArray, gain: FloatArray, learnt: FloatArray, first: int, last: int) -> None:
+        """Take an indication: x grows by `gain`, shape (n,), and entries by `learnt`, times its surprise."""
+
+    def tell(self, first: int, n: int) -> None:
+        """Give away n entries."""
+
+
+class _Nothing:
+    """Nothing goes along."""
+
+    def move(self, phi: FloatArray, first: int, last: int) -> None: ...
+    def register(self, row: int, measurand: FloatArray) -> None: ...
+    def compact(self, first: int, last: int) -> None: ...
+    def measure(self, observe: FloatArray, gain: FloatArray, learnt: FloatArray, first: int, last: int) -> None: ...
+    def tell(self, first: int, n: int) -> None: ...
+
+
+NOTHING: Final = _Nothing()
 
 
 def advance(
@@ -36,6 +72,7 @@ def advance(
     innovations: FloatArray,
     told: Int64Array,
     value: FloatArray,
+    along: Along = NOTHING,
 ) -> int:
     """Do as `dyncal.correction.smoother.kernels.advance`."""
     first, last = int(counters[0]), int(counters[1])
@@ -43,6 +80,7 @@ def advance(
 
     def tell(n: int) -> None:
         nonlocal first, n_told
+        along.tell(first, n)
         told[n_told : n_told + n], value[n_told : n_told + n] = entry[first : first + n], estimate[first : first + n]
         first, n_told = first + n, n_told + n
 
@@ -51,16 +89,19 @@ def advance(
         x[:] = move @ x
         p[:] = move @ p @ move.T + noise[k]
         shared[first:last] = shared[first:last] @ move.T
+        along.move(move, first, last)
         if act & REGISTER:
             if last - first == half:
                 tell(1)
             if last == entry.shape[0]:
                 for rows in (entry, estimate, shared):
                     rows[: last - first] = rows[first:last].copy()
+                along.compact(first, last)
                 first, last = 0, last - first
             shared[last] = p @ measurand
             entry[last] = tick[i], instant[i], good[i]
             estimate[last] = measurand @ x, measurand @ shared[last], time_variance[i]
+            along.register(last, measurand)
             last += 1
         if act & MEASURE:
             if np.isfinite(y[i]):
@@ -74,6 +115,7 @@ def advance(
                 innovations[5] += (unit - innovations[5]) / BIAS_OVER
                 jumped = abs(innovations[5]) > most_bias
                 learnt = shared[first:last] @ observe
+                along.measure(observe, gain / scale, learnt / scale, first, last)
                 moved_by = learnt * (surprise / scale)
                 estimate[first:last, 0] += moved_by
                 estimate[first:last, 1] += jumped * moved_by**2 - learnt * learnt / scale
@@ -105,10 +147,31 @@ def propagate(
     rate: FloatArray,
 ) -> None:
     """Do as `dyncal.correction.smoother.kernels.propagate`."""
-    before = np.concatenate([previous, value[:-1]])
-    rate[:] = (value - before) / rise_s
+    rate[:] = np.diff(value, prepend=previous) / rise_s
+    states = follow(value, step, phi, old, new, state, previous[0])
+    parameters[:] = np.sum(sensitivities(states, value, rate, output, direct, slope) ** 2, axis=1)
+    state[:], previous[0] = states[-1], value[-1]
+
+
+def follow(
+    value: FloatArray,
+    step: Int64Array,
+    phi: FloatArray,
+    old: FloatArray,
+    new: FloatArray,
+    state: FloatArray,
+    previous: float,
+) -> FloatArray:
+    """Return the states of the sensitivities at values, at least one, joined by straight lines, shape (n, k)."""
+    states = np.empty((value.size, state.size))
     for i, j in enumerate(step.tolist()):
-        state[:] = phi[j] @ state + old[j] * before[i] + new[j] * value[i]
-        c = output @ state + direct * value[i] + slope * rate[i]
-        parameters[i] = c @ c
-    previous[0] = value[-1]
+        state = phi[j] @ state + old[j] * previous + new[j] * value[i]
+        states[i], previous = state, value[i]
+    return states
+
+
+def sensitivities(
+    states: FloatArray, value: FloatArray, rate: FloatArray, output: FloatArray, direct: FloatArray, slope: FloatArray
+) -> FloatArray:
+    """Return what `output`, `direct` and `slope` make of the sensitivities' states, values and rates, shape (n, p)."""
+    return states @ output.T + np.outer(value, direct) + np.outer(rate, slope)

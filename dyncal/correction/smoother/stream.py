@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -25,6 +26,18 @@ _MOST_BETWEEN: Final = 64  # entries in a gap: the sensitivities remember no mor
 _MOST_ENTRIES: Final = 16_384
 _TICK_VARIANCE: Final = 1 / 12
 """Of an instant's rounding, in ticks squared."""
+
+
+class Kernels(Protocol):
+    """What runs a smoother: `dyncal.correction.smoother.kernels`, or what takes their place."""
+
+    @property
+    def advance(self) -> Callable[..., int]:
+        """Run the filter over events."""
+
+    @property
+    def propagate(self) -> Callable[..., None]:
+        """Run the sensitivities over the values told."""
 
 
 class StreamingSmoother(Corrector):
@@ -72,7 +85,7 @@ class StreamingSmoother(Corrector):
         super().__init__(set_id)
         self._model, self._fill = model, fill
         self._most_bias = kernels.MOST_BIAS if follow_jumps else math.inf
-        self._kernels = kernels if (HAVE_NUMBA if compiled is None else compiled) else plain
+        self._kernels: Kernels = kernels if (HAVE_NUMBA if compiled is None else compiled) else plain
         self._tick = tick_ns(model.dt_ns)
         self._tick_s = self._tick / NS_PER_S
         self._lag = round(model.lag_s * NS_PER_S / self._tick)
