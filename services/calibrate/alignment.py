@@ -54,6 +54,16 @@ class Stream:
         self._capacity = capacity
         self._floor = int(_NOTHING)
 
+    @property
+    def filled(self) -> float:
+        """Share of the capacity that is used."""
+        return self.t_ns.size / self._capacity
+
+    @property
+    def span_ns(self) -> int:
+        """From the oldest sample to the newest [ns]."""
+        return int(self.t_ns[-1] - self.t_ns[0]) if self.t_ns.size else 0
+
     def add(self, t_ns: Int64Array, value: FloatArray) -> None:
         """Take in samples, strictly increasing in time; one whose instant is there already replaces nothing."""
         start = int(np.searchsorted(t_ns, self._floor, side="right"))

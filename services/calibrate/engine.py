@@ -16,6 +16,7 @@ from dyncal.domain.samples import FloatArray, GapRecord, Record
 from dyncal.domain.sensors import EdgeId, Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs, Int64Array, duration
 from services.calibrate import snapshots
+from services.calibrate.alignment import Stream
 from services.calibrate.events import (
     AlarmsSeen,
     Connected,
@@ -26,6 +27,7 @@ from services.calibrate.events import (
     Known,
     Note,
     PairingsChanged,
+    Proceed,
     RecordArrived,
     SaveSnapshot,
     SeriesRead,
@@ -37,6 +39,9 @@ from services.calibrate.settings import CalibrateSection
 from services.calibrate.tracker import Tracker
 
 _HUGE: Final = 1e100
+_FULL: Final = 0.5  # share of a buffer above which samples are not held any longer,
+_LONG_NS: Final = duration(2.0)  # nor beyond this time of data,
+_MANY: Final = 64  # unless they are fewer: candidates are to be judged on what comes soon after their fit
 
 
 class CalibrateEngine:
@@ -48,12 +53,18 @@ class CalibrateEngine:
         self._trackers: dict[SensorId, Tracker] = {}
         self._followers: dict[SensorId, list[Tracker]] = {}
         self._offline: set[EdgeId] = set()
+        self._held: dict[SensorId, None] = {}  # in the order of their first samples
         self._snapshot_ns = 0
 
     @property
     def trackers(self) -> dict[SensorId, Tracker]:
         """The trackers, by sensor."""
         return self._trackers
+
+    @property
+    def holds(self) -> bool:
+        """Whether samples are held that `Proceed` is to deal with."""
+        return bool(self._held)
 
     def resumed_at(self) -> dict[SensorId, int]:
         """Return the instants up to which sensors had been followed by the snapshots that they began with."""
@@ -67,6 +78,8 @@ class CalibrateEngine:
         match event:
             case RecordArrived() | SeriesRead():
                 yield from self._arrived(event)
+            case Proceed():
+                yield from self._proceed(event.now_ns)
             case PairingsChanged():
                 yield from self._pairings(event)
             case SetReported():
@@ -88,11 +101,18 @@ class CalibrateEngine:
 
     def _arrived(self, event: RecordArrived | SeriesRead) -> Iterator[Effect]:
         if isinstance(event, RecordArrived):
-            yield from self._record(event.record, event.now_ns)
+            yield from self._record(event.record, event.now_ns, held=event.held)
         else:
-            yield from self._samples(event.sensor, event.t_ns, event.raw, event.quality, event.now_ns)
+            yield from self._samples(event.sensor, event.t_ns, event.raw, event.quality, event.now_ns, held=event.held)
 
-    def _record(self, record: Record, now_ns: InstantNs) -> Iterator[Effect]:
+    def _proceed(self, now_ns: InstantNs) -> Iterator[Effect]:
+        """Deal with what is held of one sensor."""
+        for sensor in list(self._held)[:1]:
+            del self._held[sensor]
+            if sensor in self._trackers:
+                yield from self._trackers[sensor].advance(now_ns)
+
+    def _record(self, record: Record, now_ns: InstantNs, *, held: bool) -> Iterator[Effect]:
         declared = self._sensors.get(record.sensor)
         if declared is None:
             yield Note("unknown_sensor", "", record.sensor)
@@ -104,7 +124,7 @@ class CalibrateEngine:
             yield Note("gap", record.sensor, record.gap.cause)
             return
         codes = quality.expand(record.quality)
-        yield from self._samples(record.sensor, record.axis.t_ns, record.raw, codes, now_ns)
+        yield from self._samples(record.sensor, record.axis.t_ns, record.raw, codes, now_ns, held=held)
 
     def _samples(
         self,
@@ -113,6 +133,8 @@ class CalibrateEngine:
         raw: FloatArray,
         codes: npt.NDArray[np.uint32],
         now_ns: InstantNs,
+        *,
+        held: bool,
     ) -> Iterator[Effect]:
         if t_ns.size and t_ns[-1] > now_ns + duration(self._rules.max_ahead_s):
             yield Note("from_the_future", sensor, f"{(int(t_ns[-1]) - now_ns) / 1e9:.0f} s ahead")
@@ -124,9 +146,20 @@ class CalibrateEngine:
         if t_ns.size == 0:
             return
         if sensor in self._trackers:
-            yield from self._trackers[sensor].sensor_samples(t_ns, raw, now_ns)
+            tracker = self._trackers[sensor]
+            tracker.sensor_samples(t_ns, raw, now_ns)
+            yield from self._taken(tracker, tracker.aligner.sensor, now_ns, held=held)
         for tracker in self._followers.get(sensor, ()):
-            yield from tracker.reference_samples(t_ns, raw, now_ns)
+            tracker.reference_samples(t_ns, raw, now_ns)
+            yield from self._taken(tracker, tracker.aligner.reference, now_ns, held=held)
+
+    def _taken(self, tracker: Tracker, stream: Stream, now_ns: InstantNs, *, held: bool) -> Iterator[Effect]:
+        """Deal with samples that were taken into a stream, or hold them while there is room."""
+        few = stream.t_ns.size < _MANY or stream.span_ns < _LONG_NS
+        if held and few and stream.filled < _FULL:
+            self._held.setdefault(tracker.sensor.id)
+        else:
+            yield from tracker.advance(now_ns)
 
     def _pairings(self, event: PairingsChanged) -> Iterator[Effect]:
         self._sensors = {s.id: s for s in event.sensors}

@@ -24,23 +24,35 @@ ACTOR: Final = "calibrate"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecordArrived:
-    """A block or a gap came in, live or replayed by an edge."""
+    """A block or a gap came in, live or replayed by an edge.
+
+    `held`: more has come already. The samples are kept, and dealt with by `Proceed`, all of a sensor in one go.
+    """
 
     record: Record
     now_ns: InstantNs
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesRead:
     """Samples of one sensor were read from the store, to make up for an absence.
 
-    `t_ns` int64 strictly increasing, `raw` float64, `quality` uint32, all of shape (n,).
+    `t_ns` int64 strictly increasing, `raw` float64, `quality` uint32, all of shape (n,). `held` as for `RecordArrived`.
     """
 
     sensor: SensorId
     t_ns: Int64Array
     raw: FloatArray
     quality: npt.NDArray[np.uint32]
+    now_ns: InstantNs
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Proceed:
+    """Deal with the samples of one sensor that were held, the one whose came first."""
+
     now_ns: InstantNs
 
 
@@ -123,6 +135,7 @@ class Stopping:
 Event = (
     RecordArrived
     | SeriesRead
+    | Proceed
     | PairingsChanged
     | SetReported
     | EdgeSeen

@@ -18,6 +18,11 @@ MAX_REASON: Final = 500
 MAX_ID: Final = 255
 
 
+def is_samples(topic: str) -> bool:
+    """Tell whether a topic is one of samples, without looking whether it is well formed otherwise."""
+    return topic.split("/")[-2:-1] == ["samples"]
+
+
 def read(topic: str, payload: bytes, now_ns: InstantNs) -> Event | Note | None:
     """Return what a message says; None where it says nothing (a retained message was deleted). Never raises."""
     try:

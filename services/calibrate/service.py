@@ -21,6 +21,7 @@ from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.logging import logger
 from dyncal.runtime.service import Health
 from dyncal.runtime.warming import kernels_ready
+from services.calibrate import intake
 from services.calibrate.lanes import Lane, Lanes, Waiting
 from services.calibrate.metrics import CalibrateMetrics
 from services.calibrate.settings import CalibrateSettings
@@ -30,7 +31,7 @@ CLIENT_ID: Final = "dyncal-calibrate"
 _RETRY_S: Final = 1.0
 _TICK_S: Final = 1.0
 _DRAIN_S: Final = 2.0
-_BATCH: Final = 16  # what comes first waits for so many blocks of samples at most
+_BATCH: Final = 256  # what comes first waits for so many blocks of samples at most
 _FILTERS: Final = (topics.ALL_STATUS, topics.ALL_REPORTED, topics.ALL_SAMPLES)
 
 T = TypeVar("T")
@@ -148,7 +149,7 @@ class CalibrateService:
                 self._health["broker"] = str(error)
                 await asyncio.sleep(_RETRY_S)
         async for delivery in bus.deliveries():
-            lane = Lane.BULK if _of_samples(delivery.topic) else Lane.FIRST
+            lane = Lane.BULK if intake.is_samples(delivery.topic) else Lane.FIRST
             await self._queue.put(Waiting(Arrived(delivery.topic, delivery.payload), delivery), lane)
 
     async def _work(self, worker: Worker, stop: asyncio.Event) -> None:
@@ -272,10 +273,6 @@ class CalibrateService:
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
-
-
-def _of_samples(topic: str) -> bool:
-    return topic.split("/")[-2:-1] == ["samples"]
 
 
 def build(settings: CalibrateSettings, clock: Clock | None = None) -> CalibrateService:

@@ -82,19 +82,18 @@ class Tracker:
         self.resumed_ns = instant_ns
         self._cut = True
 
-    def sensor_samples(self, t_ns: Int64Array, value: FloatArray, now_ns: InstantNs) -> Iterator[Effect]:
-        """Take in usable samples of the sensor."""
+    def sensor_samples(self, t_ns: Int64Array, value: FloatArray, now_ns: InstantNs) -> None:
+        """Take in usable samples of the sensor, for `advance`."""
         self._sensor_seen_ns = now_ns
         self.aligner.sensor.add(t_ns, value)
-        yield from self._advance(now_ns)
 
-    def reference_samples(self, t_ns: Int64Array, value: FloatArray, now_ns: InstantNs) -> Iterator[Effect]:
-        """Take in usable samples of the reference."""
+    def reference_samples(self, t_ns: Int64Array, value: FloatArray, now_ns: InstantNs) -> None:
+        """Take in usable samples of the reference, for `advance`."""
         self._reference_seen_ns = now_ns
         self.aligner.reference.add(t_ns, value)
-        yield from self._advance(now_ns)
 
-    def _advance(self, now_ns: InstantNs) -> Iterator[Effect]:
+    def advance(self, now_ns: InstantNs) -> Iterator[Effect]:
+        """Deal with what was taken in, all of it in one go: what a block costs beside its samples is paid once."""
         runs = self.aligner.pull()
         if not runs:
             return

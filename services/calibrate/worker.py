@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple, assert_never
@@ -32,7 +34,9 @@ from services.calibrate.events import (
     MoveSet,
     Note,
     PairingsChanged,
+    Proceed,
     PutAlarm,
+    RecordArrived,
     SaveSnapshot,
     SendDesired,
     SeriesRead,
@@ -43,7 +47,8 @@ from services.calibrate.metrics import CalibrateMetrics
 from services.calibrate.settings import CalibrateSection
 
 _SLICE_SAMPLES: Final = 8192
-_SLICE_S: Final = (1.0, 300.0)
+_SLICE_S: Final = (1.0, 10.0)  # a tracker keeps 20 s
+_TOGETHER: Final = 256
 _LOOK_AGAIN_S: Final = 0.2
 _FINAL: Final = (SetState.REJECTED, SetState.REVERTED, SetState.SUPERSEDED)
 
@@ -69,7 +74,9 @@ Job = Arrived | Event | None
 class Worker:
     """Runs the engine and carries out its effects on the registry; every method blocks and is for one thread.
 
-    Effects that the registry could not take yet wait, in order, and nothing further is handled before them.
+    Effects that the registry could not take yet wait, in order, and nothing further is handled before them. Samples
+    that wait behind each other are handled together, those of a sensor in one go, so that the cost of a sample falls
+    as they pile up.
     """
 
     def __init__(
@@ -117,7 +124,10 @@ class Worker:
             while self._effects:
                 self._messages.extend(self._carry_out(self._effects[0]))
                 self._effects.popleft()
-            if self._jobs:
+            together = min(self._n_samples(), _TOGETHER)
+            if together > 1:
+                self._do_together(together)
+            elif self._jobs:
                 self._do(self._jobs[0])
                 self._jobs.popleft()
         messages, self._messages = self._messages, []
@@ -149,19 +159,40 @@ class Worker:
         series = self._store.read(sensor, InstantNs(start), InstantNs(end))
         return SeriesRead(sensor, series.t_ns, series.raw, series.quality, self._clock.now())
 
+    def _n_samples(self) -> int:
+        """Return how many of the next jobs are samples, one behind the other."""
+        return sum(1 for _ in itertools.takewhile(_of_samples, itertools.islice(self._jobs, _TOGETHER)))
+
+    def _do_together(self, n: int) -> None:
+        for _ in range(n):
+            event = self._event(self._jobs[0])
+            if isinstance(event, RecordArrived | SeriesRead):
+                event = dataclasses.replace(event, held=True)
+            if event is not None:
+                self._handle(event)
+            self._jobs.popleft()
+        while self.engine.holds:
+            self._handle(Proceed(self._clock.now()))
+
     def _do(self, job: Job) -> None:
         if job is None:
             for event in self._look():
                 self._handle(event)
-        elif isinstance(job, Arrived):
-            self._metrics.deliveries.inc()
-            found = intake.read(job.topic, job.payload, self._clock.now())
-            if isinstance(found, Note):
-                self._effects.append(found)
-            elif found is not None:
-                self._handle(found)
         else:
-            self._handle(job)
+            said = self._event(job)
+            if said is not None:
+                self._handle(said)
+
+    def _event(self, job: Job) -> Event | None:
+        """Return what a job says; None where it says nothing, or nothing that can be read."""
+        if not isinstance(job, Arrived):
+            return job
+        self._metrics.deliveries.inc()
+        found = intake.read(job.topic, job.payload, self._clock.now())
+        if isinstance(found, Note):
+            self._effects.append(found)
+            return None
+        return found
 
     def _handle(self, event: Event) -> None:
         try:
@@ -285,3 +316,7 @@ class Worker:
     def stopping(self) -> Event:
         """Return the event of the program's end."""
         return Stopping(self._clock.now())
+
+
+def _of_samples(job: Job) -> bool:
+    return isinstance(job, SeriesRead) or (isinstance(job, Arrived) and intake.is_samples(job.topic))

@@ -30,7 +30,8 @@ def test_the_joint_model_is_sensor_and_chain_side_by_side(
     seen = np.concatenate([space.c, [space.d * (process.order > 1)], np.zeros(process.order - 1)])
     row = np.concatenate([space.c, [space.d], np.zeros(process.order - 1)]) + late_s * seen @ a
     assert_allclose(joint.rows[SENSOR], row, rtol=1e-13)
-    assert_allclose(joint.gains, [1.0, space.d - space.c @ np.linalg.solve(space.a, space.b)], rtol=1e-12)
+    at_rest = np.array([1.0, space.d - space.c @ np.linalg.solve(space.a, space.b)])
+    assert_allclose(joint.gains, at_rest, rtol=1e-12)
 
     def parts(at: JointModel) -> FloatArray:
         return np.concatenate([each.ravel() for each in (at.a, at.g, at.rows, at.gains, at.cov)])
