@@ -13,6 +13,7 @@ from .correction.design.spectrum import from_bandwidth as from_bandwidth
 from .correction.design.wiener import Design as Design
 from .correction.design.wiener import design as design
 from .correction.forms import correct_at as correct_at
+from .correction.monte_carlo import correction_monte_carlo as correction_monte_carlo
 from .correction.smoother.build import build_smoother as build_smoother
 from .correction.smoother.design import SmootherDesign as SmootherDesign
 from .correction.smoother.design import design_smoother as design_smoother
@@ -61,7 +62,6 @@ from .models.schedule_fit import CalibrationAt as CalibrationAt
 from .models.schedule_fit import fit_schedule as fit_schedule
 from .models.static_fit import Pairs as Pairs
 from .models.static_fit import fit_static as fit_static
-from .uncertainty import correction_monte_carlo as correction_monte_carlo
 from .uncertainty import monte_carlo as monte_carlo
 from .uncertainty import validate as validate
 

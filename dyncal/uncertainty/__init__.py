@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dyncal.uncertainty.correction import CorrectedMonteCarlo, correction_monte_carlo
 from dyncal.uncertainty.filters import filter_monte_carlo
 from dyncal.uncertainty.inputs import (
     Arcsine,
@@ -23,7 +22,6 @@ from dyncal.uncertainty.validation import GumResult, Validation, numerical_toler
 
 __all__ = [
     "Arcsine",
-    "CorrectedMonteCarlo",
     "Distribution",
     "GumResult",
     "Independent",
@@ -39,7 +37,6 @@ __all__ = [
     "StudentT",
     "Trapezoidal",
     "Validation",
-    "correction_monte_carlo",
     "coverage_regions",
     "filter_monte_carlo",
     "gum",

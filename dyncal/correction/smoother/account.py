@@ -55,48 +55,62 @@ class Account:
     directions: FloatArray
 
 
+class Rows:
+    """Rows of n numbers, as many as there are entries."""
+
+    def __init__(self, n: int) -> None:
+        self.held: FloatArray = np.zeros((_ROWS, n))
+
+    def put(self, row: int, numbers: FloatArray | float) -> None:
+        """Write a row, behind the last one too."""
+        if row >= self.held.shape[0]:
+            self.held = np.concatenate([self.held, np.zeros_like(self.held)])
+        self.held[row] = numbers
+
+    def compact(self, first: int, last: int) -> None:
+        """Bring rows first to last to the front."""
+        self.held[: last - first] = self.held[first:last].copy()
+
+
 class NoisePart:
     """Covariances of what white noise of the indications leaves in state and entries."""
 
     def __init__(self, model: SmootherModel) -> None:
         self._variance = model.noise_variance
         self._cov = np.zeros_like(model.start)
-        self._shared, self._entry = np.empty((0, model.observe.size)), np.empty(0)
+        self._shared, self._entries = Rows(model.observe.size), Rows(1)
         self.told: list[FloatArray] = []
 
     def move(self, phi: FloatArray, first: int, last: int) -> None:
         """Let time pass."""
         self._cov = phi @ self._cov @ phi.T
-        self._shared[first:last] = self._shared[first:last] @ phi.T
+        self._shared.held[first:last] = self._shared.held[first:last] @ phi.T
 
     def register(self, row: int, measurand: FloatArray) -> None:
         """Make an entry of m·x."""
-        if row >= self._entry.size:
-            more = max(_ROWS, self._entry.size)
-            self._shared = np.pad(self._shared, ((0, more), (0, 0)))
-            self._entry = np.pad(self._entry, (0, more))
-        self._shared[row] = self._cov @ measurand
-        self._entry[row] = measurand @ self._shared[row]
+        shared = self._cov @ measurand
+        self._shared.put(row, shared)
+        self._entries.put(row, float(measurand @ shared))
 
     def compact(self, first: int, last: int) -> None:
         """Bring rows first to last to the front."""
-        for rows in (self._shared, self._entry):
-            rows[: last - first] = rows[first:last].copy()
+        self._shared.compact(first, last)
+        self._entries.compact(first, last)
 
     def measure(self, observe: FloatArray, gain: FloatArray, learnt: FloatArray, first: int, last: int) -> None:
         """Take an indication."""
         seen = self._cov @ observe
         scale = float(observe @ seen) + self._variance
-        shared = self._shared[first:last]
+        shared = self._shared.held[first:last]
         crossed = shared @ observe
-        self._entry[first:last] += learnt * (learnt * scale - 2 * crossed)
+        self._entries.held[first:last, 0] += learnt * (learnt * scale - 2 * crossed)
         shared -= np.outer(learnt, seen)
         shared -= np.outer(shared @ observe - self._variance * learnt, gain)
         self._cov = self._cov - np.outer(seen, gain) - np.outer(gain, seen) + scale * np.outer(gain, gain)
 
     def tell(self, first: int, n: int) -> None:
         """Note the variances of n entries."""
-        self.told.append(self._entry[first : first + n].copy())
+        self.told.append(self._entries.held[first : first + n, 0].copy())
 
 
 class AccountingSmoother(StreamingSmoother):

@@ -1,7 +1,7 @@
 """Standard uncertainties by the law of propagation against Monte Carlo, and the adaptive Monte Carlo against itself.
 
 The correction: one record of each kind of sensor, u of each sample as the stream gives it against draws with the exact
-response (`dyncal.uncertainty.correction_monte_carlo`); a trial is 2 000 draws of the same record. Judged from where the
+response (`dyncal.correction_monte_carlo`); a trial is 2 000 draws of the same record. Judged from where the
 sensitivities have settled: what was before the record nobody knows.
 
 u is judged with parameters known to 2 % (accelerometer: 1 %) and to a quarter of that, clause 8 with the latter: where
@@ -20,6 +20,7 @@ from functools import cache, partial
 import numpy as np
 from scipy import stats
 
+from dyncal.correction.monte_carlo import correction_monte_carlo
 from dyncal.correction.streaming.prepared import prepare
 from dyncal.correction.streaming.record import correct
 from dyncal.domain.coefficients import CorrectionFilter
@@ -28,7 +29,6 @@ from dyncal.uncertainty import (
     GumResult,
     MonteCarloSettings,
     MultivariateNormal,
-    correction_monte_carlo,
     monte_carlo,
     numerical_tolerance,
 )

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dyncal.correction.monte_carlo import correction_monte_carlo
 from dyncal.correction.streaming.record import correct
 from dyncal.domain.coefficients import CorrectionFilter, Parameters
 from dyncal.domain.errors import InvalidData
@@ -14,7 +15,7 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.domain.time import DurationNs
 from dyncal.models import model_of
-from dyncal.uncertainty import GumResult, MonteCarloSettings, correction_monte_carlo, validate
+from dyncal.uncertainty import MonteCarloSettings
 
 DT = 0.01
 FIRST = model_of(ModelKind.FIRST_ORDER)
@@ -41,9 +42,10 @@ def record(n: int = 120) -> FloatArray:
 
 
 def run(
-    f: CorrectionFilter, p: Parameters, raw: FloatArray, **options: float
+    f: CorrectionFilter, p: Parameters, raw: FloatArray, noise_std: float | None = None, u_t_s: float = 0.0
 ) -> tuple[slice, FloatArray, FloatArray, FloatArray]:
-    found = correction_monte_carlo(f, p, FIRST, raw, seed=1, settings=MonteCarloSettings(n_draws=DRAWS), **options)
+    settings = MonteCarloSettings(n_draws=DRAWS)
+    found = correction_monte_carlo(f, p, FIRST, raw, noise_std=noise_std, u_t_s=u_t_s, seed=1, settings=settings)
     return found.span, found.corrected, found.result.value, found.result.u
 
 
@@ -110,9 +112,11 @@ def test_model_error_adds_in_squares_and_all_together_is_validated() -> None:
     settled = slice(found.span.start + 100, found.span.stop)
     inner = slice(100, None)
     np.testing.assert_allclose(u[settled], found.result.u[inner], rtol=0.02)
-    one = found.result
-    cut = replace(one, low=one.low[inner], high=one.high[inner], u=one.u[inner], spread=one.spread[:, inner])
-    assert validate(GumResult(value[settled], u[settled]), cut, digits=1).passed
+    u[: settled.start] = np.nan
+    judged = found.validated(value, u)
+    assert judged.passed
+    assert judged.delta.size == settled.stop - settled.start
+    assert not found.validated(value, 1.3 * u).passed
 
 
 def test_recursive_sections_take_part() -> None:
@@ -132,7 +136,7 @@ def test_recursive_sections_take_part() -> None:
     ("raw", "words"),
     [
         (np.zeros(3), "shorter"),
-        (np.zeros((10, 2)), "shorter"),
+        (np.zeros((10, 2)), "one dimension"),
         (np.array([0.0] * 20 + [np.nan] * 2), "2 samples of the record are not finite"),
         (np.array([0.0] * 20 + [np.inf]), "not finite"),
     ],
