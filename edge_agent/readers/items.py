@@ -58,6 +58,7 @@ class MonitoredItems:
         self._settings = settings
         self._next_handle = 1
         self.by_handle: dict[int, NodeSettings] = {}
+        self.readable: list[tuple[NodeSettings, Any]] = []
         self.failed: list[ItemFailed] = []
         self._missing: list[NodeSettings] = list(settings.nodes)
 
@@ -110,6 +111,7 @@ class MonitoredItems:
         without_filter: list[tuple[NodeSettings, Any]] = []
         for request, result, (node, node_id) in zip(requests, results, batch, strict=True):
             if result.StatusCode.is_good():
+                self.readable.append((node, node_id))
                 revisions += _revised(node, request.RequestedParameters, result)
                 continue
             del self.by_handle[request.RequestedParameters.ClientHandle]

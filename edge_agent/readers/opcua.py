@@ -1,35 +1,37 @@
-"""Reads an OPC UA server by subscription, with a reconnection of its own.
+"""Reads an OPC UA server by subscription, and loses nothing that the server still has when a connection breaks.
 
-asyncua's session is used one level below its `Subscription`: that one keeps neither the revised intervals nor the
-sequence of the notification messages, and starts a task for every value.
+After an outage, in this order: the session of before and its subscription, whose messages are asked for again; a new
+session to which the subscription is transferred; a new subscription, and the server's history for the hole.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any, Final
 
-from asyncua import Client, ua
-from asyncua.crypto import security_policies
+from asyncua import ua
 
 from dyncal.domain.errors import Unavailable
 from dyncal.domain.sensors import SensorId
-from dyncal.domain.time import duration
+from dyncal.domain.time import InstantNs, duration
 from dyncal.ports.clock import Clock
 from dyncal.runtime.logging import logger
 from edge_agent.events import Event, Kind, Notice, SamplesRead, SourceLost
+from edge_agent.readers.backfill import history
 from edge_agent.readers.items import ItemFailed, MonitoredItems
+from edge_agent.readers.publishing import Publishing, SubscriptionLost
+from edge_agent.readers.session import ServerSession
 from edge_agent.readers.sink import Sink
 from edge_agent.readers.values import Gathered
 from edge_agent.source_settings import OpcuaSettings
 
 _FIRST_WAIT_S: Final = 0.25
-_LONGEST_WAIT_S: Final = 5.0
+_LONGEST_WAIT_S: Final = 2.0
 _RETRY_NODES_S: Final = 15.0
 _KEEPALIVE_S: Final = 5.0
 _LIFETIME_S: Final = 600.0
-_CLOSE_S: Final = 1.0
-_SESSION_MS: Final = 120_000
+_QUIET_S: Final = 1.0
 
 
 class OpcuaReader:
@@ -45,12 +47,15 @@ class OpcuaReader:
         self._clock = clock
         self._log = logger("edge.opcua").bind(url=settings.url)
         self._sensors = tuple(SensorId(node.sensor) for node in settings.nodes)
+        self._session = ServerSession(settings)
         self._trouble = "not connected yet"
-        self._lost = asyncio.Event()
-        self._reason = ""
         self._items: MonitoredItems | None = None
+        self._publishing: Publishing | None = None
+        self._subscription: int | None = None
+        self._connected = False
+        self._newest: dict[SensorId, InstantNs] = {}
         self._heard_s = 0.0
-        self.last_sequence: int | None = None
+        self._stale_s = 3 * _KEEPALIVE_S
         self.n_notifications = 0
 
     @property
@@ -69,52 +74,66 @@ class OpcuaReader:
     async def run(self) -> None:
         """Read until cancelled."""
         wait_s = _FIRST_WAIT_S
-        while True:
-            try:
-                await self._one_connection()
-                wait_s = _FIRST_WAIT_S
-            except (Unavailable, OSError, TimeoutError, ua.UaError, ValueError, AttributeError) as error:
-                # asyncua lets ValueError and AttributeError through when a server answers nonsense
-                self._troubled(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
-            await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        try:
+            while True:
+                try:
+                    await self._one_connection()
+                except* (Unavailable, OSError, TimeoutError, ua.UaError, ValueError, AttributeError) as several:
+                    # asyncua lets ValueError and AttributeError through when a server answers nonsense
+                    self._troubled(_reason(several))
+                self._session.disconnect()
+                if self._connected:
+                    wait_s = _FIRST_WAIT_S
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        finally:
+            await self._session.close()
 
     async def _one_connection(self) -> None:
-        client = await self._client()
-        self._lost.clear()
-        await client.connect()
+        self._connected = False
+        resumed = await self._session.connect()
+        self._connected = True
         try:
-            await self._subscribe(client)
+            publishing, detail = await self._subscribed(resumed)
             self._trouble = ""
-            self._notice(Kind.SOURCE_CONNECTED, self._settings.url)
-            await self._until_lost()
+            self._notice(Kind.SOURCE_CONNECTED, f"{self._settings.url}{detail}")
+            await self._read(publishing)
+        except SubscriptionLost as error:
+            self._publishing = None
+            raise Unavailable(f"the server ended the subscription: {error}") from error
         finally:
             self._sink.take([SourceLost(self._sensors, self._clock.now())])
-            await self._close(client)
-        self._troubled(self._reason or "connection lost")
 
-    async def _client(self) -> Client:
-        settings = self._settings
-        # asyncua gives its probe of the server as long as the time between two: a server that pauses is not lost
-        client = Client(settings.url, timeout=settings.timeout_s, watchdog_intervall=settings.timeout_s)
-        client.name = client.description = "dyncal edge agent"
-        client.application_uri = "urn:dyncal:edge"
-        client.session_timeout = _SESSION_MS
-        client.connection_lost_callback = self._on_lost
-        if settings.username is not None:
-            client.set_user(settings.username)
-            client.set_password(settings.resolved_password() or "")
-        if settings.security_policy != "None":
-            await client.set_security(
-                getattr(security_policies, f"SecurityPolicy{settings.security_policy.replace('_', '')}"),
-                certificate=str(settings.certificate_file),
-                private_key=str(settings.private_key_file),
-                server_certificate=str(settings.server_certificate_file),
-                mode=getattr(ua.MessageSecurityMode, settings.security_mode),
-            )
-        return client
+    async def _read(self, publishing: Publishing) -> None:
+        """Take what comes, until the connection or the subscription is gone."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(publishing.run(self._session.services))
+            group.create_task(self._session.keep())
+            group.create_task(self._look_after())
 
-    async def _subscribe(self, client: Client) -> None:
+    async def _subscribed(self, resumed: bool) -> tuple[Publishing, str]:
+        """Go on with the subscription of before, or make one; say what to tell of it."""
+        self._hear()
+        before, self._publishing = self._publishing, None
+        if before is not None and (resumed or await self._transferred(before)):
+            with contextlib.suppress(SubscriptionLost):
+                n = await before.recover(self._session.services)
+                self._publishing = before
+                return before, f": the subscription goes on, {n} messages were asked for again"
+        made = await self._subscribe()
+        detail = await self._fill_holes()
+        self._publishing = made
+        return made, detail
+
+    async def _transferred(self, publishing: Publishing) -> bool:
+        parameters = ua.TransferSubscriptionsParameters([publishing.subscription], SendInitialValues=False)
+        try:
+            (result,) = await self._session.services.transfer_subscriptions(parameters)
+        except (ua.UaError, ValueError):  # no such service, or an answer for no subscription
+            return False
+        return bool(result.StatusCode.is_good())
+
+    async def _subscribe(self) -> Publishing:
         publishing_s = self._settings.publishing_s
         keepalive = max(1, round(_KEEPALIVE_S / publishing_s))
         parameters = ua.CreateSubscriptionParameters(
@@ -125,15 +144,40 @@ class OpcuaReader:
             PublishingEnabled=True,
             Priority=0,
         )
-        self._heard_s = self._clock.monotonic_s()
-        session = client.uaclient.session
-        result = await session.create_subscription(parameters, self._on_publish)
+        await self._delete_last()
+        result = await self._session.services.create_subscription(parameters, _nothing)
+        self._subscription = result.SubscriptionId
         revised_s = result.RevisedPublishingInterval / 1e3
         if revised_s > publishing_s * 1.001:
             self._notice(Kind.REVISED, f"publishing interval {revised_s:g} s, asked for {publishing_s:g} s")
         self._stale_s = max(3 * _KEEPALIVE_S, 3 * result.RevisedMaxKeepAliveCount * revised_s)
-        self._items = MonitoredItems(client, result.SubscriptionId, self._settings)
+        self._items = MonitoredItems(self._session.client, result.SubscriptionId, self._settings)
         await self._create_items(self._items)
+        return Publishing(result.SubscriptionId, self._on_message, self._hear)
+
+    async def _delete_last(self) -> None:
+        """Let go of a subscription that was left half made, or is not to be had: its messages are nobody's."""
+        number, self._subscription = self._subscription, None
+        if number is not None:
+            with contextlib.suppress(ua.UaError):
+                await self._session.services.delete_subscriptions([number])
+
+    async def _fill_holes(self) -> str:
+        """Read what the server remembers of the time since the last samples, before newer ones are taken."""
+        n = 0
+        for node, node_id in self._items.readable if self._items is not None else ():
+            newest = self._newest.get(SensorId(node.sensor))
+            if newest is None:
+                continue
+            async for values in history(self._session.services, node_id, newest, self._clock.now()):
+                gathered = Gathered(SensorId(node.sensor), duration(node.dt_s), node.array)
+                arrival_ns = self._clock.now()
+                for value in values:
+                    gathered.add(value, arrival_ns)
+                self._deliver({0: gathered}, arrival_ns)
+                n += len(values)
+                self._hear()
+        return f": {n} values read from its history" if n else ""
 
     async def _create_items(self, items: MonitoredItems) -> None:
         failures, revisions = await items.create_missing()
@@ -147,27 +191,25 @@ class OpcuaReader:
         detail = f"{failure.node}: {failure.reason}"
         self._sink.notice(Notice(Kind.NODE_FAILED, self._clock.now(), failure.sensor, detail))
 
-    async def _until_lost(self) -> None:
+    async def _look_after(self) -> None:
+        """Try nodes again that were refused, and notice a server that keeps silent."""
         tried_s = self._clock.monotonic_s()
-        while not self._lost.is_set():
-            try:
-                async with asyncio.timeout(1.0):
-                    await self._lost.wait()
-            except TimeoutError:
-                now_s = self._clock.monotonic_s()
-                if now_s - self._heard_s > self._stale_s:
-                    raise Unavailable(f"no notification and no keep-alive for {self._stale_s:g} s") from None
-                if self._items is not None and self._items.failed and now_s - tried_s > _RETRY_NODES_S:
-                    tried_s = now_s
-                    await self._create_items(self._items)
+        while True:
+            await asyncio.sleep(_QUIET_S)
+            now_s = self._clock.monotonic_s()
+            if now_s - self._heard_s > self._stale_s:
+                raise Unavailable(f"no notification and no keep-alive for {self._stale_s:g} s")
+            if self._items is not None and self._items.failed and now_s - tried_s > _RETRY_NODES_S:
+                tried_s = now_s
+                await self._create_items(self._items)
 
-    def _on_publish(self, result: Any) -> None:
-        """Take a notification message. Called in the event loop for each; must be quick."""
+    def _hear(self) -> None:
         self._heard_s = self._clock.monotonic_s()
-        message = result.NotificationMessage
-        if not message.NotificationData or self._items is None:
+
+    def _on_message(self, message: Any) -> None:
+        """Take a notification message. Called in the event loop for each; must be quick."""
+        if self._items is None:
             return
-        self.last_sequence = int(message.SequenceNumber)
         arrival_ns = self._clock.now()
         gathered: dict[int, Gathered] = {}
         nodes = self._items.by_handle
@@ -184,7 +226,7 @@ class OpcuaReader:
                     into.add(item.Value, arrival_ns)
                     self.n_notifications += 1
             elif isinstance(notification, ua.StatusChangeNotification):
-                self._end(f"the server ended the subscription: {notification.Status}")
+                raise SubscriptionLost(f"{notification.Status}")
         self._deliver(gathered, arrival_ns)
 
     def _deliver(self, gathered: dict[int, Gathered], arrival_ns: Any) -> None:
@@ -195,23 +237,10 @@ class OpcuaReader:
                 self._sink.notice(Notice(Kind.INPUT_QUARANTINED, arrival_ns, node.sensor, detail))
             if node.t:
                 t_ns, raw, codes = node.arrays()
+                self._newest[node.sensor] = InstantNs(int(t_ns[-1]))
                 events.append(SamplesRead(node.sensor, t_ns, raw, codes, arrival_ns, node.server_ns))
         if events:
             self._sink.take(events)
-
-    async def _on_lost(self, error: Exception) -> None:
-        self._end(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
-
-    def _end(self, reason: str) -> None:
-        self._reason = reason
-        self._lost.set()
-
-    async def _close(self, client: Client) -> None:
-        try:
-            async with asyncio.timeout(_CLOSE_S):
-                await client.disconnect()
-        except (OSError, TimeoutError, ua.UaError):
-            client.disconnect_socket()
 
     def _troubled(self, reason: str) -> None:
         if reason != self._trouble:
@@ -220,3 +249,14 @@ class OpcuaReader:
 
     def _notice(self, kind: Kind, detail: str) -> None:
         self._sink.notice(Notice(kind, self._clock.now(), None, detail))
+
+
+def _nothing(result: Any) -> None:
+    """Stand for the callback that asyncua wants: messages come from `Publishing`."""
+
+
+def _reason(several: BaseExceptionGroup[Exception]) -> str:
+    first: BaseException = several
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return f"{type(first).__name__}: {first}" if str(first) else type(first).__name__

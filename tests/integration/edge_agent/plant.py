@@ -38,6 +38,7 @@ class Plant:
         self.url = f"opc.tcp://127.0.0.1:{port}/"
         self._server = Server()
         self._variables: dict[str, Any] = {}
+        self._own: set[int] = set()
 
     async def start(self, **variables: Any) -> None:
         await self._server.init()
@@ -61,6 +62,20 @@ class Plant:
             ServerTimestamp=moment,
         )
         await self._server.write_attribute_value(self._variables[name].nodeid, data)
+
+    async def historize(self, name: str) -> None:
+        await self._server.historize_node_data_change(self._variables[name], period=None, count=100_000)
+        self._own = set(self._server.iserver.subscription_service.subscriptions)
+
+    @property
+    def n_subscriptions(self) -> int:
+        """Subscriptions of clients that the server keeps."""
+        return len(set(self._server.iserver.subscription_service.subscriptions) - self._own)
+
+    async def forget_subscriptions(self) -> None:
+        """Let the server do as if the lifetime of every client's subscription were over."""
+        service = self._server.iserver.subscription_service
+        await service.delete_subscriptions([number for number in service.subscriptions if number not in self._own])
 
     async def stop(self) -> None:
         await self._server.stop()

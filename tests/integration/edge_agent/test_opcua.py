@@ -168,3 +168,11 @@ async def test_a_server_that_is_absent_and_comes_and_goes(tmp_path: Path) -> Non
             await second.stop()
     gaps = [record.gap for record in sent(broker) if isinstance(record, GapRecord)]
     assert GapCause.CONNECTION_LOST in [gap.cause for gap in gaps]
+
+
+async def test_an_agent_that_stops_leaves_nothing_on_the_server(tmp_path: Path, plant: Plant) -> None:
+    broker = FakeBroker()
+    async with running(settings_of(tmp_path, edge(plant, node("A"))), broker):
+        await until(lambda: up(broker))
+        assert plant.n_subscriptions == 1
+    assert plant.n_subscriptions == 0

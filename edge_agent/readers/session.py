@@ -1,0 +1,129 @@
+"""A session with an OPC UA server, which outlives the connections that carry it (OPC 10000-4, 6.7).
+
+asyncua's client is used below its own reconnection and publishing: those give up what a server still holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final
+
+from asyncua import Client, ua
+from asyncua.client.ua_session import UaSession
+from asyncua.crypto import security_policies
+
+from edge_agent.source_settings import OpcuaSettings
+
+_SESSION_MS: Final = 120_000
+_CLOSE_S: Final = 1.0
+_RENEW_AT: Final = 0.75  # of a secure channel's lifetime (OPC 10000-4, 5.5.2)
+
+
+class _Session(UaSession):  # type: ignore[misc]  # asyncua has no types
+    """A session whose subscriptions are published by their reader."""
+
+    def ensure_publish_loop(self) -> None:
+        """Leave it."""
+
+
+class ServerSession:
+    """Connections to a server, one after the other, in one session for as long as the server keeps that."""
+
+    def __init__(self, settings: OpcuaSettings) -> None:
+        self._settings = settings
+        self.client = Client(settings.url, timeout=settings.timeout_s)
+        self.client.name = self.client.description = "dyncal edge agent"
+        self.client.application_uri = "urn:dyncal:edge"
+        self.client.session_timeout = _SESSION_MS
+        self._secured = settings.security_policy == "None"
+        self._activated = False
+
+    @property
+    def services(self) -> UaSession:
+        """The services of the session."""
+        return self.client.uaclient.session
+
+    async def connect(self) -> bool:
+        """Connect; return whether the session of before goes on (if not, there is a new one).
+
+        Raises
+        ------
+        OSError, TimeoutError, asyncua.ua.UaError
+            If the server is not there, or wants no session; the old one may still be tried again.
+        """
+        client = self.client
+        if not self._secured:
+            await self._secure()
+            self._secured = True
+        await client.connect_socket()
+        try:
+            await client.send_hello()
+            await client.open_secure_channel()
+            if self._activated and await self._reactivated():
+                return True
+            self._activated = False
+            client.uaclient.session = _Session(client.uaclient)
+            await client.create_session()
+            await self._activate()
+        except BaseException:
+            client.disconnect_socket()
+            raise
+        self._activated = True
+        return False
+
+    def disconnect(self) -> None:
+        """Drop the connection and leave the session to the server."""
+        self.client.disconnect_socket()
+
+    async def close(self) -> None:
+        """End the session, where there is a connection to say so on, and the connection."""
+        with contextlib.suppress(OSError, TimeoutError, ua.UaError):
+            if self._activated and self.client.uaclient.has_transport:
+                async with asyncio.timeout(_CLOSE_S):
+                    await self.services.close_session(delete_subscriptions=True)
+                    await self.client.close_secure_channel()
+        self.client.disconnect_socket()
+        self._activated = False
+
+    async def keep(self) -> None:
+        """Renew the secure channel in time and ask the server how it is, until it does not answer.
+
+        Raises
+        ------
+        OSError, TimeoutError, asyncua.ua.UaError
+            If it is gone, or does not answer in time.
+        """
+        client, loop = self.client, asyncio.get_running_loop()
+        renew_s = loop.time() + _RENEW_AT * client.secure_channel_timeout / 1e3
+        while True:
+            await asyncio.sleep(self._settings.timeout_s)
+            async with asyncio.timeout(self._settings.timeout_s):
+                await client.nodes.server_state.read_value()
+            if loop.time() >= renew_s:
+                await client.open_secure_channel(renew=True)
+                client.uaclient.revolve_security_token()
+                renew_s = loop.time() + _RENEW_AT * client.secure_channel_timeout / 1e3
+
+    async def _secure(self) -> None:
+        settings = self._settings
+        await self.client.set_security(
+            getattr(security_policies, f"SecurityPolicy{settings.security_policy.replace('_', '')}"),
+            certificate=str(settings.certificate_file),
+            private_key=str(settings.private_key_file),
+            server_certificate=str(settings.server_certificate_file),
+            mode=getattr(ua.MessageSecurityMode, settings.security_mode),
+        )
+
+    async def _activate(self) -> None:
+        settings = self._settings
+        password = "" if settings.username is None else settings.resolved_password() or ""
+        await self.client.activate_session(username=settings.username, password=password)
+
+    async def _reactivated(self) -> bool:
+        self.services.rebind_authentication_token()
+        try:
+            await self._activate()
+        except ua.UaError:  # the server has forgotten the session, or does not let it move to another channel
+            return False
+        return True
