@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
-
-_IMMENSE: Final = 1e60  # no parameter of a sensor; its fourth power is still a number
+from dyncal.drift import kernels
 
 
 class BlockEvidence(Protocol):
@@ -43,37 +42,8 @@ class BlockEvidence(Protocol):
 
 def invert(matrix: FloatArray) -> FloatArray | None:
     """Return the inverse of a positive definite matrix of mixed units, None where it has none worth the name."""
-    diagonal = np.diag(matrix)
-    if not bool(np.all(np.isfinite(matrix))) or bool(np.any(diagonal <= 0)):
-        return None
-    scale = 1 / np.sqrt(diagonal)
-    unit = matrix * np.outer(scale, scale)
-    values, vectors = np.linalg.eigh((unit + unit.T) / 2)
-    if values[0] < 1e-10:
-        return None
-    inverse: FloatArray = (vectors / values) @ vectors.T * np.outer(scale, scale)
-    return inverse
-
-
-def whitened(deviation: FloatArray, cov: FloatArray) -> FloatArray:
-    """Return uncorrelated standard scores (p,) of a deviation with covariance (p, p), each near to its parameter.
-
-    ``R^-1/2 D^-1 x`` with the correlations R and standard deviations D (ZCA-cor whitening: Kessy, Lewin & Strimmer, The
-    American Statistician 72 (2018) 309).
-    """
-    scale = np.sqrt(np.diag(cov))
-    values, vectors = np.linalg.eigh(cov / np.outer(scale, scale))
-    scores: FloatArray = (vectors / np.sqrt(np.maximum(values, 1e-10))) @ (vectors.T @ (deviation / scale))
-    return scores
-
-
-def block_estimate(block: BlockEvidence) -> tuple[FloatArray, FloatArray] | None:
-    """Return θ̂_b = θ + I⁻¹s and its covariance I⁻¹, None where the block does not determine every parameter."""
-    cov = invert(block.information)
-    if cov is None or not bool(np.all(np.abs(block.score) < _IMMENSE)):
-        return None
-    theta = block.theta + cov @ block.score
-    return (theta, cov) if bool(np.all(np.abs(theta) < _IMMENSE)) else None
+    out = np.empty(matrix.shape)
+    return out if kernels.inverse(np.array(matrix, dtype=np.float64, order="C"), out) else None
 
 
 @dataclass(frozen=True, eq=False)

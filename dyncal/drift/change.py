@@ -14,6 +14,8 @@ from dyncal.drift.history import History, Learnt
 
 _FADE: Final = 0.85  # weight of the past in the estimate of a change that was found: it may still be growing
 _CREDIBLE: Final = 3.84  # likelihood ratio within which an instant of change lies with 95 %
+_SURE: Final = 3.0  # standard uncertainties by which a change is sure to be as large as it is taken for
+_CLEAR: Final = 2.0  # standard uncertainties from 0 up to which a parameter has no relative change
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,18 +62,39 @@ def instant(history: History, k: int, i: int) -> Instant:
     """Return the instant of the change of parameter i that is most likely at `k`, and how well that is known.
 
     The interval holds the instants whose likelihood ratio is less than 3.84 below (Siegmund, The Annals of Statistics
-    16 (1988) 1).
+    16 (1988) 1); of a clock that was put back meanwhile, the earliest and latest that it showed.
     """
     found = history.statistics[:, i]
-    squares = np.sign(found[k]) * found * np.abs(found)
-    likely = np.flatnonzero(squares >= squares[k] - _CREDIBLE)
-    at_ns = history.at_ns
-    after = min(int(likely[-1]) + 1, len(at_ns) - 1)
-    return Instant(int(at_ns[k]), int(at_ns[likely[0]]), int(at_ns[after]))
+    ratios = np.where(found * found[k] > 0, found**2 + history.leniency, -np.inf)
+    likely = np.flatnonzero(ratios >= ratios[k] - _CREDIBLE)
+    within = history.at_ns[int(likely[0]) : int(likely[-1]) + 2]
+    return Instant(int(history.at_ns[k]), int(within.min()), int(within.max()))
 
 
-def likeliest(history: History, now: Learnt, limit: float, least: FloatArray) -> tuple[int, int] | None:
-    """Return instant and parameter of the most significant change beyond `limit` that is relatively large enough.
+def sizes(normal: Learnt, scales: FloatArray) -> FloatArray:
+    """Return what a change of each parameter is relative to, (p,); NaN where it is hardly to be told from 0."""
+    baseline = normal.baseline
+    if baseline.cov is None:
+        return np.full(scales.shape, np.nan)
+    size = np.maximum(np.abs(baseline.mean), scales)
+    u = np.sqrt(np.diag(baseline.cov)) * normal.scatter.scale
+    return np.where(size > _CLEAR * u, size, np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class Likely:
+    """A change that is significant and large enough: instant, parameter, and instant since which it is the surest."""
+
+    k: int
+    parameter: int
+    since: int
+
+
+def likeliest(history: History, now: Learnt, limit: float, least: FloatArray, scales: FloatArray) -> Likely | None:
+    """Return the most significant change beyond `limit` that is relatively large enough.
+
+    Large enough is the mean of all blocks since the likeliest instant or a later one, where that is as significant, or
+    where it is beyond doubt: of a change that still grows the first blocks may know most, and say least.
 
     Parameters
     ----------
@@ -81,19 +104,31 @@ def likeliest(history: History, now: Learnt, limit: float, least: FloatArray) ->
     limit : float
     least : float64, shape (p,)
         Relative changes of the parameters below which there is no drift.
+    scales : float64, shape (p,)
+        Sizes of parameters whose own value may be near 0.
     """
-    size = np.abs(history.statistics)
-    beyond = np.argwhere(size > limit)
-    order = np.argsort(-size[beyond[:, 0], beyond[:, 1]], kind="stable")
-    changes: dict[int, FloatArray] = {}
-    for k, i in beyond[order].tolist():
-        if k not in changes:
-            changes[k] = _relative(history.learnt(k), now)
-        if changes[k][i] >= least[i]:
-            return int(k), int(i)
+    found = np.abs(history.statistics)
+    for i in np.argsort(-found.max(axis=0), kind="stable").tolist():
+        beyond = found[:, i] > limit
+        if not bool(beyond.any()):
+            return None
+        ratios = np.where(beyond, found[:, i] ** 2 + history.leniency, -np.inf)
+        k = len(ratios) - 1 - int(np.argmax(ratios[::-1]))  # of equals the newest: between them nothing was known
+        before = history.learnt(k)
+        enough = np.nan_to_num(least * sizes(before, scales))[i]
+        change, sure = _grown(history, now, before, k, i)
+        large = (change >= enough) & ((found[k:, i] > limit) | (sure >= enough))
+        if bool(large.any()):
+            return Likely(k, i, k + int(np.argmax(np.where(large, sure, -np.inf))))
     return None
 
 
-def _relative(before: Learnt, now: Learnt) -> FloatArray:
-    deviation, _ = Recent.between(before.baseline, now.baseline).against(before)
-    return np.nan_to_num(np.abs(deviation) / np.maximum(np.abs(before.baseline.mean), 1e-300))
+def _grown(history: History, now: Learnt, before: Learnt, k: int, i: int) -> tuple[FloatArray, FloatArray]:
+    """Return how much parameter i has changed by the blocks after instant k and each later one, and for sure."""
+    means, variances = history.levels(now.baseline, k)
+    cov = before.baseline.cov
+    if cov is None:
+        return np.zeros(len(means)), np.zeros(len(means))
+    change = np.abs(means[:, i] - before.baseline.mean[i])
+    u = np.sqrt(variances[:, i] + cov[i, i]) * before.scatter.scale[i]
+    return np.nan_to_num(change), np.nan_to_num(change - _SURE * u, nan=-np.inf)

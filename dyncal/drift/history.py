@@ -9,12 +9,12 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
+from dyncal.drift import kernels
 from dyncal.drift.baseline import Baseline
-from dyncal.drift.limit import FEWEST, WINDOW, strides
+from dyncal.drift.limit import SCALE
 from dyncal.drift.scatter import Scatter
 
 _CAPACITY: Final = 128  # 32 single instants, 16 in each octave up to the window, and the newest
-_ENOUGH: Final = 2  # blocks before a change: one alone is no baseline
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +53,7 @@ class History:
         self._rows = np.zeros((_CAPACITY, 5 * p + p * p))
         self._marks = np.zeros((_CAPACITY, 3), dtype=np.int64)  # number of the block, its instant, blocks learnt
         self._size, self._index = 0, 0
-        self._statistics: FloatArray | None = None
+        self._all_statistics = np.zeros((_CAPACITY, p))
         self._note(learnt, at_ns)
 
     def __len__(self) -> int:
@@ -66,51 +66,52 @@ class History:
 
     def add(self, weights: FloatArray, scores: FloatArray, learnt: Learnt, at_ns: int) -> None:
         """Note a block's scores (p,), their weights a (p,), and what is known after it."""
-        self._sums += weights * scores, weights**2
+        self._sums[0] += weights * scores
+        self._sums[1] += weights * weights
         self._index += 1
-        self._thin()
+        self._size = kernels.thin(self._rows, self._marks, self._sums, self._size, self._index)
         self._note(learnt, at_ns)
+        self._compare()
 
     def _note(self, learnt: Learnt, at_ns: int) -> None:
         baseline, scatter = learnt.baseline, learnt.scatter
         parts = (self._sums.ravel(), scatter.squares, scatter.n, baseline.vector, baseline.information.ravel())
-        self._rows[self._size] = np.concatenate(parts)
+        np.concatenate(parts, out=self._rows[self._size])
         self._marks[self._size] = self._index, at_ns, baseline.n
         self._size += 1
-        self._statistics = None
 
-    def _thin(self) -> None:
-        numbers = self._marks[: self._size, 0]
-        ages = self._index - numbers
-        keep = np.flatnonzero((ages <= WINDOW) & (numbers % strides(ages) == 0))
-        self._rows[: keep.size], self._marks[: keep.size] = self._rows[keep], self._marks[keep]
-        self._size = keep.size
-        # sums count from the oldest instant on: with thousands of blocks before it, a falls like their number
-        p = self._sums.shape[1]
-        if self._size:
-            self._sums -= self._rows[0, : 2 * p].reshape(2, p)
-            self._rows[: self._size, : 2 * p] -= self._rows[0, : 2 * p].copy()
+    def _compare(self) -> None:
+        kernels.compare(self._rows, self._marks, self._sums, self._index, self.statistics)
 
     @property
     def statistics(self) -> FloatArray:
-        """For each instant and parameter, (c, p), the root of the likelihood ratio, with the change's sign."""
-        if self._statistics is None:
-            self._statistics = self._compared()
-        return self._statistics
+        """For each instant and parameter, (c, p), the root of the likelihood ratio beyond what its age asks for.
 
-    def _compared(self) -> FloatArray:
-        p = self._sums.shape[1]
-        since = self._sums.ravel() - self._rows[: self._size, : 2 * p]
-        moment, square = since[:, :p], since[:, p:]
-        possible = (self._index - self._marks[: self._size, 0] >= FEWEST) & (self._marks[: self._size, 2] >= _ENOUGH)
-        fine = possible[:, None] & (square > 0)
-        return np.where(fine, moment / np.sqrt(np.where(fine, square, 1.0)), 0.0)
+        With the change's sign; see `dyncal.drift.kernels.compare`.
+        """
+        return self._all_statistics[: self._size]
+
+    @property
+    def leniency(self) -> FloatArray:
+        """What the age of each instant, (c,), asks for: statistics' squares are likelihood ratios less that."""
+        ages = self._index - self._marks[: self._size, 0]
+        return np.asarray(np.log1p(SCALE / np.maximum(ages, 1)), dtype=np.float64)
 
     def worst(self) -> tuple[int, float]:
         """Return the parameter with the largest statistic, and that."""
         size = np.abs(self.statistics).max(axis=0)
-        i = int(np.argmax(size))
+        i = int(size.argmax())
         return i, float(size[i])
+
+    def levels(self, now: Baseline, k: int) -> tuple[FloatArray, FloatArray]:
+        """Return mean and variance of the parameters by the blocks after instant k and each later one, (c - k, p)."""
+        p = self._sums.shape[1]
+        rows = self._rows[k : self._size]
+        means, variances = np.empty((len(rows), p)), np.empty((len(rows), p))
+        vectors, information = np.ascontiguousarray(rows[:, 4 * p : 5 * p]), np.ascontiguousarray(rows[:, 5 * p :])
+        known = np.concatenate((now.vector, now.information.ravel()))
+        kernels.levels(information, vectors, known, means, variances)
+        return means, variances
 
     def learnt(self, k: int) -> Learnt:
         """Return what was known at instant k."""
@@ -131,9 +132,15 @@ class History:
         p = learnt.scatter.n.size
         marks = np.frombuffer(packed[3], dtype=np.int64).reshape(-1, 3)
         rows = np.frombuffer(packed[2]).reshape(-1, history._rows.shape[1])
-        if not 1 <= len(marks) == len(rows) <= _CAPACITY or not bool(np.all(np.isfinite(rows))):
-            raise ValueError("the instants of a history and their sums do not agree")
+        sums = np.frombuffer(packed[1])
+        if not 1 <= len(marks) == len(rows) <= _CAPACITY or packed[0] != marks[-1, 0]:
+            raise ValueError("the instants of its history and their sums do not agree")
+        if not bool(np.all(np.isfinite(rows))) or not bool(np.all(np.isfinite(sums))):
+            raise ValueError("the sums of its history are not finite")
+        if not bool(np.all(marks[1:, 0] > marks[:-1, 0])) or bool(np.any(marks[:, 2] < 0)):
+            raise ValueError("the blocks of its history are not in order")
         history._index, history._size = packed[0], len(marks)
-        history._sums = np.frombuffer(packed[1]).reshape(2, p).copy()
+        history._sums = sums.reshape(2, p).copy()
         history._rows[: len(rows)], history._marks[: len(rows)] = rows, marks
+        history._compare()
         return history

@@ -1,13 +1,17 @@
 """The decision limit of a generalised likelihood ratio: which one gives the interval between false alarms asked for.
 
-The statistic is the largest ``|Σ a u| / √Σ a²`` of standard normal scores u over the last m of them, m = 2 … 1024. Its
-mean run length while nothing changes is, for a limit h and ``x = h/√m``::
+The statistic is ``G = (Σ a u)²/Σ a²`` of standard normal scores u over the last m of them, m = 2 … 1024, and an alarm
+is where it exceeds ``h_m² = h² + ln(1 + 16/m)`` for any m. One limit for all m would spend most false alarms on changes
+of a few blocks, which are large and found at once anyway; a term that falls with the logarithm of m gives small ones
+their share (Dümbgen & Spokoiny, The Annals of Statistics 29 (2001) 124). The mean run length while nothing changes is::
 
-    E T = √(2π) e^{h²/2} / (h ∫ x ν(x) ν(x √s) dx)
+    E T = (1 + c) √(2π) / ∫ h_m³ e^{-h_m²/2} ν(h_m v) ν(h_m v √s) v dv,      v = 1/√m
 
-(Siegmund & Venkatraman, The Annals of Statistics 23 (1995) 255, for every m; Lai, IEEE Trans. Inf. Theory 44 (1998)
-2917, for a window), with ν for the discreteness of either end: the newer moves by single blocks, the older by s of them
-where not every instant is looked at.
+(Siegmund & Venkatraman, The Annals of Statistics 23 (1995) 255, for one h and every m; Lai, IEEE Trans. Inf. Theory 44
+(1998) 2917, for a window), with ν for the discreteness of either end: the newer moves by single blocks, the older by s
+of them where not every instant is looked at. The formula is the first term of a series for high limits; of simulated
+scores it was 5 to 11 % short for limits h of 2.9 to 4.1, 1 ± 3 % at 4.4 and 8 ± 7 % at 4.9, for one to four parameters:
+hence c.
 """
 
 from __future__ import annotations
@@ -25,10 +29,16 @@ FEWEST: Final = 2
 """Blocks that a change must have lasted: no single one raises an alarm."""
 WINDOW: Final = 1024
 """Blocks that one is looked for back."""
+SCALE: Final = 16.0
+"""Blocks beyond which the limit no longer falls much with the age of a change."""
+ENOUGH_BEFORE: Final = 2
+"""Blocks before a change: one alone is no baseline."""
 CLIP: Final = 4.0
 """Scores are clipped here: what chance exceeds once in sixteen thousand blocks is no more than that."""
 
-_FIRST: Final = 8  # blocks before the first alarm can come: the scatter must be known a little
+# blocks that a beginning costs: none can alarm before the eighth, and until some forty fewer instants are compared
+_FIRST: Final = 14
+_SHORT: Final = 0.07  # c above
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 
@@ -51,12 +61,15 @@ def run_length(limit: float) -> float:
     while young < WINDOW:
         old = 32 if young < 32 else 2 * young
         stride = math.sqrt(float(strides(np.array([young]))[0]))
-        low, high = limit / math.sqrt(old), limit / math.sqrt(young)
+        low, high = 1 / math.sqrt(old), 1 / math.sqrt(young)
         for node, weight in zip(_NODES.tolist(), _WEIGHTS.tolist(), strict=True):
-            x = (low + high) / 2 + (high - low) / 2 * node
-            total += (high - low) / 2 * weight * x * _nu(x) * _nu(x * stride)
+            v = (low + high) / 2 + (high - low) / 2 * node
+            square = limit**2 + math.log1p(SCALE * v * v)
+            x = math.sqrt(square) * v
+            density = square**1.5 * math.exp(-square / 2)
+            total += (high - low) / 2 * weight * v * density * _nu(x) * _nu(x * stride)
         young = old
-    return math.sqrt(2 * math.pi) * math.exp(limit**2 / 2) / (limit * total)
+    return (1 + _SHORT) * math.sqrt(2 * math.pi) / total
 
 
 @functools.lru_cache(maxsize=64)

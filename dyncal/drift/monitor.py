@@ -12,15 +12,15 @@ import numpy.typing as npt
 
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
-from dyncal.drift import stored
-from dyncal.drift.baseline import Baseline, BlockEvidence, block_estimate, invert, whitened
-from dyncal.drift.change import Instant, Recent, instant, likeliest
+from dyncal.drift import kernels, stored
+from dyncal.drift.baseline import Baseline, BlockEvidence, invert
+from dyncal.drift.change import Instant, Recent, instant, likeliest, sizes
 from dyncal.drift.history import History, Learnt
-from dyncal.drift.limit import CLIP, decision_limit
+from dyncal.drift.limit import CLIP, ENOUGH_BEFORE, decision_limit
 from dyncal.drift.scatter import Scatter
 from dyncal.drift.settings import DriftSettings
 
-_USELESS_U = 0.5  # a block that knows a parameter less well than this, relative, says nothing of it
+_RELATIVE = 10.0  # a change is not relative to what is less than a tenth of it
 
 
 class DriftState(enum.StrEnum):
@@ -42,10 +42,11 @@ class DriftStatus:
     parameter : str
         The parameter furthest towards its limit.
     statistic, limit : float
-        Root of its likelihood ratio, and the decision limit.
+        Root of its likelihood ratio, less what its age asks for (`dyncal.drift.kernels.compare`), and the decision
+        limit.
     change, u_change : float
         For drift, the change of the parameter against what was normal before, relative, and its standard uncertainty;
-        else NaN.
+        else NaN, also where the parameter was hardly to be told from 0, or is more than tenfold now.
     since_ns : int
         Instant since when the state (for drift: the change) stands.
     early_ns, late_ns : int
@@ -91,9 +92,9 @@ class DriftMonitor:
 
     are independent and normal while nothing changes (docs/metrology.md), unlike the sequence of estimates that an
     online estimator gives; that of each parameter keeps its meaning, as the root of the correlations R is the symmetric
-    one. How they scatter is learnt from them (`Scatter`), and every block after which a parameter may have changed is
-    compared with all before it (`History`); the limit follows from `arl0_blocks`. A block that is idle or rejected
-    decides nothing. A block beyond the clip is learnt from when the next one is there too.
+    one (`dyncal.drift.kernels.judge`). How they scatter is learnt from them (`Scatter`), and every block after which a
+    parameter may have changed is compared with all before it (`History`); the limit follows from `arl0_blocks`. A block
+    that is idle or rejected decides nothing. A block beyond the clip is learnt from when the next one is there too.
 
     While a drift stands nothing is learnt: blocks are compared with what was normal before it.
 
@@ -116,7 +117,10 @@ class DriftMonitor:
         self.settings = settings or DriftSettings()
         self.notice = ""
         self._limit = decision_limit(self.settings.arl0_blocks, len(names))
+        self.settings.check(names)
         self._least = np.array([self.settings.minimum_of(name) for name in names])
+        self._scales = np.array([dict(self.settings.scales).get(name, 0.0) for name in names])
+        self._evidence, self._judged = np.empty((2 + len(names), len(names))), np.empty((5, len(names)))
         self._state = DriftState.LEARNING
         self._since_ns: int | None = None
         self._informed_ns: int | None = None
@@ -170,31 +174,29 @@ class DriftMonitor:
             self._since_ns = self._since_ns or outcome.to_ns
             self._informed_ns = self._informed_ns or outcome.to_ns
         new = outcome.to_ns != self._last_ns  # a clock that was put back must not silence the monitor
-        own = block_estimate(outcome) if new and outcome.excited and not outcome.rejected else None
         self._last_ns = outcome.to_ns
-        if own is not None:
-            self._informed_ns = outcome.to_ns
-            if self._found is None:
-                self._judge(own[0], own[1], outcome)
-            else:
-                self._follow(self._found, own[0], outcome.information)
+        if new and outcome.excited and not outcome.rejected:
+            self._judge(outcome)
         return self._status(outcome.to_ns, self._informed_ns)
 
-    def _judge(self, theta: FloatArray, cov: FloatArray, block: BlockEvidence) -> None:
-        p, learnt = len(self.names), self._learnt
-        before = learnt.baseline
-        if before.n < 2 or before.cov is None:
-            self._learn(Block(theta, block.information, np.zeros(p), np.zeros(p, dtype=np.bool_)))
-            self._history.add(np.zeros(p), np.zeros(p), self._learnt, block.to_ns)
+    def _judge(self, outcome: BlockEvidence) -> None:
+        evidence, learnt = self._evidence, self._learnt
+        evidence[0], evidence[1], evidence[2:] = outcome.theta, outcome.score, outcome.information
+        baseline, scatter, out = learnt.baseline, learnt.scatter, self._judged
+        found = kernels.judge(
+            evidence, baseline.vector, baseline.information, scatter.squares, scatter.n, self._scales, out
+        )
+        if found == kernels.NOTHING:
             return
-        residuals = whitened(theta - before.mean, cov + before.cov)
-        own, known = np.diag(cov), np.diag(before.cov)
-        used = np.sqrt(own) <= _USELESS_U * np.maximum(np.abs(before.mean), 1e-300)
-        scores = np.where(used, learnt.scatter.scores(residuals), 0.0)
-        weights = np.where(used & learnt.scatter.known, known / np.sqrt(own + known), 0.0)
-        wild = bool(np.any(np.abs(scores) >= CLIP))
-        self._take_in(Block(theta, block.information, residuals, used), wild=wild)
-        self._history.add(weights, scores, self._learnt, block.to_ns)
+        self._informed_ns = outcome.to_ns
+        theta, information = out[0].copy(), evidence[2:].copy()
+        if self._found is not None:
+            self._follow(self._found, theta, information)
+            return
+        if found == kernels.ALONE or baseline.n < ENOUGH_BEFORE:
+            out[1:] = 0.0
+        self._take_in(Block(theta, information, out[1].copy(), out[2] > 0), wild=bool(abs(out[3]).max() >= CLIP))
+        self._history.add(out[4], out[3], self._learnt, outcome.to_ns)
         self._look()
 
     def _take_in(self, block: Block, *, wild: bool) -> None:
@@ -218,12 +220,12 @@ class DriftMonitor:
         history = self._history
         if history.worst()[1] <= self._limit:
             return
-        likely = likeliest(history, self._learnt, self._limit, self._least)
+        likely = likeliest(history, self._learnt, self._limit, self._least, self._scales)
         if likely is None:
             return
-        before = history.learnt(likely[0])
-        recent = Recent.between(before.baseline, self._learnt.baseline)
-        self._found = Found(instant(history, *likely), recent)
+        before = history.learnt(likely.k)
+        recent = Recent.between(history.learnt(likely.since).baseline, self._learnt.baseline)
+        self._found = Found(instant(history, likely.k, likely.parameter), recent)
         self._learnt, self._held = before, None
 
     def _follow(self, found: Found, theta: FloatArray, information: FloatArray) -> None:
@@ -248,9 +250,10 @@ class DriftMonitor:
         """Return parameter, statistic, change and its u: of the parameters that have moved enough, the clearest."""
         deviation, u = found.recent.against(self._learnt)
         ratios = np.nan_to_num(np.abs(deviation) / u)
-        size = np.abs(self._learnt.baseline.mean)
-        i = int(np.argmax(np.where(np.abs(deviation) >= self._least * size, ratios, -1 / (1 + ratios))))
-        if size[i] == 0:
+        size = sizes(self._learnt, self._scales)
+        enough = np.abs(deviation) >= np.nan_to_num(self._least * size)
+        i = int(np.argmax(np.where(enough, ratios, -1 / (1 + ratios))))
+        if not abs(deviation[i]) < _RELATIVE * size[i]:
             return i, float(ratios[i]), math.nan, math.nan
         return i, float(ratios[i]), float(deviation[i] / size[i]), float(u[i] / size[i])
 

@@ -58,8 +58,11 @@ def decode(data: bytes) -> Stored | Header:
 
 def settings_of(plain: dict[str, Any]) -> DriftSettings:
     """Return the settings that a snapshot holds; raises TypeError where they are others."""
-    changes = tuple((str(name), float(value)) for name, value in plain.get("minimum_changes", ()))
-    return DriftSettings(**{**plain, "minimum_changes": changes})
+    pairs = {
+        key: tuple((str(name), float(value)) for name, value in plain.get(key, ()))
+        for key in ("minimum_changes", "scales")
+    }
+    return DriftSettings(**{**plain, **pairs})
 
 
 def pack_learnt(learnt: Learnt) -> tuple[int, bytes]:

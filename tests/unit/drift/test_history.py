@@ -5,7 +5,7 @@ import pytest
 
 from dyncal.drift.baseline import Baseline
 from dyncal.drift.history import History, Learnt
-from dyncal.drift.limit import FEWEST, WINDOW
+from dyncal.drift.limit import FEWEST, SCALE, WINDOW
 from dyncal.drift.scatter import Scatter
 
 
@@ -34,8 +34,12 @@ def test_it_compares_all_blocks_after_each_instant_with_all_before(n: int) -> No
             assert found == 0
             continue
         before, after = values[:k], values[k:]
-        expected = (after.mean() - before.mean()) / np.sqrt(1 / after.size + 1 / before.size)
-        assert found == pytest.approx(expected, abs=1e-9)
+        ratio = (after.mean() - before.mean()) ** 2 / (1 / after.size + 1 / before.size)
+        asked = np.log1p(SCALE / after.size)
+        expected = np.sqrt(max(ratio - asked, 0.0)) * np.sign(after.mean() - before.mean())
+        assert found == pytest.approx(expected, abs=1e-7)
+        if found:
+            assert found**2 + history.leniency[at == k] == pytest.approx(ratio)
         compared += 1
     assert compared == len(at) - np.count_nonzero((at < 2) | (n - at < FEWEST))
 
@@ -62,9 +66,10 @@ def test_differences_stay_exact_after_very_many_blocks() -> None:
     learnt = Learnt(Baseline(np.eye(1) * n, np.zeros(1), n), Scatter.empty(1))
     history = History(learnt, 0)
     rng = np.random.default_rng(1)
-    values = rng.normal(size=2000)
+    values, shift = rng.normal(size=2000), 5.0
     weight = np.array([1.0 / n])
     for at, x in enumerate(values, start=1):
-        history.add(weight, np.array([x]), learnt, at)
+        history.add(weight, np.array([x + shift]), learnt, at)
     newest = int(np.flatnonzero(history.at_ns == 1998)[0])
-    assert history.statistics[newest, 0] == pytest.approx(values[1998:].sum() / np.sqrt(2), rel=1e-9)
+    ratio = history.statistics[newest, 0] ** 2 + np.log1p(SCALE / 2)
+    assert ratio == pytest.approx((values[1998:].sum() + shift * 2) ** 2 / 2, rel=1e-9)

@@ -69,6 +69,70 @@ def test_a_new_baseline_ends_the_drift() -> None:
     assert monitor.update(source.block()).state is DriftState.LEARNING
 
 
+@pytest.mark.parametrize("quiet", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_leap_just_after_a_new_baseline_is_found_at_once(quiet: int, known: bool) -> None:
+    source, monitor = Source(11), DriftMonitor(NAMES)
+    watch(monitor, [source.block() for _ in range(30)])
+    monitor.rebaseline(*((np.array([1.0, 0.8]), source.cov / 30) if known else ()))
+    watch(monitor, [source.block() for _ in range(quiet + (0 if known else 2))])
+    last = watch(monitor, [source.block((1.0, 0.8 + 50 * 0.01)) for _ in range(2)])[-1]
+    assert last.state is DriftState.DRIFT
+    assert last.parameter == "tau_s"
+    assert last.change == pytest.approx(0.5 / 0.8, abs=4 * last.u_change)
+
+
+def test_claims_that_are_a_third_of_the_scatter_raise_nothing_after_a_new_baseline() -> None:
+    for seed in range(200):
+        source = Source(seed, scatter=3.0)
+        monitor = DriftMonitor(NAMES, DriftSettings(minimum_change=0.0))
+        monitor.rebaseline(np.array([1.0, 0.8]), source.cov / 30)
+        states = {status.state for status in watch(monitor, [source.block() for _ in range(6)])}
+        assert DriftState.DRIFT not in states
+
+
+@pytest.mark.parametrize("was", [0.0, 1e-4, -1e-4])
+def test_a_parameter_near_zero_has_no_relative_change(was: float) -> None:
+    source, monitor = Source(13), DriftMonitor(NAMES)
+    watch(monitor, [source.block((1.0, was)) for _ in range(40)])
+    statuses = watch(monitor, [source.block((1.0, 0.5)) for _ in range(20)])
+    assert statuses[-1].state is DriftState.DRIFT
+    assert statuses[-1].parameter == "tau_s"
+    assert np.isnan(statuses[-1].change)
+    assert np.isnan(statuses[-1].u_change)
+    assert statuses[-1].statistic > statuses[-1].limit
+
+
+def test_a_scale_says_what_changes_of_a_parameter_near_zero_are_relative_to() -> None:
+    source, monitor = Source(14), DriftMonitor(NAMES, DriftSettings(scales=(("tau_s", 1.0),)))
+    watch(monitor, [source.block((1.0, 0.0)) for _ in range(40)])
+    small = watch(monitor, [source.block((1.0, 0.03)) for _ in range(60)])
+    assert {status.state for status in small} == {DriftState.IN_CONTROL}
+    found = watch(monitor, [source.block((1.0, 0.2)) for _ in range(20)])[-1]
+    assert found.state is DriftState.DRIFT
+    assert found.change == pytest.approx(0.2, abs=0.05)
+
+
+def test_a_parameter_that_stays_near_zero_raises_nothing() -> None:
+    source, monitor = Source(15), DriftMonitor(NAMES)
+    states = {status.state for status in watch(monitor, [source.block((1.0, 0.001)) for _ in range(300)])}
+    assert DriftState.DRIFT not in states
+
+
+def test_a_drift_whose_first_blocks_know_most_is_not_taken_for_a_small_one() -> None:
+    source, monitor = Source(16), DriftMonitor(NAMES)
+    watch(monitor, [source.block() for _ in range(30)])
+    statuses = []
+    for k, tau in enumerate(np.linspace(0.8, 1.2, 20)):  # each block knows 40 % less than the one before
+        exact = source.block((1.0, tau))
+        factor = 1.0 + 0.4 * k
+        value = np.array([1.0, tau]) + factor * (exact.value - [1.0, tau])
+        statuses.append(monitor.update(Block(exact.to_ns, value, factor**2 * exact.cov)))
+    raised = [k for k, status in enumerate(statuses) if status.state is DriftState.DRIFT]
+    assert raised[0] <= 11
+    assert statuses[raised[0]].change > 0.05
+
+
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(InvalidData, match="arl0"):
         DriftSettings(arl0_blocks=1.0)
@@ -76,6 +140,14 @@ def test_what_cannot_be_is_refused() -> None:
         DriftMonitor(())
     with pytest.raises(InvalidData, match="speak"):
         DriftMonitor(("gain",)).update(Source(1).block())
+    with pytest.raises(InvalidData, match=r"no parameter 'tau'.*gain, tau_s"):
+        DriftMonitor(NAMES, DriftSettings(minimum_changes=(("tau", 0.1),)))
+    with pytest.raises(InvalidData, match=r"no parameter 'tau'.*gain, tau_s"):
+        DriftMonitor(NAMES, DriftSettings(scales=(("tau", 0.1),)))
+    with pytest.raises(InvalidData, match="scale of tau_s"):
+        DriftSettings(scales=(("tau_s", 0.0),))
+    with pytest.raises(InvalidData, match="learning_blocks"):
+        DriftSettings(learning_blocks=float("nan"))  # type: ignore[arg-type]  # as a snapshot may say
     with pytest.raises(InvalidData, match="positive definite"):
         DriftMonitor(NAMES).rebaseline(np.ones(2), -np.eye(2))
 
@@ -221,3 +293,14 @@ def test_a_clock_that_was_put_back_does_not_silence_it() -> None:
     monitor.update(ahead)
     status = watch(monitor, [source.block((1.0, 0.9)) for _ in range(20)])[-1]
     assert status.state is DriftState.DRIFT
+
+
+def test_the_interval_of_an_instant_is_in_order_when_the_clock_was_put_back() -> None:
+    source, monitor = Source(17), DriftMonitor(NAMES)
+    for k in range(60):
+        block = source.block((1.0, 0.8 if k < 30 else 0.86))
+        if k >= 29:
+            block.to_ns -= 10**17
+        status = monitor.update(block)
+    assert status.state is DriftState.DRIFT
+    assert status.early_ns <= status.since_ns <= status.late_ns

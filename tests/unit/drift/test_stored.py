@@ -82,6 +82,13 @@ def test_another_version_begins_anew_and_says_so(version: int) -> None:
     assert DriftMonitor.restore(monitor.snapshot()).notice == ""
 
 
+def _spoilt(history: list[Any], part: int) -> list[Any]:
+    """A history one of whose sums is no number."""
+    values = np.frombuffer(history[part]).copy()
+    values[-1] = np.nan
+    return [values.tobytes() if k == part else one for k, one in enumerate(history)]
+
+
 def _without(key: str) -> Any:
     return lambda state: {name: value for name, value in state.items() if name != key}
 
@@ -98,6 +105,11 @@ def _without(key: str) -> Any:
         lambda state: state | {"settings": {"arl0_blocks": -1.0}},
         lambda state: state | {"history": (1, b"", b"", b"")},
         lambda state: state | {"history": (1, b"\0" * 32, b"\0" * 7, b"\0" * 24)},
+        lambda state: state | {"history": _spoilt(state["history"], 1)},
+        lambda state: state | {"history": _spoilt(state["history"], 2)},
+        lambda state: state | {"history": [99, *state["history"][1:]]},
+        lambda state: state | {"settings": state["settings"] | {"learning_blocks": float("nan")}},
+        lambda state: state | {"settings": state["settings"] | {"minimum_changes": [["colour", 0.1]]}},
         lambda state: state | {"held": b"\0"},
         lambda state: state | {"found": ((1, 2, 3), b"\0")},
         lambda state: state | {"version": "two"},
@@ -108,8 +120,20 @@ def _without(key: str) -> Any:
 def test_damage_is_refused(spoil: Any) -> None:
     source, monitor = Source(5), DriftMonitor(NAMES)
     watch(monitor, [source.block() for _ in range(10)])
-    with pytest.raises(InvalidData, match=r"snapshot|settings|arl0|parameter"):
+    with pytest.raises(InvalidData, match=r"snapshot|settings|arl0|parameter|learning_blocks"):
         DriftMonitor.restore(msgspec.msgpack.encode(spoil(plain(monitor.snapshot()))))
+
+
+def test_a_history_of_no_numbers_is_refused_with_the_reason() -> None:
+    source, monitor = Source(6), DriftMonitor(NAMES)
+    watch(monitor, [source.block() for _ in range(10)])
+    state = plain(monitor.snapshot())
+    with pytest.raises(InvalidData, match="sums of its history are not finite"):
+        DriftMonitor.restore(msgspec.msgpack.encode(state | {"history": _spoilt(state["history"], 1)}))
+    marks = np.frombuffer(state["history"][3], dtype=np.int64).reshape(-1, 3).copy()
+    marks[1] = marks[0]
+    with pytest.raises(InvalidData, match="history are not in order"):
+        DriftMonitor.restore(msgspec.msgpack.encode(state | {"history": [*state["history"][:3], marks.tobytes()]}))
 
 
 @pytest.mark.parametrize("data", [b"", b"\x80", b"\xc1", b"junk" * 100, base64.b85decode(FIRST_FORM)[:50]])
