@@ -13,18 +13,16 @@ from dyncal.domain.calibration import Verdict
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, Int64Array
+from dyncal.identification.in_situ.averaging import Belief, Pooled, pooled
 from dyncal.identification.in_situ.conduction import Body
-from dyncal.identification.in_situ.modes import Modes, Transient, conducting, correlation, fit_modes, free
+from dyncal.identification.in_situ.modes import Transient, conducting, fit_modes, free
 from dyncal.identification.in_situ.onset import onset
-from dyncal.identification.in_situ.plunge import body_time_constant, time_constant, unseen
 from dyncal.identification.screen import trouble_with
 
 METHOD: Final = "loop-current step response, heat conduction and free modes averaged"
 _SHORTEST: Final = 64
 _VISIBLE: Final = 8.0  # amplitude of a response over its u
 _MEMORIES: Final = 2.5  # length of a record in slowest time constants
-_DERIVATIVE: Final = 1e-4
-_NEGLIGIBLE: Final = 0.005
 _NEAR: Final = 0.02  # of the slowest time constant: a beginning that near is as good as stated
 
 
@@ -140,8 +138,8 @@ def fit_loop_current(
     time constants that a plunge has too (ASTM E644; IEC 62385; Kerlin, Miller & Hashemian, ISA Transactions 17 (1978)
     71). As a plunge has no zeros where heat flows along the radius, its response follows from the τ_i alone. Data
     resolve two or three of them, the fastest a mixture of many; so bodies of heat conduction, all of whose modes follow
-    from three numbers, are fitted beside free modes. The results are averaged by exp(-BIC/2), and what free modes do
-    not show widens theirs. A record whose relaxation surely began at another than the stated instant is inconsistent;
+    from three numbers, are fitted beside free modes. The results are averaged by their evidence, and what free modes
+    do not show widens theirs. A record whose relaxation surely began at another than the stated instant is inconsistent;
     `detail` says when it began.
 
     Parameters
@@ -161,13 +159,15 @@ def fit_loop_current(
     transients = [_transient(record, settings.skip_s) for record in records]
     shortest = min(float(transient.t_s[1] - transient.t_s[0]) for transient in transients)
     longest = max(float(transient.t_s[-1]) for transient in transients)
-    structures = [conducting(shape, shortest, longest) for shape in Body]
-    structures += [free(m, shortest, longest) for m in range(1, settings.max_modes + 1)]
-    fits = [fit_modes(transients, structure, drift=settings.drift) for structure in structures]
-    pooled = _pooled(transients, [fit for fit in fits if fit is not None])
+    lumps = [free(m, shortest, longest) for m in range(1, settings.max_modes + 1)]
+    fits = [fit for structure in lumps for fit in fit_modes(transients, structure, drift=settings.drift)]
+    slowest = float(fits[min(1, len(fits) - 1)].tau_s[0])  # of two modes, where these are there
+    bodies = [conducting(shape, shortest, longest, slowest) for shape in Body]
+    fits += [fit for structure in bodies for fit in fit_modes(transients, structure, drift=settings.drift)]
+    found = pooled(transients, fits, drift=settings.drift)
     n = sum(len(record.t_ns) for record in records)
-    trouble = _trouble(pooled, transients) or _elsewhere(records, settings, float(pooled.best.tau_s[0]))
-    return _refused(*trouble, n) if trouble is not None else _result(pooled, settings, n)
+    trouble = _trouble(found, transients) or _elsewhere(records, settings, float(found.best.tau_s[0]))
+    return _refused(*trouble, n) if trouble is not None else _result(found, settings, n)
 
 
 def _transient(record: StepRecord, skip_s: float) -> Transient:
@@ -194,37 +194,10 @@ def _settled(y: FloatArray) -> bool:
     return levels.size > 2 and np.unique(on_the_way).size < on_the_way.size / 2
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Pooled:
-    """Fits of several structures with their probabilities, and the noise that the best of them leaves."""
-
-    fits: Sequence[Modes]
-    shares: FloatArray
-    variance: float
-    correlation: float
-
-    @property
-    def best(self) -> Modes:
-        return self.fits[int(np.argmax(self.shares))]
-
-
-def _pooled(transients: Sequence[Transient], fits: Sequence[Modes]) -> _Pooled:
-    """Weigh the fits by exp(-BIC/2), all by the noise that the closest of them leaves."""
-    closest = min(fits, key=lambda fit: fit.sse / fit.n_degrees)
-    factor = correlation(transients, closest.e)
-    variance = closest.sse / closest.n_degrees
-    worth = np.log(max(closest.e.size / factor, 2.0))
-    bic = np.array([fit.sse / (variance * factor) + (fit.z.size + fit.n_linear) * worth for fit in fits])
-    shares = np.exp(-(bic - bic.min()) / 2)
-    kept = shares > _NEGLIGIBLE * shares.sum()
-    fits = [fit for fit, keep in zip(fits, kept, strict=True) if keep]
-    return _Pooled(fits, shares[kept] / shares[kept].sum(), variance, factor)
-
-
-def _trouble(pooled: _Pooled, transients: Sequence[Transient]) -> tuple[Verdict, str] | None:
-    best = pooled.best
+def _trouble(found: Pooled, transients: Sequence[Transient]) -> tuple[Verdict, str] | None:
+    best = found.best
     flat = sum(float(np.sum(_straight(transient) ** 2)) for transient in transients)
-    if flat - best.sse < _VISIBLE**2 * pooled.variance * pooled.correlation:
+    if flat - best.sse < _VISIBLE**2 * found.variance * found.correlation:
         return Verdict.NOT_EXCITED, "the step of the current does not show above the noise"
     longest = max(float(transient.t_s[-1] - transient.t_s[0]) for transient in transients)
     if longest < _MEMORIES * best.tau_s[0]:
@@ -256,20 +229,18 @@ def _straight(transient: Transient) -> FloatArray:
     return np.asarray(y - basis @ np.linalg.lstsq(basis, y, rcond=None)[0])
 
 
-def _result(pooled: _Pooled, settings: LoopCurrentSettings, n: int) -> LoopCurrentFit:
+def _result(found: Pooled, settings: LoopCurrentSettings, n: int) -> LoopCurrentFit:
     """Average over the structures; how far they are from each other is part of the uncertainty."""
-    each = np.array([_plunge(fit, pooled.variance * pooled.correlation) for fit in pooled.fits])
     # a mode too many is not determined, and what is not determined has no vote
-    known = each[:, 1] <= settings.max_relative_u * each[:, 0]
-    shares = np.where(known, pooled.shares, 0.0) if np.any(known) else pooled.shares
+    known = [each for each in found.beliefs if each.u_tau_s <= settings.max_relative_u * each.tau_s]
+    ranked = sorted(known or found.beliefs, key=lambda each: -each.share)
+    each_s, u_s, shares = np.array([(each.tau_s, each.u_tau_s, each.share) for each in ranked]).T
     shares = shares / shares.sum()
-    tau = float(shares @ each[:, 0])
-    apart = float(shares @ (each[:, 0] - tau) ** 2)
-    variance = float(shares @ each[:, 1] ** 2) + apart + (settings.u_method * tau) ** 2
-    best = pooled.fits[int(np.argmax(shares))]
-    ranked = sorted(zip(shares.tolist(), pooled.fits, strict=True), key=lambda pair: -pair[0])
+    tau = float(shares @ each_s)
+    variance = float(shares @ (u_s**2 + (each_s - tau) ** 2)) + (settings.u_method * tau) ** 2
+    best = ranked[0].fit
     verdict = Verdict.ACCEPTED
-    detail = ", ".join(f"{fit.structure.name} {100 * share:.0f} %" for share, fit in ranked if share > 0)
+    detail = ", ".join(f"{name} {100 * share:.0f} %" for name, share in _by_name(ranked, shares).items())
     if variance > (settings.max_relative_u * tau) ** 2:
         verdict, detail = Verdict.NOT_IDENTIFIABLE, f"the structures differ or are not determined: {detail}"
     return LoopCurrentFit(
@@ -278,37 +249,22 @@ def _result(pooled: _Pooled, settings: LoopCurrentSettings, n: int) -> LoopCurre
         u_tau_s=float(np.sqrt(variance)),
         structure=best.structure.name,
         modes_s=best.tau_s,
-        amplitudes=best.amplitudes,
-        mean_delay_s=float(shares @ [float(fit.tau_s.sum()) for fit in pooled.fits]),
-        noise_std=float(np.sqrt(pooled.variance)),
-        correlation=pooled.correlation,
+        amplitudes=best.left.amplitudes,
+        mean_delay_s=float(shares @ [float(each.fit.tau_s.sum()) for each in ranked]),
+        noise_std=float(np.sqrt(found.variance)),
+        correlation=found.correlation,
         n_samples=n,
         method=METHOD,
         detail=detail,
     )
 
 
-def _plunge(fit: Modes, variance: float) -> tuple[float, float]:
-    """Return the time to 63.2 % of a plunge by one structure and its standard uncertainty."""
-    reached = body_time_constant if fit.structure.complete else time_constant
-    resolved = reached(fit.tau_s)
-    slope = np.empty(fit.z.size)
-    for i in range(fit.z.size):
-        step = np.zeros(fit.z.size)
-        step[i] = _DERIVATIVE
-        above, below = fit.structure.taus(fit.z + step), fit.structure.taus(fit.z - step)
-        slope[i] = (reached(above) - reached(below)) / (2 * _DERIVATIVE)
-    most = 0.0 if fit.structure.complete else _unseen_s(fit.tau_s, resolved)
-    return resolved + most / 2, float(np.sqrt(slope @ fit.cov(variance) @ slope + most**2 / 12))
-
-
-def _unseen_s(tau_s: FloatArray, resolved_s: float) -> float:
-    """Return the most that modes which free ones do not show can add [s].
-
-    The fastest of free modes stands for many and comes out too fast; so all but the slowest may be what bodies have.
-    """
-    first = float(tau_s[0])
-    return max(unseen(tau_s) * first, first * (1 + unseen(tau_s[:1])) - resolved_s)
+def _by_name(ranked: Sequence[Belief], shares: FloatArray) -> dict[str, float]:
+    """Return the probability of each structure; one may be there with several optima."""
+    total: dict[str, float] = {}
+    for each, share in zip(ranked, shares.tolist(), strict=True):
+        total[each.fit.structure.name] = total.get(each.fit.structure.name, 0.0) + share
+    return total
 
 
 def _refused(verdict: Verdict, detail: str, n: int) -> LoopCurrentFit:

@@ -52,8 +52,10 @@ def test_two_lumps_are_two_free_modes() -> None:
 def test_drift_of_the_process_is_taken_out() -> None:
     record = transient(3.0, seed=5)
     drifting = replace(record, indication=record.indication + record.t_ns * 1e-9 * 0.005)
-    fit = fit_loop_current(drifting, LoopCurrentSettings(drift=True, u_method=0.02))
-    assert fit.tau_s == pytest.approx(plunge_time_constant(3.0, 5.0), rel=0.06)
+    settings = LoopCurrentSettings(drift=True, u_method=0.02)
+    fit, still = (fit_loop_current(each, settings) for each in (drifting, record))
+    assert fit.tau_s == pytest.approx(still.tau_s, rel=1e-4)
+    assert abs(fit.tau_s - plunge_time_constant(3.0, 5.0)) < 2 * fit.u_tau_s < 0.1 * fit.tau_s
 
 
 def test_coloured_noise_widens_u() -> None:
