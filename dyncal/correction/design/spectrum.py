@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from dyncal.correction.design.screen import refuse_saturated
 from dyncal.correction.streaming.slots import usable
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
@@ -26,9 +27,6 @@ _STUCK: Final = 1e8
 _CONVERGED: Final = 1e-7  # change of the negative log-likelihood
 _ACTIVITY: Final = 30.0  # twice the log-likelihood that a measurand must add to mere noise (χ², 3 degrees: p < 1e-5)
 
-_SATURATED: Final = 0.002  # share of the samples at an end of the range: fewer change no spectrum
-_PILED: Final = 2.0
-_STOPPED: Final = (0.005, 0.1)  # of the mean step, for fine and for coarse records: what comes to rest is slower
 _MISFIT: Final = 0.5  # deviance of a periodogram: that of a factor of 2.7 everywhere
 _OTHER: Final = 5.0  # factor between a stated noise and the one that shows
 
@@ -131,7 +129,7 @@ def fit_spectrum(
     spread = float(np.std(y))
     if spread <= 1e-12 * float(np.max(np.abs(y))):
         raise InvalidData("no activity: the indication is constant")
-    _refuse_saturated(y)
+    refuse_saturated(y)
     sensor = model if isinstance(model, ResponseModel) else model_of(model)
     values = sensor.check_physical(theta)
     likelihood = _Likelihood(y / spread, dt_s, sensor, values, (noise_std or 0.0) / spread)
@@ -145,27 +143,6 @@ def fit_spectrum(
     return MeasurandSpectrum(
         math.exp(density) * spread**2, math.exp(corner), float(order), math.exp(noise / 2) * spread
     )
-
-
-def _refuse_saturated(y: FloatArray) -> None:
-    """Refuse a record that piles up at an end of its range and stops there while it is moving.
-
-    What comes to rest there is slow before, and what is quantised has about as many samples a step further in.
-    """
-    levels, counts = np.unique(y, return_counts=True)
-    stopped = _STOPPED[levels.size < y.size / 2]
-    for level, n, n_next, outward in (
-        (levels[0], counts[0], counts[1], -1.0),
-        (levels[-1], counts[-1], counts[-2], 1.0),
-    ):
-        at = y == level
-        entered = np.flatnonzero(~at[1:-2] & at[2:-1] & at[3:]) + 2
-        if n < max(_SATURATED * y.size, _PILED * n_next) or not entered.size:
-            continue
-        usual = float(np.mean(np.abs(np.diff(y))[~(at[1:] & at[:-1])]))
-        before = np.maximum(outward * (y[entered - 1] - y[entered - 2]), 0.0)
-        if float(np.mean(before)) > stopped * usual:
-            raise InvalidData(f"the indication is saturated at {level:.6g} ({100 * n / y.size:.1f} % of the samples)")
 
 
 def _refuse_other_noise(given: _Likelihood, best: FloatArray, free: _Likelihood, noise_std: float) -> None:

@@ -10,11 +10,12 @@ largest u is taken: a corner that is too low loses what u does not say.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
+from dyncal.correction.design.screen import lone_spike, refuse_saturated
 from dyncal.correction.design.sensor import Sensor, sensor_of
 from dyncal.correction.design.spectrum import MeasurandSpectrum
 from dyncal.correction.smoother import kernels, plain
@@ -39,6 +40,8 @@ _MOVES: Final = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1))  # the last
 _AS_GOOD: Final = 2.0  # of -2 ln L: of spectra that the record tells apart no better, the one of the largest u is taken
 _ACTIVITY: Final = 30.0  # twice the log-likelihood that a measurand must add to mere noise (p < 1e-5)
 _FREQUENCIES: Final = 512
+_HALF_STEP: Final = math.sqrt(10.0)  # noises that are tried instead of the stated one are ten times apart at first
+_OTHER: Final = 5.0  # factor between a stated noise and the one that shows
 
 Point = tuple[float, float, int]  # ln density, ln corner, order
 
@@ -64,7 +67,8 @@ def fit_measurand(
     Raises
     ------
     InvalidData
-        If the record is too short, constant, out of order, or shows no activity beyond noise; as `build_smoother`.
+        If the record is too short, constant, saturated, out of order, has a lone spike or shows no activity beyond
+        noise, or shows another noise than the stated one, several times as large or as small; as `build_smoother`.
     """
     y = np.asarray(indication, np.float64)
     if t_ns.shape != y.shape or t_ns.ndim != 1 or bool(np.any(np.diff(t_ns) <= 0)):
@@ -78,6 +82,10 @@ def fit_measurand(
     spread = float(np.std(y))
     if spread <= 1e-12 * float(np.max(np.abs(y))):
         raise InvalidData("no activity: the indication is constant")
+    refuse_saturated(y)
+    spike = lone_spike(y)
+    if spike is not None:
+        raise InvalidData(f"the indication has a lone spike of {y[spike]:.6g} at {int(t[spike])} ns")
     return _Likelihood(t, y, parameters, sensor_of(parameters), dt_ns, noise_std).maximise()
 
 
@@ -123,16 +131,51 @@ class _Likelihood:
 
     def maximise(self) -> MeasurandSpectrum:
         length_s, dt_s = float(self.t_ns[-1] - self.t_ns[0]) / NS_PER_S, self.dt_ns / NS_PER_S
-        low, high = math.log(2 * math.pi * _FEWEST_PERIODS / length_s), math.log(2 * math.pi / dt_s)
-        corners = np.linspace(low, high, _CORNERS).tolist()
-        starts = [min(((self._density(corner, k), corner, k) for corner in corners), key=self) for k in _ORDERS]
-        found = min((self._closed_in(start, (low, high)) for start in starts), key=self)
+        bounds = math.log(2 * math.pi * _FEWEST_PERIODS / length_s), math.log(2 * math.pi / dt_s)
+        found = min((self._closed_in(start, bounds) for start in self._starts(bounds)), key=self)
         gain = self._of_noise() - self(found)
+        self._refuse_other_noise(self(found) if gain > _ACTIVITY else self._of_noise(), bounds)
         if not gain > _ACTIVITY:
             raise InvalidData(f"no activity: the indication is noise (log-likelihood ratio {gain:.3g})")
         as_good = [at for at, value in self.known.items() if value <= self(found) + _AS_GOOD]
         found = max(as_good, key=self._error)
         return MeasurandSpectrum(math.exp(found[0]), math.exp(found[1]), found[2], self.noise_std)
+
+    def _starts(self, bounds: tuple[float, float]) -> list[Point]:
+        """Return the best corner of a grid for each order."""
+        corners = np.linspace(*bounds, _CORNERS).tolist()
+        return [min(((self._density(corner, k), corner, k) for corner in corners), key=self) for k in _ORDERS]
+
+    def _refuse_other_noise(self, value: float, bounds: tuple[float, float]) -> None:
+        """Refuse a stated noise where another one, several times as large or as small, is far likelier.
+
+        `value` is the least -2 ln L for the stated one; for others that of a grid, from which it could only fall.
+        """
+        tried = {1.0: value - _ACTIVITY}
+
+        def likelier(ratio: float) -> bool:
+            best = min(tried.values())
+            tried[ratio] = replace(self, noise_std=ratio * self.noise_std, known={}).coarsely(bounds)
+            return tried[ratio] < best
+
+        ratio = 10.0
+        while ratio * self.noise_std < float(np.std(self.y)):  # much too small, a noise little larger is no better
+            likelier(ratio)
+            ratio *= 10
+        ratio = 0.1
+        while likelier(ratio):
+            ratio /= 10
+        ratio = min(tried, key=tried.__getitem__)
+        if ratio != 1.0:
+            likelier(ratio * _HALF_STEP)
+            likelier(ratio / _HALF_STEP)
+            ratio = min(tried, key=tried.__getitem__)
+        if not 1 / _OTHER <= ratio <= _OTHER:
+            raise InvalidData(f"the record shows a noise about {ratio:.4g} times the stated one")
+
+    def coarsely(self, bounds: tuple[float, float]) -> float:
+        """Return the least -2 ln L of a grid over corners, for any order."""
+        return min(self(start) for start in self._starts(bounds))
 
     def _error(self, at: Point) -> float:
         """Return the rms error that a smoother for this spectrum states of itself, with as much lag as it wants."""

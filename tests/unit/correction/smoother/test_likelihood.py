@@ -29,7 +29,7 @@ def record(case: Case, n: int, seed: int = 1) -> tuple[Int64Array, FloatArray, F
 
 def fitted(case: Case, t_ns: Int64Array, y: FloatArray, **changes: object) -> MeasurandSpectrum:
     asked = {"dt_ns": case.dt_ns, "noise_std": case.noise_std} | changes
-    return fit_measurand(t_ns, y, case.parameters, **asked)  # type: ignore[arg-type]
+    return fit_measurand(t_ns, y, case.parameters, **asked)  # type: ignore[arg-type]  # values by name
 
 
 @pytest.mark.parametrize("name", ["thermocouple", "pressure_line", "dead_time"])
@@ -85,6 +85,8 @@ def test_bad_samples_are_left_out() -> None:
 def test_what_cannot_be_fitted_is_refused() -> None:
     case = ALL["thermocouple"]
     t, _, y = record(case, 200)
+    spiked, stopped = y.copy(), np.minimum(y, np.quantile(y, 0.95))
+    spiked[100] += 10 * float(np.std(y))
     rng = np.random.default_rng(2)
     refused: list[tuple[str, Int64Array, FloatArray, dict[str, object]]] = [
         ("at least 128", t[:100], y[:100], {}),
@@ -96,6 +98,10 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         ("positive", t, y, {"noise_std": 0.0}),
         ("positive", t, y, {"noise_std": math.nan}),
         ("positive", t, y, {"dt_ns": 0}),
+        ("lone spike", t, spiked, {}),
+        ("saturated", t, stopped, {}),
+        ("noise about 1000 times", t, y, {"noise_std": case.noise_std / 1000}),
+        ("noise about 0.001 times", t, y, {"noise_std": case.noise_std * 1000}),
     ]
     for words, instants, values, changes in refused:
         with pytest.raises(InvalidData, match=words):
