@@ -10,7 +10,7 @@ import pytest
 from dyncal.contracts import alarms, codec, coefficients, samples, topics
 from dyncal.contracts.edges import CommittedMessage, StatusMessage
 from dyncal.domain.errors import MalformedMessage
-from tests.hostile.corpus import CORPUS, KINDS, TOPICS, block, coefficient_set, envelope, gap, of_kind
+from tests.hostile.corpus import CORPUS, KINDS, TOPICS, Hostile, block, coefficient_set, envelope, gap, of_kind
 
 
 def read_desired(payload: bytes) -> object:
@@ -31,8 +31,8 @@ CASES = [(kind, hostile) for kind in KINDS for hostile in of_kind(kind)]
 
 
 @pytest.mark.parametrize(("kind", "hostile"), CASES, ids=[f"{kind}: {hostile.name}" for kind, hostile in CASES])
-def test_is_malformed(kind: str, hostile: object) -> None:
-    payload = hostile.payload  # type: ignore[attr-defined]
+def test_is_malformed(kind: str, hostile: Hostile) -> None:
+    payload = hostile.payload
     started = time.process_time()
     with pytest.raises(MalformedMessage):
         READERS[kind](payload)
@@ -58,4 +58,5 @@ def test_what_the_corpus_is_made_from_is_sound() -> None:
 
     assert samples.decode(block()).sequence == 0
     assert samples.decode(gap()).sequence == 3
-    assert read_desired(envelope(json.dumps(coefficient_set()))).id == "TT1.1"  # type: ignore[attr-defined]
+    desired = read_desired(envelope(json.dumps(coefficient_set())))
+    assert desired.id == "TT1.1"  # type: ignore[attr-defined]  # a set, no tombstone

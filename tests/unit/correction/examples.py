@@ -125,7 +125,7 @@ def coefficient_set(parameters: Parameters, correction: Correction, **changes: o
         "valid_from_ns": InstantNs(0),
         "provenance": Provenance("c", SensorId("r"), InstantNs(0), InstantNs(0), InstantNs(0), 1),
     }
-    return CoefficientSet(**(values | changes))  # type: ignore[arg-type]
+    return CoefficientSet(**(values | changes))  # type: ignore[arg-type]  # values by name
 
 
 def set_of(name: str) -> CoefficientSet:

@@ -30,7 +30,7 @@ def test_the_second_order_is_a_line_of_its_own() -> None:
     case = CASES["thermocouple"]
     parameters = Parameters(case.kind, case.model.names, case.theta, np.diag((case.theta * [0.001, 0.2]) ** 2))
     wish = {"dt_ns": case.dt_ns, "noise_std": case.noise_std, "spectrum": case.spectrum}
-    made = design(parameters, form=Form.RECURSIVE, **wish)  # type: ignore[arg-type]
+    made = design(parameters, form=Form.RECURSIVE, **wish)  # type: ignore[arg-type]  # values by name
     _, y = case.simulate(np.random.default_rng(1), 1500)
     found = budget(made.filter, parameters, y, prediction=made.prediction)
     ok = np.isfinite(found.value)
@@ -52,7 +52,7 @@ def test_the_second_order_is_a_line_of_its_own() -> None:
 def test_impossible_uncertainties_are_refused(changes: dict[str, float]) -> None:
     case = CASES["thermocouple"]
     with pytest.raises(InvalidData):
-        budget(designed("thermocouple").filter, case.parameters, np.ones(100), **changes)  # type: ignore[arg-type]
+        budget(designed("thermocouple").filter, case.parameters, np.ones(100), **changes)  # type: ignore[arg-type]  # values by name
 
 
 def test_bad_samples_are_nan_in_every_line() -> None:

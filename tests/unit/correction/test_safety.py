@@ -13,7 +13,7 @@ from tests.unit.correction.examples import CASES, arbitrary_set, designed, set_o
 
 
 def with_filter(coefficients: CoefficientSet, **changes: object) -> CoefficientSet:
-    return dataclasses.replace(coefficients, correction=dataclasses.replace(coefficients.filter, **changes))  # type: ignore[arg-type]
+    return dataclasses.replace(coefficients, correction=dataclasses.replace(coefficients.filter, **changes))  # type: ignore[arg-type]  # values by name
 
 
 def with_cov(coefficients: CoefficientSet, cov: np.ndarray) -> CoefficientSet:

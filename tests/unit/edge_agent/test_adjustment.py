@@ -164,7 +164,7 @@ def test_a_set_that_was_not_trusted_at_a_start_is_taken_up_again() -> None:
     ],
 )
 def test_unfit_sets_are_refused_with_their_reason(change: dict[str, object], reason: str) -> None:
-    effects = desire(engine(), coefficient_set(**change))  # type: ignore[arg-type]
+    effects = desire(engine(), coefficient_set(**change))  # type: ignore[arg-type]  # values by name
     assert [(r.outcome, r.reason.split(":")[0]) for r in reports(effects)] == [(Outcome.REJECTED, reason)]
 
 

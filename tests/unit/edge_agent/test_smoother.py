@@ -57,7 +57,7 @@ def smoother_set(sequence: int = 1, latency_s: float | None = None, **changes: o
         "residual_limit": LIMIT,
         "gain_limits": (0.9, 1.1),
     }
-    return dataclasses.replace(coefficient_set(sequence), **(values | changes))  # type: ignore[arg-type]
+    return dataclasses.replace(coefficient_set(sequence), **(values | changes))  # type: ignore[arg-type]  # values by name
 
 
 def irregular_config() -> StreamConfig:
@@ -233,7 +233,7 @@ def test_a_good_set_survives_steps_holes_and_what_is_no_number() -> None:
     ],
 )
 def test_unfit_smoothers_are_refused_with_their_reason(reason: str, changes: dict[str, object]) -> None:
-    unfit = dataclasses.replace(smoother(), **changes)  # type: ignore[arg-type]
+    unfit = dataclasses.replace(smoother(), **changes)  # type: ignore[arg-type]  # values by name
     report = reports(desire(engine(irregular_config()), smoother_set(correction=unfit)))[0]
     assert report.outcome is Outcome.REJECTED
     assert report.reason.startswith(f"{reason}:")

@@ -115,7 +115,7 @@ def test_impossible_sensors_are_refused(changes: dict[str, object]) -> None:
     y = np.random.default_rng(1).normal(size=1000)
     arguments = {"dt_s": 0.01, "model": ModelKind.FIRST_ORDER, "theta": np.array([1.0, 0.5])} | changes
     with pytest.raises(InvalidData):
-        fit_spectrum(y, **arguments)  # type: ignore[arg-type]
+        fit_spectrum(y, **arguments)  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_impossible_wishes_are_refused(changes: dict[str, float]) -> None:
     case = CASES["thermocouple"]
     wishes = {"dt_ns": case.dt_ns, "noise_std": 0.01, "spectrum": case.spectrum} | changes
     with pytest.raises(InvalidData):
-        design(case.parameters, **wishes)  # type: ignore[arg-type]
+        design(case.parameters, **wishes)  # type: ignore[arg-type]  # values by name
 
 
 def test_no_gain_no_correction() -> None:
@@ -254,10 +254,10 @@ def test_a_recursive_form_is_taken_by_itself_where_it_saves_a_quarter() -> None:
     case = CASES["thermocouple"]
     slow = from_bandwidth(0.03, 1.0, order=2)
     wish = {"dt_ns": case.dt_ns, "noise_std": case.noise_std, "spectrum": slow, "form": Form.AUTO}
-    result = design(case.parameters, **wish)  # type: ignore[arg-type]
+    result = design(case.parameters, **wish)  # type: ignore[arg-type]  # values by name
     assert result.filter.sos.size
     assert designed("thermocouple").filter.fir.size <= 96
-    auto = design(case.parameters, **(wish | {"spectrum": case.spectrum}))  # type: ignore[arg-type]
+    auto = design(case.parameters, **(wish | {"spectrum": case.spectrum}))  # type: ignore[arg-type]  # values by name
     assert np.array_equal(auto.filter.fir, designed("thermocouple").filter.fir)
 
 
@@ -308,14 +308,14 @@ def test_uncertain_parameters_do_not_move_the_poles_of_their_sensitivities() -> 
 def test_the_response_s_own_uncertainty_is_in_u_model() -> None:
     case, free = CASES["pressure_line"], designed("pressure_line")
     wish = {"dt_ns": case.dt_ns, "noise_std": case.noise_std, "spectrum": case.spectrum}
-    flat = design(case.parameters, u_response=0.01, **wish)  # type: ignore[arg-type]
+    flat = design(case.parameters, u_response=0.01, **wish)  # type: ignore[arg-type]  # values by name
     assert flat.prediction.u_in_band == pytest.approx(0.01 * np.sqrt(case.spectrum.variance), rel=0.02)
     assert flat.filter.u_model == pytest.approx(np.hypot(free.filter.u_model, flat.prediction.u_in_band))
-    shaped = design(case.parameters, u_response=(np.array([0.0, 100.0]), np.array([0.01, 0.01])), **wish)  # type: ignore[arg-type]
+    shaped = design(case.parameters, u_response=(np.array([0.0, 100.0]), np.array([0.01, 0.01])), **wish)  # type: ignore[arg-type]  # values by name
     assert shaped.filter.u_model == pytest.approx(flat.filter.u_model)
     for bad in (-0.1, float("nan"), (np.array([1.0, 0.5]), np.array([0.1, 0.1])), (np.ones(2), np.ones(3))):
         with pytest.raises(InvalidData):
-            design(case.parameters, u_response=bad, **wish)  # type: ignore[arg-type]
+            design(case.parameters, u_response=bad, **wish)  # type: ignore[arg-type]  # values by name
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_impossible_wishes_are_refused(changes: dict[str, float]) -> None:
     case = ALL["thermocouple"]
     wishes = {"dt_ns": case.dt_ns, "noise_std": 0.01, "spectrum": case.spectrum} | changes
     with pytest.raises(InvalidData):
-        build_smoother(case.parameters, **wishes)  # type: ignore[arg-type]
+        build_smoother(case.parameters, **wishes)  # type: ignore[arg-type]  # values by name
 
 
 def test_a_zero_in_the_right_half_plane_is_refused() -> None:
@@ -153,6 +153,7 @@ def test_a_zero_in_the_right_half_plane_is_refused() -> None:
         {"noise_variance": 0.0},
         {"lag_s": -1.0},
         {"dt_ns": 0},
+        {"line_s": 0.0},
         {"s_drift": np.array([[1.0]])},
     ],
 )

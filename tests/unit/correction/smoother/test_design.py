@@ -23,7 +23,7 @@ from tests.unit.correction.smoother.test_smoother import NAMES
 
 def designed(case: Case, **wishes: object) -> SmootherDesign:
     asked = {"dt_ns": case.dt_ns, "noise_std": case.noise_std, "spectrum": case.spectrum} | wishes
-    return design_smoother(case.parameters, **asked)  # type: ignore[arg-type]
+    return design_smoother(case.parameters, **asked)  # type: ignore[arg-type]  # values by name
 
 
 def smoother_set(name: str = "thermocouple", **changes: object) -> CoefficientSet:
@@ -32,7 +32,7 @@ def smoother_set(name: str = "thermocouple", **changes: object) -> CoefficientSe
     gain = 1 / case.theta[0]
     return coefficient_set(
         case.parameters,
-        dataclasses.replace(correction, **changes),  # type: ignore[arg-type]
+        dataclasses.replace(correction, **changes),  # type: ignore[arg-type]  # values by name
         gain_limits=(0.9 * gain, 1.1 * gain),
     )
 
@@ -180,7 +180,7 @@ def test_smoothers_that_cannot_be(changes: dict[str, object]) -> None:
     correction = designed(ALL["thermocouple"]).correction
     assert isinstance(correction, CorrectionSmoother)
     with pytest.raises(InvalidData):
-        dataclasses.replace(correction, **changes)  # type: ignore[arg-type]
+        dataclasses.replace(correction, **changes)  # type: ignore[arg-type]  # values by name
 
 
 @pytest.mark.parametrize("noise_std", [-1.0, float("nan"), float("inf")])

@@ -91,7 +91,7 @@ def test_filter_and_parameters_must_fit() -> None:
     ],
 )
 def test_a_filter_that_cannot_be_right_is_refused_by_name(changes: dict[str, object], trouble: str) -> None:
-    f = replace(designed("thermocouple").filter, **changes)  # type: ignore[arg-type]
+    f = replace(designed("thermocouple").filter, **changes)  # type: ignore[arg-type]  # values by name
     with pytest.raises(InvalidData, match=trouble):
         correct(f, CASES["thermocouple"].parameters, np.ones(100))
 

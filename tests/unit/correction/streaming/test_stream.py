@@ -216,7 +216,7 @@ def test_contradictions_are_refused_and_change_nothing(
     before = instants(100) - 100 * DT_NS
     corrector.process(before, walk(100))
     with pytest.raises(InvalidData):
-        corrector.process(t, raw, codes, u_t_ns)  # type: ignore[arg-type]
+        corrector.process(t, raw, codes, u_t_ns)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(InvalidData):
         corrector.process(before[-1:], np.ones(1))  # it has been there already
     untouched = StreamingCorrector(coefficients, compiled=compiled)

@@ -94,6 +94,6 @@ def test_bad_banks_and_blocks_are_refused_by_name(compiled: bool) -> None:
     bank = FilterBank(of, compiled=compiled)
     for x in (np.ones(3), np.ones((2, 4)), np.ones((2, 3), np.float32)):
         with pytest.raises(InvalidData, match="bank of 3"):
-            bank.process(x)  # type: ignore[arg-type]
+            bank.process(x)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(InvalidData, match="outputs"):
         bank.process(np.ones((2, 3)), out=(np.empty((2, 3)), np.empty((3, 2))))
