@@ -139,8 +139,8 @@ def fit_loop_current(
     71). As a plunge has no zeros where heat flows along the radius, its response follows from the τ_i alone. Data
     resolve two or three of them, the fastest a mixture of many; so bodies of heat conduction, all of whose modes follow
     from three numbers, are fitted beside free modes. The results are averaged by their evidence, and what free modes
-    do not show widens theirs. A record whose relaxation surely began at another than the stated instant is inconsistent;
-    `detail` says when it began.
+    do not show widens theirs. A record whose relaxation surely began at another than the stated instant is
+    inconsistent; `detail` says when it began.
 
     Parameters
     ----------
