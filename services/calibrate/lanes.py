@@ -1,4 +1,4 @@
-"""What waits for the worker, in two lanes: reports, states and time pass the samples by."""
+"""What waits for the worker, in two lanes: reports, states and looks at the registry pass the samples by; time does not."""
 
 from __future__ import annotations
 
@@ -42,8 +42,15 @@ class Lanes:
         self._lanes[lane].append(item)
         self._filled.set()
 
+    async def offer(self, item: Waiting, lane: Lane) -> bool:
+        """Add at the end of a lane if there is room; tell whether there was."""
+        if self._free[lane].locked():
+            return False
+        await self.put(item, lane)
+        return True
+
     async def take(self, n: int) -> list[Waiting]:
-        """Wait for something, and return at most `n`, the first lane first."""
+        """Wait for something, and return at most `n`, the first lane first; nothing where another one was faster."""
         await self._filled.wait()
         return self._taken(n)
 

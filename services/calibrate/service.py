@@ -25,13 +25,14 @@ from services.calibrate import intake
 from services.calibrate.lanes import Lane, Lanes, Waiting
 from services.calibrate.metrics import CalibrateMetrics
 from services.calibrate.settings import CalibrateSettings
-from services.calibrate.worker import Arrived, Message, Worker
+from services.calibrate.worker import Arrived, Job, Message, Worker
 
 CLIENT_ID: Final = "dyncal-calibrate"
 _RETRY_S: Final = 1.0
 _TICK_S: Final = 1.0
 _DRAIN_S: Final = 2.0
 _BATCH: Final = 256  # what comes first waits for so many blocks of samples at most
+_IN_HAND: Final = 2  # batches: while one is dealt with, the next one is ready, however busy this loop is
 _FILTERS: Final = (topics.ALL_STATUS, topics.ALL_REPORTED, topics.ALL_SAMPLES)
 
 T = TypeVar("T")
@@ -112,12 +113,12 @@ class CalibrateService:
                 return
             self._log.info("kernels_warm", n=done.n_kernels, compiled=done.n_compiled, seconds=round(done.seconds, 2))
             self._health["kernels"] = ""
-            await self._with_retries(lambda: worker.process([None]), stop)
+            await self._with_retries(worker, [None], lambda: False, stop)
             await self._catch_up(worker, stop)
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(self._receive(bus), name="calibrate-receive"),
-                    group.create_task(self._work(worker, stop), name="calibrate-work"),
+                    *(group.create_task(self._work(worker, stop), name=f"calibrate-work-{k}") for k in range(_IN_HAND)),
                     group.create_task(self._send(bus), name="calibrate-send"),
                     group.create_task(self._timers(worker), name="calibrate-timers"),
                     group.create_task(self._watch(bus, worker), name="calibrate-watch"),
@@ -153,10 +154,12 @@ class CalibrateService:
             await self._queue.put(Waiting(Arrived(delivery.topic, delivery.payload), delivery), lane)
 
     async def _work(self, worker: Worker, stop: asyncio.Event) -> None:
+        """Deal with batches; the worker's only thread keeps them in the order in which they were taken."""
         while True:
             batch = await self._queue.take(_BATCH)
             self.metrics.waiting.set(len(self._queue))
-            await self._process(worker, batch, stop)
+            if batch:
+                await self._process(worker, batch, stop)
 
     async def _process(
         self, worker: Worker, batch: list[Waiting], stop: asyncio.Event, enough: Callable[[], bool] | None = None
@@ -164,35 +167,36 @@ class CalibrateService:
         jobs = [job for job, _ in batch]
         until = enough or stop.is_set
         with self.metrics.handled.time():
-            await self._with_retries(lambda: worker.process(jobs, until), stop, again=lambda: worker.process((), until))
-        if worker.n_waiting:  # broken off: the broker keeps what was not acknowledged
+            done = await self._with_retries(worker, jobs, until, stop)
+        if not done:  # broken off: the broker keeps what was not acknowledged
             return
         for _, delivery in batch:
             if delivery is not None:
                 delivery.ack()
 
     async def _with_retries(
-        self,
-        first: Callable[[], list[Message]],
-        stop: asyncio.Event,
-        again: Callable[[], list[Message]] | None = None,
-    ) -> None:
-        """Call in the worker's thread until the registry is there, and post the result."""
-        call = first
+        self, worker: Worker, jobs: list[Job], until: Callable[[], bool], stop: asyncio.Event
+    ) -> bool:
+        """Process in the worker's thread until the registry is there, and post the result; tell whether all is done."""
+
+        def process() -> tuple[list[Message], bool]:
+            return worker.process(jobs, until), worker.n_waiting == 0
+
         while True:
             try:
-                self._post(await self._in_thread(call))
+                messages, done = await self._in_thread(process)
             except StoreUnavailable as error:
                 if not self._health["registry"]:
                     self._log.warning("registry_unavailable", error=str(error))
                 self._health["registry"] = str(error)
                 if stop.is_set():
-                    return
-                call = again or first
+                    return False
+                jobs = []  # the worker has them
                 await asyncio.sleep(error.retry_after_s or _RETRY_S)
             else:
+                self._post(messages)
                 self._health["registry"] = ""
-                return
+                return done
 
     def _post(self, messages: list[Message]) -> None:
         self._outbox.update(messages)
@@ -230,7 +234,8 @@ class CalibrateService:
                 await self._queue.put(Waiting(None))
             if now >= next_tick:
                 next_tick = now + _TICK_S
-                await self._queue.put(Waiting(worker.tick()))
+                # behind the samples that have come: before them it would find a silence where there is none
+                await self._queue.offer(Waiting(worker.tick()), Lane.BULK)
             await asyncio.sleep(min(poll_s, _TICK_S) / 2)
 
     async def _watch(self, bus: ReconnectingBus, worker: Worker) -> None:

@@ -44,3 +44,20 @@ async def test_taking_waits_for_something() -> None:
     taking = asyncio.create_task(lanes.take(1))
     await lanes.put(tick(5))
     assert await taking == [tick(5)]
+
+
+async def test_what_is_only_offered_does_not_wait_for_room() -> None:
+    lanes = Lanes(1)
+    assert await lanes.offer(tick(0), Lane.BULK)
+    assert not await lanes.offer(tick(1), Lane.BULK)
+    assert await lanes.take(9) == [tick(0)]
+    assert await lanes.offer(tick(2), Lane.BULK)
+
+
+async def test_of_two_that_wait_the_slower_one_gets_nothing() -> None:
+    lanes = Lanes(4)
+    first, second = (asyncio.create_task(lanes.take(9)) for _ in range(2))
+    await asyncio.sleep(0)
+    await lanes.put(tick(0))
+    await lanes.put(tick(1))
+    assert [await first, await second] == [[tick(0), tick(1)], []]
