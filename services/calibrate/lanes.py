@@ -1,4 +1,4 @@
-"""What waits for the worker, in two lanes: reports, states and looks at the registry pass the samples by; time does not."""
+"""What waits for the worker, in two lanes: reports, states and looks at the registry pass the samples by, time not."""
 
 from __future__ import annotations
 
