@@ -147,7 +147,7 @@ class _Books:
     def __init__(self, model: SmootherModel, along: plain.Along) -> None:
         self._model, self._along = model, along
         self._run: Callable[..., int] = plain.advance
-        self._told, self._given = [np.empty((0, 3), np.int64)], [np.empty((0, 3))]
+        self._told, self._given = [np.empty((0, 3), np.int64)], [np.empty((0, 5))]
         self._directions, self._rate = [np.empty((0, model.n_parameters))], [np.empty(0)]
 
     def advance(self, *passed: Any) -> int:
@@ -159,7 +159,7 @@ class _Books:
 
     def propagate(self, *passed: Any) -> None:
         """Run the sensitivities over the values told."""
-        value, step, _, phi, old, new, _, _, _, state, previous, _, rate = passed
+        value, step, rate, phi, old, new, _, _, _, state, previous, _ = passed
         states = plain.follow(value, step, phi, old, new, state, float(previous[0]))
         plain.propagate(*passed)
         m = self._model

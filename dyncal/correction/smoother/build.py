@@ -26,6 +26,7 @@ _WALK: Final = 1e-7  # density of the random walk at ω_B, of S0
 _LEVEL: Final = 100.0  # variance of the level about the first indication, of the measurand's
 _LEAST_SIZE: Final = 1e-8  # of the largest variance: a scale, so that the drift stays of moderate size
 _SPEED: Final = 10.0  # variance of an integrated Wiener process's slope at the start, of (ω_B σ)²
+_LINE: Final = 0.5  # of the corner [rad]: a line through so much of a tone is 2 % short
 _NS: Final = 1e-9  # what rounding a latency to nanoseconds can do [s]
 _LEAST_NOISE: Final = 1e-12  # of the indications' variance
 
@@ -90,7 +91,8 @@ def _system(
     noise = max(noise_std**2, _LEAST_NOISE * variance * sensor.dc_gain**2)
     return SmootherModel(
         DurationNs(dt_ns), drift * np.outer(1 / size, size), diffusion / outer, observe * size, measurand * size,
-        rest / size, stationary / outer, noise, 0.0, max(sensor.dead_time_s, 0.0), *_sensitivities(sensor),
+        rest / size, stationary / outer, noise, 0.0, max(sensor.dead_time_s, 0.0), _LINE / spectrum.corner_rad_s,
+        *_sensitivities(sensor),
     )  # fmt: skip
 
 

@@ -58,10 +58,11 @@ def advance(  # noqa: C901 - one pass over the samples is the point of it
     Event i lies ``phi[step[i]]`` after the one before. REGISTER makes an entry of its instant; MEASURE takes y[i] (NaN:
     nothing was measured) and tells the entries that are `lag` ticks old. Entries lie in rows counters[0] to counters[1]
     of `entry` (tick, instant, good), `estimate` (û, variance, variance of its instant) and `shared` (covariance with
-    x). `innovations` adds up ν²/S, 1, ln S, and half the squared difference of successive ν/√S, clipped at
-    `MOST_SQUARE`; then come the last ν/√S and their running mean. Where that leaves `most_bias` the measurand has
-    jumped as its process does not: what is known of the state is widened by `start`, so many times that the innovation
-    is likely, and entries by what the innovation did to them.
+    x). A row of `value`, 0 before, is that of `estimate` when the entry is told, the next entry's estimate then, and
+    how many ticks later that is. `innovations` adds up ν²/S, 1, ln S, and half the squared difference of successive
+    ν/√S, clipped at `MOST_SQUARE`; then come the last ν/√S and their running mean. Where that leaves `most_bias` the
+    measurand has jumped as its process does not: what is known of the state is widened by `start`, so many times that
+    the innovation is likely, and entries by what the innovation did to them.
     """
     n = x.size
     half = entry.shape[0] // 2
@@ -101,7 +102,10 @@ def advance(  # noqa: C901 - one pass over the samples is the point of it
         if action[i] & REGISTER:
             if last - first == half:  # no memory for more: the oldest is told before its lag is over
                 told[n_told, :] = entry[first, :]
-                value[n_told, :] = estimate[first, :]
+                value[n_told, :3] = estimate[first, :]
+                if first + 1 < last:
+                    value[n_told, 3] = estimate[first + 1, 0]
+                    value[n_told, 4] = entry[first + 1, 0] - entry[first, 0]
                 n_told += 1
                 first += 1
             if last == entry.shape[0]:
@@ -170,7 +174,10 @@ def advance(  # noqa: C901 - one pass over the samples is the point of it
                             p[a, b] += wider * start[a, b]
             while first < last and tick[i] - entry[first, 0] >= lag:
                 told[n_told, :] = entry[first, :]
-                value[n_told, :] = estimate[first, :]
+                value[n_told, :3] = estimate[first, :]
+                if first + 1 < last:
+                    value[n_told, 3] = estimate[first + 1, 0]
+                    value[n_told, 4] = entry[first + 1, 0] - entry[first, 0]
                 n_told += 1
                 first += 1
     counters[0], counters[1] = first, last
@@ -179,12 +186,12 @@ def advance(  # noqa: C901 - one pass over the samples is the point of it
 
 @kernel(
     "void(f8[::1], i8[::1], f8[::1], f8[:,:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[::1], f8[::1], f8[::1], f8[::1],"
-    " f8[::1], f8[::1])"
+    " f8[::1])"
 )
 def propagate(
     value: FloatArray,
     step: Int64Array,
-    rise_s: FloatArray,
+    rate: FloatArray,
     phi: FloatArray,
     old: FloatArray,
     new: FloatArray,
@@ -194,12 +201,11 @@ def propagate(
     state: FloatArray,
     previous: FloatArray,
     parameters: FloatArray,
-    rate: FloatArray,
 ) -> None:
-    """Write cᵀ U c into `parameters` and û' into `rate`, for values joined by straight lines.
+    """Write cᵀ U c into `parameters`, for values of slopes `rate`, joined by straight lines.
 
     `output`, `direct` and `slope` have the root of U in them already: what they give is squared and added. Value i lies
-    `rise_s[i]` [s] after value i - 1, the last of the call before being ``previous[0]``.
+    ``step[i]`` after value i - 1, the last of the call before being ``previous[0]``.
     """
     k = state.size
     moved = np.empty(k)
@@ -212,7 +218,6 @@ def propagate(
                 total += phi[j, a, b] * state[b]
             moved[a] = total
         state[:] = moved
-        rate[i] = (value[i] - last) / rise_s[i]
         last = value[i]
         square = 0.0
         for r in range(direct.size):

@@ -36,6 +36,8 @@ class SmootherModel:
         Of the indications.
     lag_s, dead_time_s : float
         A value is told when an indication about an instant `lag_s` later is there; the sensor's dead time comes on top.
+    line_s : float
+        Longest interval over which values may be joined by a straight line, as the sensitivities do.
     s_drift, s_input, s_output, s_direct, s_slope : float64, shapes (k, k), (k,), (p, k), (p,), (p,)
         The sensitivities c = -∂ln H/∂θ û: ``ξ' = s_drift ξ + s_input û``, ``c = s_output ξ + s_direct û + s_slope û'``.
     """
@@ -50,6 +52,7 @@ class SmootherModel:
     noise_variance: float
     lag_s: float
     dead_time_s: float
+    line_s: float
     s_drift: FloatArray
     s_input: FloatArray
     s_output: FloatArray
@@ -71,6 +74,8 @@ class SmootherModel:
             raise InvalidData("a smoother's numbers must be finite")
         if not (self.dt_ns > 0 and self.noise_variance > 0 and self.lag_s >= 0 and self.dead_time_s >= 0):
             raise InvalidData("a smoother needs dt_ns and noise above 0, and no negative lag or dead time")
+        if not self.line_s > 0:
+            raise InvalidData("a smoother's values are joined over intervals above 0")
         self._check_stability()
 
     def _check_stability(self) -> None:

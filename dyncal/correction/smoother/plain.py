@@ -81,7 +81,10 @@ def advance(
     def tell(n: int) -> None:
         nonlocal first, n_told
         along.tell(first, n)
-        told[n_told : n_told + n], value[n_told : n_told + n] = entry[first : first + n], estimate[first : first + n]
+        put = slice(n_told, n_told + n)
+        told[put], value[put, :3] = entry[first : first + n], estimate[first : first + n]
+        for k in range(first, min(first + n, last - 1)):
+            value[n_told + k - first, 3:] = estimate[k + 1, 0], entry[k + 1, 0] - entry[k, 0]
         first, n_told = first + n, n_told + n
 
     for i, (k, act) in enumerate(zip(step.tolist(), action.tolist(), strict=True)):
@@ -134,7 +137,7 @@ def advance(
 def propagate(
     value: FloatArray,
     step: Int64Array,
-    rise_s: FloatArray,
+    rate: FloatArray,
     phi: FloatArray,
     old: FloatArray,
     new: FloatArray,
@@ -144,10 +147,8 @@ def propagate(
     state: FloatArray,
     previous: FloatArray,
     parameters: FloatArray,
-    rate: FloatArray,
 ) -> None:
     """Do as `dyncal.correction.smoother.kernels.propagate`."""
-    rate[:] = np.diff(value, prepend=previous) / rise_s
     states = follow(value, step, phi, old, new, state, previous[0])
     parameters[:] = np.sum(sensitivities(states, value, rate, output, direct, slope) ** 2, axis=1)
     state[:], previous[0] = states[-1], value[-1]

@@ -93,15 +93,19 @@ class StreamingSmoother(Corrector):
         root = covariances.root(parameters.cov, "the parameters' covariance")
         self._output = np.ascontiguousarray(root @ model.s_output)
         self._direct, self._slope = root @ model.s_direct, root @ model.s_slope
+        nominal = model.dt_ns // self._tick
+        self._between_ticks = min(max(int(model.line_s / self._tick_s), -(-nominal // 4)), nominal)
         per_lag = (model.lag_s + model.dead_time_s) * NS_PER_S / model.dt_ns
-        self._capacity = min(math.ceil(2 * per_lag), _MOST_ENTRIES) + _SPARE
+        between = nominal / self._between_ticks if self._between_ticks < nominal else 0.0
+        self._capacity = min(math.ceil((2 + between) * per_lag), _MOST_ENTRIES) + _SPARE
+        self._history = 10 * (min(math.ceil(2 * per_lag), _MOST_ENTRIES) + _SPARE)
         self._intervals = Intervals(model)
         self._reset()
 
     @property
     def history_length(self) -> int:
         """Number of raw samples that a `prime` should have: ten times the lag, or what the sensor needs."""
-        return 10 * self._capacity
+        return self._history
 
     @property
     def last_ns(self) -> InstantNs | None:
@@ -164,15 +168,15 @@ class StreamingSmoother(Corrector):
         return self._events(rows, ticks - self._dead, np.where(good, raw, np.nan))
 
     def _between(self, ticks: Int64Array) -> Int64Array:
-        """Return entries for instants without a sample: the sensitivities follow the measurand through gaps too."""
-        nominal = self._model.dt_ns // self._tick
-        before = self._last_tick
+        """Return entries for instants without a sample, where a straight line would miss what the measurand does."""
+        line, before = self._between_ticks, self._last_tick
         self._last_tick = int(ticks[-1])
         steps = np.diff(ticks, prepend=int(ticks[0]) if before is None else before)
+        long = steps > 1.5 * line
         rows = [
-            [int(tick) - j * nominal, NO_SAMPLE, 0]
-            for tick, step in zip(ticks[steps > 1.5 * nominal], steps[steps > 1.5 * nominal], strict=True)
-            for j in range(min(math.ceil(int(step) / nominal) - 1, _MOST_BETWEEN), 0, -1)
+            [int(tick) - j * line, NO_SAMPLE, 0]
+            for tick, step in zip(ticks[long].tolist(), steps[long].tolist(), strict=True)
+            for j in range(min(math.ceil(step / line) - 1, _MOST_BETWEEN), 0, -1)
         ]
         return np.array(rows, np.int64).reshape(-1, 3)
 
@@ -201,7 +205,7 @@ class StreamingSmoother(Corrector):
         steps, index = self._intervals.solve(np.diff(tick, prepend=self._now))
         self._now = int(tick[-1])
         most = tick.size + self._capacity + 1
-        told, value = np.zeros((most, 3), np.int64), np.zeros((most, 3))
+        told, value = np.zeros((most, 3), np.int64), np.zeros((most, 5))
         m = self._model
         with np.errstate(all="ignore"):
             n = self._kernels.advance(
@@ -218,17 +222,20 @@ class StreamingSmoother(Corrector):
         estimate = np.ascontiguousarray(value[:, 0])
         before = self._last_told
         if before is None:  # at rest with the first value
-            before = int(told[0, 0]) - 1
+            before = int(told[0, 0])
             self._previous[0] = estimate[0]
             if self._s_state.size:
                 self._s_state[:] = -np.linalg.solve(self._model.s_drift, self._model.s_input) * estimate[0]
         self._last_told = int(told[-1, 0])
         rise = np.diff(told[:, 0], prepend=before)
+        rate = (
+            slopes(np.diff(estimate, prepend=self._previous), rise, value[:, 3] - estimate, value[:, 4]) / self._tick_s
+        )
         steps, index = self._intervals.solve(rise)
-        parameters, rate = np.empty(estimate.size), np.empty(estimate.size)
+        parameters = np.empty(estimate.size)
         self._kernels.propagate(
-            estimate, index, np.maximum(rise, 1) * self._tick_s, steps.s_phi, steps.s_old, steps.s_new, self._output,
-            self._direct, self._slope, self._s_state, self._previous, parameters, rate,
+            estimate, index, rate, steps.s_phi, steps.s_old, steps.s_new, self._output, self._direct, self._slope,
+            self._s_state, self._previous, parameters,
         )  # fmt: skip
         u = np.sqrt(np.maximum(value[:, 1], 0.0) + parameters + value[:, 2] * rate**2)
         ok = np.isfinite(estimate) & np.isfinite(u)
@@ -236,3 +243,20 @@ class StreamingSmoother(Corrector):
             ok &= told[:, 2] != 0
         asked = told[:, 1] != NO_SAMPLE
         return told[asked, 1], np.where(ok, estimate, np.nan)[asked], np.where(ok, u, np.nan)[asked]
+
+
+def slopes(
+    change: FloatArray, before: Int64Array | FloatArray, change_after: FloatArray, after: FloatArray
+) -> FloatArray:
+    """Return the slopes of parabolas through a value, the one `before` it and the one `after` it, shape (n,).
+
+    Where there is one neighbour only, or none at another instant, it is that of the line, or 0.
+    """
+    back = np.divide(change, before, out=np.zeros(change.size), where=before > 0)
+    ahead = np.divide(change_after, after, out=np.zeros(change.size), where=after > 0)
+    # the nearer one counts more; a neighbour that is not there does not
+    weight = np.where(after > 0, before, 0.0), np.where(before > 0, after, 0.0)
+    total = before + after
+    both = (before > 0) & (after > 0)
+    mean = np.divide(weight[0] * ahead + weight[1] * back, total, out=np.zeros(change.size), where=both)
+    return np.where(both, mean, back + ahead)
