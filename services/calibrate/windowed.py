@@ -27,6 +27,7 @@ from dyncal.identification.record_fit.settings import InterSample
 from dyncal.identification.records import AlignedRecord, BlockOutcome, Estimate
 from dyncal.identification.report import outdated, refusal
 from dyncal.identification.settings import OnlineSettings
+from dyncal.identification.stated_noise import contradiction
 from dyncal.models import DELAY, SensorModel
 from services.calibrate import response
 from services.calibrate.windowed_state import Gathered, Known, State, packed, unpacked
@@ -96,6 +97,9 @@ class WindowedEstimator:
         """
         outcomes: list[BlockOutcome] = []
         t_ns, y, r = record.t_ns, record.indication, record.reference
+        if t_ns.size and self._goes_back(int(t_ns[0])):  # a clock was set: what was gathered is of another time
+            self._gathered.keep(0)
+            self._state.last_fit_ns, new_segment = 0, True
         while t_ns.size:
             n = self._due(t_ns)
             self._gathered.add((t_ns[:n], y[:n], r[:n]), new_run=new_segment)
@@ -104,6 +108,10 @@ class WindowedEstimator:
                 outcome = self._consider()
                 outcomes += [] if outcome is None else [outcome]
         return outcomes
+
+    def _goes_back(self, instant_ns: int) -> bool:
+        newest = max(self._gathered.last_ns if self._gathered.runs else 0, self._state.last_fit_ns)
+        return instant_ns <= newest
 
     @property
     def _next_ns(self) -> int:
@@ -118,9 +126,13 @@ class WindowedEstimator:
 
     def _consider(self) -> BlockOutcome | None:
         """Fit what was gathered; close the window, or let it grow (None)."""
-        records, state = self._gathered.records(), self._state
+        state = self._state
         state.last_fit_ns = self._gathered.last_ns
         try:
+            records = self._gathered.records()
+            against = self._stated_wrongly(records)
+            if against:
+                return self._rejected(Verdict.INCONSISTENT, against)
             fit = self._fit(records)
         except (InvalidData, ArithmeticError, np.linalg.LinAlgError) as error:
             return self._rejected(Verdict.DIVERGED, str(error))
@@ -132,6 +144,11 @@ class WindowedEstimator:
             return self._taken(records, fit, fit.parameters)
         except (InvalidData, ArithmeticError, np.linalg.LinAlgError) as error:
             return self._rejected(Verdict.DIVERGED, str(error))
+
+    def _stated_wrongly(self, records: list[AlignedRecord]) -> str:
+        """Say that the reference cannot have the noise that is stated of it, or return an empty string."""
+        longest = max(records, key=len, default=None)
+        return "" if longest is None else contradiction(longest.reference, self.settings.u_reference_noise)
 
     def _fit(self, records: list[AlignedRecord]) -> RecordFit:
         """Fit, by the course between samples that was best at the first window.

@@ -37,6 +37,7 @@ from dyncal.identification.online.posterior import limits
 from dyncal.identification.online.snapshot import Array, FleetSnapshot, decode
 from dyncal.identification.records import Estimate
 from dyncal.identification.settings import OnlineSettings
+from dyncal.identification.stated_noise import contradiction
 from dyncal.models import model_of
 
 _GROWTH: Final = 1.3
@@ -295,7 +296,7 @@ class EstimatorFleet:
         if self._doubtful[i] and n < longer:
             self._close_at[i] = longer
             return
-        found = start.start(self._model, *self._waiting(i, n + CONTEXT, before=CONTEXT))
+        found = self._first(self._waiting(i, n + CONTEXT, before=CONTEXT), self.settings[i].u_reference_noise)
         if isinstance(found, start.Refused):
             self._refused[i] = found
             if n >= self._longest[i]:
@@ -309,6 +310,12 @@ class EstimatorFleet:
         self._trouble.pop(i, None)
         self._doubtful[i] = False
         self._used(np.array([i]), np.array([n]))
+
+    def _first(self, samples: Samples, u_reference_noise: float) -> start.Started | start.Refused:
+        against = contradiction(samples[2], u_reference_noise)
+        if against:
+            return start.Refused(Verdict.INCONSISTENT, against, final=False)
+        return start.start(self._model, *samples)
 
     def _holes(self, i: int) -> start.Refused | None:
         """Say that no segment was ever long enough to begin with; None where none has ended yet."""

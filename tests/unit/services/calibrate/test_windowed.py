@@ -157,3 +157,41 @@ def test_a_damaged_snapshot_is_refused(cut: int) -> None:
         WindowedEstimator.restore(data[:cut], found.model, QUIET)
     with pytest.raises(InvalidData, match="of a model with"):
         WindowedEstimator.restore(data, paired_model(dataclasses.replace(plant().pairing, dead_time=False)), QUIET)
+
+
+def test_a_reference_that_cannot_be_as_noisy_as_stated_is_named() -> None:
+    found = estimator(OnlineSettings(u_reference_noise=2.0))  # a thousand times what it is
+    found.update(record_of(plant()))
+    estimate = found.estimate
+    assert estimate is not None
+    assert estimate.verdict is Verdict.INCONSISTENT
+    assert "noise is stated as 2" in estimate.detail
+
+
+def test_a_clock_that_is_set_back_is_not_waited_for() -> None:
+    found, record = estimator(), record_of(plant())
+    half = record.t_ns.size // 2
+    first = AlignedRecord(record.t_ns[:half], record.indication[:half], record.reference[:half])
+    back_ns = 86_400_000_000_000
+    later = AlignedRecord(record.t_ns[half:] - back_ns, record.indication[half:], record.reference[half:])
+    before = found.update(first)
+    after = found.update(later)
+    assert [o.excited for o in before[:1] + after[:1]] == [True, True]
+    assert after[0].from_ns >= later.t_ns[0]
+    assert after[0].to_ns <= later.t_ns[0] + 40_000_000_000
+
+
+def test_samples_that_make_no_record_cost_their_window_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, record = estimator(), record_of(plant())
+
+    def broken() -> list[AlignedRecord]:
+        raise InvalidData("instants must increase")
+
+    monkeypatch.setattr(found._gathered, "records", broken)
+    rejected = found.update(AlignedRecord(record.t_ns[:600], record.indication[:600], record.reference[:600]))
+    assert [o.rejected for o in rejected] == [True]
+    assert found.estimate is not None
+    assert found.estimate.detail == "instants must increase"
+    monkeypatch.undo()
+    found.update(AlignedRecord(record.t_ns[600:], record.indication[600:], record.reference[600:]))
+    parameters(found)
