@@ -26,6 +26,7 @@ from dyncal.identification.records import Estimate
 from dyncal.identification.settings import Likelihood, OnlineSettings
 from dyncal.models import SensorModel
 
+_PATIENCE: Final = 1.5  # as many more samples, up to a number of them, make another try worth while
 _CLEARLY: Final = 1.5  # a gain beyond its limit by this factor ends the innovations form
 
 Newest = Callable[[int], full_likelihood.Samples]
@@ -49,7 +50,7 @@ class Followers:
     Attributes
     ----------
     tried : int64, shape (n,)
-        Samples known when a change from the innovations form was last tried.
+        Samples known when the full likelihood was last tried in vain, or a change to it.
     """
 
     def __init__(
@@ -153,7 +154,13 @@ class Followers:
             return []
         samples = full_likelihood.joined(self._provisional[i], newest(k))
         self._provisional[i] = samples
+        known, tried = int(self._state.window[i, 0]), int(self.tried[i])
+        # a measurand that no process describes is not to cost a whole fit with each block
+        if tried <= known < min(_PATIENCE * tried, tried + full_likelihood.MOST):
+            return []
         begun = self._begin(i, samples, self._state.h[i])
+        if begun is None and samples[0].size >= self._fewest(i):
+            self.tried[i] = known
         return [] if begun is None else [begun]
 
     def _change_over(self, i: int, k: int, newest: Newest) -> None:

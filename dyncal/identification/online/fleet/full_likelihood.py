@@ -59,12 +59,13 @@ Samples = tuple[Int64Array, FloatArray, FloatArray]
 
 NOTHING: Final[Samples] = (np.empty(0, dtype=np.int64), np.empty(0), np.empty(0))
 
-_MOST: Final = 4 * FEWEST
+MOST: Final = 4 * FEWEST
+"""Samples that are kept for a first record."""
 
 
 def joined(before: Samples, new: Samples) -> Samples:
     """Return samples and those that follow them, the newest of a bounded number."""
-    t_ns, y, r = (np.concatenate(pair)[-max(_MOST, len(pair[1])) :] for pair in zip(before, new, strict=True))
+    t_ns, y, r = (np.concatenate(pair)[-max(MOST, len(pair[1])) :] for pair in zip(before, new, strict=True))
     return t_ns, y, r
 
 
