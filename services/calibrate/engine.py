@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Final, assert_never
@@ -54,7 +55,9 @@ class CalibrateEngine:
         self._followers: dict[SensorId, list[Tracker]] = {}
         self._offline: set[EdgeId] = set()
         self._held: dict[SensorId, None] = {}  # in the order of their first samples
-        self._snapshot_ns = 0
+        self._tick_ns: int | None = None
+        self._turns = 0.0  # how many trackers' turn it is to be saved
+        self._saved_last = ""
 
     @property
     def trackers(self) -> dict[SensorId, Tracker]:
@@ -95,7 +98,7 @@ class CalibrateEngine:
             case Tick():
                 yield from self._tick(event.now_ns)
             case Stopping():
-                yield from self._snapshots(event.now_ns)
+                yield from self._snapshots(list(self._trackers.values()), event.now_ns)
             case _:
                 assert_never(event)
 
@@ -214,14 +217,22 @@ class CalibrateEngine:
         for tracker in self._trackers.values():
             edge = None if tracker.reference is None else tracker.reference.edge
             yield from tracker.tick(now_ns, reference_online=edge not in self._offline)
-        if self._snapshot_ns == 0:
-            self._snapshot_ns = now_ns
-        if now_ns - self._snapshot_ns >= duration(self._rules.snapshot_s):
-            yield from self._snapshots(now_ns)
+        yield from self._snapshots(self._in_turn(now_ns), now_ns)
 
-    def _snapshots(self, now_ns: InstantNs) -> Iterator[Effect]:
-        self._snapshot_ns = now_ns
-        for tracker in self._trackers.values():
+    def _in_turn(self, now_ns: InstantNs) -> list[Tracker]:
+        """Return the trackers to be saved now: each once in `snapshot_s`, one after the other and not all at once."""
+        since_ns = 0 if self._tick_ns is None else max(now_ns - self._tick_ns, 0)
+        self._tick_ns = now_ns
+        names = sorted(self._trackers)
+        self._turns = min(self._turns + len(names) * since_ns / duration(self._rules.snapshot_s), len(names))
+        first, n = bisect.bisect_right(names, self._saved_last), int(self._turns)
+        chosen = [names[(first + k) % len(names)] for k in range(n)]
+        self._turns -= n
+        self._saved_last = chosen[-1] if chosen else self._saved_last
+        return [self._trackers[name] for name in chosen]
+
+    def _snapshots(self, trackers: Iterable[Tracker], now_ns: InstantNs) -> Iterator[Effect]:
+        for tracker in trackers:
             content = snapshots.take(tracker) if tracker.changed else None
             if content is not None:
                 tracker.changed = False
