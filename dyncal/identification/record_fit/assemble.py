@@ -20,6 +20,7 @@ from dyncal.identification.record_fit.stages import Setup, Stage, Unknowns
 from dyncal.models.base import ResponseModel
 
 _ROUNDING: Final = 1e-18
+_OTHER: Final = 5.0  # factor between a stated noise and the one that shows
 _TELLING: Final = 300  # samples; with AR(1) of 0.8 and five times the white noise 100 covered 88 %, 300 covered 92 %
 
 
@@ -68,6 +69,8 @@ def assembled(parts: Parts, numbers: Numbers, against: Judgement | None = None) 
     n, readings = stage.problem.n_y, stage.problem.readings
     if n < _TELLING:
         words.append(f"{n} samples do not tell coloured noise of the sensor from white, for which u holds")
+    other = _other_noise(numbers.noise_std, setup.settings.noise_std)
+    words += [other] if other else []
     clock, offset = _nuisances(parts, numbers)
     return RecordFit(
         verdict=found.verdict if found else Verdict.ACCEPTED,
@@ -98,6 +101,13 @@ def assembled(parts: Parts, numbers: Numbers, against: Judgement | None = None) 
         n_coordinates=numbers.n_estimated,
         detail="; ".join([*words, *parts.notes]),
     )
+
+
+def _other_noise(found: float, stated: float | None) -> str:
+    """Say that the residuals contradict a stated noise, or return an empty string."""
+    if stated is None or stated / _OTHER <= found <= stated * _OTHER:
+        return ""
+    return f"the residuals show a noise {found / stated:.3g} times the stated one ({found:.3g}, not {stated:.3g})"
 
 
 def _sound(theta: FloatArray, cov: FloatArray) -> bool:

@@ -32,6 +32,7 @@ from dyncal.identification.record_fit.result import RecordFit
 from dyncal.identification.record_fit.segments import take
 from dyncal.identification.record_fit.settings import Method, RecordSettings
 from dyncal.identification.record_fit.spikes import with_spikes
+from dyncal.identification.record_fit.spurious import made_by_noise
 from dyncal.identification.record_fit.stages import (
     Setup,
     Stage,
@@ -92,7 +93,7 @@ def fit_record(
     taken = take(records)
     setup = Setup(core, core is not outer, taken, wishes)
     given = None if start is None else outer.check_physical(np.asarray(start, dtype=np.float64))
-    trouble = judge.before(taken, core)
+    trouble = judge.before(taken, core, wishes)
     if trouble is not None:
         return refusal(outer, setup, method or Method.OUTPUT_ERROR, trouble)
     found = _fit(outer, setup, method, given)
@@ -130,6 +131,11 @@ def _fit(outer: ResponseModel, setup: Setup, method: Method | None, given: Float
     if trouble is not None:
         return refusal(outer, setup, method or Method.OUTPUT_ERROR, trouble)
     stage, unknowns = second_stage(setup, first)
+    names, share = made_by_noise(setup, stage)
+    if names:
+        detail = f"the measurand is too slow for {', '.join(names)}: of what tells it, the reference's noise"
+        misled = judge.Judgement(Verdict.NOT_EXCITED, f"{detail} may make {100 * min(share, 1):.0f} %", names)
+        return _by_innovations(Parts(outer, setup, stage, stage, unknowns, Method.OUTPUT_ERROR, ""), misled)
     which, reason, moved = _likelihood(setup, stage, method)
     parts = Parts(outer, setup, stage, moved or stage, unknowns, which, reason)
     # residuals whitened by a noise of their own have been tested for what follows from the reference

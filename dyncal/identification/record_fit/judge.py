@@ -14,8 +14,9 @@ from dyncal.identification.record_fit.method import WHITE, time_constants
 from dyncal.identification.record_fit.segments import SHORTEST, Segment, Taken
 from dyncal.identification.record_fit.settings import RecordSettings
 from dyncal.identification.record_fit.start import starts
-from dyncal.identification.screen import clipped, trouble_with_gain
-from dyncal.models import SensorModel
+from dyncal.identification.screen import clipped, saturated, trouble_with_gain
+from dyncal.identification.stated_noise import contradiction
+from dyncal.models import Hold, SensorModel
 from dyncal.models.base import ResponseModel
 from dyncal.models.delayed import DELAY
 
@@ -25,6 +26,9 @@ _MUCH_BETTER: Final = 0.3  # ratio of relative variances that shows a swapped pa
 _MEMORIES: Final = 3.0
 _FASTEST: Final = 0.1  # of the sampling interval
 _SURELY: Final = 6.0  # standard uncertainties
+_ROUNDING: Final = 1e-9
+_PILE: Final = 3  # samples at an end of the range
+_SHOWN: Final = 4.0  # standard deviations: p < 3e-5
 _COMMANDED: Final = 0.1  # share of different values below which a reference is made of levels
 
 
@@ -37,7 +41,7 @@ class Judgement:
     unobservable: tuple[str, ...] = ()
 
 
-def before(taken: Taken, model: SensorModel) -> Judgement | None:
+def before(taken: Taken, model: SensorModel, settings: RecordSettings) -> Judgement | None:
     """Say what is wrong with records before anything is fitted to them; None where nothing is."""
     if not taken.segments:
         detail = f"no piece of {SHORTEST} finite samples without a hole in the reference"
@@ -49,7 +53,8 @@ def before(taken: Taken, model: SensorModel) -> Judgement | None:
         low, high = float(values.min()), float(values.max())
         if not np.isfinite(high - low) or high - low <= 1e-12 * max(abs(low), abs(high)):
             return Judgement(Verdict.BAD_DATA, f"the {name} is constant ({low:.6g})")
-    return None
+    against = contradiction(taken.r, settings.u_reference_noise)
+    return Judgement(Verdict.INCONSISTENT, against) if against else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +76,8 @@ def against_pair(model: SensorModel, taken: Taken, says: Evidence) -> Judgement 
     """Say whether sensor and reference do not belong together as they are; None where nothing speaks against it."""
     fast, _ = time_constants(model, says.eta)
     if not says.misfit:
-        return None
+        beyond = _beyond(model, taken, says)
+        return Judgement(Verdict.BAD_DATA, beyond) if beyond else None
     if (fast < 0.5 * taken.dt_s or says.unexplained > _SUSPICIOUS) and _swapped(model, taken, says.unexplained):
         detail = "the reference lags the sensor: the two seem to be swapped, or their clocks are apart"
         return Judgement(Verdict.INCONSISTENT, detail)
@@ -92,6 +98,32 @@ def _swapped(model: SensorModel, taken: Taken, unexplained: float) -> bool:
         return False
     best = min(begins, key=lambda begin: begin.unexplained)
     return best.unexplained < _MUCH_BETTER * unexplained and float(best.eta[0]) > 0
+
+
+def _beyond(model: SensorModel, taken: Taken, says: Evidence) -> str:
+    """Name a saturated reference by what the sensor shows beyond it, which white residuals may hide.
+
+    What an excess of the measurand over the level leaves in the residuals is known but for its size (score test; what
+    parameters imitate of it has gone from the residuals, which lowers the score).
+    """
+    if commanded(taken.r) or taken.y.size != says.e.size or not all(np.isfinite(s.r).all() for s in taken.segments):
+        return ""
+    power = float(np.mean(says.e**2))
+    if power <= (_ROUNDING * float(np.std(taken.y))) ** 2:
+        return ""
+    for level, outward in ((taken.r.max(), 1.0), (taken.r.min(), -1.0)):
+        n = int(np.count_nonzero(taken.r == level))
+        if n < _PILE:
+            continue
+        shown = [
+            model.simulate(model.from_internal(says.eta), each.t_ns, (each.r == level).astype(np.float64), Hold.FIRST)
+            for each in taken.segments
+        ]
+        excess = np.concatenate([s[np.isfinite(each.y)] for s, each in zip(shown, taken.segments, strict=True)])
+        score = outward * float(excess @ says.e) / float(np.sqrt(power * (excess @ excess)))
+        if score > _SHOWN:
+            return saturated("reference", float(level), n / taken.r.size)
+    return ""
 
 
 def commanded(reference: FloatArray) -> bool:

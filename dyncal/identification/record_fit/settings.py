@@ -41,13 +41,15 @@ class RecordSettings:
     u_reference : float
         Standard uncertainty of the reference, systematic part, in the sensor's unit.
     u_reference_noise : float
-        Standard deviation of the reference's own white noise, in the sensor's unit; 0 where nothing is known of it.
+        Standard deviation of the reference's own white noise, in the sensor's unit; 0 where nothing is known of it. One
+        that the reference's differences contradict is refused.
     u_reference_gain : float
         Standard uncertainty of the reference's gain, relative.
     u_clock_s : float
         Standard uncertainty of the clock offset between sensor and reference [s].
     noise_std : float, optional
-        Standard deviation of the sensor's noise where it is known, for an absolute χ²; example: 0.02.
+        Standard deviation of the sensor's noise where it is known, for an absolute χ²; example: 0.02. The covariance
+        rests on the residuals all the same; where these differ fivefold, `detail` says so.
     between : InterSample, optional
         What the measurand does between samples; None lets the data choose.
     max_delay_s : float, optional

@@ -340,3 +340,55 @@ def test_a_lone_spike_is_named(kind: ModelKind, channel: str, size: float) -> No
 def test_sound_records_have_no_spikes(kind: ModelKind) -> None:
     for seed in range(3):
         assert "spike" not in fit_record(random_record(kind, 1500, 50.0, seed), kind).detail
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_a_noise_that_the_residuals_contradict_is_named(factor: float) -> None:
+    record = random_record(ModelKind.FIRST_ORDER, 1000, 40.0, 1)
+    right = fit_record(record, ModelKind.FIRST_ORDER)
+    settings = RecordSettings(noise_std=factor * right.noise_std)
+    wrong = fit_record(record, ModelKind.FIRST_ORDER, settings=settings)
+    assert wrong.accepted
+    assert f"a noise {1 / factor:.3g} times the stated one" in wrong.detail
+    sound = fit_record(record, ModelKind.FIRST_ORDER, settings=RecordSettings(noise_std=2 * right.noise_std))
+    assert "stated" not in sound.detail
+
+
+def test_a_noise_that_the_reference_contradicts_is_named() -> None:
+    t = instants(2000, 0.01)
+    rng = np.random.default_rng(1)
+    x = np.sin(2 * np.pi * 0.3 * np.arange(2000) * 0.01) + np.sin(2 * np.pi * np.arange(2000) * 0.013)
+    y = model_of(ModelKind.FIRST_ORDER).simulate(THETA[ModelKind.FIRST_ORDER], t, x, Hold.FIRST)
+    record = AlignedRecord(t, y + 0.01 * rng.normal(size=2000), x + 1e-3 * rng.normal(size=2000))
+    wrong = fit_record(record, ModelKind.FIRST_ORDER, settings=RecordSettings(u_reference_noise=1.0))
+    assert wrong.verdict is Verdict.INCONSISTENT
+    assert "the reference's noise is stated as 1" in wrong.detail
+    assert fit_record(record, ModelKind.FIRST_ORDER, settings=RecordSettings(u_reference_noise=1e-3)).accepted
+
+
+@pytest.mark.parametrize("length_s", [6.0, 9.0, 20.0])
+@pytest.mark.parametrize("noise", [3e-4, 3e-3])
+def test_a_measurand_too_slow_for_a_resonance_gives_no_wrong_one(length_s: float, noise: float) -> None:
+    """What the reference's noise makes of the sensitivities was taken for a sensor of 0.4 Hz at 400 u."""
+    kind, theta = ModelKind.SECOND_ORDER, THETA[ModelKind.SECOND_ORDER]
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        t = instants(int(100 * length_s), 0.01)
+        x = np.sin(2 * np.pi * 0.1 * (t - t[0]) * 1e-9 + rng.uniform(0, 6))
+        y = model_of(kind).simulate(theta, t, x, Hold.FIRST) + 1e-3 * rng.normal(size=x.size)
+        fit = fit_record(AlignedRecord(t, y, x + noise * rng.normal(size=x.size)), kind)
+        assert not fit.accepted or (
+            fit.parameters is not None and np.all(np.abs(fit.parameters.values - theta) < 4 * fit.parameters.u)
+        )
+
+
+@pytest.mark.parametrize("kind", [ModelKind.FIRST_ORDER, ModelKind.SECOND_ORDER])
+@pytest.mark.parametrize("snr_db", [40.0, 20.0])
+def test_a_reference_that_is_saturated_at_one_in_a_hundred_is_named(kind: ModelKind, snr_db: float) -> None:
+    """Though the residuals may well be white."""
+    record = random_record(kind, 3000, snr_db, 2)
+    assert fit_record(record, kind).accepted
+    stopped = np.minimum(record.reference, np.quantile(record.reference, 0.99))
+    fit = fit_record(AlignedRecord(record.t_ns, record.indication, stopped), kind)
+    assert fit.verdict is Verdict.BAD_DATA
+    assert "the reference is saturated" in fit.detail
