@@ -23,6 +23,7 @@ METHOD: Final = "loop-current step response, heat conduction and free modes aver
 _SHORTEST: Final = 64
 _VISIBLE: Final = 8.0  # amplitude of a response over its u
 _MEMORIES: Final = 2.5  # length of a record in slowest time constants
+_DETERMINED: Final = 0.25  # relative u of a structure's response time: beyond it nothing is said
 _NEAR: Final = 0.02  # of the slowest time constant: a beginning that near is as good as stated
 
 
@@ -74,7 +75,7 @@ class LoopCurrentSettings:
     max_modes: int = 3
     drift: bool = False
     u_method: float = 0.058
-    max_relative_u: float = 0.25
+    max_relative_u: float = 0.1
 
     def __post_init__(self) -> None:
         if not 0 <= self.skip_s < np.inf or not 0 <= self.u_method < np.inf:
@@ -232,21 +233,21 @@ def _straight(transient: Transient) -> FloatArray:
 def _result(found: Pooled, settings: LoopCurrentSettings, n: int) -> LoopCurrentFit:
     """Average over the structures; how far they are from each other is part of the uncertainty."""
     # a mode too many is not determined, and what is not determined has no vote
-    known = [each for each in found.beliefs if each.u_tau_s <= settings.max_relative_u * each.tau_s]
+    known = [each for each in found.beliefs if each.u_tau_s <= _DETERMINED * each.tau_s]
     ranked = sorted(known or found.beliefs, key=lambda each: -each.share)
     each_s, u_s, shares = np.array([(each.tau_s, each.u_tau_s, each.share) for each in ranked]).T
     shares = shares / shares.sum()
     tau = float(shares @ each_s)
-    variance = float(shares @ (u_s**2 + (each_s - tau) ** 2)) + (settings.u_method * tau) ** 2
+    own = float(shares @ (u_s**2 + (each_s - tau) ** 2))
     best = ranked[0].fit
     verdict = Verdict.ACCEPTED
     detail = ", ".join(f"{name} {100 * share:.0f} %" for name, share in _by_name(ranked, shares).items())
-    if variance > (settings.max_relative_u * tau) ** 2:
+    if own > (settings.max_relative_u * tau) ** 2:
         verdict, detail = Verdict.NOT_IDENTIFIABLE, f"the structures differ or are not determined: {detail}"
     return LoopCurrentFit(
         verdict=verdict,
         tau_s=tau,
-        u_tau_s=float(np.sqrt(variance)),
+        u_tau_s=float(np.hypot(np.sqrt(own), settings.u_method * tau)),
         structure=best.structure.name,
         modes_s=best.tau_s,
         amplitudes=best.left.amplitudes,
