@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from dyncal.correction.design.judge import Prediction
 from dyncal.correction.forms import correct_at
-from dyncal.correction.inputs import Numbers, samples, standard_uncertainty
+from dyncal.correction.inputs import Numbers, instants, samples, standard_uncertainty
 from dyncal.correction.smoother.account import AccountingSmoother, NoisePart
 from dyncal.correction.smoother.build import model_of
 from dyncal.correction.streaming.record import correct
@@ -87,7 +88,7 @@ def budget(
     parameters: Parameters,
     raw: Numbers,
     *,
-    t_ns: Int64Array | None = None,
+    t_ns: Sequence[int] | Int64Array | None = None,
     u_t_s: float = 0.0,
     u_reference_gain: float = 0.0,
     u_reference_offset: float = 0.0,
@@ -125,12 +126,13 @@ def budget(
         standard_uncertainty("u_reference_offset", u_reference_offset),
     )
     y = samples("raw", raw)
+    t = None if t_ns is None else instants("t_ns", t_ns)
     if isinstance(correction, CorrectionFilter):
-        value, lines = _of_filter(correction, parameters, y, t_ns, u_t_s, prediction)
+        value, lines = _of_filter(correction, parameters, y, t, u_t_s, prediction)
     elif prediction is not None:
         raise InvalidData("a prediction is of a filter's design, and the correction is a smoother")
     else:
-        t = correction.dt_ns * np.arange(y.size, dtype=np.int64) if t_ns is None else t_ns
+        t = correction.dt_ns * np.arange(y.size, dtype=np.int64) if t is None else t
         value, lines = _of_smoother(correction, parameters, t, y, u_t_s)
     lines["reference_gain"] = np.abs(value) * reference[0]
     lines["reference_offset"] = np.where(np.isnan(value), np.nan, reference[1])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dyncal.correction import safety
 from dyncal.correction.design.sensor import sensor_of
-from dyncal.correction.inputs import standard_uncertainty
+from dyncal.correction.inputs import Numbers, instants, samples, standard_uncertainty
 from dyncal.correction.smoother.build import model_of
 from dyncal.correction.smoother.stream import StreamingSmoother
 from dyncal.correction.streaming.corrector import Corrector
@@ -45,8 +46,8 @@ def corrector_of(
 def correct_at(
     correction: Correction,
     parameters: Parameters,
-    t_ns: Int64Array,
-    raw: FloatArray,
+    t_ns: Sequence[int] | Int64Array,
+    raw: Numbers,
     *,
     u_t_s: float = 0.0,
     compiled: bool | None = None,
@@ -58,7 +59,7 @@ def correct_at(
     correction : CorrectionFilter or CorrectionSmoother
     parameters : Parameters
     t_ns : int64, shape (n,)
-        Strictly increasing.
+        Whole nanoseconds, strictly increasing.
     raw : float64, shape (n,)
         Indications; NaN where there is none.
     u_t_s : float
@@ -75,11 +76,12 @@ def correct_at(
         As `corrector_of` and `Corrector.process`; if `u_t_s` is negative or not finite.
     """
     u_t_ns = standard_uncertainty("u_t_s", u_t_s) * NS_PER_S
+    t, y = instants("t_ns", t_ns), samples("raw", raw)
     corrector = corrector_of(correction, parameters, "", compiled=compiled)
-    value, u = np.full(raw.shape, np.nan), np.full(raw.shape, np.nan)
-    span = corrector.process(t_ns, raw, None, u_t_ns)
+    value, u = np.full(y.shape, np.nan), np.full(y.shape, np.nan)
+    span = corrector.process(t, y, None, u_t_ns)
     if span is not None:
-        at = np.searchsorted(t_ns, span.axis.t_ns)
+        at = np.searchsorted(t, span.axis.t_ns)
         value[at], u[at] = span.value, span.u
     return value, u
 

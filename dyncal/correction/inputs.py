@@ -12,6 +12,7 @@ from dyncal.correction.streaming.slots import usable
 from dyncal.domain.covariances import correlations
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
 
 Numbers = Sequence[float] | npt.NDArray[np.float64]
 
@@ -33,9 +34,13 @@ def numbers(name: str, values: Numbers, *, least: int = 1) -> FloatArray:
 
 
 def samples(name: str, values: Numbers) -> FloatArray:
-    """Return what a kernel can take: float64, one dimension, C order, aligned, writable; a copy where it is not."""
+    """Return what a kernel can take: float64, one dimension, C order, aligned, writable; a copy where it is not.
+
+    What is masked becomes NaN.
+    """
     if type(values) is np.ndarray and values.dtype is _VALUE and values.ndim == 1:
         return values if values.flags.carray else values.copy()
+    values = unmasked(values)
     if np.iscomplexobj(values):
         raise InvalidData(f"{name} must be real")
     try:
@@ -45,6 +50,29 @@ def samples(name: str, values: Numbers) -> FloatArray:
     if array.ndim != 1:
         raise InvalidData(f"{name} must have one dimension, not shape {array.shape}")
     return array
+
+
+def unmasked(values: Numbers) -> Numbers:
+    """Return values as they are, NaN where they are masked: numpy would go on with what lies below the mask."""
+    return np.ma.filled(values.astype(_VALUE), np.nan) if isinstance(values, np.ma.MaskedArray) else values
+
+
+def instants(name: str, values: Sequence[int] | Int64Array) -> Int64Array:
+    """Return whole nanoseconds as int64, one dimension.
+
+    Raises
+    ------
+    InvalidData
+        If they are masked, no whole numbers (floats do not hold nanoseconds of this century), or beyond int64.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise InvalidData(f"{name} must have one dimension, not shape {array.shape}")
+    if isinstance(values, np.ma.MaskedArray) or (array.size and array.dtype.kind not in "iu"):
+        raise InvalidData(f"{name} must be whole nanoseconds without a mask, not {array.dtype}")
+    if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise InvalidData(f"{name} reach beyond the range of int64")
+    return array.astype(np.int64)
 
 
 def outputs(x: FloatArray, out: tuple[FloatArray, FloatArray] | None) -> tuple[FloatArray, FloatArray]:

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.correction.design.screen import refuse_saturated
+from dyncal.correction.inputs import Numbers, samples
 from dyncal.correction.streaming.slots import usable
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
@@ -91,7 +92,7 @@ def from_bandwidth(band_hz: float, variance: float, *, order: float = 8.0) -> Me
 
 
 def fit_spectrum(
-    indication: FloatArray,
+    indication: Numbers,
     dt_s: float,
     model: ModelKind | ResponseModel,
     theta: FloatArray,
@@ -119,8 +120,8 @@ def fit_spectrum(
         If the record is too short, not finite, saturated, or shows no activity beyond noise; if sensor, interval or
         noise are impossible, or the record shows another noise, several times as large or as small.
     """
-    y = np.asarray(indication, np.float64)
-    if y.ndim != 1 or y.size < _SHORTEST or not bool(np.all(usable(y))):
+    y = samples("the indications", indication)
+    if y.size < _SHORTEST or not bool(np.all(usable(y))):
         raise InvalidData(f"a spectrum is fitted to at least {_SHORTEST} finite samples")
     if not 0 < dt_s < math.inf:
         raise InvalidData(f"a sampling interval must be positive, not {dt_s} s")

@@ -21,6 +21,7 @@ from dyncal.correction.design.normal_equations import all_pole
 from dyncal.correction.design.sensor import sensor_of
 from dyncal.correction.design.spectrum import MeasurandSpectrum
 from dyncal.correction.folding import ComplexArray, Folding
+from dyncal.correction.inputs import Numbers, samples
 from dyncal.domain.coefficients import CorrectionFilter, Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
@@ -84,17 +85,15 @@ class Watch:
         # by the integral: the normal equations would lose it to cancellation
         self._variance = float(np.mean(density * np.abs(folding.response(self._whitener)) ** 2))
 
-    def of(self, indication: FloatArray) -> Innovations:
+    def of(self, indication: Numbers) -> Innovations:
         """Return what the innovations of a uniform record say; NaN and what is beyond 1e100 is left out.
 
         Raises
         ------
         InvalidData
-            If it is no record of one dimension.
+            If it is no record of one dimension, or holds no real numbers.
         """
-        y = np.asarray(indication, np.float64)
-        if y.ndim != 1:
-            raise InvalidData(f"a record has one dimension, not shape {y.shape}")
+        y = samples("a record", indication)
         with np.errstate(invalid="ignore"):
             y = np.where(np.abs(y) < 1e100, y, np.nan)
         if y.size <= _TAPS:

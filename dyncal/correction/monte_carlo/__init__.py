@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from dyncal.correction.inputs import Numbers, samples
+from dyncal.correction.inputs import Numbers, instants, samples
 from dyncal.correction.monte_carlo.filters import of_filter
 from dyncal.correction.monte_carlo.record import CorrectedMonteCarlo, Inputs
 from dyncal.correction.monte_carlo.smoothers import of_smoother
@@ -23,7 +25,7 @@ def correction_monte_carlo(
     response: Response,
     raw: Numbers,
     *,
-    t_ns: Int64Array | None = None,
+    t_ns: Sequence[int] | Int64Array | None = None,
     noise_std: float | None = None,
     u_t_s: float = 0.0,
     seed: int,
@@ -68,5 +70,5 @@ def correction_monte_carlo(
         if t_ns is not None:
             raise InvalidData("the record of a filter is uniform, without instants")
         return of_filter(correction, parameters, response, y, inputs, seed=seed, settings=settings)
-    t = correction.dt_ns * np.arange(y.size, dtype=np.int64) if t_ns is None else t_ns
+    t = correction.dt_ns * np.arange(y.size, dtype=np.int64) if t_ns is None else instants("t_ns", t_ns)
     return of_smoother(correction, parameters, response, t, y, inputs, seed=seed, settings=settings)

@@ -75,6 +75,7 @@ class Corrector(abc.ABC):
         InvalidData
             As `process`.
         """
+        check_arrays(t_ns, raw, quality_codes)
         self._reset()
         self._emitted_to = emitted_to_ns
         if t_ns.size == 0:
@@ -110,6 +111,7 @@ class Corrector(abc.ABC):
         InvalidData
             If instants repeat or go back, or shapes and types do not fit; the state is then unchanged.
         """
+        check_arrays(t_ns, raw, quality_codes)
         if t_ns.size == 0:
             check_block(t_ns, raw, quality_codes, u_t_ns, None)
             return None
@@ -138,6 +140,14 @@ class Corrector(abc.ABC):
         if t.size:
             self._emitted_to = int(t[-1])
         return t, value, u
+
+
+def check_arrays(t_ns: object, raw: object, codes: object) -> None:
+    """Raise `InvalidData` unless all are arrays; a mask would be passed over."""
+    for array in (t_ns, raw) if codes is None else (t_ns, raw, codes):
+        if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+            kind = type(array).__name__
+            raise InvalidData(f"a block is made of numpy arrays, NaN where there is no value, not of {kind}")
 
 
 def check_block(

@@ -93,7 +93,7 @@ class StreamingCorrector(Corrector):
         self, t_ns: Int64Array, raw: FloatArray, quality_codes: UInt32Array | None = None, u_t_ns: float = 0
     ) -> CorrectedSpan | None:
         """As `Corrector.process`; the newest entry is about the sample `delay` before the last."""
-        if self._steady and t_ns.size and self._continues(t_ns, raw, quality_codes, u_t_ns):
+        if self._steady and self._continues(t_ns, raw, quality_codes, u_t_ns):
             return self._go_on(t_ns, raw, u_t_ns)
         return super().process(t_ns, raw, quality_codes, u_t_ns)
 
@@ -109,11 +109,14 @@ class StreamingCorrector(Corrector):
     def _continues(self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array | None, u_t_ns: float) -> bool:
         """Tell whether a block is what a steady stream brings; if not, nothing is said on what it is."""
         return (
-            t_ns.dtype is INSTANT
+            type(t_ns) is np.ndarray
+            and type(raw) is np.ndarray
+            and t_ns.size > 0
+            and t_ns.dtype is INSTANT
             and raw.dtype is VALUE
             and raw.shape == t_ns.shape == (t_ns.size,)
             and 0 <= u_t_ns < math.inf
-            and (codes is None or (codes.dtype is CODE and codes.shape == t_ns.shape and not np.count_nonzero(codes)))
+            and (codes is None or _all_good(codes, t_ns.shape))
             and self._emitted_to == int(t_ns[0]) - self._lag_ns - self._dt_ns
             and not self._owed[0].size
             and self._grid.continues(t_ns)
@@ -153,3 +156,7 @@ class StreamingCorrector(Corrector):
     def _instants_before(self, last: int) -> Int64Array:
         """Return the instants of the slots still to be corrected where a sample lies in each, up to `last`."""
         return last - self._dt_ns * np.arange(self._pending.size - 1, -1, -1, dtype=np.int64)
+
+
+def _all_good(codes: UInt32Array, shape: tuple[int, ...]) -> bool:
+    return type(codes) is np.ndarray and codes.dtype is CODE and codes.shape == shape and not np.count_nonzero(codes)

@@ -112,7 +112,7 @@ class FilterBank:
         InvalidData
             If shape or type do not fit; the states are then unchanged.
         """
-        x = np.asarray(x)
+        x = np.asarray(inputs.unmasked(x))
         if x.ndim != 2 or x.shape[1] != self.width or x.dtype != _VALUE:
             raise InvalidData(
                 f"a bank of {self.width} takes float64 of shape (n, {self.width}), not {x.dtype} of shape {x.shape}"

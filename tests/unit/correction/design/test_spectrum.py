@@ -64,7 +64,7 @@ def test_noise_is_no_activity(noise_std: float | None, seed: int) -> None:
         (np.ones(100), "finite samples"),
         (np.append(np.random.default_rng(1).normal(size=999), np.nan), "finite samples"),
         (np.append(np.random.default_rng(1).normal(size=999), np.inf), "finite samples"),
-        (np.ones((100, 100)), "finite samples"),
+        (np.ones((100, 100)), "one dimension"),
     ],
 )
 def test_unfit_records_are_refused(y: FloatArray, why: str) -> None:
