@@ -42,3 +42,48 @@ def test_what_was_in_vain_is_tried_again_and_restored_in_between(monkeypatch: py
     assert again.snapshot() == estimator.snapshot()
     assert again.estimate is not None
     assert again.estimate.accepted
+
+
+def test_a_first_record_is_fitted_anew_each_time_it_has_doubled(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[int, Any]] = []
+    real = full_likelihood.found
+
+    def counted(model: Any, samples: Any, eta: Any, settings: Any, process: Any = None) -> Any:
+        begun.append((samples[0].size, process))
+        return real(model, samples, eta, settings, process)
+
+    monkeypatch.setattr(full_likelihood, "found", counted)
+    estimator = OnlineEstimator(THERMOCOUPLE.kind, THERMOCOUPLE.dt_ns)
+    outcomes = estimator.update(part(RECORD, 0, 4000))
+    followed = [size for size, _ in begun if size >= full_likelihood.ANEW[0]]
+    assert len(followed) == len(full_likelihood.ANEW)
+    assert all(at <= size < at + 100 for at, size in zip(full_likelihood.ANEW, followed, strict=True))
+    assert [process is None for size, process in begun if size in followed] == [False, False, True]
+    assert not any(outcome.reset for outcome in outcomes)
+
+
+def test_a_record_that_is_young_is_restored_and_goes_on_alike() -> None:
+    whole, halves = (OnlineEstimator(THERMOCOUPLE.kind, THERMOCOUPLE.dt_ns) for _ in range(2))
+    whole.update(part(RECORD, 0, 1400))
+    halves.update(part(RECORD, 0, 500))
+    halves = OnlineEstimator.restore(halves.snapshot())
+    halves.update(part(RECORD, 500, 1400))
+    assert halves.snapshot() == whole.snapshot()
+
+
+def test_a_hole_ends_the_first_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    real = full_likelihood.found
+
+    def counted(model: Any, samples: Any, *more: Any) -> Any:
+        sizes.append(samples[0].size)
+        return real(model, samples, *more)
+
+    monkeypatch.setattr(full_likelihood, "found", counted)
+    estimator = OnlineEstimator(THERMOCOUPLE.kind, THERMOCOUPLE.dt_ns)
+    estimator.update(part(RECORD, 0, 400))
+    n = len(sizes)
+    estimator.update(part(RECORD, 440, 2500))
+    assert len(sizes) == n
+    assert estimator.estimate is not None
+    assert estimator.estimate.accepted

@@ -22,7 +22,7 @@ from dyncal.identification.online.fleet.outcomes import Outcomes
 from dyncal.identification.online.fleet.state import FleetState
 from dyncal.identification.online.fleet.step import Step
 from dyncal.identification.online.snapshot import Array, FleetSnapshot, FullState
-from dyncal.identification.records import Estimate
+from dyncal.identification.records import BlockOutcome, Estimate
 from dyncal.identification.settings import Likelihood, OnlineSettings
 from dyncal.models import SensorModel
 
@@ -64,6 +64,7 @@ class Followers:
         self._model, self._settings, self._dt_ns, self._limits, self._state = model, settings, dt_ns, limits, state
         self._full: dict[int, full_likelihood.Followed] = {}
         self._provisional: dict[int, full_likelihood.Samples] = {}
+        self._young: dict[int, full_likelihood.Samples] = {}  # all that is known of sensors begun lately
         self.tried = np.zeros(dt_ns.size, dtype=np.int64)
 
     def __bool__(self) -> bool:
@@ -105,7 +106,7 @@ class Followers:
         full = full_likelihood.found(self._model, samples, h[: self._model.n_parameters], settings)
         if full is None or full.outcome is None:
             return None
-        self._full[i] = full.followed
+        self._full[i], self._young[i] = full.followed, samples
         self._provisional.pop(i, None)
         self._state.window[i] = 0
         self._state.widen_window(i, full.outcome)
@@ -123,11 +124,40 @@ class Followers:
         done = full_likelihood.consider(
             self._model, self._full[i], samples, self._settings[i], self._limits, full=full
         )  # fmt: skip
-        if done.outcome is not None:
-            self._full[i] = done.followed
-            if done.outcome.excited and not done.trouble:
-                self._state.widen_window(i, done.outcome)
-        return done
+        if done.outcome is None:
+            return done
+        fresh, self._full[i] = self.fresh(i), done.followed
+        if done.outcome.excited and not done.trouble:
+            self._state.widen_window(i, done.outcome)
+        young = self._young.pop(i, None)
+        if young is None or fresh or done.trouble or done.outcome.reset:
+            return done
+        return self._grown(i, young, samples, done, done.outcome)
+
+    def _grown(
+        self,
+        i: int,
+        young: full_likelihood.Samples,
+        samples: full_likelihood.Samples,
+        done: full_likelihood.Considered,
+        outcome: BlockOutcome,
+    ) -> full_likelihood.Considered:
+        """Fit a sensor's first record anew where it has doubled, as a whole; the drift of a block stays what it was."""
+        t_ns, y, r = (np.concatenate((old, new[1:])) for old, new in zip(young, samples, strict=True))
+        last = full_likelihood.ANEW[-1]
+        if t_ns.size < last:
+            self._young[i] = t_ns, y, r
+        if not any(young[0].size < at <= t_ns.size for at in full_likelihood.ANEW):
+            return done
+        eta, process = done.followed.h[: self._model.n_parameters], done.followed.form.process
+        again = full_likelihood.found(
+            self._model, (t_ns, y, r), eta, self._settings[i], None if t_ns.size >= last else process
+        )
+        if again is None or again.outcome is None:
+            return done
+        self._full[i] = again.followed
+        outcome = replace(outcome, theta=again.outcome.theta, cov=again.outcome.cov)
+        return replace(done, followed=again.followed, outcome=outcome)
 
     def take_over(self, step: Step, closed: Outcomes, newest: Newest) -> list[Outcomes]:
         """Return the blocks that a step has closed, and those with which the full likelihood begins."""
@@ -176,12 +206,14 @@ class Followers:
         """End a sensor's segment: the next block finds its state anew."""
         if i in self._provisional:
             self._provisional[i] = full_likelihood.NOTHING
+        self._young.pop(i, None)
         if i in self._full:
             self._full[i] = replace(self._full[i], state=None)
 
     def drop(self, i: int, *, known: bool = False) -> None:
         """Neither follow a sensor nor wait for it; what is `known` of it stays to be reported."""
         self._provisional.pop(i, None)
+        self._young.pop(i, None)
         if not known:
             self._full.pop(i, None)
 
@@ -216,9 +248,12 @@ class Followers:
     def pack(self) -> tuple[dict[int, FullState], dict[int, tuple[Array, ...]]]:
         """Return what is followed, and what waits, as parts of a snapshot."""
         full = {i: full_likelihood.pack(now) for i, now in sorted(self._full.items())}
-        return full, {i: tuple(Array.of(a) for a in s) for i, s in sorted(self._provisional.items())}
+        kept = self._provisional | self._young  # of which a sensor is in one at most
+        return full, {i: tuple(Array.of(a) for a in s) for i, s in sorted(kept.items())}
 
     def resume(self, found: FleetSnapshot) -> None:
         """Go on from a snapshot; raises KeyError, TypeError or ValueError where something is missing."""
         self._full = {i: full_likelihood.unpack(packed) for i, packed in found.full.items()}
-        self._provisional = {i: (t.array(), y.array(), r.array()) for i, (t, y, r) in found.provisional.items()}
+        kept = {i: (t.array(), y.array(), r.array()) for i, (t, y, r) in found.provisional.items()}
+        self._provisional = {i: samples for i, samples in kept.items() if i not in self._full}
+        self._young = {i: samples for i, samples in kept.items() if i in self._full}
