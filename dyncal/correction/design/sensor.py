@@ -16,6 +16,7 @@ from dyncal.models import DELAY, Delayed, Rational, ResponseModel, named_model
 from dyncal.models.base import ComplexArray
 
 _COMPLEX_STEP: Final = 1e-30
+_LEAST_GAIN, _MOST_GAIN = 1e-100, 1e100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +82,7 @@ def sensor_of(parameters: Parameters) -> Sensor:
     if isinstance(model, Delayed):
         inner, values, delay = model.model, theta[:-1], float(theta[-1])
     b, a = _polynomials(inner, values)
-    if b[0] == 0:
+    if not _LEAST_GAIN < abs(b[0]) < _MOST_GAIN:
         raise InvalidData(f"a sensor with gain {b[0]} at DC cannot be corrected")
     return Sensor(model, theta, b, a, delay)
 

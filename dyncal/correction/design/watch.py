@@ -16,6 +16,7 @@ from typing import Final
 
 import numpy as np
 
+from dyncal.correction.design.asked import check_asked
 from dyncal.correction.design.judge import Judge, ResponseBand
 from dyncal.correction.design.normal_equations import all_pole
 from dyncal.correction.design.sensor import sensor_of
@@ -23,7 +24,6 @@ from dyncal.correction.design.spectrum import MeasurandSpectrum
 from dyncal.correction.folding import ComplexArray, Folding
 from dyncal.correction.inputs import Numbers, samples
 from dyncal.domain.coefficients import CorrectionFilter, Parameters
-from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S
 
@@ -72,8 +72,7 @@ class Watch:
     """
 
     def __init__(self, parameters: Parameters, *, dt_ns: int, noise_std: float, spectrum: MeasurandSpectrum) -> None:
-        if not (dt_ns > 0 and 0 <= noise_std < math.inf):
-            raise InvalidData("a watch needs dt_ns > 0 and a finite noise_std")
+        check_asked(dt_ns, noise_std, spectrum)
         sensor, folding = sensor_of(parameters), Folding(dt_ns / NS_PER_S, _POINTS, _FOLDS)
         seen = folding.fold(spectrum.at(folding.omega) * np.abs(sensor.response(folding.omega)) ** 2).real
         density = seen + max(noise_std**2, _LEAST * float(np.mean(seen)))

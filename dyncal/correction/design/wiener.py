@@ -20,6 +20,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.correction.design import tail_poles
+from dyncal.correction.design.asked import check_asked
 from dyncal.correction.design.judge import Judge, Prediction, ResponseBand
 from dyncal.correction.design.normal_equations import Problem, all_pole
 from dyncal.correction.design.notes import of_lost, of_uncertain, uncertain_names
@@ -134,11 +135,10 @@ def design(
         If a number is out of range, the parameters are no stable sensor with a gain at DC, the covariance is none, or
         the dead time is longer than `MAX_DELAY` samples.
     """
-    if not (dt_ns > 0 and 0 <= noise_std < math.inf and max_taps >= 2 and max_noise_gain > 0):
-        raise InvalidData("a design needs dt_ns > 0, a finite noise_std, at least 2 taps, and a positive noise gain")
+    check_asked(dt_ns, noise_std, spectrum, max_latency_s=max_latency_s)
+    if not (max_taps >= 2 and max_noise_gain > 0):
+        raise InvalidData("a design needs at least 2 taps and a positive noise gain")
     form = choice(Form, form, "form")
-    if max_latency_s is not None and not max_latency_s >= 0:
-        raise InvalidData(f"max_latency_s cannot be {max_latency_s}")
     wished = spectrum if band_hz is None else from_bandwidth(band_hz, spectrum.variance)
     sensor = sensor_of(parameters)
     dt_s = dt_ns / NS_PER_S

@@ -169,7 +169,8 @@ class _Books:
     def account(self, t_ns: Int64Array) -> Account:
         """Return what was noted of the instants of a record."""
         told, given = np.concatenate(self._told), np.concatenate(self._given)
-        rows = np.flatnonzero((told[:, 1] != NO_SAMPLE) & (told[:, 2] != 0))
+        able = np.isfinite(given).all(axis=1)
+        rows = np.flatnonzero((told[:, 1] != NO_SAMPLE) & (told[:, 2] != 0) & able)
         given, rate = given[rows], np.concatenate(self._rate)[rows]
         return Account(
             at=np.searchsorted(t_ns, told[rows, 1]),

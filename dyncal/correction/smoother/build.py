@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from dyncal.correction.design.asked import check_asked
 from dyncal.correction.design.sensor import Sensor, polynomial_derivatives, sensor_of
 from dyncal.correction.design.spectrum import MeasurandSpectrum
 from dyncal.correction.smoother.model import SmootherModel
@@ -62,11 +63,7 @@ def build_smoother(
         If the parameters are no stable sensor with a gain at DC, a zero lies in the right half-plane (its sensitivity
         is not causal: take the FIR design), or numbers are out of range.
     """
-    if not (dt_ns > 0 and 0 <= noise_std < math.inf):
-        raise InvalidData("a smoother needs dt_ns > 0 and a finite noise_std")
-    for name, value in (("lag_s", lag_s), ("max_lag_s", max_lag_s)):
-        if value is not None and not 0 <= value < math.inf:
-            raise InvalidData(f"{name} cannot be {value}")
+    check_asked(dt_ns, noise_std, spectrum, lag_s=lag_s, max_lag_s=max_lag_s)
     prior = choice(MeasurandPrior, prior, "prior")
     sensor = sensor_of(parameters)
     if bool(np.any(sensor.zeros.real > 0)):

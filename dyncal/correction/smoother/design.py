@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from dyncal.correction.design.asked import check_asked
 from dyncal.correction.design.notes import of_lost, of_uncertain
 from dyncal.correction.design.sensor import sensor_of
 from dyncal.correction.design.spectrum import MeasurandSpectrum
@@ -73,10 +74,9 @@ def design_smoother(
     """
     sensor = sensor_of(parameters)
     dead_s = max(sensor.dead_time_s, 0.0)
-    if max_latency_s is not None and not max_latency_s >= dead_s:
+    check_asked(dt_ns, noise_std, spectrum, max_latency_s=max_latency_s)
+    if max_latency_s is not None and max_latency_s < dead_s:
         raise InvalidData(f"a latency of at most {max_latency_s} s, and a dead time of {dead_s:g} s")
-    if not 0 <= noise_std < math.inf:
-        raise InvalidData(f"noise must be finite and not negative, not {noise_std}")
     noise_std = max(noise_std, _LEAST_NOISE * math.sqrt(spectrum.variance) * abs(sensor.dc_gain))
     order = whole_order(spectrum)
     unit = MeasurandSpectrum(1.0, spectrum.corner_rad_s, order)

@@ -24,6 +24,7 @@ from dyncal.kernels import HAVE_NUMBA
 _SPARE: Final = 64
 _MOST_BETWEEN: Final = 64  # entries in a gap: the sensitivities remember no more
 _MOST_ENTRIES: Final = 16_384
+_LARGEST: Final = 1e100  # of a sensitivity times u of its parameter: to be squared
 _TICK_VARIANCE: Final = 1 / 12
 """Of an instant's rounding, in ticks squared."""
 
@@ -91,8 +92,11 @@ class StreamingSmoother(Corrector):
         self._lag = round(model.lag_s * NS_PER_S / self._tick)
         self._dead = round(model.dead_time_s * NS_PER_S / self._tick)
         root = covariances.root(parameters.cov, "the parameters' covariance")
-        self._output = np.ascontiguousarray(root @ model.s_output)
-        self._direct, self._slope = root @ model.s_direct, root @ model.s_slope
+        with np.errstate(all="ignore"):
+            self._output = np.ascontiguousarray(root @ model.s_output)
+            self._direct, self._slope = root @ model.s_direct, root @ model.s_slope
+        if not all(bool(np.all(np.abs(part) < _LARGEST)) for part in (self._output, self._direct, self._slope)):
+            raise InvalidData("the parameters' covariance leaves the range of numbers")
         nominal = model.dt_ns // self._tick
         self._between_ticks = min(max(int(model.line_s / self._tick_s), -(-nominal // 4)), nominal)
         per_lag = (model.lag_s + model.dead_time_s) * NS_PER_S / model.dt_ns
@@ -237,7 +241,9 @@ class StreamingSmoother(Corrector):
             estimate, index, rate, steps.s_phi, steps.s_old, steps.s_new, self._output, self._direct, self._slope,
             self._s_state, self._previous, parameters,
         )  # fmt: skip
-        u = np.sqrt(np.maximum(value[:, 1], 0.0) + parameters + value[:, 2] * rate**2)
+        # rounding may make a variance negative; what has left the range of numbers is none
+        variance = np.where(np.isfinite(value[:, 1]), np.maximum(value[:, 1], 0.0), np.nan)
+        u = np.sqrt(variance + parameters + value[:, 2] * rate**2)
         ok = np.isfinite(estimate) & np.isfinite(u)
         if not self._fill:
             ok &= told[:, 2] != 0

@@ -186,3 +186,53 @@ def test_units_do_not_matter(form: str, gain: float, size: float, slowness: floa
     np.testing.assert_allclose(u / size, expected[1], rtol=near)
     lines = budget(made, case.parameters, y, t_ns=t, u_t_s=1e-4 * slowness)
     np.testing.assert_allclose(lines.u / size, expected[1], rtol=near)
+
+
+_ASKED: dict[str, tuple[dict[str, Any], str]] = {
+    "float interval": ({"dt_ns": 1e7}, "dt_ns must be a whole number"),
+    "interval of NaN": ({"dt_ns": float("nan")}, "dt_ns must be a whole number"),
+    "interval of words": ({"dt_ns": "1"}, "dt_ns must be a whole number"),
+    "noise of words": ({"noise_std": "a"}, "noise_std must be finite"),
+    "no noise stated": ({"noise_std": None}, "noise_std must be finite"),
+    "noise beyond all": ({"noise_std": 1e200}, "noise_std must be finite"),
+    "no spectrum": ({"spectrum": None}, "stated by a MeasurandSpectrum"),
+    "endless latency": ({"max_latency_s": float("inf")}, "max_latency_s cannot be inf"),
+    "tiny measurand": ({"spectrum": MeasurandSpectrum(1e-210, 1.0, 2.0)}, "range of numbers"),
+    "huge measurand": ({"spectrum": MeasurandSpectrum(1e210, 1.0, 2.0)}, "range of numbers"),
+}
+
+
+@pytest.mark.parametrize("asked", _ASKED)
+@pytest.mark.parametrize("of", [design, design_smoother])
+def test_what_no_design_can_be_asked(of: Callable[..., object], asked: str) -> None:
+    changes, words = _ASKED[asked]
+    wish: dict[str, Any] = {"dt_ns": _CASE.dt_ns, "noise_std": _CASE.noise_std, "spectrum": _CASE.spectrum}
+    holds(said(partial(of, _CASE.parameters, **wish | changes)), f"^refused: .*{words}")
+
+
+@pytest.mark.parametrize("gain", [1e-150, 1e150])
+def test_gains_whose_squares_are_no_numbers(gain: float) -> None:
+    case = replace(_CASE, theta=_CASE.theta * [gain, 1.0, 1.0], u_relative=0.0)
+    for form in ("fir", "recursive", "smoother"):
+        with pytest.raises(InvalidData, match="gain"):
+            _made(case, form)
+
+
+@pytest.mark.parametrize(("gain", "size"), [(1e90, 1e45), (1e45, 1e45), (1e-45, 1e-45), (1e90, 1e-45), (1e-90, 1e45)])
+def test_units_beyond_all_measure_are_refused_or_right(gain: float, size: float) -> None:
+    """Where squares of weights overflow, a variance of minus infinity once came out as a u of the clock alone."""
+    spectrum, (t, y) = _CASE.spectrum, samples()
+    case = replace(
+        _CASE,
+        theta=_CASE.theta * [gain, 1.0, 1.0],
+        noise_std=_CASE.noise_std * gain * size,
+        spectrum=MeasurandSpectrum(spectrum.density * size**2, spectrum.corner_rad_s, spectrum.order),
+    )
+    try:
+        value, u = correct_at(_made(case, "smoother"), case.parameters, t, y * gain * size)
+    except InvalidData:
+        return
+    expected = at_instants("smoother", t, y)
+    told = np.isfinite(value)
+    assert np.array_equal(told, np.isfinite(u))
+    np.testing.assert_allclose(u[told] / size, expected[1][told], rtol=2e-3)
