@@ -159,8 +159,8 @@ def judge(
         Sums of squares of the residuals before, and their numbers.
     scales : float64, shape (p,)
         Sizes of parameters whose own value may be near 0.
-    out : float64, shape (5, p)
-        θ̂, residuals z, which of them say something (1 or 0), scores u and their weights ``a = P/√(V + P)``.
+    out : float64, shape (6, p)
+        θ̂, residuals z, which of them say something (1 or 0), scores u, their weights ``a = P/√(V + P)``, and -ln V.
 
     Returns
     -------
@@ -180,6 +180,7 @@ def judge(
             out[0, i] += cov[i, j] * block[1, j]
         if not abs(out[0, i]) < _IMMENSE:
             return NOTHING
+        out[5, i] = -np.log(cov[i, i])
     if not inverse(information, known):
         return ALONE
     mean, deviation = np.zeros(p), np.empty(p)

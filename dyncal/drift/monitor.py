@@ -19,6 +19,7 @@ from dyncal.drift.history import History, Learnt
 from dyncal.drift.limit import CLIP, ENOUGH_BEFORE, decision_limit
 from dyncal.drift.scatter import Scatter
 from dyncal.drift.settings import DriftSettings
+from dyncal.drift.spread import Spread
 
 _RELATIVE = 10.0  # a change is not relative to what is less than a tenth of it
 
@@ -93,8 +94,9 @@ class DriftMonitor:
     are independent and normal while nothing changes (docs/metrology.md), unlike the sequence of estimates that an
     online estimator gives; that of each parameter keeps its meaning, as the root of the correlations R is the symmetric
     one (`dyncal.drift.kernels.judge`). How they scatter is learnt from them (`Scatter`), and every block after which a
-    parameter may have changed is compared with all before it (`History`); the limit follows from `arl0_blocks`. A block
-    that is idle or rejected decides nothing. A block beyond the clip is learnt from when the next one is there too.
+    parameter may have changed is compared with all before it (`History`); the limit follows from `arl0_blocks` and from
+    how differently much blocks say (`Spread`). A block that is idle or rejected decides nothing. A block beyond the
+    clip is learnt from when the next one is there too.
 
     While a drift stands nothing is learnt: blocks are compared with what was normal before it.
 
@@ -120,7 +122,8 @@ class DriftMonitor:
         self.settings.check(names)
         self._least = np.array([self.settings.minimum_of(name) for name in names])
         self._scales = np.array([dict(self.settings.scales).get(name, 0.0) for name in names])
-        self._evidence, self._judged = np.empty((2 + len(names), len(names))), np.empty((5, len(names)))
+        self._evidence, self._judged = np.empty((2 + len(names), len(names))), np.empty((6, len(names)))
+        self._spread = Spread.unknown(len(names))
         self._state = DriftState.LEARNING
         self._since_ns: int | None = None
         self._informed_ns: int | None = None
@@ -189,12 +192,14 @@ class DriftMonitor:
         if found == kernels.NOTHING:
             return
         self._informed_ns = outcome.to_ns
+        self._spread.add(out[5].copy())
+        self._limit = decision_limit(self.settings.arl0_blocks, len(self.names), self._spread.rounded)
         theta, information = out[0].copy(), evidence[2:].copy()
         if self._found is not None:
             self._follow(self._found, theta, information)
             return
         if found == kernels.ALONE or baseline.n < ENOUGH_BEFORE:
-            out[1:] = 0.0
+            out[1:5] = 0.0
         self._take_in(Block(theta, information, out[1].copy(), out[2] > 0), wild=bool(abs(out[3]).max() >= CLIP))
         self._history.add(out[4], out[3], self._learnt, outcome.to_ns)
         self._look()
@@ -274,7 +279,7 @@ class DriftMonitor:
 
     def snapshot(self) -> bytes:
         """Return the whole state: `restore` then `update` gives the same to the last bit."""
-        held, found = self._held, self._found
+        held, found, spread = self._held, self._found, self._spread
         state = stored.Stored(
             names=self.names,
             settings=asdict(self.settings),
@@ -288,6 +293,7 @@ class DriftMonitor:
             if held is None
             else stored.pack(held.theta, held.information, held.residuals, held.used.astype(np.float64)),
             found=None if found is None else (found.instant, stored.pack_recent(found.recent)),
+            spread=(spread.n, spread.variance, spread.last.tolist()) if spread.n else None,
         )
         return msgspec.msgpack.encode(state)
 
@@ -326,6 +332,9 @@ class DriftMonitor:
         self._informed_ns, self._last_ns = found.informed_ns, found.last_ns
         self._learnt = stored.unpack_learnt(p, found.learnt)
         self._history = History.unpack(self._learnt, found.history)
+        if found.spread is not None:
+            self._spread = stored.unpack_spread(p, found.spread)
+            self._limit = decision_limit(self.settings.arl0_blocks, p, self._spread.rounded)
         if found.held is not None:
             theta, information, residuals, used = stored.unpack(found.held, (p,), (p, p), (p,), (p,))
             self._held = Block(theta, information, residuals, used > 0)

@@ -14,6 +14,7 @@ from dyncal.drift.change import Instant, Recent
 from dyncal.drift.history import Learnt
 from dyncal.drift.scatter import Scatter
 from dyncal.drift.settings import DriftSettings
+from dyncal.drift.spread import Spread
 
 VERSION: Final = 2
 
@@ -38,6 +39,7 @@ class Stored(msgspec.Struct, frozen=True):
     history: tuple[int, bytes, bytes, bytes]
     held: bytes | None
     found: tuple[Instant, bytes] | None
+    spread: tuple[int, float, list[float]] | None = None
     version: int = VERSION
 
 
@@ -75,6 +77,14 @@ def unpack_learnt(p: int, packed: tuple[int, bytes]) -> Learnt:
     """Return what `pack_learnt` packed; raises ValueError where that is not of p parameters, or not finite."""
     information, vector, squares, n = unpack(packed[1], (p, p), (p,), (p,), (p,))
     return Learnt(Baseline(information, vector, packed[0]), Scatter(squares, n))
+
+
+def unpack_spread(p: int, packed: tuple[int, float, list[float]]) -> Spread:
+    """Return how differently much blocks say; raises ValueError where that is not of p parameters, or no numbers."""
+    n, variance, last = packed
+    if n < 1 or not 0 <= variance < float("inf") or len(last) != p or not bool(np.all(np.isfinite(last))):
+        raise ValueError("the spread of its blocks' information is not finite, or of other parameters")
+    return Spread(np.array(last), variance, n)
 
 
 def pack_recent(recent: Recent) -> bytes:

@@ -61,7 +61,7 @@ def test_a_block_is_judged_as_numpy_says(p: int) -> None:
         u = np.sqrt(np.diag(cov + known))
         truth, n = 3 * u * rng.choice([0.1, 1.0, 10.0], p), rng.choice([0.0, 5.0, 40.0], p)
         block = np.vstack([truth, rng.normal(size=p) / u, inverted(cov)])
-        squares, scales, out = n * rng.uniform(0.5, 2), np.where(rng.random(p) < 0.3, 100 * u, 0), np.empty((5, p))
+        squares, scales, out = n * rng.uniform(0.5, 2), np.where(rng.random(p) < 0.3, 100 * u, 0), np.empty((6, p))
         found = kernels.judge(block, np.linalg.solve(known, truth), inverted(known), squares, n, scales, out)
 
         theta = truth + cov @ block[1]
@@ -73,13 +73,14 @@ def test_a_block_is_judged_as_numpy_says(p: int) -> None:
         np.testing.assert_allclose(out[0], theta, rtol=1e-9, atol=1e-9 * u.max())
         np.testing.assert_allclose(out[1], residuals, rtol=1e-6, atol=1e-6)
         np.testing.assert_array_equal(out[2], used)
+        np.testing.assert_allclose(out[5], -np.log(np.diag(cov)), rtol=1e-6)
         np.testing.assert_allclose(out[3], scores, rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(out[4], np.where(counts, weights, 0.0), rtol=1e-9)
         assert found == (kernels.WILD if np.any(np.abs(scores) >= CLIP) else kernels.JUDGED)
 
 
 def test_without_a_baseline_only_the_estimate_is_there() -> None:
-    out = np.full((5, 2), np.nan)
+    out = np.full((6, 2), np.nan)
     block = np.vstack([np.ones(2), np.full(2, 3.0), np.eye(2)])
     none = np.zeros(2)
     assert kernels.judge(block, none, np.zeros((2, 2)), none, none, none, out) == kernels.ALONE

@@ -58,3 +58,10 @@ def test_more_parameters_and_longer_intervals_need_a_higher_limit(arl0: float) -
 def test_there_is_not_always_a_limit(arl0: float, p: int) -> None:
     with pytest.raises(InvalidData, match="no limit"):
         decision_limit(arl0, p)
+
+
+def test_uneven_information_asks_for_a_lower_limit() -> None:
+    even, uneven = decision_limit(370.0, 2), decision_limit(370.0, 2, 1.0)
+    assert even - 0.1 < uneven < even
+    assert run_length(uneven, 1.0) == pytest.approx(run_length(even), rel=1e-6)
+    assert run_length(even, 1.0) == pytest.approx(1.13 * run_length(even), rel=0.02)
