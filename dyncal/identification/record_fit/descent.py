@@ -81,17 +81,29 @@ def descend(
     return Descent(here, cost, converged, passes)
 
 
-def promised(problem: RecordProblem, begin: Point, free: BoolArray, prior: Prior) -> tuple[Point, float] | None:
-    """Return `begin` with the best initial states, and the cost that one step from there promises."""
+def promised(
+    problem: RecordProblem, begin: Point, free: BoolArray, prior: Prior, most: float
+) -> tuple[Point, float] | None:
+    """Return `begin` with the best initial states, and the cost that one step from there promises.
+
+    Where one pass shows already that this is above `most`, the second is spared, and the cost is about right.
+    """
     first = problem.evaluate(begin)
-    here = None if first is None else problem.evaluate(Point(begin.h, begin.x0 + first.dx0))
-    if here is None:
+    if first is None:
         return None
-    _, _, gain = _step(here, problem, free, prior, 0.0)
+    cost = _promise(first, first.free_sse, problem, free, prior)
+    if cost > most:
+        return begin, cost
+    here = problem.evaluate(Point(begin.h, begin.x0 + first.dx0))
+    return None if here is None else (here.at, _promise(here, here.sse, problem, free, prior))
+
+
+def _promise(at: Evaluation, sse: float, problem: RecordProblem, free: BoolArray, prior: Prior) -> float:
+    _, _, gain = _step(at, problem, free, prior, 0.0)
     n = problem.n_y
     # the step is of Σe² at fixed variance: what it leaves of it, and not the quadratic model's drop of the logarithm
     left = max(1 - gain / n, 1e-6)
-    return here.at, _cost(here, n, prior) + n * float(np.log(left))
+    return _cost(at, n, prior, sse) + n * float(np.log(left))
 
 
 def _trusted(damping: float, kept: float) -> float:
@@ -103,9 +115,9 @@ def _trusted(damping: float, kept: float) -> float:
     return damping
 
 
-def _cost(at: Evaluation, n: int, prior: Prior) -> float:
+def _cost(at: Evaluation, n: int, prior: Prior, sse: float | None = None) -> float:
     away = at.at.h - prior.mean
-    return n * float(np.log(max(at.sse / n, 1e-300))) + float(away**2 @ prior.information)
+    return n * float(np.log(max((at.sse if sse is None else sse) / n, 1e-300))) + float(away**2 @ prior.information)
 
 
 def _step(

@@ -7,7 +7,7 @@ follows η too, so that the fit is a prediction-error estimate without approxima
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -21,12 +21,17 @@ _DOUBLINGS: Final = 60
 _STEP: Final = 1e-5
 
 
-def gain_and_slope(model: SensorModel, eta: FloatArray, kappa: float, h_s: float) -> tuple[FloatArray, FloatArray]:
-    """Return K (n,) and its derivatives in (η, κ), (n, p + 1), n = max(1, n_states)."""
+def gain_and_slope(
+    model: SensorModel, eta: FloatArray, kappa: float, h_s: float, interval: Interval | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Return K (n,) and its derivatives in (η, κ), (n, p + 1), n = max(1, n_states).
+
+    `interval` is `interval_of` the same η, where that is known.
+    """
     n, p = max(1, model.n_states), eta.size
     if kappa <= -NO_NOISE:
         return np.zeros(n), np.zeros((n, p + 1))
-    phi, q, dphi, dq = _interval(model, eta, h_s, n)
+    phi, q, dphi, dq = interval or interval_of(model, eta, h_s)
     steps = _STEP * np.concatenate([np.maximum(np.abs(eta), 0.1), [1.0]])
     # along the exact derivatives of Φ and Q: one discretisation serves all differences
     along = np.concatenate([np.zeros((1, n, n)), dphi, np.zeros((1, n, n))])
@@ -39,13 +44,15 @@ def gain_and_slope(model: SensorModel, eta: FloatArray, kappa: float, h_s: float
     return gains[0], ((above - below) / (2 * steps[:, None])).T
 
 
-def _interval(
-    model: SensorModel, eta: FloatArray, h_s: float, n: int
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+Interval: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+
+
+def interval_of(model: SensorModel, eta: FloatArray, h_s: float) -> Interval:
     """Return Φ and Q of one interval, (n, n), and their derivatives in η, (p, n, n), for a white input.
 
     Its variance is 1 a sample.
     """
+    n = max(1, model.n_states)
     parts = model.discretise(eta, h_s * np.arange(1, _PIECES + 1) / _PIECES, Hold.ZERO)
     # step responses after 1/4 … 4/4 of an interval: their differences are what noise in each quarter does
     reach = np.diff(parts.gamma[:, :n, 0], axis=0, prepend=0.0)
@@ -59,9 +66,9 @@ def _interval(
     )
 
 
-def one_interval(model: SensorModel, eta: FloatArray, h_s: float, n: int) -> tuple[FloatArray, FloatArray]:
+def one_interval(model: SensorModel, eta: FloatArray, h_s: float) -> tuple[FloatArray, FloatArray]:
     """Return Φ and Q of one interval, (n, n), for a white input of variance 1 a sample."""
-    return _interval(model, eta, h_s, n)[:2]
+    return interval_of(model, eta, h_s)[:2]
 
 
 def gain_at_rest(phi: FloatArray, q: FloatArray, c: FloatArray) -> FloatArray:

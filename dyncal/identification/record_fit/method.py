@@ -129,7 +129,7 @@ def after_innovations(gain: float, whiteness_p: float) -> tuple[Method, str]:
 def reference_noise(model: SensorModel, eta: FloatArray, h_s: float) -> float:
     """Return the standard deviation at the sensor's output for white noise of standard deviation 1 on the reference."""
     n = max(1, model.n_states)
-    phi, p = one_interval(model, eta, h_s, n)
+    phi, p = one_interval(model, eta, h_s)
     for _ in range(60):
         p, phi = p + phi @ p @ phi.T, phi @ phi
         if float(np.abs(phi).max()) < 1e-12:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.identification.coloured import Noise, Whitener
-from dyncal.identification.record_fit.gain import NO_NOISE, gain_and_slope
+from dyncal.identification.record_fit.gain import NO_NOISE, Interval, gain_and_slope, interval_of
 from dyncal.identification.record_fit.kernels import LANES, record_pass
 from dyncal.identification.record_fit.track import Reading, Track
 from dyncal.models import Hold, SensorModel
@@ -86,6 +86,7 @@ class RecordProblem:
         self._dt_s = dt_s
         self.noise = noise
         self._kept: dict[int, tuple[Track, FloatArray, tuple[FloatArray, ...] | None]] = {}
+        self._interval: tuple[FloatArray, Interval] | None = None
         self._whitener = None if noise is None else Whitener(noise, [reading.t_ns for reading in self._readings])
         self._c = np.ascontiguousarray(np.asarray(model.output)[: self.n])
 
@@ -164,7 +165,12 @@ class RecordProblem:
     def gain(self, h: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return K (n,) and ∂K/∂h (n, m)."""
         p = self.p
-        gain, slope = gain_and_slope(self.model, h[:p], float(h[p + 2]), self._dt_s)
+        interval = None
+        if h[p + 2] > -NO_NOISE:
+            if self._interval is None or not np.array_equal(self._interval[0], h[:p]):
+                self._interval = h[:p].copy(), interval_of(self.model, h[:p], self._dt_s)
+            interval = self._interval[1]
+        gain, slope = gain_and_slope(self.model, h[:p], float(h[p + 2]), self._dt_s, interval)
         dgain = np.zeros((self.n, self.m))
         dgain[:, :p], dgain[:, p + 2] = slope[:, :p], slope[:, p]
         return gain, dgain

@@ -27,6 +27,7 @@ from dyncal.models import SensorModel
 KAPPA: Final = -2.0
 U_KAPPA: Final = 5.0  # prior of ln(input noise / sensor noise): from a perfect reference to a useless one
 _KAPPAS: Final = (-9.0, -7.0, -5.0, -3.0, -1.0, 2.0)
+_MIDDLE: Final = 1  # of the grid, from which it is searched
 _CLEARLY_BETTER: Final = 6.0  # twice a log-likelihood ratio
 _HOPELESS: Final = 60.0  # the same: a course so much worse after one step is not followed up
 _FIRST_PASSES: Final = 14
@@ -138,8 +139,9 @@ def with_course(setup: Setup, begin: Stage) -> Stage:
         if between is begin.between or (between is InterSample.QUINTIC and best.between is not InterSample.CUBIC):
             continue
         problem = setup.problem(between)
-        first = promised(problem, begin.done.last.at, begin.free, begin.prior)
-        if first is None or first[1] / problem.n_y > begin.done.cost / begin.problem.n_y + _HOPELESS / problem.n_y:
+        most = problem.n_y * begin.done.cost / begin.problem.n_y + _HOPELESS
+        first = promised(problem, begin.done.last.at, begin.free, begin.prior, most + _HOPELESS)
+        if first is None or first[1] > most:
             continue
         done = descend(problem, first[0], begin.free, begin.prior)
         if done is None:
@@ -216,16 +218,30 @@ def input_noise(stage: Stage) -> float:
 
     Far sharper than a test of whiteness: what the reference does not show is hidden in few per cent of the residuals.
     """
+    known: dict[int, float] = {}
+
+    def better_by(k: int) -> float:
+        if not 0 <= k < len(_KAPPAS):
+            return -float("inf")
+        if k not in known:
+            known[k] = _input_noise_of(stage, _KAPPAS[k])
+        return known[k]
+
+    # with κ it rises to one maximum and falls: from a low κ on, as most sensors have no such noise
+    k = _MIDDLE
+    while (best := max((k, k - 1, k + 1), key=better_by)) != k:
+        k = best
+    return max(0.0, better_by(k))
+
+
+def _input_noise_of(stage: Stage, kappa: float) -> float:
     problem, at, core = stage.problem, stage.done.last.at, stage.core
-    best = 0.0
-    for kappa in _KAPPAS:
-        there = problem.evaluate(Point(np.append(at.h[:-1], kappa), at.x0))
-        if there is None:
-            continue
-        gain = there.b[core] @ inverse(there.a[np.ix_(core, core)]) @ there.b[core]
-        left = max(there.free_sse - float(gain), 1e-300)
-        best = max(best, problem.n_y * float(np.log(stage.done.last.sse / left)))
-    return best
+    there = problem.evaluate(Point(np.append(at.h[:-1], kappa), at.x0))
+    if there is None:
+        return -float("inf")
+    gain = there.b[core] @ inverse(there.a[np.ix_(core, core)]) @ there.b[core]
+    left = max(there.free_sse - float(gain), 1e-300)
+    return problem.n_y * float(np.log(stage.done.last.sse / left))
 
 
 def innovations_stage(stage: Stage) -> Stage | None:

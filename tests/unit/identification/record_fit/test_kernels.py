@@ -163,7 +163,7 @@ def test_gain_is_that_of_the_riccati_equation(kind: ModelKind, kappa: float) -> 
     model = model_of(kind)
     eta = model.to_internal(THETA[kind])
     n = model.n_states
-    phi, q = one_interval(model, eta, 0.02, n)
+    phi, q = one_interval(model, eta, 0.02)
     c = np.asarray(model.output)[:n]
     p = solve_discrete_are(phi.T, c[:, None], np.exp(kappa) * q, np.eye(1))
     expected = p @ c / (c @ p @ c + 1)
