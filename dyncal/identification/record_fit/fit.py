@@ -17,6 +17,7 @@ from dyncal.identification.record_fit import judge
 from dyncal.identification.record_fit.assemble import Parts, assembled, exact, refusal, unexplained
 from dyncal.identification.record_fit.colour import by_coloured_noise, coloured_stage
 from dyncal.identification.record_fit.full_likelihood import FullFit, full_likelihood
+from dyncal.identification.record_fit.lateness import later_than
 from dyncal.identification.record_fit.method import (
     OutputErrorSays,
     after_innovations,
@@ -105,7 +106,21 @@ def fit_record(
     if setup.delayed and found.verdict in (Verdict.ACCEPTED, Verdict.DIVERGED) and _beyond(setup, found):
         detail = f"the dead time lies at the end of the {setup.reach[1]:.4g} s that were looked at, or beyond"
         found = replace(found, verdict=Verdict.NOT_IDENTIFIABLE, unobservable=(DELAY,), detail=detail)
+    if setup.delayed and wishes.max_delay_s is None:
+        found = _with_lateness(found, setup)
     return with_spikes(found, taken)
+
+
+def _with_lateness(found: RecordFit, setup: Setup) -> RecordFit:
+    """Return a fit that says where the dead time seems to be longer than was looked for."""
+    late_s = later_than(setup.taken, setup.reach[1])
+    if late_s is None:
+        return found
+    detail = f"the indication follows the reference most closely {late_s:.3g} s later, and dead times were looked for"
+    detail = f"{detail} up to {setup.reach[1]:.3g} s: state max_delay_s"
+    if found.verdict is not Verdict.ACCEPTED:
+        return replace(found, detail=f"{found.detail}; {detail}")
+    return replace(found, verdict=Verdict.NOT_IDENTIFIABLE, unobservable=(DELAY,), detail=detail)
 
 
 def _beyond(setup: Setup, found: RecordFit) -> bool:

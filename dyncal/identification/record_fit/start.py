@@ -54,7 +54,7 @@ def starts(
     if given is not None:
         yield Begin(model.to_internal(given), 0.0)
     done: list[Begin] = []
-    for late, delay, ratio in _ranked(shape, uniform(_richest(taken), taken.dt_s), delays_s):
+    for late, delay, ratio in _ranked(shape, uniform(richest(taken), taken.dt_s), delays_s):
         data = _cut(late, _LONGEST_SRIVC)
         refined = srivc(data, ratio, shape.n_zeros)
         eta = _internal(model, shape, refined)
@@ -93,7 +93,7 @@ def read_later(taken: Taken, delay_s: float, offset: float) -> Uniform:
 
     The part of the delay that is no whole number of samples is taken out of the indications, which are smoother.
     """
-    data = uniform(_richest(taken), taken.dt_s)
+    data = uniform(richest(taken), taken.dt_s)
     whole = round(delay_s / data.dt_s)
     late = _late(data, whole)
     k = np.arange(late.y.size, dtype=np.float64)
@@ -154,7 +154,7 @@ def _gain(taken: Taken) -> float:
     return sum(float(each.y @ each.u) for each in pairs) / max(sum(float(each.u @ each.u) for each in pairs), 1e-300)
 
 
-def _richest(taken: Taken) -> Segment:
+def richest(taken: Taken) -> Segment:
     """Return the segment in which the reference does most."""
     return max(taken.segments, key=lambda segment: float(np.var(segment.knots[1])) * segment.t_ns.size)
 

@@ -392,3 +392,18 @@ def test_a_reference_that_is_saturated_at_one_in_a_hundred_is_named(kind: ModelK
     fit = fit_record(AlignedRecord(record.t_ns, record.indication, stopped), kind)
     assert fit.verdict is Verdict.BAD_DATA
     assert "the reference is saturated" in fit.detail
+
+
+@pytest.mark.parametrize("share", [0.35, 0.45, 0.55])
+@pytest.mark.parametrize("n", [400, 1000])
+def test_a_dead_time_beyond_what_is_looked_at_is_named_through_coloured_noise(n: int, share: float) -> None:
+    late, told = int(share * n), 0
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        x, noise = walk(2 * n, 0.95, rng), walk(n, 0.9, rng)
+        z = model_of(ModelKind.FIRST_ORDER).simulate(THETA[ModelKind.FIRST_ORDER], instants(2 * n, 0.01), x, Hold.FIRST)
+        y = z[n - late : 2 * n - late] + 0.1 * float(z.std()) * noise
+        fit = fit_record(AlignedRecord(instants(n, 0.01), y, x[n:]), DELAYED)
+        assert not fit.accepted
+        told += "state max_delay_s" in fit.detail
+    assert told >= 1
