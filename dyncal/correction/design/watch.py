@@ -5,6 +5,9 @@ that add up to 1, so that a level cancels); its errors ν have the variance S if
 ν²/S leaves 0.8 to 1.25 the spectrum is to be fitted anew, and until then u_model is to be computed again for the one
 that there is: a misstated bandwidth costs up to 18 times the error, and a u that stays covers 9 to 24 %. A measurand
 slower than stated shows only where the signal, not the noise, makes S; u is then larger than need be, never too small.
+
+A shock is no other spectrum: a few innovations beyond 6 standard deviations, which chance makes one of in 5e8, and the
+rest as stated. u as stated does not cover it (`dyncal.correction.design.events` does), and the samples are named.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from dyncal.correction.design.asked import check_asked
 from dyncal.correction.design.judge import Judge, ResponseBand
@@ -27,10 +31,14 @@ from dyncal.domain.coefficients import CorrectionFilter, Parameters
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S
 
+BoolArray = npt.NDArray[np.bool_]
+
 LOW, HIGH = 0.8, 1.25
 """Bounds of mean ν²/S within which a design stays."""
 
 _TAPS: Final = 48
+_SHOCK: Final = 6.0  # standard deviations
+_HALF: Final = 0.5
 _FEWEST: Final = 200  # innovations: the mean of ν²/S then scatters by 0.1
 _POINTS: Final = 1 << 13
 _FOLDS: Final = 8
@@ -42,16 +50,27 @@ class Word(enum.StrEnum):
 
     AS_STATED = "as_stated"
     REFIT = "refit"
+    SHOCK = "shock"
     TOO_FEW = "too_few"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Innovations:
-    """Mean ν²/S of a record, how many ν it is of, and what that says."""
+    """Mean ν²/S of a record, how many ν it is of, and what that says.
+
+    Attributes
+    ----------
+    ratio : float
+        Without what a shock has spoilt, where `word` says that there was one.
+    shocks : bool, shape (n_record,)
+        Where an innovation lies beyond 6 standard deviations: corrected values whose window has such a sample in it are
+        not covered by u.
+    """
 
     ratio: float
     n: int
     word: Word
+    shocks: BoolArray
 
 
 class Watch:
@@ -96,15 +115,30 @@ class Watch:
         with np.errstate(invalid="ignore"):
             y = np.where(np.abs(y) < 1e100, y, np.nan)
         if y.size <= _TAPS:
-            return Innovations(math.nan, 0, Word.TOO_FEW)
+            return Innovations(math.nan, 0, Word.TOO_FEW, np.zeros(y.size, np.bool_))
         windows = np.lib.stride_tricks.sliding_window_view(y, _TAPS + 1)[:, ::-1]
-        errors = windows @ self._whitener
-        square = np.square(errors[np.isfinite(errors)]) / self._variance
-        n = int(square.size)
+        square = np.square(windows @ self._whitener) / self._variance
+        with np.errstate(invalid="ignore"):
+            shocks = np.concatenate([np.zeros(_TAPS, np.bool_), square > _SHOCK**2])
+        whole, n = _mean(square)
         if n < _FEWEST:
-            return Innovations(float(np.mean(square)) if n else math.nan, n, Word.TOO_FEW)
-        ratio = float(np.mean(square))
-        return Innovations(ratio, n, Word.AS_STATED if LOW <= ratio <= HIGH else Word.REFIT)
+            return Innovations(whole, n, Word.TOO_FEW, shocks)
+        rest, n_rest = _mean(square[~_spoilt(shocks)[_TAPS:]])
+        if shocks.any() and n_rest >= _FEWEST and LOW <= rest <= HIGH:
+            return Innovations(rest, n_rest, Word.SHOCK, shocks)
+        return Innovations(whole, n, Word.AS_STATED if LOW <= whole <= HIGH else Word.REFIT, shocks)
+
+
+def _mean(square: FloatArray) -> tuple[float, int]:
+    """Return the mean of what is finite, NaN where nothing is, and its number."""
+    finite = square[np.isfinite(square)]
+    return (float(np.mean(finite)) if finite.size else math.nan), int(finite.size)
+
+
+def _spoilt(shocks: BoolArray) -> BoolArray:
+    """Return where the predictor has a shock in its window, or where one begins to show."""
+    near = np.convolve(shocks, np.ones(2 * _TAPS + 1))[: shocks.size + _TAPS] > _HALF
+    return np.asarray(near[_TAPS:], np.bool_)
 
 
 def restated(

@@ -9,6 +9,7 @@ from dyncal.correction.design.spectrum import from_bandwidth
 from dyncal.correction.design.watch import Watch, Word, restated
 from dyncal.correction.streaming.record import correct
 from dyncal.domain.errors import InvalidData
+from dyncal.domain.samples import FloatArray
 from tests.unit.correction.examples import ALL, CASES, Case, designed
 
 
@@ -75,3 +76,29 @@ def test_few_and_bad_samples() -> None:
         watch.of(np.ones((2, 2)))
     with pytest.raises(InvalidData):
         Watch(case.parameters, dt_ns=0, noise_std=0.1, spectrum=case.spectrum)
+
+
+def shocked(case: Case, y: FloatArray, at: int, size: float) -> FloatArray:
+    """The indications with those of a half-sine of a tenth of the sensor's period."""
+    t = case.dt_s / 16 * (np.arange(16 * y.size) - 16 * at)
+    length = 0.1 / case.theta[2]
+    pulse = np.where((t >= 0) & (t <= length), size * np.sin(np.pi * t / length), 0.0)
+    f_hz = np.fft.rfftfreq(t.size, case.dt_s / 16).astype(np.float64)
+    seen = np.fft.irfft(np.fft.rfft(pulse) * case.model.frequency_response(case.theta, f_hz), t.size)
+    return np.asarray(y + seen[::16], np.float64)
+
+
+def test_a_shock_is_named_with_its_place_and_is_no_other_bandwidth() -> None:
+    case = CASES["pressure_line"]
+    watch = watch_of(case)
+    _, y = case.simulate(np.random.default_rng(1), 2000)
+    assert not watch.of(y).shocks.any()
+    word = watch.of(shocked(case, y, 1200, 10.0))
+    assert word.word is Word.SHOCK
+    assert 0.9 < word.ratio < 1.1  # the rest is as stated
+    assert 1200 <= int(np.flatnonzero(word.shocks)[0]) < 1210
+    assert not word.shocks[:1200].any()
+    assert not word.shocks[1300:].any()
+    other = dataclasses.replace(case, spectrum=from_bandwidth(2 * case.spectrum.band_hz, 1.0))
+    _, y = other.simulate(np.random.default_rng(1), 2000)
+    assert watch.of(shocked(case, y, 1200, 10.0)).word is Word.REFIT
