@@ -20,11 +20,15 @@ from functools import cache, partial
 import numpy as np
 from scipy import stats
 
+from dyncal.correction.budget import budget
+from dyncal.correction.forms import correct_at
 from dyncal.correction.monte_carlo import correction_monte_carlo
+from dyncal.correction.smoother.design import design_smoother
 from dyncal.correction.streaming.prepared import prepare
 from dyncal.correction.streaming.record import correct
-from dyncal.domain.coefficients import CorrectionFilter
+from dyncal.domain.coefficients import CorrectionFilter, CorrectionSmoother
 from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
 from dyncal.uncertainty import (
     GumResult,
     MonteCarloSettings,
@@ -34,7 +38,7 @@ from dyncal.uncertainty import (
 )
 from tests.evidence import Figure, coverage
 from tests.statistical.harness import Experiment
-from tests.unit.correction.examples import CASES, Case, designed
+from tests.unit.correction.examples import ALL, CASES, FINE, T0_NS, Case, designed, irregular, sampled
 
 DRAWS = 2_000
 KEPT = 300
@@ -42,6 +46,7 @@ KINDS = ("thermocouple", "pressure_line", "thermowell", "accelerometer")
 
 
 WELL_KNOWN = 0.25
+SMOOTHED, SETTLED, SMOOTHED_DRAWS, SHARE_OF_DT = 180, 80, 400, 0.01
 
 
 @cache
@@ -146,7 +151,61 @@ def judge_adaptive(results: FloatArray) -> Sequence[Figure]:
     return figures
 
 
+@cache
+def smoothed(name: str) -> tuple[Case, CorrectionSmoother, Int64Array, FloatArray]:
+    """Return a kind of sensor with its smoother, and a record at irregular instants."""
+    case = replace(ALL[name], u_relative=WELL_KNOWN * ALL[name].u_relative)
+    made = design_smoother(case.parameters, dt_ns=case.dt_ns, noise_std=case.noise_std, spectrum=case.spectrum)
+    rng = np.random.default_rng(22)
+    at = irregular(rng, SMOOTHED)
+    return case, made.correction, T0_NS + at * (case.dt_ns // FINE), sampled(case, rng, at)[1]
+
+
+def draws_of_a_smoother(name: str, seed: int) -> FloatArray:
+    """Return mean, u, lower and upper end of the 95 % interval for each sample from `SETTLED` on."""
+    case, correction, t, y = smoothed(name)
+    found = correction_monte_carlo(
+        correction, case.parameters, case.model, y, t_ns=t, u_t_s=SHARE_OF_DT * case.dt_s, seed=seed,
+        settings=MonteCarloSettings(n_draws=SMOOTHED_DRAWS),
+    ).result  # fmt: skip
+    return np.stack([found.value, found.u, found.low, found.high])[:, SETTLED:].ravel()
+
+
+def judge_smoother(name: str, results: FloatArray) -> Sequence[Figure]:
+    """Return how far the streamed u, and the budget's sum, are from the u of all draws."""
+    rows = results.reshape(results.shape[0], 4, -1)
+    n = rows.shape[0] * SMOOTHED_DRAWS
+    mean, spread = rows[:, 0].mean(axis=0), np.sqrt(np.mean(rows[:, 1] ** 2, axis=0) + np.var(rows[:, 0], axis=0))
+    low, high = rows[:, 2:].mean(axis=0)
+    case, correction, t, y = smoothed(name)
+    u_t_s, judged = SHARE_OF_DT * case.dt_s, slice(SETTLED, SETTLED + mean.size)
+    value, u = (part[judged] for part in correct_at(correction, case.parameters, t, y, u_t_s=u_t_s))
+    lines = budget(correction, case.parameters, y, t_ns=t, u_t_s=u_t_s)
+    summed = np.sqrt(sum(lines[one][judged] ** 2 for one in ("noise", "model", "parameters", "time")))
+    ratio, scatter = u / spread, 1 / np.sqrt(2 * n)
+    delta, expanded = numerical_tolerance(u, 1), GumResult(value, u).coverage_factor(0.95) * u
+    off = np.maximum(np.abs(value - expanded - low), np.abs(value + expanded - high)) / delta
+    rms = float(np.sqrt(np.mean(u**2) / np.mean(spread**2)))
+    return [
+        Figure("rms(u) over Monte Carlo", rms, 0.98, 1.02, n, scatter / 5),
+        Figure("u over Monte Carlo, smallest of the samples", float(ratio.min()), 0.9, np.inf, n, scatter),
+        Figure("u over Monte Carlo, largest of the samples", float(ratio.max()), -np.inf, 1.1, n, scatter),
+        Figure("budget's lines over the u of the stream", float(np.max(np.abs(summed / u - 1))), 0, 1e-6, n),
+        Figure("clause 8, one digit: samples within δ", float(np.mean(off <= 1)), -np.inf, np.inf, n, unit="%"),
+    ]
+
+
 EXPERIMENTS = (
+    *(
+        Experiment(
+            f"uncertainty: u of a smoother against Monte Carlo, {name}",
+            partial(draws_of_a_smoother, name),
+            partial(judge_smoother, name),
+            full=50,
+            short=2,
+        )
+        for name in ("thermocouple", "pressure_line", "dead_time")
+    ),
     *(
         Experiment(
             f"uncertainty: u per sample against Monte Carlo, {name}{how}",
