@@ -22,7 +22,7 @@ from tests.unit.identification.plant import PRESSURE, THERMOCOUPLE, Plant, part
 
 ARL0: Final = 100.0
 SETTINGS: Final = (100.0, 370.0)
-"""Intervals between false alarms that are asked for on blocks of the real estimator."""
+"""Intervals between false alarms that are asked for."""
 FOLLOWED: Final = 100
 KNOWN: Final = 1000
 """Blocks followed before a change whose delay is compared with that of a chart which knows its baseline, and blocks
@@ -57,22 +57,22 @@ def alone(seed: int) -> FloatArray:
     return np.array([LONGEST * ARL0])
 
 
-def delay(shift: float, known: int, followed: int, seed: int) -> FloatArray:
+def delay(arl0: float, shift: float, known: int, followed: int, seed: int) -> FloatArray:
     """Return blocks until an alarm, after the second parameter has moved by `shift` of a block's σ.
 
     Of the blocks that the baseline is worth, `known`, only the last are followed; those before are a calibration.
     """
-    source, monitor = Source(seed), _monitor(ARL0)
+    source, monitor = Source(seed), _monitor(arl0)
     if known > followed:
         monitor.rebaseline(source.mean_of(known - followed), source.cov / (known - followed))
     for _ in range(followed):
         if monitor.update(source.block()).state is DriftState.DRIFT:  # a delay is asked for after a quiet baseline
             monitor.reset_charts()
     monitor.reset_charts()
-    for n in range(1, round(LONGEST * ARL0)):
+    for n in range(1, round(LONGEST * arl0)):
         if monitor.update(source.block((1.0, 0.8 + 0.01 * shift))).state is DriftState.DRIFT:
             return np.array([float(n)])
-    return np.array([LONGEST * ARL0])
+    return np.array([LONGEST * arl0])
 
 
 def blocks(plant: Plant, settings: OnlineSettings, seed: int) -> Iterator[BlockOutcome]:
@@ -125,10 +125,10 @@ def judge_on_the_estimator(results: FloatArray) -> Sequence[Figure]:
     return figures
 
 
-def judge_delay(shift: float, highest: float, results: FloatArray) -> Sequence[Figure]:
+def judge_delay(arl0: float, shift: float, highest: float, results: FloatArray) -> Sequence[Figure]:
     """Compare with the one CUSUM that is best for this shift and knows the baseline, at the same interval."""
     k = shift / 2
-    best = run_length(decision_interval(2 * len(NAMES) * ARL0, k), k, shift)
+    best = run_length(decision_interval(2 * len(NAMES) * arl0, k), k, shift)
     mean = float(results.mean())
     u = float(results.std(ddof=1) / np.sqrt(len(results))) / best if len(results) > 1 else _INF
     return [Figure(f"mean delay / CUSUM optimum of {best:.1f} blocks", mean / best, 0.0, highest, len(results), u)]
@@ -145,14 +145,17 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     ),
     *(
         Experiment(
-            f"drift: delay at {s:g} σ", partial(delay, s, KNOWN, FOLLOWED), partial(judge_delay, s, 1.2), 1000, 6
+            f"drift: delay at {s:g} σ, setting {arl0:g}", partial(delay, arl0, s, KNOWN, FOLLOWED),
+            partial(judge_delay, arl0, s, 1.2), 1000, 6,
         )
+        for arl0 in SETTINGS
         for s in (0.5, 1.0, 2.0)
     ),
     # no bar: what a baseline of 50 blocks is worth, beside a yardstick that knows its own
     *(
         Experiment(
-            f"drift: delay at {s:g} σ after 50 blocks", partial(delay, s, 50, 50), partial(judge_delay, s, _INF),
+            f"drift: delay at {s:g} σ after 50 blocks", partial(delay, ARL0, s, 50, 50),
+            partial(judge_delay, ARL0, s, _INF),
             1000, 2,
         )
         for s in (0.5, 1.0, 2.0)
