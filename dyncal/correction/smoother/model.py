@@ -13,13 +13,14 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import DurationNs
 
 MOST_STATES: Final = 24
+_FIRST: Final = 100.0  # times the first indication's variance: it is counted again where it is measured
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SmootherModel:
     """``dx = F x dt + dw``, cov(dw) = Q dt; the measurand is m·x, and an indication y = h·x + noise, a dead time later.
 
-    The first indication y0 sets the state to `rest` y0 with the covariance `start`.
+    The first indication y0 sets the state to `rest` y0 with the covariance `beginning`: `start` and its own noise.
 
     Attributes
     ----------
@@ -86,6 +87,11 @@ class SmootherModel:
             rates = np.linalg.eigvals(matrix).real if matrix.size else np.zeros(0)
             if bool(np.any(rates > 1e-9 * max(float(np.max(np.abs(matrix), initial=0.0)), 1e-300))):
                 raise InvalidData(f"a smoother's {name} grows: eigenvalue {rates.max():g} 1/s")
+
+    @property
+    def beginning(self) -> FloatArray:
+        """Covariance about `rest` y0 of the first indication, which has its noise, shape (n, n)."""
+        return np.asarray(self.start + _FIRST * self.noise_variance * np.outer(self.rest, self.rest), np.float64)
 
     @property
     def n_parameters(self) -> int:

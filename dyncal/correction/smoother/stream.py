@@ -134,7 +134,7 @@ class StreamingSmoother(Corrector):
     def _reset(self) -> None:
         super()._reset()
         n, rows = self._model.observe.size, 2 * self._capacity
-        self._x, self._p = np.zeros(n), self._model.start.copy()
+        self._x, self._p = np.zeros(n), self._model.beginning
         self._counters = np.zeros(2, np.int64)
         self._entry, self._estimate = np.zeros((rows, 3), np.int64), np.zeros((rows, 3))
         self._shared = np.zeros((rows, n))

@@ -66,7 +66,7 @@ def dense(model: SmootherModel, t: Int64Array, y: FloatArray, until: Int64Array)
     phi, noise, *_ = over(model, np.diff(t, prepend=t[0]) / 1e9)
     cov = np.zeros((size * n, size * n))
     mean = np.zeros((size, n))
-    here, x = model.start, model.rest * y[np.flatnonzero(np.isfinite(y))[0]]
+    here, x = model.beginning, model.rest * y[np.flatnonzero(np.isfinite(y))[0]]
     for k in range(size):
         before = slice((k - 1) * n, k * n)
         at = slice(k * n, (k + 1) * n)
@@ -336,3 +336,17 @@ def test_where_nothing_jumps_nothing_is_widened() -> None:
     squares, n = runs.innovation_changes
     assert squares / n == pytest.approx(1.0, abs=0.15)
     assert runs.innovation_ratio[0] == pytest.approx(1.0, abs=0.15)
+
+
+@pytest.mark.parametrize("noise_std", [0.01, 1.0, 100.0, 1000.0])
+def test_a_measurand_far_below_the_noise_begins_within_u(noise_std: float) -> None:
+    """The level was taken for known to ten standard deviations of the measurand, about one noisy indication."""
+    case = dataclasses.replace(ALL["thermocouple"], noise_std=noise_std)
+    model, known = smoother_of(case), exactly_known(case.parameters)
+    squares = []
+    for seed in range(20):
+        y = noise_std * np.random.default_rng(seed).normal(size=600)
+        span = StreamingSmoother(model, known, "s").process(instants(600), y)
+        assert span is not None
+        squares.append(np.mean((span.value / span.u) ** 2))
+    assert np.sqrt(np.mean(squares)) < 1.5
