@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
@@ -29,7 +30,9 @@ def cause_of(parameter: str) -> str:
 
 
 def drift(sensor: SensorId, now_ns: InstantNs, status: DriftStatus) -> Alarm:
-    """Return the alarm of a drift."""
+    """Return the alarm of a drift; a change from near 0, or to the tenfold, has no percentage."""
+    known = math.isfinite(status.change) and math.isfinite(status.u_change)
+    change = f"{status.change:+.1%} since the baseline" if known else "by more than is told in percent"
     return Alarm(
         sensor,
         AlarmKind.DRIFT,
@@ -38,10 +41,10 @@ def drift(sensor: SensorId, now_ns: InstantNs, status: DriftStatus) -> Alarm:
         raised_ns=now_ns,
         changed_ns=now_ns,
         parameter=status.parameter,
-        value=status.change,
-        u=status.u_change,
+        value=status.change if known else None,
+        u=status.u_change if known else None,
         limit=status.limit,
-        cause=f"{cause_of(status.parameter)} ({status.change:+.1%} since the baseline)",
+        cause=f"{cause_of(status.parameter)} ({change})",
         response="Plan an inspection; the correction follows the change and stays valid meanwhile.",
     )
 

@@ -1,0 +1,37 @@
+"""What alarms say."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from dyncal.contracts import alarms as wire
+from dyncal.domain.alarms import Alarm
+from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import InstantNs
+from dyncal.drift import DriftState
+from dyncal.drift.monitor import DriftStatus
+from services.calibrate import findings
+
+NOW = InstantNs(1_700_000_000_000_000_000)
+
+
+def drift(change: float, u: float) -> Alarm:
+    status = DriftStatus(DriftState.DRIFT, "tau_s", 9.0, 4.0, change, u, NOW - 5, NOW - 9, NOW - 1)
+    return findings.drift(SensorId("TC-1"), NOW, status)
+
+
+def test_a_drift_is_told_in_percent() -> None:
+    alarm = drift(0.123, 0.01)
+    assert (alarm.value, alarm.u) == (0.123, 0.01)
+    assert "+12.3% since the baseline" in alarm.cause
+
+
+@pytest.mark.parametrize(("change", "u"), [(math.nan, math.nan), (math.inf, 0.1), (0.1, math.nan)])
+def test_a_change_without_a_percentage_is_told_without_one(change: float, u: float) -> None:
+    alarm = drift(change, u)
+    assert alarm.value is None
+    assert alarm.u is None
+    assert "nan" not in alarm.cause
+    assert wire.decode(wire.encode(alarm)) == alarm
