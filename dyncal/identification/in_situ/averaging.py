@@ -15,6 +15,7 @@ from dyncal.identification.in_situ.plunge import time_constant, unseen
 from dyncal.identification.in_situ.ridge import Ridge, ridge
 
 _DERIVATIVE: Final = 1e-4
+_SETTLED: Final = 2.5  # time constants in a record that shows a mode
 _NEGLIGIBLE: Final = 0.005
 _FAR: Final = 25.0  # deviance: what integrals may add to the best fit's, twice
 
@@ -50,6 +51,8 @@ def pooled(transients: Sequence[Transient], fits: Sequence[Modes], *, drift: boo
     by Laplace's approximation. Before there are data ln τ is anything between the record's interval and length, an
     amplitude is normal with the record's range for its standard deviation.
     """
+    longest = max(float(transient.t_s[-1]) for transient in transients)
+    fits = [fit for fit in fits if not _wanders(fit, longest)]
     closest = min(fits, key=lambda fit: fit.sse / fit.n_degrees)
     factor = correlation(transients, closest.left.e)
     variance = closest.sse / closest.n_degrees
@@ -67,6 +70,11 @@ def pooled(transients: Sequence[Transient], fits: Sequence[Modes], *, drift: boo
     shares /= shares.sum()
     beliefs = [Belief(fit, tau, u, float(p)) for (fit, tau, u, _), p in zip(said, shares, strict=True) if p > 0]
     return Pooled(beliefs, variance, factor)
+
+
+def _wanders(fit: Modes, longest_s: float) -> bool:
+    """Tell whether the slowest of several free modes is but a drift of the record: no mode that it shows."""
+    return not fit.structure.complete and fit.z.size > 1 and float(fit.tau_s[0]) > longest_s / _SETTLED
 
 
 def _linear(transients: Sequence[Transient], fit: Modes, variance: float) -> float:
