@@ -8,7 +8,6 @@ scenario's grid is made of whole microseconds.
 from __future__ import annotations
 
 import asyncio
-import datetime
 import logging
 from collections.abc import Sequence
 from types import TracebackType
@@ -17,16 +16,12 @@ from typing import Any, Final, Self
 from asyncua import Server, ua
 
 from dyncal.domain.errors import Unavailable
+from dyncal.domain.time import to_datetime
 from dyncal.ports.clock import Clock
 from simulators.plant import Channel, Publication
 
 NAMESPACE: Final = "urn:dyncal:simulators"
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _GOOD: Final = ua.StatusCode(ua.StatusCodes.Good)
-
-
-def _moment(t_ns: int) -> datetime.datetime:
-    return _EPOCH + datetime.timedelta(microseconds=t_ns // 1000)
 
 
 class PlantServer:
@@ -90,8 +85,8 @@ class PlantServer:
         value = ua.DataValue(
             Value=ua.Variant(values if block else values[0], ua.VariantType.Double, is_array=block),
             StatusCode=_GOOD,
-            SourceTimestamp=_moment(int(publication.t_ns[-1])),
-            ServerTimestamp=_moment(self._clock.now()),
+            SourceTimestamp=to_datetime(int(publication.t_ns[-1])),
+            ServerTimestamp=to_datetime(self._clock.now()),
         )
         await self._server.write_attribute_value(self._nodes[channel.id], value)
 

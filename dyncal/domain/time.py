@@ -53,6 +53,11 @@ def from_datetime(moment: datetime.datetime) -> InstantNs:
     return InstantNs((span.days * 86_400 + span.seconds) * NS_PER_S + span.microseconds * 1_000)
 
 
+def to_datetime(instant: InstantNs | int) -> datetime.datetime:
+    """Return an instant as a datetime in UTC, to its microsecond; the inverse of `from_datetime`."""
+    return _EPOCH + datetime.timedelta(microseconds=instant // 1000)
+
+
 def parse_iso(text: str) -> InstantNs:
     """Return the instant of an ISO 8601 text with a time zone, to the nanosecond.
 

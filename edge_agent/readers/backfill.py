@@ -9,11 +9,10 @@ from typing import Any, Final
 from asyncua import ua
 from asyncua.client.ua_session import UaSession
 
-from dyncal.domain.time import InstantNs
+from dyncal.domain.time import InstantNs, to_datetime
 
 _PAGE: Final = 10_000
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MOST_PAGES: Final = 10_000
 
 
@@ -29,8 +28,8 @@ async def history(session: UaSession, node: Any, after_ns: InstantNs, until_ns: 
     """
     details = ua.ReadRawModifiedDetails(
         IsReadModified=False,
-        StartTime=_moment(after_ns) + _MICROSECOND,
-        EndTime=_moment(until_ns),
+        StartTime=to_datetime(after_ns) + _MICROSECOND,
+        EndTime=to_datetime(until_ns),
         NumValuesPerNode=_PAGE,
         ReturnBounds=False,
     )
@@ -54,7 +53,3 @@ async def history(session: UaSession, node: Any, after_ns: InstantNs, until_ns: 
         point = result.ContinuationPoint
         if not point:
             return
-
-
-def _moment(instant: InstantNs) -> datetime.datetime:
-    return _EPOCH + instant // 1000 * _MICROSECOND

@@ -98,9 +98,9 @@ class OpcuaReader:
             self._trouble = ""
             self._notice(Kind.SOURCE_CONNECTED, f"{self._settings.url}{detail}")
             await self._read(publishing)
-        except SubscriptionLost as error:
+        except* SubscriptionLost:
             self._publishing = None
-            raise Unavailable(f"the server ended the subscription: {error}") from error
+            raise
         finally:
             self._sink.take([SourceLost(self._sensors, self._clock.now())])
 

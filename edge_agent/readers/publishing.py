@@ -9,6 +9,8 @@ from typing import Any, Final
 from asyncua import ua
 from asyncua.client.ua_session import UaSession
 
+from dyncal.domain.errors import Unavailable
+
 _WAITING: Final = 3
 _NUMBERS: Final = 2**32 - 1  # numbers go from 1 to this, and from there to 1 (OPC 10000-4, 7.26)
 _MOST_MISSING: Final = 10_000
@@ -17,7 +19,7 @@ Take = Callable[[Any], None]
 """Is given a notification message with data."""
 
 
-class SubscriptionLost(Exception):
+class SubscriptionLost(Unavailable):
     """The server has no such subscription any more."""
 
 

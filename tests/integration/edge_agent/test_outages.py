@@ -12,6 +12,7 @@ import pytest
 from dyncal.domain.samples import GapCause, GapRecord
 from dyncal.runtime.ports import free_port
 from dyncal.testing.bus import FakeBroker
+from edge_agent.readers.publishing import Publishing, SubscriptionLost
 from tests.cutting_proxy import CuttingProxy
 from tests.integration.edge_agent.plant import Plant, now_ns, running, sent, settings_of, until
 from tests.unit.edge_agent.helpers import Content
@@ -82,56 +83,77 @@ async def test_a_cut_connection_loses_nothing(tmp_path: Path, cut_s: float) -> N
     assert all("goes on" in detail for detail in connections(broker)[1:])
 
 
-async def test_history_fills_the_hole_where_the_subscription_is_gone(tmp_path: Path) -> None:
-    port = free_port()
-    plant = Plant(port)
-    await plant.start(A=0.0)
-    await plant.historize("A")
+async def forgotten(
+    tmp_path: Path, plant: Plant, port: int, cut_s: float | None
+) -> tuple[FakeBroker, dict[int, float]]:
+    """Let the server forget the subscription, while the connection is cut (None: it stays); return what was written."""
     broker = FakeBroker()
     async with CuttingProxy(port) as proxy, running(settings_of(tmp_path, edge(proxy.port)), broker):
         await until(lambda: connections(broker), 30)
         writer = Writer(plant)
         try:
             await until(lambda: len(Content.of(sent(broker)).raw) > 50, 30)
-            await proxy.cut()
+            if cut_s is not None:
+                await proxy.cut()
             await plant.forget_subscriptions()
-            await asyncio.sleep(1.0)
-            await proxy.mend()
+            if cut_s is not None:
+                await asyncio.sleep(cut_s)
+                await proxy.mend()
             await until(lambda: len(connections(broker)) >= 2, 30)
             await asyncio.sleep(0.5)
         finally:
             await writer.stop()
         await until(lambda: max(Content.of(sent(broker)).raw, default=0) >= max(writer.made), 30)
+    return broker, writer.made
+
+
+@pytest.mark.parametrize("cut_s", [1.0, None])
+async def test_history_fills_the_hole_where_the_subscription_is_gone(tmp_path: Path, cut_s: float | None) -> None:
+    port = free_port()
+    plant = Plant(port)
+    await plant.start(A=0.0)
+    await plant.historize("A")
+    broker, made = await forgotten(tmp_path, plant, port, cut_s)
     await plant.stop()
     got = {t: value for t, (value, _) in Content.of(sent(broker)).raw.items()}
-    assert {t: v for t, v in got.items() if t in writer.made} == writer.made
-    assert [r for r in sent(broker) if isinstance(r, GapRecord) and r.gap.before_ns > min(writer.made)] == []
+    assert {t: v for t, v in got.items() if t in made} == made
+    assert [r for r in sent(broker) if isinstance(r, GapRecord) and r.gap.before_ns > min(made)] == []
     assert "values read from its history" in connections(broker)[1]
+
+
+async def test_a_server_that_ends_the_subscription_gets_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    plant = Plant(port)
+    await plant.start(A=0.0)
+    real, ended = Publishing.run, False
+
+    async def ends_once(self: Publishing, session: Any) -> None:
+        nonlocal ended
+        if not ended:
+            ended = True
+            raise SubscriptionLost("BadNoSubscription")
+        await real(self, session)
+
+    monkeypatch.setattr(Publishing, "run", ends_once)
+    broker = FakeBroker()
+    async with running(settings_of(tmp_path, edge(port)), broker):
+        await until(lambda: len(connections(broker)) >= 2, 30)
+        await plant.write("A", 7.0, now_ns())
+        await until(lambda: (7.0, 0) in Content.of(sent(broker)).raw.values(), 30)
+        assert plant.n_subscriptions == 1
+    await plant.stop()
 
 
 async def test_without_history_the_hole_is_recorded_to_the_sample(tmp_path: Path) -> None:
     port = free_port()
     plant = Plant(port)
     await plant.start(A=0.0)
-    broker = FakeBroker()
-    async with CuttingProxy(port) as proxy, running(settings_of(tmp_path, edge(proxy.port)), broker):
-        await until(lambda: connections(broker), 30)
-        writer = Writer(plant)
-        try:
-            await until(lambda: len(Content.of(sent(broker)).raw) > 50, 30)
-            await proxy.cut()
-            await plant.forget_subscriptions()
-            await asyncio.sleep(0.5)
-            await proxy.mend()
-            await until(lambda: len(connections(broker)) >= 2, 30)
-            await asyncio.sleep(0.5)
-        finally:
-            await writer.stop()
-        await until(lambda: max(Content.of(sent(broker)).raw, default=0) >= max(writer.made), 30)
+    broker, made = await forgotten(tmp_path, plant, port, 0.5)
     await plant.stop()
-    got = {t for t in Content.of(sent(broker)).raw if t in writer.made}
-    missing = set(writer.made) - got
-    (gap,) = (r.gap for r in sent(broker) if isinstance(r, GapRecord) and r.gap.before_ns > min(writer.made))
+    missing = set(made) - set(Content.of(sent(broker)).raw)
+    (gap,) = (r.gap for r in sent(broker) if isinstance(r, GapRecord) and r.gap.before_ns > min(made))
     assert gap.cause is GapCause.CONNECTION_LOST
     assert gap.n_lost == len(missing) > 0
     assert all(gap.after_ns < t < gap.before_ns for t in missing)
