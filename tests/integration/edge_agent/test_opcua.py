@@ -148,8 +148,7 @@ async def test_a_server_that_is_absent_and_comes_and_goes(tmp_path: Path) -> Non
     port = free_port()
     first = Plant(port)
     async with running(settings_of(tmp_path, edge(first, node("A"))), broker) as service:
-        await asyncio.sleep(0.3)
-        assert service.health().ready
+        await until(lambda: service.health().ready)
         assert service.health().parts[first.url]
         await first.start(A=0.0)
         await until(lambda: up(broker))
