@@ -132,6 +132,8 @@ class Buckets(NamedTuple):
 
 def renumbered(index: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]:
     """Return the numbers (not negative, not many) that occur, in order, and for each place which of them it is."""
+    if index.size and index[0] == index[-1] and bool(np.all(index == index[0])):  # as it is but for a change of sets
+        return index[:1].astype(np.intp), np.zeros(index.size, np.int32)
     occurs = np.bincount(index) > 0
     return np.flatnonzero(occurs), (np.cumsum(occurs) - 1).astype(np.int32)[index]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 # `tail` segments are what came since the last merge, as it came; the others are disjoint in time for each sensor and
 # kind. `longest_ns` bounds how far back a segment that reaches into a range can begin: the range query needs one
