@@ -7,7 +7,6 @@ not come back.
 from __future__ import annotations
 
 import contextlib
-import os
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Final
 
 from dyncal.domain.errors import InvalidData, InvalidSetting
 from dyncal.domain.sensors import SensorId, sensor_id
-from edge_agent.spool_marks import sync_directory
+from edge_agent.spool import disk
 
 _SUFFIX: Final = ".json"
 _HIGHEST: Final = ".highest"
@@ -69,21 +68,12 @@ class SetKeeper:
 
     def keep(self, sensor: SensorId, content: bytes, highest: int) -> None:
         """Replace a sensor's files; the old ones stay until the new ones are on the disk. Raises `OSError`."""
-        self._replace(self._directory / f"{sensor}{_SUFFIX}", content)
+        disk.replace(self._directory / f"{sensor}{_SUFFIX}", content)
         # After the other: a death between the two must not have a set refused that is nowhere.
         if highest > self._highest.get(sensor, 0):
             text = str(highest).encode()
-            self._replace(self._directory / f"{sensor}{_HIGHEST}", b"%s %08x\n" % (text, zlib.crc32(text)))
+            disk.replace(self._directory / f"{sensor}{_HIGHEST}", b"%s %08x\n" % (text, zlib.crc32(text)))
             self._highest[sensor] = highest
-
-    def _replace(self, path: Path, content: bytes) -> None:
-        draft = path.with_name(f"{path.name}.new")
-        with draft.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(path)
-        sync_directory(self._directory)
 
 
 def _number(content: bytes) -> int | None:

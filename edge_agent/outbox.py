@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dyncal.domain.sensors import SensorId
-from edge_agent.segment import Entry
-from edge_agent.spool import Position, Spool
+from edge_agent.spool import Entry, Position, Spool
 
 MAX_LIVE_BYTES: Final = 16 << 20
 _MAX_PATIENCE: Final = 16

@@ -21,8 +21,7 @@ from edge_agent.events import Append, Committed, Effect, Event, Keep, Kind, Noti
 from edge_agent.keeper import SetKeeper
 from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher
-from edge_agent.segment import entry_of
-from edge_agent.spool import Spool
+from edge_agent.spool import Spool, entry_of
 
 _REPEAT_NS: Final = 10_000_000_000
 # Changes of state, which come once each.

@@ -24,8 +24,7 @@ from dyncal.domain.time import InstantNs
 from dyncal.runtime.ports import free_port
 from dyncal.testing.bus import FakeBroker
 from edge_agent.events import Append, DesiredSet, Drain
-from edge_agent.segment import entry_of
-from edge_agent.spool import Spool
+from edge_agent.spool import Spool, entry_of
 from tests.evidence import Figure, table
 from tests.integration.edge_agent.plant import Plant, now_ns, running, settings_of, until
 from tests.unit.edge_agent.helpers import DT, EDGE, SENSOR, T0, coefficient_set, engine, envelope, read

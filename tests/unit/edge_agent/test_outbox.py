@@ -11,8 +11,7 @@ from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import DurationNs, InstantNs, UniformAxis
 from edge_agent import outbox as outbox_module
 from edge_agent.outbox import Outbox
-from edge_agent.segment import Entry, EntryKind
-from edge_agent.spool import Spool
+from edge_agent.spool import Entry, EntryKind, Spool
 
 EDGE = EdgeId("edge1")
 A, B = SensorId("A"), SensorId("B")

@@ -12,7 +12,7 @@ import pytest
 from dyncal.contracts import samples as wire
 from dyncal.domain.samples import GapCause, GapRecord
 from tests.unit.edge_agent.helpers import DT, SENSOR, T0
-from tests.unit.edge_agent.spool_helpers import OTHER, Machine, block, covered, opened, put, sequences
+from tests.unit.edge_agent.spool.helpers import OTHER, Machine, block, covered, opened, put, sequences
 
 
 def test_a_full_spool_gives_up_the_oldest_and_says_so(tmp_path: Path) -> None:

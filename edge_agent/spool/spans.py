@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from edge_agent.segment import Entry
+from edge_agent.spool.segment import Entry
 
 
 class Span(NamedTuple):

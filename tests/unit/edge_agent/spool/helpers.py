@@ -14,9 +14,7 @@ from dyncal.domain import quality
 from dyncal.domain.samples import Record, SampleBlock
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import axis_of
-from edge_agent import spool_marks
-from edge_agent.segment import entry_of
-from edge_agent.spool import Spool, SpoolLimits
+from edge_agent.spool import Spool, SpoolLimits, entry_of, marks
 from tests.unit.edge_agent.helpers import EDGE, SENSOR, T0, times
 
 OTHER = SensorId("PT-7")
@@ -89,7 +87,7 @@ class Machine:
     def boot(self) -> None:
         self._boots += 1
         number = self._boots
-        self._patch.setattr(spool_marks, "_boot_id", lambda: f"boot-{number}")
+        self._patch.setattr(marks, "_boot_id", lambda: f"boot-{number}")
 
     def lose_power(self, spool: Spool) -> None:
         die(spool)

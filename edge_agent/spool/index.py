@@ -13,8 +13,8 @@ import msgspec
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from edge_agent.events import StreamStart
-from edge_agent.segment import HEAD_BYTES, Entry, EntryKind
-from edge_agent.spans import Span, add_span, span_of
+from edge_agent.spool.segment import HEAD_BYTES, Entry, EntryKind
+from edge_agent.spool.spans import Span, add_span, span_of
 
 
 class Position(NamedTuple):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge_agent import segment
-from edge_agent.segment import HEAD_BYTES, Entry, EntryKind
-from edge_agent.spool_index import Position, SpoolIndex, StoredFile
+from edge_agent.spool import segment
+from edge_agent.spool.index import Position, SpoolIndex, StoredFile
+from edge_agent.spool.segment import HEAD_BYTES, Entry, EntryKind
 
 _READ_BYTES: Final = 1 << 20
 

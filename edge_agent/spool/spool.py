@@ -2,7 +2,7 @@
 
 Promises: what `flush` has written survives the death of the process at any instant; a torn tail is cut off at the next
 start; a loss of power may take what was written since the last `sync`, but no number is used twice for it
-(`spool_marks`). Sequences and the epoch go on after a restart: every file begins with a checkpoint of all sensors, so
+(`marks`). Sequences and the epoch go on after a restart: every file begins with a checkpoint of all sensors, so
 that the newest file is enough. The size is capped, and what is given up for it is recorded as a gap that takes the
 sequences of what it stands for. Blocking; one user at a time.
 """
@@ -19,17 +19,15 @@ from dyncal.domain.errors import InvalidSetting, Unavailable
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.runtime.exclusive import Exclusive
-from edge_agent import segment, spool_reading
 from edge_agent.events import StreamStart
-from edge_agent.segment import Entry, EntryKind
-from edge_agent.spans import span_of
-from edge_agent.spool_index import Position, StoredFile
-from edge_agent.spool_marks import Marks, sync_directory
-from edge_agent.spool_policy import SpoolLimits, hole
-from edge_agent.spool_reading import Found
-from edge_agent.spool_recovery import SUFFIX, Recovered, recover
-
-__all__ = ["Position", "Spool", "SpoolLimits"]
+from edge_agent.spool import disk, reading, segment
+from edge_agent.spool.index import Position, StoredFile
+from edge_agent.spool.marks import Marks
+from edge_agent.spool.policy import SpoolLimits, hole
+from edge_agent.spool.reading import Found
+from edge_agent.spool.recovery import SUFFIX, Recovered, recover
+from edge_agent.spool.segment import Entry, EntryKind
+from edge_agent.spool.spans import span_of
 
 _CHECKPOINT: Final = SensorId("checkpoint")
 _LOCK: Final = "lock"
@@ -255,14 +253,8 @@ class Spool:
         path = self._directory / f"{number:012d}{SUFFIX}"
         entry = Entry(EntryKind.CHECKPOINT, _CHECKPOINT, 0, 0, 0, 0, 0, self._index.checkpoint())
         content = segment.head(self.epoch) + segment.frame(entry)
-        draft = path.with_suffix(".new")
         self.sync()
-        with draft.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.rename(path)
-        sync_directory(self._directory)
+        disk.replace(path, content)
         if self._fd is not None:
             os.close(self._fd)
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND)
@@ -318,8 +310,8 @@ class Spool:
         return self._index.first_uncommitted(sensors)
 
     def read(self, start: Position, end: Position) -> tuple[Found, Position]:
-        """Return some of the uncommitted entries between two places, and how far it got (`spool_reading.read`)."""
-        return spool_reading.read(self._index, start, end)
+        """Return some of the uncommitted entries between two places, and how far it got (`reading.read`)."""
+        return reading.read(self._index, start, end)
 
     def replayable(self) -> Iterator[Entry]:
         """Iterate over everything that the store does not have, oldest first; for tests and tools."""

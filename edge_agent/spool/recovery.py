@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from edge_agent import segment
-from edge_agent.segment import EntryKind
-from edge_agent.spool_index import SpoolIndex, StoredFile
-from edge_agent.spool_policy import GivenUp
+from edge_agent.spool import segment
+from edge_agent.spool.index import SpoolIndex, StoredFile
+from edge_agent.spool.policy import GivenUp
+from edge_agent.spool.segment import EntryKind
 
 SUFFIX: Final = ".seg"
 

@@ -11,8 +11,8 @@ from dyncal.domain.samples import Gap, GapCause, GapRecord
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs
 from edge_agent.events import StreamStart
-from edge_agent.segment import Entry, EntryKind
-from edge_agent.spans import Span, add_span, merged
+from edge_agent.spool.segment import Entry, EntryKind
+from edge_agent.spool.spans import Span, add_span, merged
 
 
 @dataclass(frozen=True, slots=True)

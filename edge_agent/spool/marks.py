@@ -8,7 +8,6 @@ nothing of what was written, and costs no numbers.
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ import msgspec
 
 from dyncal.domain.sensors import SensorId
 from edge_agent.events import StreamStart
+from edge_agent.spool import disk
 
 STRIDE: Final = 4096
 """Numbers reserved at a time: a forced write every few minutes at tens of records a second."""
@@ -105,23 +105,8 @@ class Marks:
 
     def _write(self, boot: str, upto: dict[SensorId, int]) -> None:
         body = msgspec.json.encode(_Content(self._epoch, boot, {str(s): n for s, n in sorted(upto.items())}))
-        draft = self._path.with_suffix(".new")
-        with draft.open("wb") as stream:
-            stream.write(b"%08x " % zlib.crc32(body) + body)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(self._path)
-        sync_directory(self._path.parent)
+        disk.replace(self._path, b"%08x " % zlib.crc32(body) + body)
         self._boot, self._upto = boot, upto
-
-
-def sync_directory(directory: Path) -> None:
-    """Force names of new files to the disk. Raises `OSError`."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _boot_id() -> str:

@@ -13,7 +13,7 @@ from dyncal.domain.errors import InvalidSetting
 from dyncal.domain.time import InstantNs
 from edge_agent.spool import Spool
 from tests.unit.edge_agent.helpers import DT, EDGE, SENSOR, T0
-from tests.unit.edge_agent.spool_helpers import OTHER, block, covered, opened, put, sequences
+from tests.unit.edge_agent.spool.helpers import OTHER, block, covered, opened, put, sequences
 
 
 def test_what_was_written_is_there_again_and_numbering_goes_on(tmp_path: Path) -> None:
