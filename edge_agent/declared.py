@@ -45,7 +45,7 @@ def _stamped_at_arrival(settings: EdgeSettings) -> set[str]:
 
 def _config(sensor: SensorSettings, settings: EdgeSettings, arrivals: set[str]) -> StreamConfig:
     dt_ns = DurationNs(max(1, duration(sensor.dt_s)))
-    gap_s, silent_s = sensor.gap_after_s, sensor.silent_after_s
+    silent_s = sensor.silent_after_s
     intervals = _GAP_INTERVALS_OF_ARRIVALS if sensor.sensor in arrivals else _GAP_INTERVALS
     return StreamConfig(
         sensor=Sensor(
@@ -56,7 +56,7 @@ def _config(sensor: SensorSettings, settings: EdgeSettings, arrivals: set[str]) 
             dt_ns,
             sensor.label,
         ),
-        gap_after_ns=duration(gap_s if gap_s is not None else intervals * sensor.dt_s),
+        gap_after_ns=duration(sensor.longest_interval_s(intervals)),
         silent_after_ns=duration(silent_s if silent_s is not None else max(_SILENT_S, _SILENT_INTERVALS * sensor.dt_s)),
         u_t_ns=duration(sensor.u_t_s),
         pairing=_pairing(sensor),

@@ -32,6 +32,8 @@ class SamplesRead:
         Instant that the server gave the last one.
     receipt : hashable, optional
         Handed back in `Release` once every sample is in a record that was appended, or was found not to belong in one.
+    from_history : bool
+        Whether they were read from a source's memory: however old they are, they are no fault then.
     """
 
     sensor: SensorId
@@ -41,6 +43,7 @@ class SamplesRead:
     arrival_ns: InstantNs
     server_ns: InstantNs | None = None
     receipt: Hashable | None = None
+    from_history: bool = False
 
 
 @dataclass(frozen=True, slots=True)

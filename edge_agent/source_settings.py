@@ -93,6 +93,10 @@ class SensorSettings(Section):
     silent_after_s: float | None = Field(None, gt=0)
     """Silence after which an event says so [s]; default 20 `dt_s`, but at least 5 s."""
 
+    def longest_interval_s(self, intervals: float = 1.5) -> float:
+        """Return the longest interval between two samples with none missing, `intervals` of `dt_s` if not set [s]."""
+        return self.gap_after_s if self.gap_after_s is not None else intervals * self.dt_s
+
     @model_validator(mode="after")
     def _paired(self) -> Self:
         if (self.reference is None) != (self.model is None):

@@ -13,6 +13,7 @@ from dyncal.contracts.edges import VERSION, EventMessage
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.coefficients import Outcome
 from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
 from dyncal.runtime.logging import logger
 from edge_agent.agent import AgentEngine
@@ -83,6 +84,10 @@ class Station:
                 self._committed(event)
             effects += self._engine.handle(event)
         self.perform(effects)
+
+    def newest(self, sensor: SensorId) -> InstantNs | None:
+        """Return the newest source instant taken of a sensor, also by a former life."""
+        return self._engine.streams[sensor].newest_ns
 
     def perform(self, effects: Iterable[Effect]) -> None:
         """Do what the engine says: the spool first, everything else after."""

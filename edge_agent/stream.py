@@ -92,6 +92,11 @@ class Stream:
         """The number that the next record gets."""
         return self._next
 
+    @property
+    def newest_ns(self) -> InstantNs | None:
+        """Newest instant taken, by the spool where nothing came since the start."""
+        return self._last_t
+
     def jump(self, sequence: int) -> None:
         """Number from `sequence` on at least."""
         self._next = max(self._next, sequence)
@@ -121,7 +126,7 @@ class Stream:
 
     def _plausible(self, read: SamplesRead, effects: list[Effect]) -> tuple[Int64Array, FloatArray, UInt32Array]:
         t_ns = read.t_ns
-        low = max(EARLIEST, read.arrival_ns - self._limits.max_skew_ns)
+        low = EARLIEST if read.from_history else max(EARLIEST, read.arrival_ns - self._limits.max_skew_ns)
         high = min(LATEST, read.arrival_ns + self._limits.max_skew_ns)
         good = (t_ns >= low) & (t_ns <= high)
         if np.count_nonzero(good) == good.size:

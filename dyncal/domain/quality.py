@@ -29,6 +29,8 @@ _SEVERITY: Final = 0xC000_0000
 _INFO_TYPE: Final = 0x0C00
 _INFO_DATA_VALUE: Final = 0x0400
 _OVERFLOW: Final = 0x0080
+OVERFLOW_BITS: Final = _INFO_DATA_VALUE | _OVERFLOW
+"""What says in a code that a queue dropped values."""
 
 
 def is_good(codes: UInt32Array) -> npt.NDArray[np.bool_]:

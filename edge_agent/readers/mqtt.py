@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from dyncal.domain.errors import BusUnavailable, MalformedMessage
@@ -13,29 +14,12 @@ from dyncal.ports.message_bus import Delivery, MessageBus
 from edge_agent.aside import Unreadable
 from edge_agent.events import Drain, Event, Kind, Notice, SamplesRead, SourceLost
 from edge_agent.readers.mapping import decode, sensor_of
+from edge_agent.readers.receipts import SharedReceipt
 from edge_agent.readers.sink import Sink
 from edge_agent.source_settings import MappingSettings, MqttSourceSettings
 
 # Brokers keep few messages in flight (mosquitto 20): with so many held, ask for them to be spooled at once.
 _HELD: Final = 10
-
-
-class DeliveryReceipt:
-    """Acknowledges a message when everything in it is in the spool."""
-
-    __slots__ = ("_delivery", "_n", "_reader")
-
-    def __init__(self, delivery: Delivery, n: int, reader: MqttReader) -> None:
-        self._delivery = delivery
-        self._n = n
-        self._reader = reader
-
-    def settle(self) -> None:
-        """Count one sensor's part as done."""
-        self._n -= 1
-        if self._n == 0:
-            self._delivery.ack()
-            self._reader.n_held -= 1
 
 
 class MqttReader:
@@ -104,13 +88,17 @@ class MqttReader:
             delivery.ack()
             return
         self.n_held += 1
-        receipt = DeliveryReceipt(delivery, len(reads), self)
+        receipt = SharedReceipt(len(reads), partial(self._done, delivery))
         events: list[Event] = [
             SamplesRead(read.sensor, read.t_ns, read.raw, read.codes, arrival_ns, receipt=receipt) for read in reads
         ]
         if self.n_held >= _HELD:
             events.append(Drain(arrival_ns, tuple(self._sensors)))
         self._sink.take(events)
+
+    def _done(self, delivery: Delivery) -> None:
+        delivery.ack()
+        self.n_held -= 1
 
     def _read(self, mapping: MappingSettings, delivery: Delivery) -> SamplesRead:
         name = sensor_of(mapping, delivery.topic)

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any, Final
 
 from asyncua import ua
 
 from dyncal.domain.errors import Unavailable
 from dyncal.domain.sensors import SensorId
-from dyncal.domain.time import InstantNs, duration
+from dyncal.domain.time import duration
 from dyncal.ports.clock import Clock
 from dyncal.runtime.logging import logger
-from edge_agent.events import Event, Kind, Notice, SamplesRead, SourceLost
-from edge_agent.readers.backfill import history
+from edge_agent.events import Kind, Notice, SourceLost
+from edge_agent.readers.backfill import Backfill
+from edge_agent.readers.feed import Feed
 from edge_agent.readers.items import ItemFailed, MonitoredItems
 from edge_agent.readers.publishing import Publishing, SubscriptionLost
 from edge_agent.readers.session import ServerSession
 from edge_agent.readers.sink import Sink
-from edge_agent.readers.values import Gathered
+from edge_agent.readers.values import Gathered, Part
 from edge_agent.source_settings import OpcuaSettings
 
 _FIRST_WAIT_S: Final = 0.25
@@ -53,8 +55,10 @@ class OpcuaReader:
         self._publishing: Publishing | None = None
         self._subscription: int | None = None
         self._connected = False
-        self._newest: dict[SensorId, InstantNs] = {}
         self._heard_s = 0.0
+        self._feed = Feed(sink, clock)
+        self._holed: set[SensorId] = set()  # what is missing of them before their next sample, the history may have
+        self._backfill = Backfill(self._feed, clock, self._hear)
         self._stale_s = 3 * _KEEPALIVE_S
         self.n_notifications = 0
 
@@ -116,11 +120,13 @@ class OpcuaReader:
         self._hear()
         before, self._publishing = self._publishing, None
         if before is not None and (resumed or await self._transferred(before)):
+            self._backfill.begin(self._session.services)
             with contextlib.suppress(SubscriptionLost):
                 n = await before.recover(self._session.services)
                 self._publishing = before
                 return before, f": the subscription goes on, {n} messages were asked for again"
         made = await self._subscribe()
+        self._backfill.begin(self._session.services)
         detail = await self._fill_holes()
         self._publishing = made
         return made, detail
@@ -164,19 +170,9 @@ class OpcuaReader:
 
     async def _fill_holes(self) -> str:
         """Read what the server remembers of the time since the last samples, before newer ones are taken."""
-        n = 0
         for node, node_id in self._items.readable if self._items is not None else ():
-            newest = self._newest.get(SensorId(node.sensor))
-            if newest is None:
-                continue
-            async for values in history(self._session.services, node_id, newest, self._clock.now()):
-                gathered = Gathered(SensorId(node.sensor), duration(node.dt_s), node.array)
-                arrival_ns = self._clock.now()
-                for value in values:
-                    gathered.add(value, arrival_ns)
-                self._deliver({0: gathered}, arrival_ns)
-                n += len(values)
-                self._hear()
+            await self._backfill.up_to_now(node, node_id)
+        n = self._backfill.n_values
         return f": {n} values read from its history" if n else ""
 
     async def _create_items(self, items: MonitoredItems) -> None:
@@ -206,13 +202,20 @@ class OpcuaReader:
     def _hear(self) -> None:
         self._heard_s = self._clock.monotonic_s()
 
-    def _on_message(self, message: Any) -> None:
-        """Take a notification message. Called in the event loop for each; must be quick."""
-        if self._items is None:
-            return
+    async def _on_message(self, message: Any, done: Callable[[], None], *, holed: bool) -> None:
+        """Take a notification message. Called for each; must be quick."""
+        gathered = self._gathered(message)
+        parts = [part for part in map(self._feed.part, gathered.values()) if part is not None]
+        if holed:
+            self._holed = set(self._sensors)
+        if self._holed or any(node.overflowed for node in gathered.values()):
+            parts = await self._completed(parts)
+        self._feed.deliver(parts, done)
+
+    def _gathered(self, message: Any) -> dict[int, Gathered]:
         arrival_ns = self._clock.now()
         gathered: dict[int, Gathered] = {}
-        nodes = self._items.by_handle
+        nodes = {} if self._items is None else self._items.by_handle
         for notification in message.NotificationData:
             if isinstance(notification, ua.DataChangeNotification):
                 for item in notification.MonitoredItems or ():
@@ -227,20 +230,19 @@ class OpcuaReader:
                     self.n_notifications += 1
             elif isinstance(notification, ua.StatusChangeNotification):
                 raise SubscriptionLost(f"{notification.Status}")
-        self._deliver(gathered, arrival_ns)
+        return gathered
 
-    def _deliver(self, gathered: dict[int, Gathered], arrival_ns: Any) -> None:
-        events: list[Event] = []
-        for node in gathered.values():
-            for fault in node.faults[:1]:
-                detail = fault if len(node.faults) == 1 else f"{fault} (and {len(node.faults) - 1} more)"
-                self._sink.notice(Notice(Kind.INPUT_QUARANTINED, arrival_ns, node.sensor, detail))
-            if node.t:
-                t_ns, raw, codes = node.arrays()
-                self._newest[node.sensor] = InstantNs(int(t_ns[-1]))
-                events.append(SamplesRead(node.sensor, t_ns, raw, codes, arrival_ns, node.server_ns))
-        if events:
-            self._sink.take(events)
+    async def _completed(self, parts: list[Part]) -> list[Part]:
+        """Fetch from the history what is missing before or in these; return what is still to be delivered."""
+        readable = {SensorId(n.sensor): (n, at) for n, at in ([] if self._items is None else self._items.readable)}
+        rest = []
+        for part in parts:
+            if part.sensor in readable:
+                rest.append(await self._backfill.complete(*readable[part.sensor], part, part.sensor in self._holed))
+                self._holed.discard(part.sensor)
+            else:
+                rest.append(part)
+        return rest
 
     def _troubled(self, reason: str) -> None:
         if reason != self._trouble:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final, Protocol
 
 from asyncua import ua
 from asyncua.client.ua_session import UaSession
@@ -15,8 +16,13 @@ _WAITING: Final = 3
 _NUMBERS: Final = 2**32 - 1  # numbers go from 1 to this, and from there to 1 (OPC 10000-4, 7.26)
 _MOST_MISSING: Final = 10_000
 
-Take = Callable[[Any], None]
-"""Is given a notification message with data."""
+
+class Take(Protocol):
+    """Is given a notification message with data."""
+
+    def __call__(self, message: Any, done: Callable[[], None], *, holed: bool) -> Awaitable[None]:
+        """Take it; `done` is to be called once nothing of it can be lost any more, `holed`: some before it are lost."""
+        ...
 
 
 class SubscriptionLost(Unavailable):
@@ -31,7 +37,8 @@ class Publishing:
     subscription : int
         Identifier that the server gave.
     take : callable
-        Gets the messages with data in their order; what it has been given is acknowledged.
+        Gets the messages with data in their order, one at a time. The server is told to forget a message only when
+        the call that goes with it was made: until then it can be asked for again, also by a later connection.
     heard : callable
         Is told of each answer of the server, also of those without data.
     """
@@ -42,6 +49,7 @@ class Publishing:
         self._last = 0
         self._acknowledge: list[int] = []
         self._in_order = asyncio.Lock()
+        self._holed = False
         self.n_republished = 0
         self.n_missing = 0
 
@@ -104,9 +112,10 @@ class Publishing:
             number = _after(self._last)
             if not await self._republish(session, number):
                 self.n_missing += 1
+                self._holed = True
                 self._last = number
         if message.NotificationData:  # a keep-alive only says which number comes next
-            self._accept(message)
+            await self._accept(message)
 
     async def _republish(self, session: UaSession, number: int) -> bool:
         try:
@@ -118,13 +127,17 @@ class Publishing:
         if message.SequenceNumber != number:
             return False
         self.n_republished += 1
-        self._accept(message)
+        await self._accept(message)
         return True
 
-    def _accept(self, message: Any) -> None:
-        self._take(message)
+    async def _accept(self, message: Any) -> None:
+        done = partial(self._safe, message.SequenceNumber)
+        await self._take(message, done, holed=self._holed)
+        self._holed = False
         self._last = message.SequenceNumber
-        self._acknowledge.append(message.SequenceNumber)
+
+    def _safe(self, number: int) -> None:
+        self._acknowledge.append(number)
 
 
 def _after(number: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import InstantNs
 from edge_agent.aside import Unreadable
 from edge_agent.events import Event, Notice
 
@@ -19,6 +20,10 @@ class Sink(Protocol):
 
     def take(self, events: Iterable[Event]) -> None:
         """Handle events."""
+        ...
+
+    def newest(self, sensor: SensorId) -> InstantNs | None:
+        """Return the newest source instant taken of a sensor, also by a former life; None if there was none."""
         ...
 
     def notice(self, notice: Notice) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,20 @@ def instant_of(moment: datetime.datetime) -> InstantNs:
     return InstantNs(max(-_LIMIT, min((moment - epoch) // _MICROSECOND * 1000, _LIMIT)))
 
 
+class Part(NamedTuple):
+    """Samples of one sensor in the order in which they came: int64, float64, uint32, each of shape (n,)."""
+
+    sensor: SensorId
+    t_ns: Int64Array
+    raw: FloatArray
+    codes: UInt32Array
+    server_ns: InstantNs | None = None
+
+    def cut(self, chosen: slice) -> Part:
+        """Return a run of them."""
+        return Part(self.sensor, self.t_ns[chosen], self.raw[chosen], self.codes[chosen], self.server_ns)
+
+
 @dataclass(slots=True)
 class Gathered:
     """Samples of one node out of one notification message, in the order in which they came.
@@ -39,6 +53,8 @@ class Gathered:
     ----------
     faults : list of str
         What was no number.
+    overflowed : bool
+        Whether the server's queue dropped something before one of them.
     """
 
     sensor: SensorId
@@ -49,6 +65,7 @@ class Gathered:
     codes: list[UInt32Array | int] = field(default_factory=list)
     server_ns: InstantNs | None = None
     faults: list[str] = field(default_factory=list)
+    overflowed: bool = False
 
     def add(self, data_value: Any, arrival_ns: InstantNs) -> None:
         """Add an ``asyncua.ua.DataValue``."""
@@ -59,6 +76,8 @@ class Gathered:
         t_ns = arrival_ns if moment is None else instant_of(moment)
         status = data_value.StatusCode
         code = quality.GOOD if status is None else int(status.value) & 0xFFFF_FFFF
+        if code and quality.has_overflow(code):
+            self.overflowed = True
         value = None if data_value.Value is None else data_value.Value.Value
         if isinstance(value, (list, tuple)):
             self._add_array(value, t_ns, code)
@@ -99,18 +118,22 @@ class Gathered:
             return None
         codes = np.full(raw.size, code, np.uint32)
         if quality.has_overflow(code):  # the queue dropped what was before this array, not between its elements
-            codes[1:] = code & ~0x0480
+            codes[1:] = code & ~quality.OVERFLOW_BITS
         self.t.append(t_ns - self.dt_ns * np.arange(raw.size - 1, -1, -1, dtype=np.int64))
         self.raw.append(raw)
         self.codes.append(codes)
         return None
 
-    def arrays(self) -> tuple[Int64Array, FloatArray, UInt32Array]:
-        """Return instants, raw values and codes of everything gathered."""
+    def part(self) -> Part:
+        """Return everything gathered."""
         if self.array:
-            return (
-                np.concatenate([np.atleast_1d(np.asarray(part, np.int64)) for part in self.t]),
-                np.concatenate([np.atleast_1d(np.asarray(part, np.float64)) for part in self.raw]),
-                np.concatenate([np.atleast_1d(np.asarray(part, np.uint32)) for part in self.codes]),
+            t_ns = np.concatenate([np.atleast_1d(np.asarray(part, np.int64)) for part in self.t])
+            raw = np.concatenate([np.atleast_1d(np.asarray(part, np.float64)) for part in self.raw])
+            codes = np.concatenate([np.atleast_1d(np.asarray(part, np.uint32)) for part in self.codes])
+        else:
+            t_ns, raw, codes = (
+                np.array(self.t, np.int64),
+                np.array(self.raw, np.float64),
+                np.array(self.codes, np.uint32),
             )
-        return np.array(self.t, np.int64), np.array(self.raw, np.float64), np.array(self.codes, np.uint32)
+        return Part(self.sensor, t_ns, raw, codes, self.server_ns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +12,7 @@ from asyncua import ua
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.readers.publishing import Publishing, SubscriptionLost
+from edge_agent.readers.publishing import Publishing, SubscriptionLost, Take
 
 SUBSCRIPTION = 7
 LARGEST = 2**32 - 1
@@ -51,10 +51,22 @@ class Server:
         return message(number)
 
 
-async def taken(server: Server, publishing: Publishing | None = None, into: list[int] | None = None) -> list[int]:
+def into(got: list[int], holes: list[int] | None = None) -> Take:
+    """Take messages, and have each safe at once."""
+
+    async def take(message: Any, done: Callable[[], None], *, holed: bool) -> None:
+        got.append(message.SequenceNumber)
+        if holed and holes is not None:
+            holes.append(message.SequenceNumber)
+        done()
+
+    return take
+
+
+async def taken(server: Server, publishing: Publishing | None = None) -> list[int]:
     """What is handed over until the server is gone."""
-    got: list[int] = [] if into is None else into
-    now = publishing or Publishing(SUBSCRIPTION, lambda m: got.append(m.SequenceNumber), lambda: None)
+    got: list[int] = []
+    now = publishing or Publishing(SUBSCRIPTION, into(got), lambda: None)
     with pytest.raises(ExceptionGroup) as caught:
         await now.run(server)
     assert caught.group_contains(ConnectionError)
@@ -76,10 +88,12 @@ async def test_what_is_missing_in_between_is_asked_for_before_what_follows() -> 
 
 async def test_what_the_server_no_longer_has_is_counted_and_passed_over() -> None:
     got: list[int] = []
-    publishing = Publishing(SUBSCRIPTION, lambda m: got.append(m.SequenceNumber), lambda: None)
-    server = Server([message(1), message(4)], keeps=(3,))
+    holes: list[int] = []
+    publishing = Publishing(SUBSCRIPTION, into(got, holes), lambda: None)
+    server = Server([message(1), message(4), message(5)], keeps=(3,))
     await taken(server, publishing)
-    assert got == [1, 3, 4]
+    assert got == [1, 3, 4, 5]
+    assert holes == [3]  # what comes first after a hole is told so
     assert publishing.n_missing == 1
     assert publishing.n_republished == 1
 
@@ -97,7 +111,7 @@ async def test_an_older_message_is_not_handed_over_twice_but_acknowledged() -> N
 
 async def test_numbers_go_round() -> None:
     got: list[int] = []
-    publishing = Publishing(SUBSCRIPTION, lambda m: got.append(m.SequenceNumber), lambda: None)
+    publishing = Publishing(SUBSCRIPTION, into(got), lambda: None)
     server = Server([message(LARGEST - 1), message(LARGEST), message(2)], keeps=(1,))
     await taken(server, publishing)
     assert got == [LARGEST - 1, LARGEST, 1, 2]
@@ -105,7 +119,7 @@ async def test_numbers_go_round() -> None:
 
 async def test_after_a_reconnection_all_that_the_server_keeps_is_asked_for() -> None:
     got: list[int] = []
-    publishing = Publishing(SUBSCRIPTION, lambda m: got.append(m.SequenceNumber), lambda: None)
+    publishing = Publishing(SUBSCRIPTION, into(got), lambda: None)
     await taken(Server([message(1), message(2)]), publishing)
     again = Server([message(6)], keeps=(1, 2, 3, 4, 5))
     assert await publishing.recover(again) == 3
@@ -116,7 +130,7 @@ async def test_after_a_reconnection_all_that_the_server_keeps_is_asked_for() -> 
 
 @pytest.mark.parametrize("error", [ua.uaerrors.BadNoSubscription, ua.uaerrors.BadSubscriptionIdInvalid])
 async def test_a_subscription_that_is_gone_is_told_from_a_connection_that_is(error: type[Exception]) -> None:
-    publishing = Publishing(SUBSCRIPTION, lambda _: None, lambda: None)
+    publishing = Publishing(SUBSCRIPTION, into([]), lambda: None)
     with pytest.raises(ExceptionGroup) as caught:
         await publishing.run(Server([message(1), error()]))
     assert caught.group_contains(SubscriptionLost)
@@ -132,3 +146,22 @@ async def test_a_server_that_takes_fewer_requests_and_one_that_lets_them_time_ou
 def test_whatever_is_lost_on_the_way_comes_once_and_in_order(lost: set[int], forgotten: set[int]) -> None:
     server = Server([message(k) for k in range(1, 31) if k not in lost], keeps=sorted(set(range(1, 31)) - forgotten))
     assert asyncio.run(taken(server)) == [k for k in range(1, 31) if k not in lost & forgotten]
+
+
+async def test_only_what_is_safe_is_acknowledged_and_on_whatever_connection() -> None:
+    waiting: list[Callable[[], None]] = []
+
+    async def keep(message: Any, done: Callable[[], None], *, holed: bool) -> None:
+        del message, holed
+        waiting.append(done)
+
+    publishing = Publishing(SUBSCRIPTION, keep, lambda: None)
+    server = Server([message(k) for k in range(1, 10)])
+    await taken(server, publishing)
+    assert len(waiting) == 9
+    assert server.acknowledged == []
+    for done in waiting[:4]:
+        done()
+    again = Server([message(10), message(11)])
+    await taken(again, publishing)
+    assert again.acknowledged == [1, 2, 3, 4]
