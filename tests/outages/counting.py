@@ -1,0 +1,66 @@
+"""What came of samples: every one of a plan against every row of InfluxDB."""
+
+from __future__ import annotations
+
+import csv
+import io
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+
+import numpy as np
+
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import Int64Array
+from tests.outages.devices import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Samples made, kept as they were made, missing, made by nobody, and kept with another value."""
+
+    made: int = 0
+    kept: int = 0
+    missing: int = 0
+    extra: int = 0
+    altered: int = 0
+
+    def __add__(self, other: Count) -> Count:
+        return Count(
+            self.made + other.made,
+            self.kept + other.kept,
+            self.missing + other.missing,
+            self.extra + other.extra,
+            self.altered + other.altered,
+        )
+
+    @property
+    def perfect(self) -> bool:
+        """Whether each sample is kept once and as it was, and nothing else."""
+        return self.kept == self.made and not (self.missing or self.extra or self.altered)
+
+
+def count(plan: Plan, url: str, database: str = "dyncal") -> Count:
+    """Count all sensors of a plan in the InfluxDB at `url`."""
+    total = Count()
+    for sensor in plan.sensors:
+        total += compare(plan.instants(), plan.values(sensor), *rows(url, database, sensor))
+    return total
+
+
+def compare(made_ns: Int64Array, made: FloatArray, kept_ns: Int64Array, kept: FloatArray) -> Count:
+    """Compare samples made with samples kept; both in order of time, no instant twice."""
+    common, at_made, at_kept = np.intersect1d(made_ns, kept_ns, assume_unique=True, return_indices=True)
+    same = int(np.count_nonzero(made[at_made].view(np.int64) == kept[at_kept].view(np.int64)))
+    return Count(made_ns.size, same, made_ns.size - common.size, kept_ns.size - common.size, common.size - same)
+
+
+def rows(url: str, database: str, sensor: SensorId) -> tuple[Int64Array, FloatArray]:
+    """Return instants and raw values of a sensor as InfluxDB itself lists them."""
+    text = f"SELECT raw FROM samples WHERE sensor='{sensor}'"
+    parameters = urllib.parse.urlencode({"db": database, "q": text, "epoch": "ns"})
+    request = urllib.request.Request(f"{url}/query?{parameters}", headers={"Accept": "application/csv"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        found = [(int(row["time"]), float(row["raw"])) for row in csv.DictReader(io.StringIO(answer.read().decode()))]
+    return np.array([t for t, _ in found], np.int64), np.array([value for _, value in found])

@@ -1,0 +1,105 @@
+"""Devices that send seeded samples over MQTT and keep each message until their broker has it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+import numpy as np
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import Int64Array
+
+CONNECT_TIMEOUT_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the devices send: `n_sensors` × `n_blocks` messages of `block` samples at intervals of `dt_ns`.
+
+    All of it follows from `seed` and `t0_ns`, so that whoever finds a sample in a database can say whether, where and
+    with which value it was made.
+    """
+
+    seed: int
+    t0_ns: int
+    n_sensors: int
+    n_blocks: int
+    block: int
+    dt_ns: int
+
+    @property
+    def sensors(self) -> tuple[SensorId, ...]:
+        """Names of the sensors."""
+        return tuple(SensorId(f"S{k:02d}") for k in range(self.n_sensors))
+
+    @property
+    def n_samples(self) -> int:
+        """All samples of all sensors."""
+        return self.n_sensors * self.n_blocks * self.block
+
+    @property
+    def seconds(self) -> float:
+        """How long the devices take, when nothing holds them up [s]."""
+        return self.n_blocks * self.block * self.dt_ns / 1e9
+
+    def instants(self) -> Int64Array:
+        """Return the instants of each sensor's samples."""
+        return self.t0_ns + self.dt_ns * np.arange(self.n_blocks * self.block, dtype=np.int64)
+
+    def values(self, sensor: SensorId) -> FloatArray:
+        """Return what a sensor sends: full 53-bit numbers, and some that are awkward to write down, to what is sane."""
+        rng = np.random.default_rng([self.seed, self.sensors.index(sensor)])
+        values = rng.normal(100.0, 5.0, self.n_blocks * self.block)
+        awkward = rng.choice(values.size, values.size // 50, replace=False)
+        values[awkward] = values[awkward] * 10.0 ** rng.integers(-300, 90, awkward.size)
+        return values
+
+
+class Devices:
+    """The connection that all devices of a plan share, as a context manager."""
+
+    def __init__(self, plan: Plan, port: int) -> None:
+        self._plan, self._port = plan, port
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2, "devices", protocol=paho.MQTTv311, clean_session=False, manual_ack=False
+        )
+        self._client.max_inflight_messages_set(500)
+        self._client.max_queued_messages_set(0)
+
+    def __enter__(self) -> Self:
+        self._client.connect("127.0.0.1", self._port)
+        self._client.loop_start()
+        deadline = time.monotonic() + CONNECT_TIMEOUT_S
+        while not self._client.is_connected():
+            assert time.monotonic() < deadline, "the devices' broker does not answer"
+            time.sleep(0.01)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def send_all(self) -> None:
+        """Send everything, each block when its last sample is made; return when the broker has it."""
+        plan, began = self._plan, time.monotonic()
+        instants = plan.instants()
+        made = {sensor: plan.values(sensor) for sensor in plan.sensors}
+        sent = []
+        for k in range(plan.n_blocks):
+            time.sleep(max(0.0, began + (k + 1) * plan.block * plan.dt_ns / 1e9 - time.monotonic()))
+            for sensor, values in made.items():
+                rows = slice(k * plan.block, (k + 1) * plan.block)
+                text = msgspec.json.encode({"time": int(instants[rows.start]), "value": values[rows].tolist()})
+                sent.append(self._client.publish(f"devices/{sensor}", text, qos=1))
+        for message in sent:
+            message.wait_for_publish(CONNECT_TIMEOUT_S)
+            assert message.is_published(), "the devices' broker has not taken all messages"

@@ -1,0 +1,74 @@
+"""Edge agent, ingest, two brokers and InfluxDB, each a process of its own, that sensors of a plan are read through."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Final
+
+from tests.e2e.rig import Rig, until
+from tests.outages.devices import Plan
+
+VICTIMS: Final = ("edge", "broker", "ingest", "influxd")
+
+_CONFIG: Final = """
+site = "works"
+data_dir = "{{data_dir}}"
+[broker]
+port = {{north}}
+[store]
+kind = "influx"
+url = "{{influx}}"
+[ingest]
+metrics_port = {{ingest_metrics}}
+[edge]
+name = "line1"
+metrics_port = {{edge_metrics}}
+spool = {{{{ commit_timeout_s = 3.0 }}}}
+[[edge.mqtt]]
+broker = {{{{ port = {{south}} }}}}
+mappings = [
+{mappings}]
+"""
+_MAPPING: Final = (
+    '  {{{{ topic = "devices/{sensor}", sensor = "{sensor}", unit = "1", dt_s = {dt_s}, time_at = "/time", '
+    'time_format = "ns" }}}},\n'
+)
+
+
+class Plant(Rig):
+    """The programs and servers between the devices of a plan and InfluxDB; the devices' broker is never a victim."""
+
+    def __init__(self, directory: Path, plan: Plan) -> None:
+        mappings = "".join(_MAPPING.format(sensor=name, dt_s=plan.dt_ns / 1e9) for name in plan.sensors)
+        super().__init__(directory, _CONFIG.format(mappings=mappings))
+
+    def start(self) -> None:
+        """Start everything; return when the agent reads."""
+        self.start_servers()
+        for name in ("ingest", "edge"):
+            self.programs[name].start()
+        until("the agent's session with the devices' broker", self._reads, 30)
+
+    def _reads(self) -> bool:
+        with contextlib.suppress(OSError):
+            return any(self.metric("edge", "dyncal_edge_source_up").values())
+        return False
+
+    def kill(self, victim: str, down_s: float) -> None:
+        """End a program or server as a power cut would, and start it again after a while."""
+        if victim in self.programs:
+            self.programs[victim].kill()
+            time.sleep(down_s)
+            self.programs[victim].start()
+            return
+        server = self.north if victim == "broker" else self.influx
+        server.stop(kill=True)
+        time.sleep(down_s)
+        server.start()
+
+    def must_live(self) -> None:
+        """See that no program has ended by itself."""
+        for name in ("ingest", "edge"):
+            assert self.programs[name].alive, f"{name} has ended: {self.programs[name].said()}"
