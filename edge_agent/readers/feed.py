@@ -37,7 +37,7 @@ class Feed:
         if gathered.faults:
             more = "" if len(gathered.faults) == 1 else f" (and {len(gathered.faults) - 1} more)"
             detail = gathered.faults[0] + more
-            self._sink.notice(Notice(Kind.INPUT_QUARANTINED, self._clock.now(), gathered.sensor, detail))
+            self._sink.notice(Notice(Kind.INPUT_QUARANTINED, self._clock.now(), gathered.item.sensor, detail))
         return gathered.part() if gathered.t else None
 
     def deliver(self, parts: Sequence[Part], done: Callable[[], None] | None = None) -> None:

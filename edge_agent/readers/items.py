@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple
 from asyncua import Client, ua
 
 from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import duration
+from edge_agent.readers.values import Item
 from edge_agent.source_settings import NodeSettings, OpcuaSettings
 
 _BATCH: Final = 500
@@ -57,8 +59,8 @@ class MonitoredItems:
         self._subscription = subscription
         self._settings = settings
         self._next_handle = 1
-        self.by_handle: dict[int, NodeSettings] = {}
-        self.readable: list[tuple[NodeSettings, Any]] = []
+        self.by_handle: dict[int, Item] = {}
+        self.readable: dict[SensorId, Item] = {}
         self.failed: list[ItemFailed] = []
         self._missing: list[NodeSettings] = list(settings.nodes)
 
@@ -99,8 +101,8 @@ class MonitoredItems:
         if not batch:
             return []
         requests = [self._request(node, node_id, filtered=filtered) for node, node_id in batch]
-        for request, (node, _) in zip(requests, batch, strict=True):  # values may come before the answer
-            self.by_handle[request.RequestedParameters.ClientHandle] = node
+        for request, (node, node_id) in zip(requests, batch, strict=True):  # values may come before the answer
+            self.by_handle[request.RequestedParameters.ClientHandle] = _item(node, node_id)
         results = await self._client.uaclient.session.create_monitored_items(
             ua.CreateMonitoredItemsParameters(
                 SubscriptionId=self._subscription,
@@ -111,7 +113,7 @@ class MonitoredItems:
         without_filter: list[tuple[NodeSettings, Any]] = []
         for request, result, (node, node_id) in zip(requests, results, batch, strict=True):
             if result.StatusCode.is_good():
-                self.readable.append((node, node_id))
+                self.readable[SensorId(node.sensor)] = self.by_handle[request.RequestedParameters.ClientHandle]
                 revisions += _revised(node, request.RequestedParameters, result)
                 continue
             del self.by_handle[request.RequestedParameters.ClientHandle]
@@ -141,6 +143,11 @@ class MonitoredItems:
     def _fail(self, node: NodeSettings, reason: str) -> None:
         self._missing.append(node)
         self.failed.append(ItemFailed(SensorId(node.sensor), node.node, reason))
+
+
+def _item(node: NodeSettings, node_id: Any) -> Item:
+    longest_ns = duration(node.longest_interval_s())
+    return Item(SensorId(node.sensor), duration(node.dt_s), longest_ns, node.array, node_id)
 
 
 def _revised(node: NodeSettings, asked: Any, result: Any) -> Iterable[Revision]:

@@ -15,7 +15,6 @@ from asyncua import ua
 
 from dyncal.domain.errors import Unavailable
 from dyncal.domain.sensors import SensorId
-from dyncal.domain.time import duration
 from dyncal.ports.clock import Clock
 from dyncal.runtime.logging import logger
 from edge_agent.events import Kind, Notice, SourceLost
@@ -170,8 +169,8 @@ class OpcuaReader:
 
     async def _fill_holes(self) -> str:
         """Read what the server remembers of the time since the last samples, before newer ones are taken."""
-        for node, node_id in self._items.readable if self._items is not None else ():
-            await self._backfill.up_to_now(node, node_id)
+        for item in list(self._items.readable.values()) if self._items is not None else ():
+            await self._backfill.up_to_now(item)
         n = self._backfill.n_values
         return f": {n} values read from its history" if n else ""
 
@@ -208,9 +207,7 @@ class OpcuaReader:
         parts = [part for part in map(self._feed.part, gathered.values()) if part is not None]
         if holed:
             self._holed = set(self._sensors)
-        if self._holed or any(node.overflowed for node in gathered.values()):
-            parts = await self._completed(parts)
-        self._feed.deliver(parts, done)
+        self._feed.deliver([await self._completed(part) for part in parts], done)
 
     def _gathered(self, message: Any) -> dict[int, Gathered]:
         arrival_ns = self._clock.now()
@@ -225,24 +222,24 @@ class OpcuaReader:
                         node = nodes.get(handle)
                         if node is None:
                             continue
-                        into = gathered[handle] = Gathered(SensorId(node.sensor), duration(node.dt_s), node.array)
+                        into = gathered[handle] = Gathered(node)
                     into.add(item.Value, arrival_ns)
                     self.n_notifications += 1
             elif isinstance(notification, ua.StatusChangeNotification):
                 raise SubscriptionLost(f"{notification.Status}")
         return gathered
 
-    async def _completed(self, parts: list[Part]) -> list[Part]:
-        """Fetch from the history what is missing before or in these; return what is still to be delivered."""
-        readable = {SensorId(n.sensor): (n, at) for n, at in ([] if self._items is None else self._items.readable)}
-        rest = []
-        for part in parts:
-            if part.sensor in readable:
-                rest.append(await self._backfill.complete(*readable[part.sensor], part, part.sensor in self._holed))
-                self._holed.discard(part.sensor)
-            else:
-                rest.append(part)
-        return rest
+    async def _completed(self, part: Part) -> Part:
+        """Fetch from the history what is missing before or in a part; return what is still to be delivered."""
+        item = None if self._items is None else self._items.readable.get(part.sensor)
+        if item is None:
+            return part
+        holed = part.sensor in self._holed
+        if holed:
+            self._holed.discard(part.sensor)
+        if self._backfill.wanted(item, part, holed=holed):
+            return await self._backfill.complete(item, part, holed=holed)
+        return part
 
     def _troubled(self, reason: str) -> None:
         if reason != self._trouble:

@@ -45,6 +45,26 @@ class Part(NamedTuple):
         return Part(self.sensor, self.t_ns[chosen], self.raw[chosen], self.codes[chosen], self.server_ns)
 
 
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A node as it is read.
+
+    Attributes
+    ----------
+    longest_ns : int
+        Longest interval between two samples with none missing.
+    array : bool
+        Whether a value is an array of samples.
+    node_id : asyncua.ua.NodeId
+    """
+
+    sensor: SensorId
+    dt_ns: DurationNs
+    longest_ns: DurationNs
+    array: bool
+    node_id: Any
+
+
 @dataclass(slots=True)
 class Gathered:
     """Samples of one node out of one notification message, in the order in which they came.
@@ -53,19 +73,14 @@ class Gathered:
     ----------
     faults : list of str
         What was no number.
-    overflowed : bool
-        Whether the server's queue dropped something before one of them.
     """
 
-    sensor: SensorId
-    dt_ns: DurationNs
-    array: bool
+    item: Item
     t: list[Int64Array | int] = field(default_factory=list)
     raw: list[FloatArray | float] = field(default_factory=list)
     codes: list[UInt32Array | int] = field(default_factory=list)
     server_ns: InstantNs | None = None
     faults: list[str] = field(default_factory=list)
-    overflowed: bool = False
 
     def add(self, data_value: Any, arrival_ns: InstantNs) -> None:
         """Add an ``asyncua.ua.DataValue``."""
@@ -76,8 +91,6 @@ class Gathered:
         t_ns = arrival_ns if moment is None else instant_of(moment)
         status = data_value.StatusCode
         code = quality.GOOD if status is None else int(status.value) & 0xFFFF_FFFF
-        if code and quality.has_overflow(code):
-            self.overflowed = True
         value = None if data_value.Value is None else data_value.Value.Value
         if isinstance(value, (list, tuple)):
             self._add_array(value, t_ns, code)
@@ -102,7 +115,7 @@ class Gathered:
         return float("nan"), code
 
     def _add_array(self, values: list[Any] | tuple[Any, ...], t_ns: InstantNs, code: int) -> None:
-        if not self.array:
+        if not self.item.array:
             self.faults.append(f"array of {len(values)} where a number was expected; set array = true")
             return self._add_number(None, t_ns, code | BAD_TYPE_MISMATCH)
         if not 1 <= len(values) <= MAX_ARRAY:
@@ -119,14 +132,14 @@ class Gathered:
         codes = np.full(raw.size, code, np.uint32)
         if quality.has_overflow(code):  # the queue dropped what was before this array, not between its elements
             codes[1:] = code & ~quality.OVERFLOW_BITS
-        self.t.append(t_ns - self.dt_ns * np.arange(raw.size - 1, -1, -1, dtype=np.int64))
+        self.t.append(t_ns - self.item.dt_ns * np.arange(raw.size - 1, -1, -1, dtype=np.int64))
         self.raw.append(raw)
         self.codes.append(codes)
         return None
 
     def part(self) -> Part:
         """Return everything gathered."""
-        if self.array:
+        if self.item.array:
             t_ns = np.concatenate([np.atleast_1d(np.asarray(part, np.int64)) for part in self.t])
             raw = np.concatenate([np.atleast_1d(np.asarray(part, np.float64)) for part in self.raw])
             codes = np.concatenate([np.atleast_1d(np.asarray(part, np.uint32)) for part in self.codes])
@@ -136,4 +149,4 @@ class Gathered:
                 np.array(self.raw, np.float64),
                 np.array(self.codes, np.uint32),
             )
-        return Part(self.sensor, t_ns, raw, codes, self.server_ns)
+        return Part(self.item.sensor, t_ns, raw, codes, self.server_ns)
