@@ -12,6 +12,8 @@ from tests.outages.devices import Plan
 
 VICTIMS: Final = ("edge", "broker", "ingest", "influxd")
 
+START_S: Final = 150.0  # kernels may have to be compiled first
+
 _CONFIG: Final = """
 site = "works"
 data_dir = "{{data_dir}}"
@@ -49,7 +51,7 @@ class Plant(Rig):
         self.start_servers()
         for name in ("ingest", "edge"):
             self.programs[name].start()
-        until("the agent's session with the devices' broker", self._reads, 30)
+        until("the agent reads from the devices' broker", self._reads, START_S)
 
     def _reads(self) -> bool:
         with contextlib.suppress(OSError):
