@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -15,8 +15,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import Int64Array
+from dyncal.runtime.clocks import SystemClock
 
 CONNECT_TIMEOUT_S: Final = 10.0
+N_SENSORS: Final = 8
+BLOCK: Final = 100
+_LEAD_NS: Final = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,8 @@ class Plan:
     """What the devices send: `n_sensors` × `n_blocks` messages of `block` samples at intervals of `dt_ns`.
 
     All of it follows from `seed` and `t0_ns`, so that whoever finds a sample in a database can say whether, where and
-    with which value it was made.
+    with which value it was made. The time is divided in equal parts; in each after the first the devices' clocks are
+    ahead by one of `jumps_s`.
     """
 
     seed: int
@@ -33,6 +38,17 @@ class Plan:
     n_blocks: int
     block: int
     dt_ns: int
+    jumps_s: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, n_samples: int, rate_hz: float, *, seed: int, jumps_s: tuple[float, ...] = ()) -> Self:
+        """Return a plan of `n_samples` or a few more, at `rate_hz` in all; it begins at 0, see `from_now`."""
+        n_blocks = -(-n_samples // (N_SENSORS * BLOCK))
+        return cls(seed, 0, N_SENSORS, n_blocks, BLOCK, round(1e9 * N_SENSORS / rate_hz), jumps_s)
+
+    def from_now(self) -> Self:
+        """Return the same plan that begins in a moment."""
+        return replace(self, t0_ns=SystemClock().now() + _LEAD_NS)
 
     @property
     def sensors(self) -> tuple[SensorId, ...]:
@@ -50,8 +66,11 @@ class Plan:
         return self.n_blocks * self.block * self.dt_ns / 1e9
 
     def instants(self) -> Int64Array:
-        """Return the instants of each sensor's samples."""
-        return self.t0_ns + self.dt_ns * np.arange(self.n_blocks * self.block, dtype=np.int64)
+        """Return the instants of each sensor's samples, by the devices' clocks, in the order of sending."""
+        parts = len(self.jumps_s) + 1
+        part = np.repeat(np.arange(self.n_blocks) * parts // self.n_blocks, self.block)
+        ahead_ns = np.round(np.array([0.0, *self.jumps_s]) * 1e9).astype(np.int64)
+        return self.t0_ns + self.dt_ns * np.arange(self.n_blocks * self.block, dtype=np.int64) + ahead_ns[part]
 
     def values(self, sensor: SensorId) -> FloatArray:
         """Return what a sensor sends: full 53-bit numbers, and some that are awkward to write down, to what is sane."""

@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 from typing import Final
 
+from dyncal.runtime.ports import free_port
 from tests.e2e.rig import Rig, until
 from tests.outages.devices import Plan
+from tests.servers_mosquitto import Mosquitto
 
 VICTIMS: Final = ("edge", "broker", "ingest", "influxd")
 
@@ -40,15 +42,35 @@ _MAPPING: Final = (
 
 
 class Plant(Rig):
-    """The programs and servers between the devices of a plan and InfluxDB; the devices' broker is never a victim."""
+    """The programs and servers between the devices of a plan and InfluxDB; the devices' broker is never a victim.
 
-    def __init__(self, directory: Path, plan: Plan) -> None:
+    `bridged`: ingest has a broker of its own, `far`, and somebody else takes messages from one broker to the other.
+    """
+
+    def __init__(self, directory: Path, plan: Plan, *, bridged: bool = False) -> None:
         mappings = "".join(_MAPPING.format(sensor=name, dt_s=plan.dt_ns / 1e9) for name in plan.sensors)
         super().__init__(directory, _CONFIG.format(mappings=mappings))
+        self.far = Mosquitto(directory / "far") if bridged else None
+        if self.far is not None:
+            self._give_ingest_a_broker_of_its_own(self.far)
+
+    def _give_ingest_a_broker_of_its_own(self, broker: Mosquitto) -> None:
+        broker.directory.mkdir()
+        broker.port = free_port()
+        config = self.directory / "ingest.toml"
+        config.write_text(self.config.read_text().replace(f"port = {self.north.port}", f"port = {broker.port}"))
+        self.programs["ingest"].command[-1] = str(config)
+
+    @property
+    def spool_disk(self) -> Path:
+        """Where the agent keeps its spool."""
+        return self.directory / "var" / "edge"
 
     def start(self) -> None:
         """Start everything; return when the agent reads."""
         self.start_servers()
+        if self.far is not None:
+            self.far.start()
         for name in ("ingest", "edge"):
             self.programs[name].start()
         until("the agent reads from the devices' broker", self._reads, START_S)
@@ -69,6 +91,12 @@ class Plant(Rig):
         server.stop(kill=True)
         time.sleep(down_s)
         server.start()
+
+    def close(self) -> None:
+        """End everything."""
+        super().close()
+        if self.far is not None:
+            self.far.stop(kill=True)
 
     def must_live(self) -> None:
         """See that no program has ended by itself."""

@@ -1,0 +1,76 @@
+"""The edge's disk full, then read-only, while devices send: what cannot be spooled stays with the devices' broker."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tests.outages.devices import Plan
+from tests.outages.plant import Plant
+
+SIZE: Final = "2m"
+_FULL: Final = 8192  # bytes: less than a block of records takes
+
+
+class CannotMount(Exception):
+    """A file system of a given size can be had by the superuser only."""
+
+
+@contextlib.contextmanager
+def small_disk(place: Path) -> Iterator[Path]:
+    """Make a file system of `SIZE` at `place` while inside. Raises `CannotMount`."""
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        _run("mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(place))
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise CannotMount(str(place)) from error
+    try:
+        yield place
+    finally:
+        _run("umount", "-l", str(place))
+
+
+class Disks:
+    """InfluxDB is away until the disk is full, and comes back; then the agent starts anew on a read-only disk.
+
+    Attributes
+    ----------
+    full : bool
+        Whether the disk was full in fact.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self.full = False
+
+    def __call__(self, plant: Plant, plan: Plan) -> None:
+        """Trouble the disk while the devices send."""
+        phase_s = plan.seconds / 6
+        time.sleep(phase_s)
+        plant.influx.stop(kill=True)
+        deadline = time.monotonic() + 2 * phase_s
+        while time.monotonic() < deadline and not self.full:
+            time.sleep(0.1)
+            self.full = _free_bytes(self._place) < _FULL
+        time.sleep(phase_s / 2)
+        plant.influx.start()
+        time.sleep(phase_s / 2)
+        plant.programs["edge"].kill()  # the disk of a file that is being written cannot be made read-only
+        _run("mount", "-o", "remount,ro", str(self._place))
+        plant.programs["edge"].start()
+        time.sleep(phase_s / 2)
+        _run("mount", "-o", "remount,rw", str(self._place))
+
+
+def _free_bytes(place: Path) -> int:
+    found = os.statvfs(place)
+    return found.f_bavail * found.f_frsize
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
