@@ -186,15 +186,17 @@ def _groups(t: Int64Array) -> tuple[npt.NDArray[np.intp] | None, npt.NDArray[np.
 def _union(
     a: Int64Array, b: Int64Array
 ) -> tuple[Int64Array, npt.NDArray[np.intp] | slice, npt.NDArray[np.intp] | slice]:
+    """Return the union of two increasing sequences, and the places of each in it."""
     if not b.size:
         return a, slice(None), slice(0, 0)
     first = int(np.searchsorted(a, b[0]))
     if bool(np.array_equal(a[first : first + b.size], b)):  # as it is where nothing is missing
         return a, slice(None), slice(first, first + b.size)
-    at = np.searchsorted(a, b)
-    if a.size and at[-1] < a.size and bool(np.array_equal(a[at], b)):
-        return a, slice(None), at
-    t = np.union1d(a, b)
+    before = int(np.searchsorted(b, a[0])) if a.size else 0
+    if bool(np.array_equal(b[before:], a[: b.size - before])):  # as it is in a batch: corrected values come late
+        return np.concatenate([b[:before], a]), slice(before, None), slice(0, b.size)
+    merged = np.sort(np.concatenate([a, b]), kind="stable")  # finds the two runs, and takes linear time
+    t = merged[np.append(True, merged[1:] != merged[:-1])]
     return t, np.searchsorted(t, a), np.searchsorted(t, b)
 
 
