@@ -166,6 +166,11 @@ class EdgeSettings(ProgramSettings):
         return self.data_dir / "edge" / self.edge.name / "coefficients"
 
     @property
+    def pki_dir(self) -> Path:
+        """Directory of our certificate for OPC UA, and of the list of those that are trusted."""
+        return self.data_dir / "edge" / self.edge.name / "pki"
+
+    @property
     def quarantine_dir(self) -> Path:
         """Directory of messages that could not be read."""
         return self.data_dir / "quarantine" / "edge" / self.edge.name

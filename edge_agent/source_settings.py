@@ -131,20 +131,31 @@ class OpcuaSettings(Section):
     url: str = Field(pattern=r"^opc\.tcp://.+")
     """Address, such as `opc.tcp://192.0.2.10:4840/server`."""
 
-    security_policy: Literal["None", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"] = "None"
-    """Security policy; other than `None` it needs `certificate_file`, `private_key_file`, `server_certificate_file`."""
+    security_policy: Literal[
+        "None", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss", "Basic256", "Basic128Rsa15"
+    ] = "None"
+    """Security policy; the last two are deprecated, and need `allow_insecure`."""
 
     security_mode: Literal["None", "Sign", "SignAndEncrypt"] = "None"
     """Message security mode; `None` exactly where the policy is `None`."""
 
+    allow_insecure: bool = False
+    """Whether a deprecated policy, or a password that can be read on the way, is put up with."""
+
     certificate_file: Path | None = None
-    """Our certificate (DER or PEM)."""
+    """Our certificate (DER or PEM), with `private_key_file`; one is made below `data_dir` if absent."""
 
     private_key_file: Path | None = None
     """Our private key (PEM)."""
 
     server_certificate_file: Path | None = None
-    """The server's certificate that is trusted."""
+    """The one certificate that the server may have; by the trust list below `data_dir` if absent."""
+
+    user_certificate_file: Path | None = None
+    """Certificate to log in with (DER or PEM), with `user_key_file`; in place of `username`."""
+
+    user_key_file: Path | None = None
+    """Private key of the user's certificate (PEM)."""
 
     username: str | None = None
     """User name; anonymous if absent."""
@@ -172,12 +183,13 @@ class OpcuaSettings(Section):
     def _secured(self) -> Self:
         if (self.security_policy == "None") != (self.security_mode == "None"):
             raise ValueError("security_policy and security_mode must both be 'None' or both not")
-        files = (self.certificate_file, self.private_key_file, self.server_certificate_file)
-        if self.security_policy != "None" and None in files:
-            raise ValueError(
-                f"security_policy {self.security_policy!r} needs certificate_file, private_key_file and "
-                "server_certificate_file"
-            )
+        if self.security_policy in ("Basic256", "Basic128Rsa15") and not self.allow_insecure:
+            raise ValueError(f"security_policy {self.security_policy!r} is deprecated; allow_insecure = true allows it")
+        for one, other in (("certificate_file", "private_key_file"), ("user_certificate_file", "user_key_file")):
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
+                raise ValueError(f"{one} and {other} go together; give both or neither")
+        if self.username is not None and self.user_certificate_file is not None:
+            raise ValueError("username and user_certificate_file are two identities; give one")
         return self
 
 

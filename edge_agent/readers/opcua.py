@@ -21,6 +21,7 @@ from edge_agent.events import Kind, Notice, SourceLost
 from edge_agent.readers.backfill import Backfill
 from edge_agent.readers.feed import Feed
 from edge_agent.readers.items import ItemFailed, MonitoredItems
+from edge_agent.readers.pki import Pki
 from edge_agent.readers.publishing import Publishing, SubscriptionLost
 from edge_agent.readers.session import ServerSession
 from edge_agent.readers.sink import Sink
@@ -42,13 +43,13 @@ class OpcuaReader:
     does not harm the others.
     """
 
-    def __init__(self, settings: OpcuaSettings, sink: Sink, clock: Clock) -> None:
+    def __init__(self, settings: OpcuaSettings, sink: Sink, clock: Clock, pki: Pki) -> None:
         self._settings = settings
         self._sink = sink
         self._clock = clock
         self._log = logger("edge.opcua").bind(url=settings.url)
         self._sensors = tuple(SensorId(node.sensor) for node in settings.nodes)
-        self._session = ServerSession(settings)
+        self._session = ServerSession(settings, pki)
         self._trouble = "not connected yet"
         self._items: MonitoredItems | None = None
         self._publishing: Publishing | None = None

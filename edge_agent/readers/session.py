@@ -11,12 +11,16 @@ from typing import Final
 
 from asyncua import Client, ua
 from asyncua.client.ua_session import UaSession
-from asyncua.crypto import security_policies
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+from dyncal.domain.errors import Unavailable
+from edge_agent.readers.pki import Pki
+from edge_agent.readers.security import Security
 from edge_agent.source_settings import OpcuaSettings
 
 _SESSION_MS: Final = 120_000
 _CLOSE_S: Final = 1.0
+_MOST_REFUSED: Final = 3
 _RENEW_AT: Final = 0.75  # of a secure channel's lifetime (OPC 10000-4, 5.5.2)
 
 
@@ -30,14 +34,14 @@ class _Session(UaSession):  # type: ignore[misc]  # asyncua has no types
 class ServerSession:
     """Connections to a server, one after the other, in one session for as long as the server keeps that."""
 
-    def __init__(self, settings: OpcuaSettings) -> None:
+    def __init__(self, settings: OpcuaSettings, pki: Pki) -> None:
         self._settings = settings
+        self._security = Security(settings, pki)
         self.client = Client(settings.url, timeout=settings.timeout_s)
         self.client.name = self.client.description = "dyncal edge agent"
-        self.client.application_uri = "urn:dyncal:edge"
         self.client.session_timeout = _SESSION_MS
-        self._secured = settings.security_policy == "None"
         self._activated = False
+        self._n_refused = 0
 
     @property
     def services(self) -> UaSession:
@@ -49,27 +53,36 @@ class ServerSession:
 
         Raises
         ------
-        OSError, TimeoutError, asyncua.ua.UaError
-            If the server is not there, or wants no session; the old one may still be tried again.
+        Unavailable, OSError, TimeoutError, asyncua.ua.UaError
+            If the server is not there, is not trusted, or wants no session; the old one may still be tried again.
         """
         client = self.client
-        if not self._secured:
-            await self._secure()
-            self._secured = True
+        if not self._activated:  # a session that goes on has the certificates that it was made with
+            await self._security.secure(client)
         await client.connect_socket()
         try:
             await client.send_hello()
             await client.open_secure_channel()
             if self._activated and await self._reactivated():
+                self._n_refused = 0
                 return True
             self._activated = False
+            if not client.security_policy.host_certificate:
+                client.security_policy.peer_certificate = None  # asyncua would insist on that of an earlier server
             client.uaclient.session = _Session(client.uaclient)
             await client.create_session()
-            await self._activate()
+            await self._security.activate(client)
+        except (InvalidSignature, UnsupportedAlgorithm) as error:
+            client.disconnect_socket()
+            raise Unavailable(f"what the server signed is not signed with its certificate: {error}") from error
         except BaseException:
             client.disconnect_socket()
+            self._n_refused += 1
+            if self._n_refused >= _MOST_REFUSED:  # perhaps the server has another certificate now
+                self._activated = False
             raise
         self._activated = True
+        self._n_refused = 0
         return False
 
     def disconnect(self) -> None:
@@ -105,25 +118,10 @@ class ServerSession:
                 client.uaclient.revolve_security_token()
                 renew_s = loop.time() + _RENEW_AT * client.secure_channel_timeout / 1e3
 
-    async def _secure(self) -> None:
-        settings = self._settings
-        await self.client.set_security(
-            getattr(security_policies, f"SecurityPolicy{settings.security_policy.replace('_', '')}"),
-            certificate=str(settings.certificate_file),
-            private_key=str(settings.private_key_file),
-            server_certificate=str(settings.server_certificate_file),
-            mode=getattr(ua.MessageSecurityMode, settings.security_mode),
-        )
-
-    async def _activate(self) -> None:
-        settings = self._settings
-        password = "" if settings.username is None else settings.resolved_password() or ""
-        await self.client.activate_session(username=settings.username, password=password)
-
     async def _reactivated(self) -> bool:
         self.services.rebind_authentication_token()
         try:
-            await self._activate()
+            await self._security.activate(self.client)
         except ua.UaError:  # the server has forgotten the session, or does not let it move to another channel
             return False
         return True

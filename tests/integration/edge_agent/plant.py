@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +34,30 @@ async def until(condition: Callable[[], Any], timeout_s: float = WAIT_S) -> None
 class Plant:
     """A server with variables that a test writes."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, user_manager: Any = None) -> None:
         self.url = f"opc.tcp://127.0.0.1:{port}/"
-        self._server = Server()
+        self._server = Server(user_manager=user_manager)
         self._variables: dict[str, Any] = {}
         self._own: set[int] = set()
+        self._secured = False
+
+    async def secure(self, certificate: bytes, key: bytes, uri: str, policies: Sequence[Any]) -> None:
+        """Have the server offer these security policies, by a certificate of its own. To be called before `start`."""
+        await self._server.init()
+        self._secured = True
+        await self._server.load_certificate(certificate, "pem")
+        await self._server.load_private_key(key, format="pem")
+        await self._server.set_application_uri(uri)
+        self._server.set_security_policy(list(policies))
+
+    def validate_clients(self, validator: Any) -> None:
+        self._server.set_certificate_validator(validator)
 
     async def start(self, **variables: Any) -> None:
-        await self._server.init()
+        if not self._secured:
+            await self._server.init()
+            self._server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         self._server.set_endpoint(self.url)
-        self._server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         for name, value in variables.items():
             await self.add(name, value)
         await self._server.start()
