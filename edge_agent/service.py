@@ -39,6 +39,7 @@ from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher
 from edge_agent.readers.mqtt import MqttReader
 from edge_agent.readers.opcua import OpcuaReader
+from edge_agent.readers.pki import Pki
 from edge_agent.readers.sink import Reader
 from edge_agent.settings import EdgeSettings
 from edge_agent.spool import Spool
@@ -159,7 +160,8 @@ class EdgeService:
     async def _open_readers(self, station: Station, bus: MessageBus, stack: contextlib.AsyncExitStack) -> None:
         edge = self._settings.edge
         sensors = {config.sensor.id: config.sensor for config in self._configs}
-        self._readers = [OpcuaReader(server, station, self._clock) for server in edge.opcua]
+        pki = Pki(self._settings.pki_dir, f"urn:dyncal:{self._settings.site}:{edge.name}", self._clock)
+        self._readers = [OpcuaReader(server, station, self._clock, pki) for server in edge.opcua]
         for number, source in enumerate(edge.mqtt):
             broker = source.broker or self._settings.broker
             south = await stack.enter_async_context(
