@@ -58,9 +58,20 @@ def compare(made_ns: Int64Array, made: FloatArray, kept_ns: Int64Array, kept: Fl
 
 def rows(url: str, database: str, sensor: SensorId) -> tuple[Int64Array, FloatArray]:
     """Return instants and raw values of a sensor as InfluxDB itself lists them."""
-    text = f"SELECT raw FROM samples WHERE sensor='{sensor}'"
+    _, *lines = _ask(url, database, f"SELECT raw FROM samples WHERE sensor='{sensor}'") or [[]]  # a header first
+    t_ns, value = (np.array([line[k] for line in lines]) for k in (2, 3))  # after name and tags
+    return t_ns.astype(np.int64), value.astype(np.float64)
+
+
+def n_rows(plan: Plan, url: str, database: str = "dyncal") -> int:
+    """Return how many rows of a plan's sensors there are by now."""
+    names = "|".join(plan.sensors)
+    lines = _ask(url, database, f"SELECT count(raw) FROM samples WHERE sensor =~ /^({names})$/")
+    return int(lines[1][3]) if lines else 0
+
+
+def _ask(url: str, database: str, text: str) -> list[list[str]]:
     parameters = urllib.parse.urlencode({"db": database, "q": text, "epoch": "ns"})
     request = urllib.request.Request(f"{url}/query?{parameters}", headers={"Accept": "application/csv"})
     with urllib.request.urlopen(request, timeout=60) as answer:
-        found = [(int(row["time"]), float(row["raw"])) for row in csv.DictReader(io.StringIO(answer.read().decode()))]
-    return np.array([t for t, _ in found], np.int64), np.array([value for _, value in found])
+        return list(csv.reader(io.StringIO(answer.read().decode())))

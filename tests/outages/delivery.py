@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tests.outages.counting import Count, count
+from tests.outages.counting import Count, count, n_rows
 from tests.outages.devices import Devices, Plan
 from tests.outages.plant import Plant
 
 PATIENCE_S: Final = 45.0
+EXTRA_S: Final = 2.0
 
 Say = Callable[[str], None]
 Trouble = Callable[[Plant, Plan], None]
@@ -36,20 +37,19 @@ def deliver(plant: Plant, plan: Plan, trouble: Trouble, say: Say = lambda _: Non
         trouble(plant, plan)
         sending.join()
     began = time.monotonic()
-    found = _settled(plant, plan, say)
+    _settle(plant, plan, say)
+    settled_s = time.monotonic() - began
+    time.sleep(EXTRA_S)  # for what nobody made
     plant.must_live()
-    return Delivered(found, time.monotonic() - began)
+    return Delivered(count(plan, plant.influx.url), settled_s)
 
 
-def _settled(plant: Plant, plan: Plan, say: Say) -> Count:
-    """Count until all is there, or nothing has come for a while."""
-    last, since = Count(), time.monotonic()
-    while time.monotonic() - since < PATIENCE_S:
-        found = count(plan, plant.influx.url)
-        if found.perfect:
-            return found
-        if found != last:
-            last, since = found, time.monotonic()
-            say(f"{found.kept} of {found.made} samples are stored")
-        time.sleep(1.0)
-    return last
+def _settle(plant: Plant, plan: Plan, say: Say) -> None:
+    """Return when as much is stored as was made, or nothing has come for a while."""
+    n, since = -1, time.monotonic()
+    while n < plan.n_samples and time.monotonic() - since < PATIENCE_S:
+        found = n_rows(plan, plant.influx.url)
+        if found != n:
+            n, since = found, time.monotonic()
+            say(f"{n} of {plan.n_samples} samples are stored")
+        time.sleep(0.5)

@@ -13,7 +13,8 @@ from typing import Final
 from tests.outages.devices import Plan
 from tests.outages.plant import Plant
 
-SIZE: Final = "2m"
+SHARE: Final = 0.2
+_BYTES: Final = 9  # of a sample in the spool, at least
 _FULL: Final = 8192  # bytes: less than a block of records takes
 
 
@@ -22,11 +23,12 @@ class CannotMount(Exception):
 
 
 @contextlib.contextmanager
-def small_disk(place: Path) -> Iterator[Path]:
-    """Make a file system of `SIZE` at `place` while inside. Raises `CannotMount`."""
+def small_disk(place: Path, n_samples: int) -> Iterator[Path]:
+    """Make a file system that holds about `SHARE` of so many samples at `place` while inside. Raises `CannotMount`."""
+    size_kib = int(n_samples * SHARE * _BYTES / 1024)
     place.mkdir(parents=True, exist_ok=True)
     try:
-        _run("mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(place))
+        _run("mount", "-t", "tmpfs", "-o", f"size={size_kib}k", "tmpfs", str(place))
     except (OSError, subprocess.CalledProcessError) as error:
         raise CannotMount(str(place)) from error
     try:

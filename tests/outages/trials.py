@@ -59,7 +59,7 @@ def clocks_jumped(directory: Path, *, n_samples: int, seed: int, say: Say = _qui
 def disks_troubled(directory: Path, *, n_samples: int, seed: int, say: Say = _quiet) -> Delivered:
     """Fill the edge's disk, then have the agent start on a read-only one. Raises `disks.CannotMount`."""
     plan = Plan.of(n_samples, RATE_HZ, seed=seed)
-    with _plant(directory, plan) as plant, small_disk(plant.spool_disk) as disk:
+    with _plant(directory, plan) as plant, small_disk(plant.spool_disk, n_samples) as disk:
         trouble = Disks(disk)
         found = deliver(plant, plan, trouble, say)
     assert trouble.full, "the disk never was full: send more samples"
