@@ -9,6 +9,7 @@ import pytest
 
 from tests.outages.counting import Count, compare
 from tests.outages.disks import CannotMount
+from tests.outages.soak import soak
 from tests.outages.trials import TRIALS
 
 N_SAMPLES = 64_000
@@ -25,6 +26,16 @@ def test_nothing_is_missing_extra_or_altered(tmp_path: Path, trial: str, seed: i
     except CannotMount:
         pytest.skip("a file system of a given size can be had by the superuser only")
     assert delivered.count == Count(N_SAMPLES, N_SAMPLES)
+
+
+@pytest.mark.mosquitto
+@pytest.mark.influxdb
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_memory_stays_as_it_is_after_the_warm_up(tmp_path: Path) -> None:
+    found = soak(tmp_path, rate_hz=8000.0, seconds=20.0)
+    assert found.stored == found.sent == 160_000
+    assert found.growth <= 1.05
 
 
 def test_what_is_missing_extra_or_altered_is_told_apart() -> None:

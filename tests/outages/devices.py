@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Self
@@ -20,6 +21,7 @@ from dyncal.runtime.clocks import SystemClock
 CONNECT_TIMEOUT_S: Final = 10.0
 N_SENSORS: Final = 8
 BLOCK: Final = 100
+_UNANSWERED: Final = 5000  # messages that may wait for the broker's word
 _LEAD_NS: Final = 200_000_000
 
 
@@ -72,13 +74,16 @@ class Plan:
         ahead_ns = np.round(np.array([0.0, *self.jumps_s]) * 1e9).astype(np.int64)
         return self.t0_ns + self.dt_ns * np.arange(self.n_blocks * self.block, dtype=np.int64) + ahead_ns[part]
 
-    def values(self, sensor: SensorId) -> FloatArray:
-        """Return what a sensor sends: full 53-bit numbers, and some that are awkward to write down, to what is sane."""
-        rng = np.random.default_rng([self.seed, self.sensors.index(sensor)])
-        values = rng.normal(100.0, 5.0, self.n_blocks * self.block)
-        awkward = rng.choice(values.size, values.size // 50, replace=False)
-        values[awkward] = values[awkward] * 10.0 ** rng.integers(-300, 90, awkward.size)
+    def block_values(self, sensor: SensorId, k: int) -> FloatArray:
+        """Return what a sensor sends in its k-th message: full 53-bit numbers, a few of them awkward, but sane."""
+        rng = np.random.default_rng([self.seed, self.sensors.index(sensor), k])
+        values = rng.normal(100.0, 5.0, self.block)
+        values[: self.block // 50] *= 10.0 ** rng.integers(-300, 90, self.block // 50)
         return values
+
+    def values(self, sensor: SensorId) -> FloatArray:
+        """Return all that a sensor sends."""
+        return np.concatenate([self.block_values(sensor, k) for k in range(self.n_blocks)])
 
 
 class Devices:
@@ -111,14 +116,19 @@ class Devices:
         """Send everything, each block when its last sample is made; return when the broker has it."""
         plan, began = self._plan, time.monotonic()
         instants = plan.instants()
-        made = {sensor: plan.values(sensor) for sensor in plan.sensors}
-        sent = []
+        last: deque[paho.MQTTMessageInfo] = deque(maxlen=_UNANSWERED)
         for k in range(plan.n_blocks):
             time.sleep(max(0.0, began + (k + 1) * plan.block * plan.dt_ns / 1e9 - time.monotonic()))
-            for sensor, values in made.items():
-                rows = slice(k * plan.block, (k + 1) * plan.block)
-                text = msgspec.json.encode({"time": int(instants[rows.start]), "value": values[rows].tolist()})
-                sent.append(self._client.publish(f"devices/{sensor}", text, qos=1))
-        for message in sent:
-            message.wait_for_publish(CONNECT_TIMEOUT_S)
-            assert message.is_published(), "the devices' broker has not taken all messages"
+            for sensor in plan.sensors:
+                values = plan.block_values(sensor, k)
+                text = msgspec.json.encode({"time": int(instants[k * plan.block]), "value": values.tolist()})
+                if len(last) == _UNANSWERED:
+                    _taken(last[0])
+                last.append(self._client.publish(f"devices/{sensor}", text, qos=1))
+        for message in last:
+            _taken(message)
+
+
+def _taken(message: paho.MQTTMessageInfo) -> None:
+    message.wait_for_publish(CONNECT_TIMEOUT_S)
+    assert message.is_published(), "the devices' broker does not take messages"
