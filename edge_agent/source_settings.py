@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from dyncal.domain.sensors import MAX_POLES, ModelKind
 from dyncal.runtime.settings import BrokerSettings, Name, Section, read_secret
-
-_NODE_ID: Final = re.compile(r"(ns=\d+;)?[isgb]=.+")
+from edge_agent.readers.addresses import parse
 
 
 def _node(text: str) -> str:
-    if text.startswith("/") or _NODE_ID.fullmatch(text):
-        return text
-    raise ValueError(
-        "expected a node id such as 'ns=2;s=TT101' or 'i=2258', or a browse path such as '/Objects/2:Plant/2:TT101'"
-    )
+    parse(text, None)
+    return text
 
 
 def _filter(text: str) -> str:
@@ -110,7 +105,8 @@ class NodeSettings(SensorSettings):
     """A sensor that is a node of an OPC UA server: a number, or an array of numbers that is read as a block."""
 
     node: Annotated[str, AfterValidator(_node)]
-    """Node id such as `ns=2;s=TT101`, or browse path from the root such as `/Objects/2:Plant/2:TT101`."""
+    """Node id such as `ns=2;s=TT101` or `nsu=urn:plant;s=TT101`, or browse path from the root such as
+    `/Objects/2:Plant/2:TT101`; in place of an index may stand a name from `namespaces`."""
 
     sampling_s: float | None = Field(None, ge=0)
     """Sampling interval asked of the server [s]; default `dt_s`, and 0 (as fast as it is) for arrays.
@@ -166,6 +162,9 @@ class OpcuaSettings(Section):
     password_file: Path | None = None
     """File that holds the password, and nothing else."""
 
+    namespaces: dict[str, str] = Field(default_factory=dict)
+    """Names for URIs of namespaces, such as `{ line1 = "urn:plant:line1" }`, to be used where an index may change."""
+
     publishing_s: float = Field(0.1, gt=0, le=60)
     """Publishing interval asked of the server [s]."""
 
@@ -178,6 +177,15 @@ class OpcuaSettings(Section):
     def resolved_password(self) -> str | None:
         """Return the password from the file or the setting. Raises `InvalidSetting` if the file cannot be read."""
         return read_secret(self.password_file, self.password, "edge.opcua.password_file")
+
+    @model_validator(mode="after")
+    def _addressed(self) -> Self:
+        for node in self.nodes:
+            try:
+                parse(node.node, self.namespaces)
+            except ValueError as error:
+                raise ValueError(f"node = {node.node!r} of sensor {node.sensor}: {error}") from error
+        return self
 
     @model_validator(mode="after")
     def _secured(self) -> Self:

@@ -6,14 +6,18 @@ import math
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from asyncua import Client, ua
+from asyncua import ua
+from asyncua.client.ua_session import UaSession
 
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import duration
+from edge_agent.readers.addresses import parse
+from edge_agent.readers.browsing import namespaces, resolve
+from edge_agent.readers.limits import Limits
 from edge_agent.readers.values import Item
 from edge_agent.source_settings import NodeSettings, OpcuaSettings
 
-_BATCH: Final = 500
+_CREATE: Final = ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall
 _MIN_QUEUE: Final = 10
 _MAX_QUEUE: Final = 100_000
 _PAUSE_S: Final = 30.0
@@ -54,8 +58,10 @@ def queue_size(node: NodeSettings, publishing_s: float) -> int:
 class MonitoredItems:
     """Makes the items of a subscription, and knows which node a client handle is."""
 
-    def __init__(self, client: Client, subscription: int, settings: OpcuaSettings) -> None:
-        self._client = client
+    def __init__(self, session: UaSession, subscription: int, settings: OpcuaSettings) -> None:
+        self._session = session
+        self._limits = Limits()
+        self._limits_known = False
         self._subscription = subscription
         self._settings = settings
         self._next_handle = 1
@@ -68,60 +74,56 @@ class MonitoredItems:
         """Make the items that are not there yet; return what failed and what was revised."""
         self.failed = []
         revisions: list[Revision] = []
+        if not self._limits_known:
+            await self._limits.read(self._session)
+            self._limits_known = True
         wanted, self._missing = self._missing, []
-        for start in range(0, len(wanted), _BATCH):
-            batch = await self._resolved(wanted[start : start + _BATCH])
-            refused = await self._create(batch, revisions, filtered=True)
-            if refused:  # servers that know no trigger on the timestamp
-                await self._create(refused, revisions, filtered=False)
+        refused = await self._create(await self._resolved(wanted), revisions, filtered=True)
+        if refused:  # servers that know no trigger on the timestamp
+            await self._create(refused, revisions, filtered=False)
         return self.failed, revisions
 
-    async def _resolved(self, nodes: Iterable[NodeSettings]) -> list[tuple[NodeSettings, Any]]:
-        resolved = []
-        for node in nodes:
-            try:
-                resolved.append((node, await self._node_id(node.node)))
-            except (ua.UaError, ValueError) as error:
-                self._fail(node, f"{type(error).__name__}: {error}")
-        return resolved
-
-    async def _node_id(self, text: str) -> Any:
-        if not text.startswith("/"):
-            return ua.NodeId.from_string(text)
-        names = [name if ":" in name else f"0:{name}" for name in text.strip("/").split("/")]
-        if names[:1] == ["0:Root"]:
-            names = names[1:]
-        node = await self._client.nodes.root.get_child(names)
-        return node.nodeid
+    async def _resolved(self, nodes: list[NodeSettings]) -> list[tuple[NodeSettings, Any]]:
+        indices = await namespaces(self._session)
+        addresses = [parse(node.node, self._settings.namespaces) for node in nodes]
+        found = await resolve(self._session, self._limits, indices, addresses)
+        for node, node_id in zip(nodes, found, strict=True):
+            if isinstance(node_id, str):
+                self._fail(node, node_id)
+        return [(n, node_id) for n, node_id in zip(nodes, found, strict=True) if not isinstance(node_id, str)]
 
     async def _create(
-        self, batch: list[tuple[NodeSettings, Any]], revisions: list[Revision], *, filtered: bool
+        self, nodes: list[tuple[NodeSettings, Any]], revisions: list[Revision], *, filtered: bool
     ) -> list[tuple[NodeSettings, Any]]:
         """Make items; return those that were refused for their filter."""
-        if not batch:
-            return []
-        requests = [self._request(node, node_id, filtered=filtered) for node, node_id in batch]
-        for request, (node, node_id) in zip(requests, batch, strict=True):  # values may come before the answer
+        requests = [self._request(node, node_id, filtered=filtered) for node, node_id in nodes]
+        for request, (node, node_id) in zip(requests, nodes, strict=True):  # values may come before the answer
             self.by_handle[request.RequestedParameters.ClientHandle] = _item(node, node_id)
-        results = await self._client.uaclient.session.create_monitored_items(
+        results = await self._limits.each(_CREATE, requests, self._call)
+        without_filter: list[tuple[NodeSettings, Any]] = []
+        for request, result, (node, node_id) in zip(requests, results, nodes, strict=True):
+            handle = request.RequestedParameters.ClientHandle
+            if not isinstance(result, ua.UaStatusCodeError) and result.StatusCode.is_good():
+                self.readable[SensorId(node.sensor)] = self.by_handle[handle]
+                revisions += _revised(node, request.RequestedParameters, result)
+                continue
+            del self.by_handle[handle]
+            code = result.code if isinstance(result, ua.UaStatusCodeError) else result.StatusCode.value
+            if filtered and code in _NO_FILTER:
+                without_filter.append((node, node_id))
+            else:
+                self._fail(node, ua.StatusCode(code).name)
+        return without_filter
+
+    async def _call(self, batch: list[Any]) -> list[Any]:
+        results: list[Any] = await self._session.create_monitored_items(
             ua.CreateMonitoredItemsParameters(
                 SubscriptionId=self._subscription,
                 TimestampsToReturn=ua.TimestampsToReturn.Both,
-                ItemsToCreate=requests,
+                ItemsToCreate=batch,
             )
         )
-        without_filter: list[tuple[NodeSettings, Any]] = []
-        for request, result, (node, node_id) in zip(requests, results, batch, strict=True):
-            if result.StatusCode.is_good():
-                self.readable[SensorId(node.sensor)] = self.by_handle[request.RequestedParameters.ClientHandle]
-                revisions += _revised(node, request.RequestedParameters, result)
-                continue
-            del self.by_handle[request.RequestedParameters.ClientHandle]
-            if filtered and result.StatusCode.value in _NO_FILTER:
-                without_filter.append((node, node_id))
-            else:
-                self._fail(node, result.StatusCode.name)
-        return without_filter
+        return results
 
     def _request(self, node: NodeSettings, node_id: Any, *, filtered: bool) -> Any:
         handle, self._next_handle = self._next_handle, self._next_handle + 1

@@ -157,7 +157,7 @@ class OpcuaReader:
         if revised_s > publishing_s * 1.001:
             self._notice(Kind.REVISED, f"publishing interval {revised_s:g} s, asked for {publishing_s:g} s")
         self._stale_s = max(3 * _KEEPALIVE_S, 3 * result.RevisedMaxKeepAliveCount * revised_s)
-        self._items = MonitoredItems(self._session.client, result.SubscriptionId, self._settings)
+        self._items = MonitoredItems(self._session.services, result.SubscriptionId, self._settings)
         await self._create_items(self._items)
         return Publishing(result.SubscriptionId, self._on_message, self._hear)
 

@@ -62,10 +62,15 @@ class Plant:
             await self.add(name, value)
         await self._server.start()
 
-    async def add(self, name: str, value: Any) -> None:
-        node_id = ua.NodeId(name, 2)
-        variable = await self._server.nodes.objects.add_variable(node_id, f"2:{name}", value)
+    async def add(self, name: str, value: Any, namespace: int = 2) -> None:
+        node_id = ua.NodeId(name, namespace)
+        variable = await self._server.nodes.objects.add_variable(node_id, f"{namespace}:{name}", value)
         self._variables[name] = variable
+
+    async def name_spaces(self, *uris: str) -> None:
+        """Give namespaces their indices, from 2 on."""
+        for uri in uris:
+            await self._server.register_namespace(uri)
 
     async def write(self, name: str, value: Any, t_ns: int, status: int = 0, variant: Any = None) -> None:
         moment = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=t_ns // 1000)

@@ -175,3 +175,27 @@ async def test_an_agent_that_stops_leaves_nothing_on_the_server(tmp_path: Path, 
         await until(lambda: up(broker))
         assert plant.n_subscriptions == 1
     assert plant.n_subscriptions == 0
+
+
+async def test_a_restart_that_reorders_namespaces_reads_the_same_nodes(tmp_path: Path) -> None:
+    broker = FakeBroker()
+    port = free_port()
+    names = {"B": "nsu=urn:b;s=B", "P": "/Objects/line:P"}
+    nodes = [{**node(name), "node": text} for name, text in names.items()]
+    url = f"opc.tcp://127.0.0.1:{port}"
+    server = {"url": url, "publishing_s": 0.02, "timeout_s": 2, "nodes": nodes}
+    async with running(settings_of(tmp_path, {"opcua": [{**server, "namespaces": {"line": "urn:b"}}]}), broker) as edge:
+        for k, order in enumerate((("urn:a", "urn:b"), ("urn:b", "urn:a"))):
+            plant = Plant(port)
+            await plant.start()
+            await plant.name_spaces(*order)
+            for name in names:
+                await plant.add(name, 99.0, 2 + order.index("urn:a"))
+                await plant.add(name, float(k), 2 + order.index("urn:b"))
+            await until(lambda: not edge.health().parts.get(url, "no"), 40)
+            for name in names:
+                await plant.write(name, float(10 + k), now_ns())
+                await until(lambda n=name, k=k: (10.0 + k, 0) in Content.of(sent(broker, n)).raw.values())  # type: ignore[misc]  # bound for now
+            await plant.stop()
+    values = {value for name in names for value, _ in Content.of(sent(broker, name)).raw.values()}
+    assert values == {0.0, 1.0, 10.0, 11.0}
