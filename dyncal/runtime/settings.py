@@ -97,7 +97,7 @@ class StoreSettings(Section):
     """The time-series store."""
 
     kind: Literal["sqlite", "influx"] = "sqlite"
-    """`sqlite`: embedded, below `data_dir`. `influx`: InfluxDB 1.x or 2.x."""
+    """`sqlite`: embedded, below `data_dir`. `influx`: InfluxDB 1.x, 2.x or 3.x."""
 
     path: Path | None = None
     """File of the embedded store; default `samples.sqlite` below `data_dir`."""
@@ -105,11 +105,17 @@ class StoreSettings(Section):
     url: str = "http://127.0.0.1:8086"
     """Base address of InfluxDB."""
 
-    dialect: Literal["auto", "v1", "v2"] = "auto"
+    dialect: Literal["auto", "v1", "v2", "v3"] = "auto"
     """Interface of InfluxDB; `auto` asks the server."""
 
     database: str = "dyncal"
-    """Database (1.x) or bucket (2.x)."""
+    """Database (1.x, 3.x) or bucket (2.x); made where it is missing and the credentials allow it."""
+
+    retention_policy: str = ""
+    """Retention policy (1.x) that is written and read, made where it is missing; default the database's own."""
+
+    retention_days: float | None = Field(None, ge=1 / 24, le=36_500)
+    """How long a database, bucket or retention policy keeps samples if it is made here [d]; default for ever."""
 
     org: str = ""
     """Organisation (2.x)."""
@@ -121,7 +127,7 @@ class StoreSettings(Section):
     """Password (1.x)."""
 
     token: SecretStr | None = None
-    """Token (2.x); better given by `token_file` or DYNCAL_STORE__TOKEN."""
+    """Token (2.x, 3.x); better given by `token_file` or DYNCAL_STORE__TOKEN."""
 
     token_file: Path | None = None
     """File that holds the token, and nothing else."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -14,23 +14,26 @@ from urllib3.exceptions import HTTPError, LocationValueError
 
 from dyncal.domain.errors import DyncalError, InvalidSetting, StoreRefused, StoreUnauthorized, StoreUnavailable
 
-Dialect = Literal["v1", "v2"]
-
 MAX_WRITERS: Final = 8
+MAX_RETRY_AFTER_S: Final = 3600.0
 _MESSAGE_CHARS: Final = 300
 
 
 class BadLines(DyncalError):
-    """The server cannot take a part of the lines (400), or not so many at once (413); some of them may be written."""
+    """The server cannot take a part of the lines (400, 422); some of them may be written."""
+
+
+class TooLarge(DyncalError):
+    """The server does not take so many lines at once (413)."""
 
 
 class NoDatabase(DyncalError):
-    """The database does not exist."""
+    """The database, bucket or retention policy does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the server is, and who we are."""
+    """Where the server is, and who we are; the names are those of the settings in ``[store]``."""
 
     url: str
     database: str
@@ -39,6 +42,17 @@ class Endpoint:
     password: str | None = None
     token: str | None = None
     timeout_s: float = 10.0
+    retention_policy: str = ""
+    retention_days: float | None = None
+
+    @property
+    def who(self) -> str:
+        """The settings that say who we are, for errors; no secret is in it."""
+        if self.token is not None:
+            return "store.token_file (or store.token)"
+        if self.username is not None:
+            return f"store.username = {self.username!r} with its store.password"
+        return "no credentials (store.username and store.password, or store.token_file)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +80,36 @@ class Http:
             timeout=urllib3.Timeout(connect=min(3.0, endpoint.timeout_s), read=endpoint.timeout_s),
         )
         self._url = endpoint.url.rstrip("/")
+        self.endpoint = endpoint
+
+    def demand(self, method: str, path: str, fields: Mapping[str, str], body: bytes | None = None) -> Answer:
+        """Return the answer of success. Raises as `ask` and `raise_for`."""
+        answer = self.ask(method, path, fields, body)
+        raise_for(answer, self.endpoint)
+        return answer
+
+    def write(self, path: str, fields: Mapping[str, str], lines: bytes) -> None:
+        """Send lines. Raises as `demand`; only 204 says that they are durable."""
+        answer = self.demand("POST", path, fields, lines)
+        if answer.status != 204:
+            raise StoreUnavailable(
+                f"{self._url}{path} answers {answer.status} to a write, and InfluxDB says 204: is store.url right?"
+            )
 
     def ask(
-        self, method: str, path: str, fields: Mapping[str, str], body: bytes | None = None, *, encoding: str = ""
+        self,
+        method: str,
+        path: str,
+        fields: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        json: bool = False,
     ) -> Answer:
         """Return the server's answer, whatever it says. Raises `StoreUnavailable` if there is none."""
         query = urlencode(fields)
         headers = dict(self._pool.headers)
-        if encoding:
-            headers["Content-Encoding"] = encoding
+        if json:
+            headers["Content-Type"] = "application/json"
         try:
             answer = self._pool.request(method, f"{self._url}{path}?{query}", body=body, headers=headers)
         except LocationValueError as error:
@@ -88,123 +123,52 @@ class Http:
         self._pool.clear()
 
 
-class Writer(Protocol):
-    """Sends lines in one dialect."""
-
-    def write(self, lines: bytes) -> None:
-        """Send lines. Raises what `raise_for` raises."""
-        ...
-
-    def close(self) -> None:
-        """Let go of connections."""
-        ...
-
-
-class WriterV1:
-    """``/write`` of InfluxDB 1.x, nanosecond precision."""
-
-    def __init__(self, http: Http, database: str) -> None:
-        self._http = http
-        self._fields = {"db": database, "precision": "ns"}
-
-    def write(self, lines: bytes) -> None:
-        """Send lines."""
-        raise_for(self._http.ask("POST", "/write", self._fields, lines))
-
-    def close(self) -> None:
-        """Do nothing: the connections are the store's."""
-
-
-class WriterV2:
-    """The synchronous write API of influxdb-client; its batching one loses data without a word."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        module = importlib.import_module("influxdb_client")
-        options = importlib.import_module("influxdb_client.client.write_api").SYNCHRONOUS
-        self._refused = importlib.import_module("influxdb_client.rest").ApiException
-        self._client: Any = module.InfluxDBClient(
-            url=endpoint.url.rstrip("/"),
-            token=endpoint.token or "",
-            org=endpoint.org,
-            timeout=round(endpoint.timeout_s * 1000),
-            retries=False,
-        )
-        self._api: Any = self._client.write_api(write_options=options)
-        self._endpoint = endpoint
-
-    def write(self, lines: bytes) -> None:
-        """Send lines."""
-        try:
-            self._api.write(bucket=self._endpoint.database, org=self._endpoint.org, record=lines, write_precision="ns")
-        except self._refused as error:
-            if not error.status:
-                raise StoreUnavailable(f"{self._endpoint.url}: {error.reason}") from error
-            headers = {k.lower(): v for k, v in (error.headers or {}).items()}
-            body = error.body if isinstance(error.body, bytes) else str(error.body or "").encode()
-            raise_for(Answer(error.status, headers, body))
-        except (HTTPError, OSError) as error:
-            raise StoreUnavailable(f"{self._endpoint.url}: {error}") from error
-
-    def close(self) -> None:
-        """Close the client."""
-        self._api.close()
-        self._client.close()
-
-
-def raise_for(answer: Answer) -> None:
-    """Raise what the answer means, unless it means success.
+def raise_for(answer: Answer, endpoint: Endpoint | None = None) -> None:
+    """Raise what the answer means, unless it means success; `endpoint` lets errors name the settings.
 
     Raises
     ------
     BadLines
-        400, 413, 422: lines that the server cannot take, or too many.
+        400, 422: lines that the server cannot take.
+    TooLarge
+        413.
     NoDatabase
-        404.
+        404, and what 1.x says of a missing retention policy.
     StoreUnauthorized
         401, 403.
     StoreUnavailable
-        429, 5xx and anything unexpected that may pass.
+        408, 429, 5xx and anything unexpected that may pass.
     StoreRefused
-        Any other 4xx.
+        Redirections, limits of the server that no other division of the lines can meet, and any other 4xx.
     """
     status = answer.status
     if 200 <= status < 300:
         return
-    said = f"InfluxDB answers {status}: {_message(answer)}"
-    if status in (400, 413, 422):
+    message = _message(answer)
+    said = f"InfluxDB answers {status}: {message}"
+    if 300 <= status < 400:
+        raise StoreRefused(f"{said}; store.url is redirected to {answer.headers.get('location', 'somewhere else')}")
+    if status == 400 and "limit exceeded" in message:
+        raise StoreRefused(f"{said}; raise this limit in the server's configuration")
+    if status in (400, 422):
         raise BadLines(said)
-    if status == 404:
+    if status == 404 or message.startswith("retention policy not found"):
         raise NoDatabase(said)
     if status in (401, 403):
-        raise StoreUnauthorized(said)
-    if status in (408, 429) or status >= 500:
-        raise StoreUnavailable(said, retry_after_s=_retry_after_s(answer))
-    if 400 <= status < 500:
+        raise StoreUnauthorized(said + _unauthorized(status, endpoint))
+    if status == 413:
+        raise TooLarge(said)
+    if 400 <= status < 500 and status not in (408, 429):
         raise StoreRefused(said)
-    raise StoreUnavailable(said)
+    raise StoreUnavailable(said, retry_after_s=_retry_after_s(answer))
 
 
-def detect(http: Http) -> tuple[Dialect, str]:
-    """Return the dialect of the server and its version. Raises `StoreUnavailable` if it does not tell."""
-    answer = http.ask("GET", "/ping", {})
-    version = answer.headers.get("x-influxdb-version", "")
-    if answer.status >= 500:
-        raise_for(answer)
-    if version.lstrip("v").startswith("1."):
-        return "v1", version
-    if version.lstrip("v").startswith("2."):
-        return "v2", version
-    health = http.ask("GET", "/health", {})
-    try:
-        found = msgspec.json.decode(health.body, type=dict[str, Any])
-    except msgspec.DecodeError:
-        found = {}
-    version = str(found.get("version", version))
-    if version.lstrip("v").startswith("2."):
-        return "v2", version
-    if version.lstrip("v").startswith("1."):
-        return "v1", version
-    raise StoreUnavailable("the server does not say that it is InfluxDB 1.x or 2.x; set store.dialect if it is")
+def _unauthorized(status: int, endpoint: Endpoint | None) -> str:
+    if endpoint is None:
+        return ""
+    if status == 401:
+        return f"; it does not accept {endpoint.who}"
+    return f"; rights are missing on store.database = {endpoint.database!r} for {endpoint.who}"
 
 
 def _message(answer: Answer) -> str:
@@ -218,8 +182,14 @@ def _message(answer: Answer) -> str:
 
 
 def _retry_after_s(answer: Answer) -> float | None:
+    """Return the wait that the server asks for (RFC 9110, 10.2.3): seconds, or a date, which its own clock has made."""
+    text = answer.headers.get("retry-after", "")
     try:
-        wait = float(answer.headers.get("retry-after", ""))
+        wait = float(text)
     except ValueError:
-        return None
-    return wait if 0 <= wait <= 3600 else None
+        try:
+            span = parsedate_to_datetime(text) - parsedate_to_datetime(answer.headers.get("date", ""))
+        except (ValueError, TypeError):
+            return None
+        wait = span.total_seconds()
+    return wait if 0 <= wait <= MAX_RETRY_AFTER_S else None

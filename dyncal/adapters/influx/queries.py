@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dyncal.adapters.decimation import concatenated
-from dyncal.adapters.influx.http import Answer, BadLines, Http, NoDatabase, raise_for
+from dyncal.adapters.influx.http import Answer, BadLines, Http, NoDatabase
 from dyncal.adapters.influx.lines import GAPS, SAMPLES
 from dyncal.domain.errors import StoreRefused
 from dyncal.domain.quality import GOOD
@@ -69,19 +69,20 @@ def range_of(sensor: str, start: int, end: int) -> str:
 class Queries:
     """Asks one database; times are in nanoseconds."""
 
-    def __init__(self, http: Http, database: str) -> None:
+    def __init__(self, http: Http) -> None:
         self._http = http
-        self._database = database
+        self._fields = {"db": http.endpoint.database, "epoch": "ns"}
+        if http.endpoint.retention_policy:
+            self._fields["rp"] = http.endpoint.retention_policy
 
-    def ask(self, statement: str, *, method: str = "GET", limit: int = CHUNK_ROWS) -> Iterator[tuple[int, bytes]]:
+    def ask(self, statement: str, *, limit: int = CHUNK_ROWS) -> Iterator[tuple[int, bytes]]:
         """Yield (number of the statement, a piece of a series as JSON); nothing where there is no database.
 
         Raises as `raise_for`, and `StoreRefused` where the server cannot answer.
         """
-        fields = {"db": self._database, "epoch": "ns", "q": statement, "chunked": "true", "chunk_size": str(limit)}
-        answer = self._http.ask(method, "/query", fields)
+        fields = {**self._fields, "q": statement, "chunked": "true", "chunk_size": str(limit)}
         try:
-            raise_for(answer)
+            answer = self._http.demand("GET", "/query", fields)
             for document in _documents(answer):
                 for result in document.results:
                     for series in result.series or ():
@@ -166,11 +167,6 @@ class Queries:
         statement = f"SHOW TAG VALUES FROM {SAMPLES} WITH KEY = sensor"
         return sorted(values[1] for _, series in self.ask(statement) for values in _ANY.decode(series).values)
 
-    def create_database(self) -> None:
-        """Create the database; nothing happens if it is there."""
-        for _ in self.ask(f"CREATE DATABASE {identifier(self._database)}", method="POST"):
-            pass
-
 
 def series_of(rows: list[Row]) -> SampleSeries:
     """Return rows as columns."""
@@ -218,7 +214,7 @@ def _documents(answer: Answer) -> Iterator[_Document]:
     for line in answer.body.splitlines():
         document = _DOCUMENT.decode(line)
         error = document.error or next((r.error for r in document.results if r.error), None)
-        if error is not None and error.startswith("database not found"):
+        if error is not None and error.startswith(("database not found", "retention policy not found")):
             raise NoDatabase(f"InfluxDB: {error[:300]}")
         if error is not None:
             raise StoreRefused(f"InfluxDB: {error[:300]}")

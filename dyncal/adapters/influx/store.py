@@ -1,4 +1,4 @@
-"""The sample store on InfluxDB 1.x and 2.x."""
+"""The sample store on InfluxDB 1.x, 2.x and 3.x."""
 
 from __future__ import annotations
 
@@ -9,18 +9,9 @@ from typing import Final, Self
 import numpy as np
 
 from dyncal.adapters.decimation import Decimator, concatenated
-from dyncal.adapters.influx import lines
-from dyncal.adapters.influx.http import (
-    BadLines,
-    Dialect,
-    Endpoint,
-    Http,
-    NoDatabase,
-    Writer,
-    WriterV1,
-    WriterV2,
-    detect,
-)
+from dyncal.adapters.influx import dialects, lines
+from dyncal.adapters.influx.dialects import DIALECTS, Dialect
+from dyncal.adapters.influx.http import BadLines, Endpoint, Http, NoDatabase, TooLarge
 from dyncal.adapters.influx.queries import Queries
 from dyncal.domain.errors import PoisonedWrite, StoreUnavailable
 from dyncal.domain.samples import Gap, GapCause, GapRecord, Record, SampleBlock, SampleSeries
@@ -30,6 +21,7 @@ from dyncal.ports.sample_store import WriteReport
 from dyncal.runtime.settings import StoreSettings
 
 MAX_BODY_BYTES: Final = 8 << 20
+MIN_BODY_BYTES: Final = 1 << 10
 MAX_RECORDS: Final = 2000
 
 
@@ -39,17 +31,18 @@ class InfluxSampleStore:
     Parameters
     ----------
     endpoint : Endpoint
-    dialect : {"v1", "v2"}, optional
+    dialect : {"v1", "v2", "v3"}, optional
         None asks the server.
     """
 
-    def __init__(self, endpoint: Endpoint, dialect: Dialect | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, dialect: dialects.Name | None = None) -> None:
         self._endpoint = endpoint
         self._http = Http(endpoint)
-        self._queries = Queries(self._http, endpoint.database)
-        self._dialect: Dialect | None = dialect
+        self._queries = Queries(self._http)
+        self._told = dialect
+        self._dialect: Dialect | None = None
         self._version = ""
-        self._writer: Writer | None = None
+        self._most_bytes = MAX_BODY_BYTES
         self._lock = threading.Lock()
 
     @classmethod
@@ -64,6 +57,8 @@ class InfluxSampleStore:
             password=None if password is None else password.get_secret_value(),
             token=settings.resolved_token(),
             timeout_s=settings.timeout_s,
+            retention_policy=settings.retention_policy,
+            retention_days=settings.retention_days,
         )
         return cls(endpoint, None if settings.dialect == "auto" else settings.dialect)
 
@@ -81,7 +76,6 @@ class InfluxSampleStore:
         self, sensor: SensorId, start: InstantNs, end: InstantNs, *, max_points: int | None = None
     ) -> SampleSeries:
         """Return a range; see the port."""
-        self._connected()
         if max_points is None:
             return self._queries.samples(sensor, start, end)
         extent = self._queries.extent(sensor, start, end)
@@ -94,7 +88,6 @@ class InfluxSampleStore:
 
     def latest(self, sensor: SensorId) -> SampleSeries:
         """Return the newest row with a raw value and the newest with a corrected one."""
-        self._connected()
         found = [self._queries.newest(sensor, field) for field in ("raw", "corrected")]
         instants = sorted({t for t in found if t is not None})
         if not instants:
@@ -103,7 +96,6 @@ class InfluxSampleStore:
 
     def gaps(self, sensor: SensorId, start: InstantNs, end: InstantNs, *, limit: int | None = None) -> list[Gap]:
         """Return the gaps that touch a range; see the port."""
-        self._connected()
         found = [
             Gap(
                 InstantNs(gap["time"]),
@@ -118,73 +110,72 @@ class InfluxSampleStore:
 
     def sensors(self) -> list[SensorId]:
         """Return the sensors that have rows, in order of name."""
-        self._connected()
         return [SensorId(name) for name in self._queries.sensors()]
 
     def check(self) -> str:
         """Return a line that names the server and its version; makes the database where it is missing."""
-        self._connected(again=True)
+        dialects.probe(self._connected(again=True))
         return f"InfluxDB {self._version} at {self._endpoint.url}, database {self._endpoint.database}"
 
     def close(self) -> None:
         """Let go of connections; idempotent."""
-        with self._lock:
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
         self._http.close()
 
     def _write(self, indices: list[int], records: Sequence[Record], poisoned: list[int], said: list[str]) -> None:
-        body = lines.encode([records[k] for k in indices])
-        if not body:
-            return
-        if len(body) <= MAX_BODY_BYTES or len(indices) == 1:
-            try:
-                self._send(body)
-            except BadLines as error:
-                if len(indices) == 1:
-                    poisoned += indices
-                    said.append(str(error))
-                    return
-            else:
+        try:
+            self._send(lines.encode([records[k] for k in indices]))
+        except BadLines as error:
+            if len(indices) == 1:
+                poisoned += indices
+                said.append(str(error))
                 return
-        half = len(indices) // 2
-        self._write(indices[:half], records, poisoned, said)
-        self._write(indices[half:], records, poisoned, said)
+            half = len(indices) // 2
+            self._write(indices[:half], records, poisoned, said)
+            self._write(indices[half:], records, poisoned, said)
 
     def _send(self, body: bytes) -> None:
-        writer = self._connected()
-        try:
-            writer.write(body)
-        except NoDatabase as error:
-            if self._dialect != "v1":
-                raise StoreUnavailable(f"{error}; create the bucket {self._endpoint.database!r}") from error
-            self._queries.create_database()
+        """Send lines in requests that the server takes; how much that is, is remembered."""
+        start = 0
+        while start < len(body):
+            end = len(body)
+            if end - start > self._most_bytes:
+                end = body.rfind(b"\n", start, start + self._most_bytes) + 1
+                if not end:  # the line is longer: it goes alone
+                    end = body.index(b"\n", start) + 1
             try:
-                writer.write(body)
+                self._request(body[start:end])
+            except TooLarge as error:
+                if end - start <= MIN_BODY_BYTES:
+                    raise BadLines(str(error)) from error
+                self._most_bytes = max(MIN_BODY_BYTES, (end - start) // 2)
+            else:
+                start = end
+
+    def _request(self, body: bytes) -> None:
+        dialect = self._connected()
+        try:
+            dialect.write(body)
+        except NoDatabase:
+            dialect.create()
+            try:
+                dialect.write(body)
             except NoDatabase as again:
                 raise StoreUnavailable(str(again)) from again
 
-    def _connected(self, *, again: bool = False) -> Writer:
-        """Return the writer of the server's dialect, which is asked at first, and `again` where that is wanted."""
+    def _connected(self, *, again: bool = False) -> Dialect:
+        """Return the server's dialect; the server is asked at first, and `again` where that is wanted."""
         with self._lock:
-            if self._writer is not None and not again:
-                return self._writer
+            if self._dialect is not None and not again:
+                return self._dialect
             try:
-                found, self._version = detect(self._http)
+                found, self._version = dialects.detect(self._http)
             except StoreUnavailable:
-                if self._dialect is None or again:
+                if self._told is None or again:
                     raise
-                found = self._dialect
-            dialect = self._dialect or found
-            if self._writer is None:
-                self._dialect = dialect
-                v1 = dialect == "v1"
-                self._writer = WriterV1(self._http, self._endpoint.database) if v1 else WriterV2(self._endpoint)
-                again = True
-            if dialect == "v1" and again:
-                self._queries.create_database()
-            return self._writer
+                found = self._told
+            if self._dialect is None:
+                self._dialect = DIALECTS[self._told or found](self._http, self._endpoint)
+            return self._dialect
 
 
 def report_of(records: Sequence[Record]) -> WriteReport:

@@ -10,6 +10,7 @@ import pytest
 
 from dyncal.adapters.influx import InfluxSampleStore, queries
 from dyncal.adapters.influx.http import Answer, Endpoint, Http, raise_for
+from dyncal.adapters.influx.printers import PRINTER
 from dyncal.domain.errors import PoisonedWrite, StoreUnauthorized, StoreUnavailable
 from dyncal.domain.samples import GapCause, Record
 from dyncal.domain.sensors import SensorId
@@ -20,6 +21,7 @@ from tests.servers import Influxd
 
 pytestmark = pytest.mark.influxdb
 
+GUARDED = pytest.mark.parametrize("influxd", [True], indirect=True, ids=["auth"])
 ALL = (InstantNs(0), InstantNs(9_000_000_000_000_000_000))
 
 
@@ -89,13 +91,91 @@ def test_lines_that_cannot_be_written_are_found(influxd: Influxd) -> None:
     http.close()
 
 
-@pytest.mark.parametrize("influxd", [True], indirect=True, ids=["auth"])
-def test_wrong_credentials(influxd: Influxd) -> None:
-    store = InfluxSampleStore(Endpoint(influxd.url, "poison", username="boss", password="wrong"))
-    with pytest.raises(StoreUnauthorized):
-        store.check()
-    with pytest.raises(StoreUnauthorized):
-        store.write([block([1.0])])
+@pytest.fixture
+def guarded(influxd: Influxd) -> Influxd:
+    """Return the server that asks for credentials, with a user who may only write and read what is there."""
+    administrate(
+        influxd,
+        "CREATE DATABASE shared",
+        "CREATE USER low WITH PASSWORD 'x'",
+        "GRANT ALL ON shared TO low",
+    )
+    return influxd
+
+
+def administrate(influxd: Influxd, *statements: str) -> None:
+    http = Http(Endpoint(influxd.url, "", username="boss", password="secret"))
+    for statement in statements:
+        raise_for(http.ask("POST", "/query", {"q": statement}))
+    http.close()
+
+
+@GUARDED
+def test_wrong_credentials_name_the_setting(guarded: Influxd) -> None:
+    for endpoint, named in (
+        (Endpoint(guarded.url, "poison", username="boss", password="wrong"), r"store\.username = 'boss'"),
+        (Endpoint(guarded.url, "poison"), "no credentials"),
+    ):
+        store = InfluxSampleStore(endpoint)
+        with pytest.raises(StoreUnauthorized, match=named):
+            store.check()
+        with pytest.raises(StoreUnauthorized, match=named):
+            store.write([block([1.0])])
+        store.close()
+
+
+@GUARDED
+def test_a_user_without_rights_to_create_works_in_a_database_that_is_there(guarded: Influxd) -> None:
+    store = InfluxSampleStore(Endpoint(guarded.url, "shared", username="low", password="x"))
+    assert "shared" in store.check()
+    store.write([block([1.0, 2.0])])
+    assert store.read(TC, *ALL).raw.tolist() == [1.0, 2.0]
+    store.close()
+    store = InfluxSampleStore(Endpoint(guarded.url, "absent", username="low", password="x"))
+    for use in (store.check, lambda: store.write([block([1.0])])):
+        with pytest.raises(StoreUnauthorized, match=r"store\.database = 'absent'.*administrator"):
+            use()
+    store.close()
+
+
+def test_a_retention_policy_is_made_written_and_read(influxd: Influxd) -> None:
+    database = "kept"
+    store = InfluxSampleStore(
+        Endpoint(
+            influxd.url,
+            database,
+            username="boss",
+            password="secret",
+            retention_policy="long",
+            retention_days=3650,
+        )
+    )
+    store.write([block([1.0, 2.0])])
+    assert store.read(TC, *ALL).raw.tolist() == [1.0, 2.0]
+    administrate(influxd, f'DROP RETENTION POLICY "long" ON "{database}"')
+    assert len(store.read(TC, *ALL)) == 0
+    store.write([block([3.0])])
+    assert store.read(TC, *ALL).raw.tolist() == [3.0]
+    with pytest.raises(PoisonedWrite, match="points beyond retention policy"):
+        store.write([block([1.0], axis=UniformAxis(InstantNs(1), DurationNs(1), 1)), block([4.0])])
+    assert store.read(TC, *ALL).raw.tolist() == [4.0]
+    store.close()
+
+
+def test_float64_of_any_bits_come_back(influxd: Influxd) -> None:
+    rng = np.random.default_rng(21)
+    PRINTER.begin().join(100)
+    values = rng.integers(0, 2**64, 60_000, dtype=np.uint64).view(np.float64)
+    subnormal = rng.integers(0, 2**52, 5_000, dtype=np.uint64).view(np.float64)
+    values = np.concatenate([values[np.isfinite(values)], subnormal, -subnormal])
+    store = InfluxSampleStore(Endpoint(influxd.url, "bits", username="boss", password="secret"))
+    records = [
+        block(part, sequence=k, axis=uniform(part.size, 5000 * k))
+        for k, part in enumerate(np.split(values, range(5000, values.size, 5000)))
+    ]
+    store.write(records)
+    found = store.read(TC, *ALL).raw
+    np.testing.assert_array_equal(found.view(np.uint64), values.view(np.uint64))
     store.close()
 
 
