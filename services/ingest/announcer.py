@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from dyncal.contracts import codec
 from dyncal.contracts.edges import VERSION, CommittedMessage
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
+
+MAX_EDGES: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -22,11 +25,16 @@ class _Edge:
 
 
 class Announcer:
-    """Pure; `interval_s` is the least time between two announcements to one edge."""
+    """Pure; `interval_s` is the least time between two announcements to one edge.
 
-    def __init__(self, interval_s: float) -> None:
+    It knows `max_edges`; of more, those that were quiet for longest are forgotten. The next commit of a forgotten edge
+    brings its watermarks again.
+    """
+
+    def __init__(self, interval_s: float, max_edges: int = MAX_EDGES) -> None:
         self._interval_s = interval_s
-        self._edges: dict[EdgeAddress, _Edge] = {}
+        self._max_edges = max_edges
+        self._edges: dict[EdgeAddress, _Edge] = {}  # the one that was quiet for longest first
 
     def moved(self, address: EdgeAddress, epoch: int, upto: Mapping[SensorId, int], at_s: float) -> None:
         """Take note of watermarks after a commit; after a birth, of its epoch only.
@@ -37,7 +45,8 @@ class Announcer:
         if edge is not None and (epoch != edge.epoch if edge.born else epoch < edge.epoch):
             return
         if edge is None or epoch > edge.epoch:
-            edge = self._edges[address] = _Edge(epoch)
+            edge = _Edge(epoch)
+        self._keep(address, edge)
         changed = {sensor: n for sensor, n in upto.items() if n >= 0 and edge.upto.get(sensor) != n}
         if changed:
             edge.upto.update(changed)
@@ -48,7 +57,13 @@ class Announcer:
         before = self._edges.get(address)
         known = dict(before.upto) if before is not None and before.epoch == epoch else {}
         known.update({sensor: n for sensor, n in upto.items() if n > known.get(sensor, -1)})
-        self._edges[address] = _Edge(epoch, known, at_s, born=True)
+        self._keep(address, _Edge(epoch, known, at_s, born=True))
+
+    def _keep(self, address: EdgeAddress, edge: _Edge) -> None:
+        self._edges.pop(address, None)
+        self._edges[address] = edge
+        if len(self._edges) > self._max_edges:
+            del self._edges[next(iter(self._edges))]
 
     def failed(self, address: EdgeAddress, at_s: float) -> None:
         """Take note that the last announcement did not get through."""

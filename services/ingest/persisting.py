@@ -10,15 +10,16 @@ from typing import Final
 import numpy as np
 
 from dyncal.contracts.topics import EdgeAddress
+from dyncal.domain.accounts import Entry
 from dyncal.domain.errors import DyncalError, InvalidData, PoisonedWrite, StoreUnavailable
 from dyncal.domain.samples import Record, SampleBlock
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
-from dyncal.ports.ledger import Ledger
+from dyncal.ports.ledger import Ledger, StreamKey
 from dyncal.ports.sample_store import SampleStore, WriteReport
 from dyncal.runtime.logging import Logger
 from dyncal.runtime.quarantine import Quarantine
-from services.ingest.intake import Accepted, Birth, Rejected
+from services.ingest.intake import Accepted, Birth, Numbers, Rejected, numbers_of
 from services.ingest.pipeline import Batch, Item
 
 MAX_UNCOMMITTED: Final = 10_000
@@ -80,7 +81,8 @@ class Persister:
             item, content = accepted[index]
             outcasts.append((item, Rejected(reason, detail, content.numbers, content.address)))
         n_not_kept = sum(not self._keep(item, why, now) for item, why in outcasts)
-        watermarks = self._commit(ledger, [content for _, content in accepted], [why for _, why in outcasts])
+        stored = [content for k, (_, content) in enumerate(accepted) if k not in poisoned]
+        watermarks = self._commit(ledger, stored, [why for _, why in outcasts])
         for item, _ in outcasts:
             self._kept.pop(_digest(item), None)
         return Outcome(report, tuple(why for _, why in outcasts), watermarks, n_not_kept)
@@ -97,7 +99,7 @@ class Persister:
         if not forgotten:
             return known
         self._log.warning("ledger_behind", edge=birth.address.edge, epoch=birth.epoch, sensors=len(forgotten))
-        ledger.commit(forgotten)
+        ledger.commit((key, Entry(first, last)) for key, first, last in forgotten)
         return ledger.watermarks(birth.address.edge, birth.epoch)
 
     def close(self) -> None:
@@ -108,12 +110,12 @@ class Persister:
 
     @staticmethod
     def _commit(
-        ledger: Ledger, accepted: list[Accepted], outcasts: list[Rejected]
+        ledger: Ledger, stored: list[Accepted], outcasts: list[Rejected]
     ) -> dict[tuple[EdgeAddress, int], dict[SensorId, int]]:
-        numbers = [content.numbers for content in accepted]
-        numbers += [why.numbers for why in outcasts if why.numbers is not None]
-        ledger.commit(numbers)
-        epochs = {(content.address, content.record.epoch) for content in accepted}
+        entries = [entered(content.record) for content in stored]
+        entries += [_set_aside(why.numbers) for why in outcasts if why.numbers is not None]
+        ledger.commit(entries)
+        epochs = {(content.address, content.record.epoch) for content in stored}
         epochs |= {
             (why.address, why.numbers[0].epoch)
             for why in outcasts
@@ -148,6 +150,19 @@ class Persister:
         if self._ledger is None:
             self._ledger = self._open_ledger()
         return self._ledger
+
+
+def entered(record: Record) -> tuple[StreamKey, Entry]:
+    """Return the stream of a record that is stored, and what it adds to the ledger."""
+    key, first, last = numbers_of(record)
+    if isinstance(record, SampleBlock):
+        return key, Entry(first, last, n_samples=len(record))
+    return key, Entry(first, last, cause=record.gap.cause, n_lost=record.gap.n_lost)
+
+
+def _set_aside(numbers: Numbers) -> tuple[StreamKey, Entry]:
+    key, first, last = numbers
+    return key, Entry(first, last, quarantined=True)
 
 
 def _digest(item: Item) -> bytes:

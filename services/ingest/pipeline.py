@@ -2,14 +2,14 @@
 
 Pure: events in, effects out, time comes with the events. One batch is under way at a time; what arrives meanwhile
 gathers for the next, so batches grow with the load by themselves. Nothing is acknowledged before it is stored *and* in
-the ledger.
+the ledger, and all in the order of receipt (MQTT 5.0, 4.6).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Final, assert_never
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from dyncal.ports.message_bus import Delivery
 from services.ingest import intake
 from services.ingest.announcer import Announcer
 from services.ingest.intake import Accepted, Birth, Rejected
+
+MAX_BIRTHS: Final = 10_000
 
 Watermarks = Mapping[tuple[EdgeAddress, int], Mapping[SensorId, int]]
 
@@ -41,10 +43,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Item:
-    """A delivery and what it was read as."""
+    """A delivery and what it was read as; None is nothing to store, acknowledged in its turn."""
 
     delivery: Delivery
-    content: Accepted | Rejected
+    content: Accepted | Rejected | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,6 +162,8 @@ class IngestPipeline:
         self._limits = limits
         self._rng = rng
         self._announcer = Announcer(limits.committed_interval_s)
+        self._births: dict[EdgeAddress, Birth] = {}  # that wait for their look-up, one an edge
+        self._looking_up = False
         self._pending = _Pending()
         self._under_way: Batch | None = None
         self._retry_s: float | None = None
@@ -209,7 +213,8 @@ class IngestPipeline:
                 return []
             case LookedUp(birth, upto, at_s):
                 self._announcer.born(birth.address, birth.epoch, upto, at_s)
-                return []
+                self._looking_up = False
+                return self._next_look_up()
             case NotAnnounced(address, at_s):
                 self._announcer.failed(address, at_s)
                 return []
@@ -222,17 +227,29 @@ class IngestPipeline:
     def _arrived(self, event: Arrived) -> list[Effect]:
         delivery = event.delivery
         content = intake.read(delivery.topic, delivery.payload)
+        effects: list[Effect] = []
         if isinstance(content, Birth):
-            return [LookUp(content), Ack((delivery,))]
-        if not isinstance(content, (Accepted, Rejected)):
-            return [Ack((delivery,))]
+            self._births.pop(content.address, None)
+            self._births[content.address] = content
+            if len(self._births) > MAX_BIRTHS:  # whoever is forgotten is told with the next commit
+                del self._births[next(iter(self._births))]
+            effects = self._next_look_up()
+        stored = content if isinstance(content, (Accepted, Rejected)) else None
+        if stored is None and self.idle:
+            return [*effects, Ack((delivery,))]
         pending = self._pending
         if not pending.items:
             pending.since_s = event.at_s
-        pending.items.append(Item(delivery, content))
+        pending.items.append(Item(delivery, stored))
         pending.n_bytes += len(delivery.payload)
         pending.newest_s = event.at_s
-        return self._next_batch(event.at_s)
+        return effects + self._next_batch(event.at_s)
+
+    def _next_look_up(self) -> list[Effect]:
+        if self._looking_up or not self._births:
+            return []
+        self._looking_up = True
+        return [LookUp(self._births.pop(next(iter(self._births))))]
 
     def _tick(self, event: Tick) -> list[Effect]:
         effects: list[Effect] = [
@@ -260,7 +277,8 @@ class IngestPipeline:
         self._attempts += 1
         # Half of the wait is left to chance, so that many clients of one store do not come back all at once.
         wait *= 0.5 + 0.5 * float(self._rng.random())
-        self._retry_s = event.at_s + max(wait, event.retry_after_s or 0.0)
+        spread = 1 + 0.25 * float(self._rng.random())
+        self._retry_s = event.at_s + max(wait, spread * (event.retry_after_s or 0.0))
 
     def _next_batch(self, at_s: float) -> list[Effect]:
         if self._under_way is not None or not self._pending.items or at_s < self._due_s():

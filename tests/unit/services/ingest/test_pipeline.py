@@ -5,21 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 
 from dyncal.contracts import codec, samples
-from dyncal.contracts.edges import CommittedMessage
+from dyncal.contracts.edges import CommittedMessage, StatusMessage
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.sensors import EdgeId, SensorId, SiteId
 from dyncal.domain.time import InstantNs
 from dyncal.testing.records import TC, block
+from services.ingest import pipeline as ingest_pipeline
 from services.ingest.announcer import Announcer
 from services.ingest.pipeline import (
     Ack,
     Announce,
     Arrived,
+    Effect,
     Failed,
     IngestPipeline,
     Limits,
+    LookedUp,
+    LookUp,
     Persist,
     Persisted,
     Stopping,
@@ -120,8 +125,11 @@ def test_retry_after_is_honoured_and_patience_kept() -> None:
     p.handle(Arrived(message(0), 0.0))
     p.handle(Tick(0.01, NOW))
     p.handle(Failed(1.0, retry_after_s=30))
-    assert p.next_s() == 31.0
-    p.handle(Tick(31.0, NOW))
+    due = p.next_s()
+    assert due is not None
+    assert 31.0 <= due <= 38.5  # never before, and not all clients at once
+    assert p.handle(Tick(31.0 - 1e-9, NOW)) == []
+    p.handle(Tick(due, NOW))
     p.handle(Failed(31.0, patient=True))
     due = p.next_s()
     assert due is not None
@@ -176,3 +184,81 @@ def test_after_a_birth_only_its_epoch_speaks_even_a_lower_one() -> None:
     announcer.moved(EDGE, 5, {TC: 3}, 1.2)
     ((_, said),) = announcer.due(1.2, NOW)
     assert (codec.from_json(said, CommittedMessage).epoch, upto(said)) == (5, {TC: 3})
+
+
+def birth(edge: str, epoch: int = 1) -> Message:
+    address = EdgeAddress(SiteId("plant"), EdgeId(edge))
+    return Message(address.status, codec.to_json(StatusMessage(1, "online", epoch=epoch)))
+
+
+def test_acknowledgements_keep_the_order_of_receipt() -> None:
+    p = pipeline()
+    sent = [
+        message(0),
+        birth("e1"),
+        message(1),
+        Message(EDGE.status, b""),
+        Message(EDGE.status, b"nonsense"),
+        message(2),
+    ]
+    acknowledged: list[object] = []
+
+    def note(effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Ack):
+                acknowledged.extend(effect.deliveries)
+
+    for one in sent:
+        note(p.handle(Arrived(one, 0.0)))
+    assert acknowledged == []
+    for _ in range(2):
+        note(p.handle(Tick(1.0, NOW)))
+        note(p.handle(Persisted({}, 1.0)))
+    assert acknowledged == sent
+    assert p.idle
+    note(p.handle(Arrived(birth("e2"), 2.0)))  # nothing is before it
+    assert len(acknowledged) == 7
+
+
+def test_births_are_looked_up_one_after_the_other_and_only_the_last_of_an_edge() -> None:
+    p = pipeline()
+    asked: list[LookUp] = []
+
+    def note(effects: list[Effect]) -> None:
+        asked.extend(effect for effect in effects if isinstance(effect, LookUp))
+
+    for k in range(50):
+        for edge in ("a", "b", "c"):
+            note(p.handle(Arrived(birth(edge, k), 0.0)))
+    assert len(asked) == 1
+    for _ in range(9):
+        note(p.handle(LookedUp(asked[-1].birth, {}, 1.0)))
+    assert [(look.birth.address.edge, look.birth.epoch) for look in asked] == [
+        ("a", 0),
+        ("a", 49),
+        ("b", 49),
+        ("c", 49),
+    ]
+
+
+def test_births_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest_pipeline, "MAX_BIRTHS", 3)
+    p = pipeline()
+    asked = [
+        effect for k in range(9) for effect in p.handle(Arrived(birth(f"e{k}"), 0.0)) if isinstance(effect, LookUp)
+    ]
+    for _ in range(9):
+        asked += [e for e in p.handle(LookedUp(asked[-1].birth, {}, 1.0)) if isinstance(e, LookUp)]
+    assert [look.birth.address.edge for look in asked] == ["e0", "e6", "e7", "e8"]
+
+
+def test_the_announcer_forgets_the_edge_that_was_quiet_for_longest() -> None:
+    announcer = Announcer(0, max_edges=2)
+    a, b, c = (EdgeAddress(SiteId("plant"), EdgeId(name)) for name in "abc")
+    announcer.moved(a, 1, {TC: 1}, 0.0)
+    announcer.moved(b, 1, {TC: 2}, 0.0)
+    announcer.moved(a, 1, {TC: 3}, 0.0)
+    announcer.moved(c, 1, {TC: 4}, 0.0)
+    assert [(address, upto(said)) for address, said in announcer.due(1.0, NOW)] == [(a, {TC: 3}), (c, {TC: 4})]
+    announcer.moved(b, 1, {TC: 2, SensorId("other"): 7}, 2.0)  # its next commit brings all it has
+    assert [(address, upto(said)) for address, said in announcer.due(3.0, NOW)] == [(b, {TC: 2, "other": 7})]
