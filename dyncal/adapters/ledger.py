@@ -20,6 +20,9 @@ from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.ports.ledger import StreamKey
 from dyncal.runtime.exclusive import Exclusive
 
+MAX_KNOWN: Final = 100_000
+"""Streams kept in memory; any other is read from the file again."""
+
 _VERSION: Final = 2
 # `upto` is the watermark; spans beyond a hole wait in `ahead` until the hole is filled.
 _SCHEMA: Final = """

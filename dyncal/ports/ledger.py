@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
+from dyncal.domain.accounts import Account, Entry
 from dyncal.domain.sensors import EdgeId, SensorId
 
 
@@ -19,15 +20,20 @@ class StreamKey(NamedTuple):
 class Ledger(Protocol):
     """Remembers which records are in the store, so that edges may forget them. Blocks; one user at a time."""
 
-    def commit(self, spans: Iterable[tuple[StreamKey, int, int]]) -> dict[StreamKey, int]:
-        """Record that sequences first to last (both inclusive) are stored; return the watermarks of those streams.
+    def commit(self, entries: Iterable[tuple[StreamKey, Entry]]) -> dict[StreamKey, int]:
+        """Enter records that are stored or set aside, all or none; return the watermarks of their streams.
 
-        The watermark is the largest N such that 0 … N are all stored, or -1.
+        The watermark is the largest N such that 0 … N are all entered, or -1. An entry of whose numbers none is new
+        counts as repeated. Of one that is new in part, the new numbers count, and all that it is.
         """
         ...
 
     def watermarks(self, edge: EdgeId, epoch: int) -> dict[SensorId, int]:
         """Return the watermark of every stream of an edge's epoch."""
+        ...
+
+    def accounts(self) -> dict[tuple[EdgeId, SensorId], Account]:
+        """Return the account of each sensor of each edge, over all epochs."""
         ...
 
     def close(self) -> None:

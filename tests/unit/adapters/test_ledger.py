@@ -99,7 +99,6 @@ def test_each_number_is_accounted_for_once(ledger: SqliteLedger) -> None:
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3), st.sampled_from(["block", "gap", "aside"]))))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_comes_the_account_adds_up(tmp_path: Path, records: list[tuple[int, int, str]]) -> None:
-    key = KEY._replace(sensor=SensorId(f"s{len(list(tmp_path.iterdir()))}"))
     ledger = SqliteLedger(tmp_path / f"{uuid.uuid4().hex}.sqlite")
     kinds = {
         "block": {"n_samples": 5},
@@ -150,6 +149,6 @@ def test_streams_beyond_those_kept_in_memory_are_read_again(
     keys = [KEY._replace(sensor=SensorId(f"s{k}")) for k in range(10)]
     for n in range(4):
         for key in keys:
-            assert ledger.commit([(key, n, n), (key, 90, 90)]) == {key: n}
+            assert ledger.commit([stored(key, n, n), stored(key, 90, 90)]) == {key: n}
     assert len(ledger._known) == 3
-    assert ledger.commit([(key, 4, 89) for key in keys]) == dict.fromkeys(keys, 90)
+    assert ledger.commit([stored(key, 4, 89) for key in keys]) == dict.fromkeys(keys, 90)

@@ -15,6 +15,7 @@ from dyncal.adapters.ledger import SqliteLedger
 from dyncal.contracts import codec, samples
 from dyncal.contracts.edges import CommittedMessage, StatusMessage
 from dyncal.contracts.topics import EdgeAddress
+from dyncal.domain.accounts import Entry
 from dyncal.domain.errors import InvalidData, PoisonedWrite, StoreUnauthorized, StoreUnavailable
 from dyncal.domain.samples import Record
 from dyncal.domain.sensors import EdgeId, SensorId, SiteId
@@ -209,12 +210,12 @@ async def test_what_is_tried_again_is_quarantined_once(tmp_path: Path, monkeypat
     commits = 0
     commit = SqliteLedger.commit
 
-    def failing(self: SqliteLedger, spans: Iterable[tuple[StreamKey, int, int]]) -> dict[StreamKey, int]:
+    def failing(self: SqliteLedger, entries: Iterable[tuple[StreamKey, Entry]]) -> dict[StreamKey, int]:
         nonlocal commits
         commits += 1
         if commits <= 5:
             raise StoreUnavailable("the disk is full")
-        return commit(self, spans)
+        return commit(self, entries)
 
     monkeypatch.setattr(SqliteLedger, "commit", failing)
     plant = Plant(tmp_path)
