@@ -153,7 +153,9 @@ def _item(node: NodeSettings, node_id: Any) -> Item:
 
 
 def _revised(node: NodeSettings, asked: Any, result: Any) -> Iterable[Revision]:
-    if asked.SamplingInterval > 0 and result.RevisedSamplingInterval > asked.SamplingInterval * 1.001:
+    # Asked for its fastest, a server may be slower than samples come.
+    asked_ms = asked.SamplingInterval or (0.0 if node.array else node.dt_s * 1e3)
+    if 0 < asked_ms * 1.001 < result.RevisedSamplingInterval:
         detail = f"sampling interval {result.RevisedSamplingInterval:g} ms, asked for {asked.SamplingInterval:g} ms"
         yield Revision(SensorId(node.sensor), detail)
     if result.RevisedQueueSize < asked.QueueSize:

@@ -1,0 +1,54 @@
+"""Connections cut in full: ``python -m tests.cuts [--server NAME] [--cuts 1 10 60] [--times 20] [--queue N]``.
+
+The status is 1 if a sample is missing that no gap record tells of, or, where the queue holds as much as comes during
+the longest cut, if any is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.cuts.servers import KINDS, Missing
+from tests.cuts.trial import Outcome, cut
+
+
+def main() -> int:
+    """Run what was asked for, say how it goes, and print what came of it."""
+    parser = argparse.ArgumentParser(prog="python -m tests.cuts", description=__doc__)
+    parser.add_argument("--server", choices=KINDS, action="append", help="default: all")
+    parser.add_argument("--cuts", type=float, nargs="+", default=[1.0, 10.0, 60.0], metavar="SECONDS")
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--queue", type=int, default=5_000, help="queue asked of the server")
+    parser.add_argument("--history", action="store_true", help="let the server keep a history, if it can")
+    options = parser.parse_args()
+    return max(_run(name, options) for name in options.server or KINDS)
+
+
+def _run(name: str, options: argparse.Namespace) -> int:
+    kind = KINDS[name]
+    cuts_s = [cut_s for _ in range(options.times) for cut_s in options.cuts]
+    history = options.history and kind.history
+    with tempfile.TemporaryDirectory(prefix="dyncal-cuts-") as folder:
+        try:
+            outcome: Outcome = asyncio.run(
+                cut(kind, Path(folder), cuts_s, history=history, queue_size=options.queue, say=_say)
+            )
+        except Missing as error:
+            _say(f"{name}: {error}")
+            return 1
+    _say(f"{name}, queue {options.queue}{', history' if history else ''}, {len(cuts_s)} cuts: {outcome}")
+    holds = history or options.queue >= kind.rate_hz * (max(options.cuts) + 30)
+    return 0 if outcome.honest and not (holds and outcome.missing) else 1
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
