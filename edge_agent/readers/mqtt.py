@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from dyncal.domain.errors import BusUnavailable, MalformedMessage
 from dyncal.domain.samples import GapCause
 from dyncal.domain.sensors import Sensor, SensorId
+from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import Delivery, MessageBus
 from edge_agent.aside import Unreadable
@@ -22,8 +25,20 @@ from edge_agent.source_settings import MappingSettings, MqttSourceSettings
 _HELD: Final = 10
 
 
+@dataclass(slots=True)
+class _Held:
+    """A message that is not acknowledged yet, and whether its samples are in the spool."""
+
+    delivery: Delivery
+    done: bool = False
+
+
 class MqttReader:
-    """Maps messages of one broker to samples."""
+    """Maps messages of one broker to samples.
+
+    Messages are acknowledged in the order in which they came (MQTT 3.1.1, 4.6): one whose samples are still under way
+    keeps those behind it.
+    """
 
     def __init__(
         self,
@@ -45,7 +60,12 @@ class MqttReader:
         self._trouble = ""
         self.n_messages = 0
         self.n_quarantined = 0
-        self.n_held = 0
+        self._held: deque[_Held] = deque()
+
+    @property
+    def n_held(self) -> int:
+        """Messages that are not acknowledged yet."""
+        return len(self._held)
 
     @property
     def name(self) -> str:
@@ -74,21 +94,14 @@ class MqttReader:
 
     def _take(self, delivery: Delivery) -> None:
         self.n_messages += 1
-        if not delivery.payload and delivery.retained:
-            delivery.ack()
-            return
+        held = _Held(delivery)
+        self._held.append(held)
         arrival_ns = self._clock.now()
-        reads: list[SamplesRead] = []
-        for mapping in self._mappings(delivery.topic):
-            try:
-                reads.append(self._read(mapping, delivery))
-            except MalformedMessage as error:
-                self._set_aside(delivery, mapping, str(error))
+        reads = [] if delivery.retained and not delivery.payload else self._reads(delivery, arrival_ns)
         if not reads:
-            delivery.ack()
+            self._done(held)
             return
-        self.n_held += 1
-        receipt = SharedReceipt(len(reads), partial(self._done, delivery))
+        receipt = SharedReceipt(len(reads), partial(self._done, held))
         events: list[Event] = [
             SamplesRead(read.sensor, read.t_ns, read.raw, read.codes, arrival_ns, receipt=receipt) for read in reads
         ]
@@ -96,16 +109,25 @@ class MqttReader:
             events.append(Drain(arrival_ns, tuple(self._sensors)))
         self._sink.take(events)
 
-    def _done(self, delivery: Delivery) -> None:
-        delivery.ack()
-        self.n_held -= 1
+    def _reads(self, delivery: Delivery, arrival_ns: InstantNs) -> list[SamplesRead]:
+        reads = []
+        for mapping in self._mappings(delivery.topic):
+            try:
+                reads.append(self._read(mapping, delivery, arrival_ns))
+            except MalformedMessage as error:
+                self._set_aside(delivery, mapping, str(error))
+        return reads
 
-    def _read(self, mapping: MappingSettings, delivery: Delivery) -> SamplesRead:
+    def _done(self, held: _Held) -> None:
+        held.done = True
+        while self._held and self._held[0].done:
+            self._held.popleft().delivery.ack()
+
+    def _read(self, mapping: MappingSettings, delivery: Delivery, arrival_ns: InstantNs) -> SamplesRead:
         name = sensor_of(mapping, delivery.topic)
         sensor = self._sensors.get(name)
         if sensor is None:
             raise MalformedMessage(f"sensor {name} is not declared on this edge")
-        arrival_ns = self._clock.now()
         decoded = decode(mapping, delivery.payload, unit=sensor.unit, dt_ns=sensor.dt_ns, arrival_ns=arrival_ns)
         return SamplesRead(name, *decoded, arrival_ns)
 

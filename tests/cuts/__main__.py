@@ -1,4 +1,4 @@
-"""Connections cut in full: ``python -m tests.cuts [--server NAME] [--cuts 1 10 60] [--times 20] [--queue N]``.
+"""Connections cut in full: ``python -m tests.cuts [--server NAME] [--cuts 1 10 60] [--times 20] [--rate HZ]``.
 
 The status is 1 if a sample is missing that no gap record tells of, or, where the queue holds as much as comes during
 the longest cut, if any is missing.
@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import sys
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from tests.cuts.servers import KINDS, Missing
 from tests.cuts.trial import Outcome, cut
+
+BACK_S: Final = 10.0  # until a connection is there again
 
 
 def main() -> int:
@@ -22,7 +26,8 @@ def main() -> int:
     parser.add_argument("--server", choices=KINDS, action="append", help="default: all")
     parser.add_argument("--cuts", type=float, nargs="+", default=[1.0, 10.0, 60.0], metavar="SECONDS")
     parser.add_argument("--times", type=int, default=20)
-    parser.add_argument("--queue", type=int, default=5_000, help="queue asked of the server")
+    parser.add_argument("--rate", type=float, help="changes of the variable a second")
+    parser.add_argument("--queue", type=int, help="queue asked of the server; default the longest that it grants")
     parser.add_argument("--history", action="store_true", help="let the server keep a history, if it can")
     options = parser.parse_args()
     return max(_run(name, options) for name in options.server or KINDS)
@@ -30,18 +35,20 @@ def main() -> int:
 
 def _run(name: str, options: argparse.Namespace) -> int:
     kind = KINDS[name]
+    if options.rate is not None:
+        sampling_s = 0.5 / options.rate if kind.sampling_s else 0.0
+        kind = dataclasses.replace(kind, rate_hz=options.rate, sampling_s=sampling_s)
+    queue = min(options.queue or kind.most_queued, kind.most_queued)
     cuts_s = [cut_s for _ in range(options.times) for cut_s in options.cuts]
     history = options.history and kind.history
     with tempfile.TemporaryDirectory(prefix="dyncal-cuts-") as folder:
         try:
-            outcome: Outcome = asyncio.run(
-                cut(kind, Path(folder), cuts_s, history=history, queue_size=options.queue, say=_say)
-            )
+            outcome: Outcome = asyncio.run(cut(kind, Path(folder), cuts_s, history=history, queue_size=queue, say=_say))
         except Missing as error:
             _say(f"{name}: {error}")
             return 1
-    _say(f"{name}, queue {options.queue}{', history' if history else ''}, {len(cuts_s)} cuts: {outcome}")
-    holds = history or options.queue >= kind.rate_hz * (max(options.cuts) + 30)
+    _say(f"{name}, {kind.rate_hz:g} Hz, queue {queue}{', history' if history else ''}, {len(cuts_s)} cuts: {outcome}")
+    holds = history or queue >= kind.rate_hz * (max(options.cuts) + BACK_S)
     return 0 if outcome.honest and not (holds and outcome.missing) else 1
 
 

@@ -31,7 +31,19 @@ class Missing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A server: what it is made of, how it is installed into a folder, and how it is started from there."""
+    """A server: what it is made of, how it is installed into a folder, and how it is started from there.
+
+    Attributes
+    ----------
+    rate_hz : float
+        How often its variable changes; overridden where a trial says so.
+    sampling_s : float
+        Sampling interval to ask for; 0 where it needs no timer to see every change.
+    history : bool
+        Whether it can keep one.
+    most_queued : int
+        Longest queue that it grants.
+    """
 
     name: str
     requirement: str
@@ -40,6 +52,7 @@ class Kind:
     rate_hz: float
     sampling_s: float
     history: bool
+    most_queued: int
 
 
 @dataclass(slots=True)
@@ -79,10 +92,9 @@ def _open62541_command(folder: Path) -> list[str]:
     return [str(folder / "bin" / "python"), str(HERE / "open62541_server.py")]
 
 
-# Its queues take no more than 5 000 values.
-NODE_OPCUA: Final = Kind("node-opcua", "node-opcua-server@2.182.2", _npm_install, _node_command, 50.0, 0.0, True)
+NODE_OPCUA: Final = Kind("node-opcua", "node-opcua-server@2.182.2", _npm_install, _node_command, 50.0, 0.0, True, 5_000)
 # It samples by a timer of its own: only at a low rate is it sure to see every value on a loaded machine.
-OPEN62541: Final = Kind("open62541", "o6==2.2.0", _pip_install, _open62541_command, 10.0, 0.05, False)
+OPEN62541: Final = Kind("open62541", "o6==2.2.0", _pip_install, _open62541_command, 10.0, 0.05, False, 100)
 KINDS: Final = {kind.name: kind for kind in (NODE_OPCUA, OPEN62541)}
 
 
