@@ -33,6 +33,7 @@ from services.calibrate.window import Window
 _MAX_LOOKS: Final = 3
 _LONGER: Final = 1.5
 _EXPIRY: Final = 40
+_MOST_REFUSALS: Final = 4  # doublings by designs that were refused: what stood against them may be over any time
 _MAX_INTERVAL_ERROR: Final = 0.01
 _WINDOW_S: Final = 3.0
 _WINDOW_SAMPLES: Final = (2048, 32_768)
@@ -137,7 +138,7 @@ class Adjuster:
                 why,
             )
         except (InvalidData, ArithmeticError, np.linalg.LinAlgError) as fault:
-            self._postpone(last_ns)
+            self._postpone(last_ns, most=_MOST_REFUSALS)
             yield Note("no_candidate", self._sensor.id, str(fault))
             return
         self._looks = 0
@@ -261,9 +262,10 @@ class Adjuster:
         self._pending = None
         self._postpone(last_ns)
 
-    def _postpone(self, last_ns: int) -> None:
+    def _postpone(self, last_ns: int, most: int | None = None) -> None:
         self.attempted_ns = last_ns
-        self.n_rejected += 1
+        if most is None or self.n_rejected < most:
+            self.n_rejected += 1
 
 
 def _corrected(correction: Correction, parameters: Parameters, window: Window) -> tuple[FloatArray, FloatArray]:
