@@ -73,6 +73,8 @@ class Stream:
         self._again = start.last_t_ns is not None
         self._first_arrival: InstantNs | None = None
         self._last_arrival: InstantNs | None = None
+        self._since_arrival_ns = 0
+        self._set_back = False  # the source's clock, and not set right since
         self._silent = False
         self._n_late_run = 0
         self._last_late = 0
@@ -106,6 +108,7 @@ class Stream:
     def take(self, read: SamplesRead) -> list[Effect]:
         """Take what a reader had."""
         self.counts.n_read += read.t_ns.size
+        self._since_arrival_ns = 0 if self._last_arrival is None else read.arrival_ns - self._last_arrival
         self._last_arrival = read.arrival_ns
         if self._first_arrival is None:
             self._first_arrival = read.arrival_ns
@@ -207,7 +210,7 @@ class Stream:
             why = (
                 GapCause.SERVER_OVERFLOW
                 if overflow[k]
-                else self._why(cause if k == 0 else None, instant, read.arrival_ns)
+                else self._why(cause if k == 0 else None, step, instant, read.arrival_ns)
             )
             n_lost = round(step / self._config.sensor.dt_ns) - 1
             lost = n_lost if n_lost > 0 and why is not GapCause.CLOCK_STEP else None
@@ -228,12 +231,16 @@ class Stream:
             and (t_ns.size == 1 or not np.count_nonzero(t_ns[1:] - t_ns[:-1] > longest))
         )
 
-    def _why(self, cause: GapCause | None, before_ns: int, arrival_ns: InstantNs) -> GapCause:
+    def _why(self, cause: GapCause | None, step_ns: int, before_ns: int, arrival_ns: InstantNs) -> GapCause:
         if cause is not None:
             return cause
-        # A source whose samples come from the future has had its clock set; one that sends late was silent.
-        ahead = max(self._config.gap_after_ns, _CLOCK_AHEAD_NS)
-        return GapCause.CLOCK_STEP if before_ns - arrival_ns > ahead else GapCause.SOURCE_SILENT
+        # A source whose samples come from the future has had its clock set; one that sends late was silent. So is one
+        # taken for whose samples jump while they arrive as before, unless its clock has been set back and is set right.
+        ahead_ns = max(self._config.gap_after_ns, _CLOCK_AHEAD_NS)
+        set_right = self._set_back and step_ns - self._since_arrival_ns > ahead_ns
+        if set_right:
+            self._set_back = False
+        return GapCause.CLOCK_STEP if set_right or before_ns - arrival_ns > ahead_ns else GapCause.SOURCE_SILENT
 
     def _gap(self, gap: Gap, effects: list[Effect]) -> None:
         self.counts.n_gaps += 1
@@ -289,6 +296,7 @@ class Stream:
         detail = f"source clock set back from {self._last_t} ns to {to} ns"
         effects.append(Notice(Kind.CLOCK_STEP, read.arrival_ns, self._config.sensor.id, detail))
         self._last_t = InstantNs(to - 1)
+        self._set_back = True
         self._n_late_run = 0
         self._cause = None
         self._history.clear()

@@ -170,6 +170,23 @@ def test_a_clock_set_forward_is_a_gap_of_that_cause() -> None:
     assert [(gap.cause, gap.n_lost) for gap in gaps] == [(GapCause.CLOCK_STEP, None)]
 
 
+@pytest.mark.parametrize(
+    ("silent", "cause", "n_lost"), [(0, GapCause.CLOCK_STEP, None), (360_000, GapCause.SOURCE_SILENT, 360_000)]
+)
+def test_a_clock_that_was_set_back_and_is_set_right_loses_nothing(
+    silent: int, cause: GapCause, n_lost: int | None
+) -> None:
+    agent = engine()
+    agent.handle(read(times(100)))
+    slow = 3_600_000_000_000
+    for k in range(100, 400, 20):
+        agent.handle(read(times(20, k) - slow, arrival=T0 + (k + 20) * DT))
+    behind = slow if silent else 0
+    effects = agent.handle(read(times(20, 400 + silent) - behind, arrival=T0 + (420 + silent) * DT))
+    gaps = [record.gap for record in records(effects) if isinstance(record, GapRecord)]
+    assert [(gap.cause, gap.n_lost) for gap in gaps] == [(cause, n_lost)]
+
+
 @pytest.mark.parametrize("t", [-1, 0, 2**62, -(2**63), 2**63 - 1])
 def test_impossible_times_are_refused_and_do_no_harm(t: int) -> None:
     agent = engine()
