@@ -33,7 +33,8 @@ def main() -> int:
     found = outcome.count
     _say(f"{options.trial}, seed {options.seed}: complete {outcome.settled_s:.1f} s after the last was sent")
     _say(f"{found.made} made, {found.kept} kept, {found.missing} missing, {found.extra} extra, {found.altered} altered")
-    return 0 if found.perfect else 1
+    _say(f"ledger: {outcome.ledger}")
+    return 0 if outcome.perfect else 1
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from dyncal.domain.accounts import Account
 from tests.outages.counting import Count, count, n_rows
 from tests.outages.devices import Devices, Plan
 from tests.outages.plant import Plant
@@ -21,10 +22,17 @@ Trouble = Callable[[Plant, Plan], None]
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What came of the samples, and how long the last ones took after the last was sent [s]."""
+    """What came of the samples, what ingest's ledger says of them, and how long the last ones took to arrive [s]."""
 
     count: Count
+    ledger: Account
     settled_s: float
+
+    @property
+    def perfect(self) -> bool:
+        """Whether each sample is kept once and as it was, nothing else is, and the ledger says the same."""
+        ledger, n = self.ledger, self.count.made
+        return self.count.perfect and ledger.adds_up and ledger.samples == n and not (ledger.lost or ledger.quarantined)
 
 
 def deliver(plant: Plant, plan: Plan, trouble: Trouble, say: Say = lambda _: None) -> Delivered:
@@ -41,7 +49,7 @@ def deliver(plant: Plant, plan: Plan, trouble: Trouble, say: Say = lambda _: Non
     settled_s = time.monotonic() - began
     time.sleep(EXTRA_S)  # for what nobody made
     plant.must_live()
-    return Delivered(count(plan, plant.influx.url), settled_s)
+    return Delivered(count(plan, plant.influx.url), plant.ledger(), settled_s)
 
 
 def _settle(plant: Plant, plan: Plan, say: Say) -> None:

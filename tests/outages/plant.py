@@ -7,7 +7,10 @@ import time
 from pathlib import Path
 from typing import Final
 
+from dyncal.adapters.ledger import SqliteLedger
+from dyncal.domain.accounts import Account
 from dyncal.runtime.ports import free_port
+from services.ingest.service import LEDGER_FILE
 from tests.e2e.rig import Rig, until
 from tests.outages.devices import Plan
 from tests.servers_mosquitto import Mosquitto
@@ -91,6 +94,15 @@ class Plant(Rig):
         server.stop(kill=True)
         time.sleep(down_s)
         server.start()
+
+    def ledger(self) -> Account:
+        """End ingest, and return the account of all sensors."""
+        self.programs["ingest"].must_stop()
+        ledger = SqliteLedger(self.directory / "var" / LEDGER_FILE)
+        try:
+            return sum(ledger.accounts().values(), Account())
+        finally:
+            ledger.close()
 
     def close(self) -> None:
         """End everything."""
