@@ -15,10 +15,12 @@ from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import DurationNs, InstantNs, Int64Array
 
 BAD_TYPE_MISMATCH: Final = 0x8074_0000
+BAD_WAITING_FOR_INITIAL_DATA: Final = 0x8032_0000
 MAX_ARRAY: Final = 1_000_000
 _EPOCH_UTC: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _EPOCH_NAIVE: Final = _EPOCH_UTC.replace(tzinfo=None)
 _LIMIT: Final = 1 << 62  # with room for the span of an array
+_WITHOUT_INFO: Final = 0xFFFF_0000  # of a status code: what it says without its info bits
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
 
 
@@ -83,7 +85,11 @@ class Gathered:
     faults: list[str] = field(default_factory=list)
 
     def add(self, data_value: Any, arrival_ns: InstantNs) -> None:
-        """Add an ``asyncua.ua.DataValue``."""
+        """Add an ``asyncua.ua.DataValue``.
+
+        What a server sends before it has a first value (OPC 10000-4, 7.39.2) is no sample: made one at its arrival, it
+        would stand in the way of those that were taken before.
+        """
         source, server = data_value.SourceTimestamp, data_value.ServerTimestamp
         if server is not None:
             self.server_ns = instant_of(server)
@@ -92,6 +98,8 @@ class Gathered:
         status = data_value.StatusCode
         code = quality.GOOD if status is None else int(status.value) & 0xFFFF_FFFF
         value = None if data_value.Value is None else data_value.Value.Value
+        if value is None and code & _WITHOUT_INFO == BAD_WAITING_FOR_INITIAL_DATA:
+            return
         if isinstance(value, (list, tuple)):
             self._add_array(value, t_ns, code)
         else:
