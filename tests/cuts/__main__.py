@@ -11,6 +11,7 @@ import asyncio
 import dataclasses
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -41,15 +42,29 @@ def _run(name: str, options: argparse.Namespace) -> int:
     queue = min(options.queue or kind.most_queued, kind.most_queued)
     cuts_s = [cut_s for _ in range(options.times) for cut_s in options.cuts]
     history = options.history and kind.history
-    with tempfile.TemporaryDirectory(prefix="dyncal-cuts-") as folder:
-        try:
-            outcome: Outcome = asyncio.run(cut(kind, Path(folder), cuts_s, history=history, queue_size=queue, say=_say))
-        except Missing as error:
-            _say(f"{name}: {error}")
-            return 1
+    outcome = Outcome(0, 0, 0, 0, 0, 0)
+    for part in _parts(cuts_s, kind.longest_s):
+        with tempfile.TemporaryDirectory(prefix="dyncal-cuts-") as folder:
+            try:
+                outcome += asyncio.run(cut(kind, Path(folder), part, history=history, queue_size=queue, say=_say))
+            except Missing as error:
+                _say(f"{name}: {error}")
+                return 1
+        _say(f"{outcome}")
     _say(f"{name}, {kind.rate_hz:g} Hz, queue {queue}{', history' if history else ''}, {len(cuts_s)} cuts: {outcome}")
     holds = history or queue >= kind.rate_hz * (max(options.cuts) + BACK_S)
     return 0 if outcome.honest and not (holds and outcome.missing) else 1
+
+
+def _parts(cuts_s: Sequence[float], longest_s: float) -> Iterator[list[float]]:
+    """Yield as many cuts at a time as a server runs for."""
+    part: list[float] = []
+    for cut_s in cuts_s:
+        if part and sum(part) + cut_s + BACK_S * (len(part) + 2) > longest_s:
+            yield part
+            part = []
+        part.append(cut_s)
+    yield part
 
 
 def _say(text: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import math
 import os
 import shutil
 import subprocess
@@ -43,6 +44,8 @@ class Kind:
         Whether it can keep one.
     most_queued : int
         Longest queue that it grants.
+    longest_s : float
+        How long it runs at most.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Kind:
     sampling_s: float
     history: bool
     most_queued: int
+    longest_s: float
 
 
 @dataclass(slots=True)
@@ -83,18 +87,21 @@ def _pip_install(folder: Path) -> None:
     _call([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", OPEN62541.requirement], folder)
 
 
-def _node_command(folder: Path) -> list[str]:
-    shutil.copy(HERE / "node_server.js", folder)  # modules are looked for from where the script is
-    return [_node()[0], str(folder / "node_server.js")]
+def node_command(folder: Path, script: str = "node_server.js") -> list[str]:
+    """Return how a script of this folder is run with what is installed in another."""
+    shutil.copy(HERE / script, folder)  # modules are looked for from where the script is
+    return [_node()[0], str(folder / script)]
 
 
 def _open62541_command(folder: Path) -> list[str]:
     return [str(folder / "bin" / "python"), str(HERE / "open62541_server.py")]
 
 
-NODE_OPCUA: Final = Kind("node-opcua", "node-opcua-server@2.182.2", _npm_install, _node_command, 50.0, 0.0, True, 5_000)
+NODE_OPCUA: Final = Kind(
+    "node-opcua", "node-opcua-server@2.182.2", _npm_install, node_command, 50.0, 0.0, True, 5_000, math.inf
+)
 # It samples by a timer of its own: only at a low rate is it sure to see every value on a loaded machine.
-OPEN62541: Final = Kind("open62541", "o6==2.2.0", _pip_install, _open62541_command, 10.0, 0.05, False, 100)
+OPEN62541: Final = Kind("open62541", "o6==2.2.0", _pip_install, _open62541_command, 10.0, 0.05, False, 100, 600.0)
 KINDS: Final = {kind.name: kind for kind in (NODE_OPCUA, OPEN62541)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import msgspec
@@ -40,6 +40,9 @@ class Outcome:
     extra: int
     recorded: int
     unexplained: int
+
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def honest(self) -> bool:
