@@ -18,6 +18,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 TOKEN, PASSWORD = "t0ken", "Basic Ym9zczpzZWNyZXQ="  # boss:secret
+ORG_ID = "0123456789abcdef"
 VERSIONS = {"v1": "1.8.10", "v2": "v2.7.1", "v3": "3.4.0"}
 WRITES = {"v1": "/write", "v2": "/api/v2/write", "v3": "/api/v3/write_lp"}
 _VALUE = r'(?:-?\d+i|-?\d+(?:\.\d+)?(?:e[+-]\d+)?|"(?:[^"\\]|\\.)*"|true|false)'
@@ -97,12 +98,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif not self._known():
             self._answer(401, "unauthorized access")
         elif self.place == "/api/v2/orgs":
-            self._answer(200, body={"orgs": [{"id": "0rg"}]} if query.get("org") == "works" else {"orgs": []})
+            self._answer(
+                200, body={"orgs": [{"id": ORG_ID, "name": "works"}]} if query.get("org") == "works" else {"orgs": []}
+            )
         elif self.place == "/api/v2/buckets":
             names = server.databases & {query["name"]}
-            self._answer(200, body={"buckets": [{"id": f"id-{name}"} for name in names]})
+            self._answer(
+                200, body={"buckets": [{"id": f"id-{name}", "name": name, "retentionRules": []} for name in names]}
+            )
         elif self.place == "/api/v2/dbrps":
-            self._answer(200, body={"content": [{"id": "m"} for _ in server.mappings & {query["db"]}]})
+            self._answer(200, body={"content": [mapping(name) for name in server.mappings & {query["db"]}]})
         else:
             self._answer(200, body={"status": "pass"})
 
@@ -163,9 +168,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         server.made.append({"path": self.place, **wish})
         if self.place == "/api/v2/dbrps":
             server.mappings.add(wish["database"])
-        else:
-            server.databases.add(wish["name" if server.dialect == "v2" else "db"])
-        self._answer(201, body={"id": f"id-{wish.get('name')}"})
+            self._answer(201, body=mapping(wish["database"]))
+            return
+        name = wish["name" if server.dialect == "v2" else "db"]
+        server.databases.add(name)
+        self._answer(201, body={**wish, "id": f"id-{name}"})
 
     def _known(self) -> bool:
         return self.headers.get("Authorization", "") in self.server.credentials
@@ -185,6 +192,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
+
+
+def mapping(database: str) -> dict[str, Any]:
+    return {
+        "id": "m",
+        "orgID": ORG_ID,
+        "bucketID": f"id-{database}",
+        "database": database,
+        "retention_policy": "autogen",
+    }
 
 
 @contextmanager

@@ -83,48 +83,15 @@ class V2:
 
     def create(self) -> None:
         """Create the bucket, and the mapping by which InfluxQL finds it."""
+        from dyncal.adapters.influx.administration import make_ready  # noqa: PLC0415  # slow to load, and seldom used
+
         endpoint = self._endpoint
         try:
-            org_id = self._organisation()
-            bucket = self._found("/api/v2/buckets", "buckets", org=endpoint.org, name=endpoint.database)
-            bucket_id = bucket["id"] if bucket else self._make_bucket(org_id)
-            mapping = self._found("/api/v2/dbrps", "content", orgID=org_id, db=endpoint.database)
-            if mapping is None:
-                self._make_mapping(org_id, bucket_id)
+            make_ready(endpoint, None if endpoint.retention_days is None else _hours(endpoint) * 3600)
         except StoreUnauthorized as error:
             raise _cannot_create(endpoint, "bucket", error) from error
         except BadLines as error:
             raise StoreRefused(f"{error}; of store.org, store.database or store.retention_days") from error
-
-    def _organisation(self) -> str:
-        try:
-            found = self._found("/api/v2/orgs", "orgs", org=self._endpoint.org)
-        except NoDatabase:
-            found = None
-        if found is None:
-            raise StoreRefused(f"InfluxDB knows no organisation store.org = {self._endpoint.org!r} for this token")
-        return str(found["id"])
-
-    def _make_bucket(self, org_id: str) -> str:
-        days = self._endpoint.retention_days
-        rules = [] if days is None else [{"type": "expire", "everySeconds": _hours(self._endpoint) * 3600}]
-        wish = {"orgID": org_id, "name": self._endpoint.database, "retentionRules": rules}
-        return str(_json(_post(self._http, "/api/v2/buckets", wish))["id"])
-
-    def _make_mapping(self, org_id: str, bucket_id: str) -> None:
-        wish = {
-            "orgID": org_id,
-            "bucketID": bucket_id,
-            "database": self._endpoint.database,
-            "retention_policy": self._endpoint.retention_policy or "autogen",
-            "default": True,
-        }
-        _post(self._http, "/api/v2/dbrps", wish)
-
-    def _found(self, path: str, what: str, **fields: str) -> dict[str, Any] | None:
-        rows = _json(self._http.demand("GET", path, fields)).get(what) or [None]
-        found: dict[str, Any] | None = rows[0]
-        return found
 
 
 class V3:
@@ -149,7 +116,10 @@ class V3:
         if self._endpoint.retention_days is not None:
             wish["retention_period"] = f"{_hours(self._endpoint)}h"
         try:
-            _post(self._http, "/api/v3/configure/database", wish, exists=409)
+            body = msgspec.json.encode(wish)
+            answer = self._http.ask("POST", "/api/v3/configure/database", {}, body, json=True)
+            if answer.status != 409:  # it is there
+                raise_for(answer, self._endpoint)
         except StoreUnauthorized as error:
             raise _cannot_create(self._endpoint, "database", error) from error
         except BadLines as error:
@@ -204,13 +174,6 @@ def _cannot_create(endpoint: Endpoint, what: str, error: StoreUnauthorized) -> S
 
 def _hours(endpoint: Endpoint) -> int:
     return max(1, round((endpoint.retention_days or 0) * 24))
-
-
-def _post(http: Http, path: str, wish: dict[str, Any], *, exists: int = 0) -> Answer:
-    answer = http.ask("POST", path, {}, msgspec.json.encode(wish), json=True)
-    if answer.status != exists:
-        raise_for(answer, http.endpoint)
-    return answer
 
 
 def _json(answer: Answer) -> dict[str, Any]:
