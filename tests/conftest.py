@@ -18,8 +18,8 @@ settings.load_profile("dyncal")
 pytest_plugins = ["tests.servers_mosquitto"]
 
 GRACE_S = 3.0
-# Threads of pools that belong to the loop or to a library and end with them.
-POOLS = ("asyncio_", "AnyIO", "pytest_timeout", "pydevd")
+# Threads of pools that belong to the loop or to a library and end with them; one that loads kernels, once a process.
+POOLS = ("asyncio_", "AnyIO", "influx-kernels", "pytest_timeout", "pydevd")
 
 
 @pytest.fixture(autouse=True)

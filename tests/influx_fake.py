@@ -201,6 +201,7 @@ def mapping(database: str) -> dict[str, Any]:
         "bucketID": f"id-{database}",
         "database": database,
         "retention_policy": "autogen",
+        "default": True,
     }
 
 
