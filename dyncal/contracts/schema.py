@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from dyncal.contracts import alarms, coefficients, edges, samples, topics
+from dyncal.contracts import alarms, coefficients, edges, ledgers, samples, topics
 
 JSON_SCHEMA_FILE: Final = "messages.schema.json"
 ASYNCAPI_FILE: Final = "asyncapi.json"
@@ -40,6 +40,9 @@ _CHANNELS: Final = (
              "Overflows, revised sampling, quarantined inputs, for the people who run the edge."),
     _Channel("committed", "{site}/{edge}/committed", _JSON, (edges.CommittedMessage,),
              "What the store has of each sensor; the edge may forget it.", retained=True),
+    _Channel("ledger", "{site}/{edge}/ledger", _JSON, (ledgers.LedgerMessage,),
+             "What became of each number that an edge gave out: stored, gap, quarantined; what came again.",
+             retained=True),
     _Channel("desired", "{site}/{edge}/coefficients/{sensor}/desired", _JSON, (coefficients.Envelope,),
              "The signed set that a sensor should run; `set`: a SetMessage or SmootherSetMessage.", retained=True),
     _Channel("reported", "{site}/{edge}/coefficients/{sensor}/reported", _JSON, (coefficients.ReportMessage,),

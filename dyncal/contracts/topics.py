@@ -36,6 +36,11 @@ class EdgeAddress(NamedTuple):
         """Watermark of what the store has, retained."""
         return f"{self.prefix}/committed"
 
+    @property
+    def ledger(self) -> str:
+        """What became of its records, retained."""
+        return f"{self.prefix}/ledger"
+
     def samples(self, sensor: SensorId) -> str:
         """Records of one sensor."""
         return f"{self.prefix}/samples/{sensor}"
@@ -58,6 +63,7 @@ ALL_SAMPLES: Final = f"{ROOT}/+/+/samples/+"
 ALL_STATUS: Final = f"{ROOT}/+/+/status"
 ALL_EVENTS: Final = f"{ROOT}/+/+/events"
 ALL_COMMITTED: Final = f"{ROOT}/+/+/committed"
+ALL_LEDGERS: Final = f"{ROOT}/+/+/ledger"
 ALL_REPORTED: Final = f"{ROOT}/+/+/coefficients/+/reported"
 ALL_ALARMS: Final = f"{ROOT}/+/alarms/+/+"
 
@@ -83,7 +89,7 @@ def parse(topic: str) -> EdgeTopic:
         raise MalformedMessage(f"{topic[:200]!r} is not a topic of {ROOT}")
     try:
         match parts[2:]:
-            case [site, edge, ("status" | "events" | "committed") as kind]:
+            case [site, edge, ("status" | "events" | "committed" | "ledger") as kind]:
                 return EdgeTopic(EdgeAddress(site_id(site), edge_id(edge)), kind, None)
             case [site, edge, "samples", sensor]:
                 return EdgeTopic(EdgeAddress(site_id(site), edge_id(edge)), "samples", sensor_id(sensor))

@@ -1,4 +1,4 @@
-"""What the bus brings: samples and alarms to the live hub, births to the registry."""
+"""What the bus brings: samples and alarms to the live hub, births to the registry, ledgers to their book."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from dyncal.contracts import alarms as alarm_contract
+from dyncal.contracts import ledgers as ledger_contract
 from dyncal.contracts import samples as sample_contract
 from dyncal.contracts import topics
 from dyncal.contracts.edges import StatusMessage
@@ -21,7 +22,7 @@ from services.api.births import decode_declared, decode_status, encode_declared,
 from services.api.deps import Deps
 from services.api.edges import EdgeStatus
 
-FILTERS: Final = (topics.ALL_SAMPLES, topics.ALL_STATUS, topics.ALL_ALARMS)
+FILTERS: Final = (topics.ALL_SAMPLES, topics.ALL_STATUS, topics.ALL_LEDGERS, topics.ALL_ALARMS)
 RETRY_S: Final = 1.0
 LOG_EVERY: Final = 100
 
@@ -53,6 +54,8 @@ class BusConsumer:
                 return  # acknowledged when it is in the registry
             if kind == "samples":
                 self._sample(delivery)
+            elif kind == "ledger" and delivery.payload:
+                self._ledger(delivery)
             elif kind == "alarms" and delivery.payload:
                 self._deps.hub.alarm(alarm_contract.decode(delivery.payload))
             elif kind == "unknown":
@@ -70,6 +73,11 @@ class BusConsumer:
             raise MalformedMessage(f"a record of {record.edge}/{record.sensor} on the topic of another")
         if not self._deps.hub.record(record):
             raise MalformedMessage("there are more sensors than this service keeps")
+
+    def _ledger(self, delivery: Delivery) -> None:
+        edge = topics.parse(delivery.topic).address.edge
+        if not self._deps.ledgers.put(edge, *ledger_contract.decode(delivery.payload)):
+            raise MalformedMessage("there are more edges than this service keeps")
 
     async def _status(self, delivery: Delivery) -> None:
         address = topics.parse(delivery.topic).address
@@ -147,12 +155,14 @@ class BusConsumer:
 
 
 def _kind(topic: str) -> str:
-    """Return ``samples``, ``status``, ``alarms``, or ``unknown`` for what a broker should not have brought."""
+    """Return the kind of a topic, or ``unknown`` for what a broker should not have brought."""
     match topic.split("/"):
         case [_, _, _, "alarms", _, _]:
             return "alarms"
         case [_, _, _, _, "status"]:
             return "status"
+        case [_, _, _, _, "ledger"]:
+            return "ledger"
         case [_, _, _, _, "samples", _]:
             return "samples"
         case _:

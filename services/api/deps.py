@@ -15,7 +15,7 @@ from dyncal.ports.registry import Act, Registry
 from dyncal.ports.sample_store import SampleStore
 from services.api.catalogue import CatalogueCache
 from services.api.documents import EdgeDocuments
-from services.api.edges import EdgeDirectory
+from services.api.edges import EdgeDirectory, LedgerBook
 from services.api.hub import LiveHub
 from services.api.metrics import ApiMetrics
 from services.api.settings import ApiSection
@@ -44,6 +44,7 @@ class Deps:
     store: SampleStore
     hub: LiveHub
     edges: EdgeDirectory
+    ledgers: LedgerBook
     watcher: Watcher
     catalogue: CatalogueCache
     documents: EdgeDocuments
@@ -74,6 +75,7 @@ class Deps:
             store,
             LiveHub(clock, settings, metrics),
             EdgeDirectory(),
+            LedgerBook(),
             Watcher(registry),
             catalogue,
             EdgeDocuments(registry, catalogue),

@@ -1,10 +1,12 @@
-"""Which edges are there: what they said last of themselves."""
+"""Which edges are there: what they said last of themselves, and what ingest said of their records."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dyncal.domain.sensors import EdgeId, SiteId
+from dyncal.domain.accounts import Account
+from dyncal.domain.sensors import EdgeId, SensorId, SiteId
 from dyncal.domain.time import InstantNs
 
 
@@ -48,3 +50,24 @@ class EdgeDirectory:
     def all(self) -> list[EdgeStatus]:
         """Return all edges in order of name."""
         return [self._edges[edge] for edge in sorted(self._edges)]
+
+
+class LedgerBook:
+    """What ingest said last of each edge's records, bounded in the number of edges."""
+
+    def __init__(self, limit: int = 5000) -> None:
+        self._limit = limit
+        self._edges: dict[EdgeId, tuple[InstantNs, Mapping[SensorId, Account]]] = {}
+
+    def put(self, edge: EdgeId, at_ns: InstantNs, accounts: Mapping[SensorId, Account]) -> bool:
+        """Take the accounts of an edge; return False where the book is full and the edge is new to it."""
+        if edge not in self._edges and len(self._edges) >= self._limit:
+            return False
+        self._edges[edge] = at_ns, accounts
+        return True
+
+    def of(self, edge: EdgeId, sensor: SensorId) -> tuple[InstantNs, Account] | None:
+        """Return the account of a sensor and when it was so; None where ingest has not said anything of it."""
+        at_ns, accounts = self._edges.get(edge, (InstantNs(0), {}))
+        account = accounts.get(sensor)
+        return None if account is None else (at_ns, account)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from dyncal.domain.accounts import Account
 from dyncal.domain.errors import StoreUnauthorized, StoreUnavailable
 from dyncal.ports.sample_store import WriteReport
+
+LEDGER_COUNTS: Final = (
+    "numbers", "blocks", "samples", "gap_numbers", "quarantined", "unknown", "repeated_records", "repeated_samples",
+)  # fmt: skip
 
 
 class IngestMetrics:
@@ -38,6 +45,14 @@ class IngestMetrics:
             "dyncal_ingest_lag_seconds", "From the edge's arrival to the ledger, newest record", registry=self.registry
         )
         self._pending = Gauge("dyncal_ingest_pending_messages", "Messages held unacknowledged", registry=self.registry)
+        self._ledger = Gauge(
+            "dyncal_ingest_ledger", "What became of records and samples, since the ledger began", ["what"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._lost = Gauge(
+            "dyncal_ingest_lost_samples", "Samples that gaps stand for, since the ledger began", ["cause"],
+            registry=self.registry,
+        )  # fmt: skip
         self._connected = Gauge("dyncal_ingest_broker_connected", "1 while the broker answers", registry=self.registry)
 
     def received(self) -> None:
@@ -60,6 +75,13 @@ class IngestMetrics:
     def not_kept(self, n: int) -> None:
         """Count messages that were set aside and could not even be kept there."""
         self._not_kept.inc(n)
+
+    def ledger(self, total: Account) -> None:
+        """Set the account of all sensors together."""
+        for what in LEDGER_COUNTS:
+            self._ledger.labels(what).set(getattr(total, what))
+        for cause, lost in total.gaps.items():
+            self._lost.labels(cause.value).set(lost.samples)
 
     def failed(self, error: BaseException) -> None:
         """Count a failed write by its kind."""

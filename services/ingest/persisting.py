@@ -10,10 +10,10 @@ from typing import Final
 import numpy as np
 
 from dyncal.contracts.topics import EdgeAddress
-from dyncal.domain.accounts import Entry
+from dyncal.domain.accounts import Account, Entry
 from dyncal.domain.errors import DyncalError, InvalidData, PoisonedWrite, StoreUnavailable
 from dyncal.domain.samples import Record, SampleBlock
-from dyncal.domain.sensors import SensorId
+from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.ledger import Ledger, StreamKey
 from dyncal.ports.sample_store import SampleStore, WriteReport
@@ -101,6 +101,10 @@ class Persister:
         self._log.warning("ledger_behind", edge=birth.address.edge, epoch=birth.epoch, sensors=len(forgotten))
         ledger.commit((key, Entry(first, last)) for key, first, last in forgotten)
         return ledger.watermarks(birth.address.edge, birth.epoch)
+
+    def accounts(self) -> dict[tuple[EdgeId, SensorId], Account]:
+        """Return what became of the records of each sensor. Raises `StoreUnavailable`."""
+        return self._opened_ledger().accounts()
 
     def close(self) -> None:
         """Close what was opened."""

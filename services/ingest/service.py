@@ -101,7 +101,10 @@ class IngestService:
         try:
             async with self._open_bus() as bus:
                 pipeline = IngestPipeline(_limits(section), self._rng)
-                shell = Shell(bus, worker, persister, pipeline, self.metrics, self._standing, self._clock, log)
+                shell = Shell(
+                    bus, worker, persister, pipeline, self.metrics, self._standing, self._clock, log,
+                    report_s=section.ledger_interval_s,
+                )  # fmt: skip
                 await shell.run(stop)
         finally:
             await worker.finish(persister.close)

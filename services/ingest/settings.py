@@ -34,6 +34,9 @@ class IngestSection(Section):
     committed_interval_s: float = Field(0.2, ge=0, le=10)
     """Least interval between two announcements to one edge of what is committed [s]."""
 
+    ledger_interval_s: float = Field(10.0, ge=0.1, le=3600)
+    """Interval between two reports of the ledger: what became of each sensor's records [s]."""
+
     retry_first_s: float = Field(0.25, gt=0, le=60)
     """Wait before the first repetition of a failed write [s]; doubles each time, with jitter."""
 

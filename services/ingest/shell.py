@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
 from dyncal.contracts.topics import ALL_SAMPLES, ALL_STATUS
+from dyncal.domain.accounts import Account
 from dyncal.domain.errors import BusUnavailable, DyncalError, InvalidInput, StoreUnavailable, Unavailable
 from dyncal.domain.samples import SampleBlock
 from dyncal.domain.time import seconds
@@ -35,6 +36,7 @@ from services.ingest.pipeline import (
     Stopping,
     Tick,
 )
+from services.ingest.reporting import LedgerReporter
 from services.ingest.worker import Worker
 
 DRAIN_S: Final = 3.0
@@ -64,6 +66,8 @@ class Shell:
         standing: Standing,
         clock: Clock,
         log: Logger,
+        *,
+        report_s: float,
     ) -> None:
         self._bus = bus
         self._worker = worker
@@ -73,6 +77,8 @@ class Shell:
         self._standing = standing
         self._clock = clock
         self._log = log
+        self._report_s = report_s
+        self._reporter = LedgerReporter()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._settled = asyncio.Event()
@@ -86,13 +92,19 @@ class Shell:
             async with self._tasks as tasks:
                 lasting = [
                     tasks.create_task(job)
-                    for job in (self._subscribe(), self._receive(), self._watch_store(), self._keep_time())
+                    for job in (
+                        self._subscribe(),
+                        self._receive(),
+                        self._watch_store(),
+                        self._report_ledger(),
+                        self._keep_time(),
+                    )
                 ]
                 await stop.wait()
-                for task in lasting[:3]:
+                for task in lasting[:-1]:
                     task.cancel()
                 await self._drain()
-                lasting[3].cancel()
+                lasting[-1].cancel()
         finally:
             self._standing.connected = lambda: False
 
@@ -151,6 +163,22 @@ class Shell:
                     self._store_fails(error)
             await asyncio.sleep(CHECK_INTERVAL_S)
 
+    async def _report_ledger(self) -> None:
+        """Say now and then what became of the records of each edge, where that has changed."""
+        while True:
+            await asyncio.sleep(self._report_s)
+            try:
+                accounts = await self._worker.run(self._persister.accounts)
+            except StoreUnavailable as error:
+                self._log.warning("ledger_unavailable", error=str(error))
+                continue
+            self._metrics.ledger(sum(accounts.values(), Account()))
+            for address, payload in self._reporter.due(accounts, self._clock.now()):
+                try:
+                    await self._bus.publish(address.ledger, payload, retain=True)
+                except BusUnavailable:
+                    self._reporter.failed(address)
+
     def _feed(self, event: Event) -> None:
         before = self._pipeline.next_s()
         for effect in self._pipeline.handle(event):
@@ -199,9 +227,12 @@ class Shell:
         self._metrics.not_kept(outcome.n_not_kept)
         for why in outcome.quarantined:
             self._metrics.quarantined(why.reason)
+        for address, _ in outcome.watermarks:
+            self._reporter.heard_of(address)
         self._feed(Persisted(outcome.watermarks, ended))
 
     async def _look_up(self, effect: LookUp) -> None:
+        self._reporter.heard_of(effect.birth.address)
         try:
             upto = await self._worker.run(self._persister.look_up, effect.birth)
         except StoreUnavailable as error:  # the edge asks again when it hears less than it knows

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from dyncal.domain.sensors import Sensor, SensorId, sensor_id
 from services.api import pages
 from services.api.deps import DepsOf
+from services.api.schemas.ledgers import LedgerOut, LedgerPage
 from services.api.schemas.operations import AlarmList, AlarmOut, AuditOut, AuditPage, EdgeList, EdgeOut
 from services.api.schemas.sensors import SensorOut, SensorPage
 from services.api.state import SensorState
@@ -81,6 +82,28 @@ def alarm_history(deps: DepsOf, sensor: Words = "", limit: Limit = 200) -> Alarm
     of: SensorId | None = sensor_id(sensor) if sensor else None
     found = deps.registry.alarm_history(of, limit=limit)
     return AlarmList(now_ns=deps.clock.now(), items=[AlarmOut.of(alarm) for alarm in found])
+
+
+@router.get("/ledger")
+def ledger(
+    request: Request, response: Response, deps: DepsOf, edge: Words = "", limit: Limit = 200, cursor: Cursor = None
+) -> LedgerPage:
+    """List what became of the records of all sensors, in order of id."""
+    after = "" if cursor is None else pages.decode(cursor)
+    known = deps.catalogue.get().sensors.values()
+    found = [s for s in known if (not edge or s.edge == edge) and s.id > after]
+    page = found[:limit]
+    following = pages.encode(page[-1].id) if len(found) > limit else None
+    pages.link_next(request, response, following)
+    items = [LedgerOut.of(sensor, deps.ledgers.of(sensor.edge, sensor.id)) for sensor in page]
+    return LedgerPage(items=items, next_cursor=following)
+
+
+@router.get("/sensors/{sensor}/ledger")
+def sensor_ledger(sensor: str, deps: DepsOf) -> LedgerOut:
+    """Say what became of the records of a sensor: stored, missing by cause, set aside, and what came again."""
+    known = deps.catalogue.get().sensor(sensor)
+    return LedgerOut.of(known, deps.ledgers.of(known.edge, known.id))
 
 
 @router.get("/edges")

@@ -9,12 +9,16 @@ import msgspec
 import pytest
 
 from dyncal.contracts import alarms as alarm_contract
+from dyncal.contracts import ledgers as ledger_contract
 from dyncal.contracts import samples as sample_contract
 from dyncal.contracts import topics
 from dyncal.contracts.edges import PairingMessage, SensorMessage, StatusMessage
+from dyncal.domain.accounts import Account, Lost
 from dyncal.domain.alarms import AlarmState
 from dyncal.domain.errors import StoreUnavailable
+from dyncal.domain.samples import GapCause
 from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, SensorId, SiteId
+from dyncal.domain.time import InstantNs
 from dyncal.testing.bus import FakeBroker
 from dyncal.testing.records import block
 from dyncal.testing.registry import S1, S2, act, make_alarm
@@ -192,3 +196,37 @@ async def test_a_hostile_payload_is_counted_and_the_next_one_is_used(
     assert api.registry.revision() == before
     broker.publish(SAMPLES, GOOD_BLOCK)
     await until(lambda: api.deps.hub.latest(S1) is not None)
+
+
+async def test_what_ingest_says_of_records_is_shown(api: Api, broker: FakeBroker) -> None:
+    edge = api.deps.catalogue.get().sensors[S1].edge
+    address = topics.EdgeAddress(SiteId("plant"), edge)
+    account = Account(
+        numbers=7, blocks=5, samples=50, gap_numbers=2, gaps={GapCause.CONNECTION_LOST: Lost(2, 13)},
+        repeated_records=1,
+    )  # fmt: skip
+    before = (await api.http.get(f"/v1/sensors/{S1}/ledger")).json()
+    assert (before["at_ns"], before["numbers"]) == (None, 0)
+    broker.publish(address.ledger, ledger_contract.encode(InstantNs(9), {S1: account}), retain=True)
+    await until(lambda: api.deps.ledgers.of(edge, S1))
+    shown = (await api.http.get(f"/v1/sensors/{S1}/ledger")).json()
+    assert (shown["at_ns"], shown["samples"], shown["lost_samples"]) == (9, 50, 13)
+    assert shown["gaps"] == {"connection_lost": {"gaps": 2, "samples": 13, "uncounted": 0}}
+    assert shown["numbers"] == shown["blocks"] + shown["gap_numbers"] + shown["quarantined"] + shown["unknown"]
+    assert (await api.http.get("/v1/sensors/nobody/ledger")).status_code == 404
+
+    page = (await api.http.get("/v1/ledger?limit=1")).json()
+    seen = [item["sensor"] for item in page["items"]]
+    while page["next_cursor"]:
+        page = (await api.http.get(f"/v1/ledger?limit=1&cursor={page['next_cursor']}")).json()
+        seen += [item["sensor"] for item in page["items"]]
+    assert seen == sorted(api.deps.catalogue.get().sensors)
+
+
+async def test_a_ledger_that_does_not_add_up_is_refused(api: Api, broker: FakeBroker) -> None:
+    edge = api.deps.catalogue.get().sensors[S1].edge
+    payload = ledger_contract.encode(InstantNs(9), {S1: Account(numbers=7, blocks=5)})
+    broker.publish(topics.EdgeAddress(SiteId("plant"), edge).ledger, payload, retain=True)
+    await until(lambda: rejected(api, "ledger") == 1)
+    assert broker.unacknowledged("api") == 0
+    assert api.deps.ledgers.of(edge, S1) is None

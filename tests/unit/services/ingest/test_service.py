@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from dyncal.adapters.ledger import SqliteLedger
-from dyncal.contracts import codec, samples
+from dyncal.contracts import codec, ledgers, samples
 from dyncal.contracts.edges import CommittedMessage, StatusMessage
 from dyncal.contracts.topics import EdgeAddress
-from dyncal.domain.accounts import Entry
+from dyncal.domain.accounts import Account, Entry
 from dyncal.domain.errors import InvalidData, PoisonedWrite, StoreUnauthorized, StoreUnavailable
 from dyncal.domain.samples import Record
 from dyncal.domain.sensors import EdgeId, SensorId, SiteId
@@ -31,7 +31,9 @@ from services.ingest.settings import IngestSection
 
 EDGE = EdgeAddress(SiteId("plant"), EdgeId("edge-1"))
 ALL = (InstantNs(0), InstantNs(9_000_000_000_000_000_000))
-SECTION = IngestSection(retry_first_s=0.02, retry_longest_s=0.05, committed_interval_s=0.02, linger_s=0.01)
+SECTION = IngestSection(
+    retry_first_s=0.02, retry_longest_s=0.05, committed_interval_s=0.02, linger_s=0.01, ledger_interval_s=0.1
+)
 
 
 class TroubledStore(MemorySampleStore):
@@ -159,6 +161,24 @@ async def test_refused_credentials_are_said_and_outlived(plant: Plant) -> None:
     assert plant.unacknowledged == 1
     plant.store.trouble = None
     await until(lambda: plant.committed() == {TC: 0}, "stored")
+
+
+async def test_what_became_of_all_records_is_said_and_counted(plant: Plant) -> None:
+    plant.store.poison = 13.0
+    plant.send(*range(20))
+    plant.send(20, value=13.0)
+    await until(lambda: plant.committed() == {TC: 20}, "committed")
+    plant.send(*range(5))
+
+    def said() -> Account:
+        payloads = plant.broker.published(EDGE.ledger)
+        return ledgers.decode(payloads[-1])[1].get(TC, Account()) if payloads else Account()
+
+    expected = Account(numbers=21, blocks=20, samples=40, quarantined=1, repeated_records=5, repeated_samples=10)
+    await until(lambda: said() == expected, "the ledger is said")
+    sample = plant.service.metrics.registry.get_sample_value
+    assert sample("dyncal_ingest_ledger", {"what": "samples"}) == 40
+    assert sample("dyncal_ingest_ledger", {"what": "quarantined"}) == 1
 
 
 async def test_a_poisoned_record_is_set_aside_and_committed(plant: Plant) -> None:
