@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from dyncal.domain.coefficients import Report
 from dyncal.domain.quality import UInt32Array
@@ -147,6 +148,11 @@ class Kind(enum.StrEnum):
     SPOOL_CAPPED = "spool_capped"
     SPOOL_DAMAGED = "spool_damaged"
     SPOOL_FAILED = "spool_failed"
+    SPOOL_RECOVERED = "spool_recovered"
+
+
+GOOD_NEWS: Final = frozenset({Kind.REVISED, Kind.SET_APPLIED, Kind.SOURCE_CONNECTED, Kind.SPOOL_RECOVERED})
+"""Kinds that ask nobody to look; all others are warnings."""
 
 
 @dataclass(frozen=True, slots=True)

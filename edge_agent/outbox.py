@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,6 +58,12 @@ class Outbox:
         self._only: frozenset[SensorId] | None = None  # whose backlog is sent; None is everybody's
         self._next_check_s = 0.0
         self.n_resends = 0
+        self.n_read_errors = 0
+
+    @property
+    def live(self) -> bool:
+        """True while what is written goes out at once."""
+        return self._connected
 
     @property
     def backlogged(self) -> bool:
@@ -82,12 +89,13 @@ class Outbox:
         self._backlog.clear()
         self._cursor = self._end = self._spool.end
         self._waiting.clear()
+        self._spool.hide()
 
-    def written(self, written: list[tuple[Entry, Position]], now_s: float) -> None:
-        """Take what the spool has just written."""
+    def written(self, written: Iterable[Entry], now_s: float) -> None:
+        """Take what the spool has just written, or shown because the disk does not take it."""
         if not self._connected:
             return
-        for entry, _ in written:
+        for entry in written:
             self._live.append(entry)
             self._live_bytes += len(entry.payload)
         if self._live_bytes > MAX_LIVE_BYTES:
@@ -110,8 +118,7 @@ class Outbox:
 
     def _next_backlog(self) -> Entry | None:
         while not self._backlog and self._cursor < self._end:
-            found, self._cursor = self._spool.read(self._cursor, self._end)
-            self._backlog.extend(entry for entry, _ in found)
+            self._read_on()
         while self._backlog:
             entry = self._backlog.popleft()
             if self._only is not None and entry.sensor not in self._only:
@@ -119,6 +126,15 @@ class Outbox:
             if entry.last > self._spool.watermark(entry.sensor):
                 return entry
         return None
+
+    def _read_on(self) -> None:
+        try:
+            found, self._cursor = self._spool.read(self._cursor, self._end)
+        except OSError:  # a file that cannot be read now: others may, and it is tried again when it is missed
+            self.n_read_errors += 1
+            self._cursor = Position(self._cursor.number + 1, 0)
+        else:
+            self._backlog.extend(found)
 
     def _allowed(self, now_s: float) -> bool:
         burst = max(1.0, self._replay_per_s * _BURST_S)
@@ -137,6 +153,7 @@ class Outbox:
     def _rewind(self, sensors: frozenset[SensorId] | None) -> None:
         self._only = sensors
         self._backlog.clear()
+        self._spool.hide()
         self._cursor = self._spool.first_uncommitted(sensors)
         self._end = self._spool.end
 

@@ -118,6 +118,8 @@ class EdgeService:
                 await self._operate(spool, bus, stack, stop)
         finally:
             spool.close()
+            if spool.trouble is not None:
+                self._log.error("spool_not_closed", error=str(spool.trouble))
 
     async def _operate(
         self, spool: Spool, bus: MessageBus, stack: contextlib.AsyncExitStack, stop: asyncio.Event
@@ -143,8 +145,6 @@ class EdgeService:
         station.sync_each_write = settings.edge.spool.fsync_s == 0
         self._station = station
         publisher.keep_said(self._address.status, self._status("online", spool))
-        for damage in spool.damage:
-            station.notice(Notice(Kind.SPOOL_DAMAGED, self._clock.now(), None, damage))
         kept = keeper.load()
         for sensor, what in keeper.damage.items():
             station.notice(Notice(Kind.SET_REJECTED, self._clock.now(), sensor, f"what was kept of sets: {what}"))
@@ -218,6 +218,7 @@ class EdgeService:
                 if descriptor is not None:
                     await asyncio.to_thread(_force, descriptor)
             except OSError as error:
+                spool.distrust()
                 self._log.error("spool_sync_failed", error=str(error))
 
     async def _quarantine(self, station: Station) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Hashable, Iterable
 from typing import Final, Protocol
 
@@ -18,11 +18,11 @@ from dyncal.ports.clock import Clock
 from dyncal.runtime.logging import logger
 from edge_agent.agent import AgentEngine
 from edge_agent.aside import Aside, Unreadable
-from edge_agent.events import Append, Committed, Effect, Event, Keep, Kind, Notice, Release, Tell
+from edge_agent.events import GOOD_NEWS, Append, Committed, Effect, Event, Keep, Kind, Notice, Release, Tell
 from edge_agent.keeper import SetKeeper
 from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher
-from edge_agent.spool import Spool, entry_of
+from edge_agent.spool import SHOW_AFTER_S, Spool, entry_of
 
 _REPEAT_NS: Final = 10_000_000_000
 # Changes of state, which come once each.
@@ -68,10 +68,11 @@ class Station:
         self._address = address
         self._clock = clock
         self._log = logger("edge")
-        self._held: list[Hashable] = []
+        self._held: deque[tuple[int, tuple[Hashable, ...]]] = deque()
         self._said: dict[tuple[Kind, str], int] = {}
         self.sync_each_write = False
         self.spool_trouble = ""
+        self._failing_s: float | None = None
         self.aside = aside
         self.n_notices: Counter[Kind] = Counter()
         self.n_outcomes: Counter[Outcome] = Counter()
@@ -96,7 +97,7 @@ class Station:
             if isinstance(effect, Append):
                 self._spool.append(entry_of(effect.record, wire.encode(effect.record)))
             elif isinstance(effect, Release):
-                self._held += effect.receipts
+                self._held.append((self._spool.n_taken, effect.receipts))
             else:
                 later.append(effect)
         self._flush()
@@ -118,7 +119,8 @@ class Station:
             return
         self._said[key] = notice.at_ns
         detail = notice.detail[:_MAX_DETAIL]
-        self._log.info(notice.kind.value, sensor=notice.sensor, detail=detail)
+        say = self._log.info if notice.kind in GOOD_NEWS else self._log.warning
+        say(notice.kind.value, sensor=notice.sensor, detail=detail)
         message = EventMessage(VERSION, notice.at_ns, notice.kind.value, notice.sensor or "", detail)
         self._publisher.say(to_json(message))
 
@@ -129,22 +131,47 @@ class Station:
         self.notice(Notice(Kind.INPUT_QUARANTINED, message.at_ns, sensor, detail))
 
     def _flush(self) -> None:
-        try:
-            written = self._spool.flush()
-            if self.sync_each_write:
-                self._spool.sync()
-        except OSError as error:
-            if not self.spool_trouble:
-                self.notice(Notice(Kind.SPOOL_FAILED, self._clock.now(), None, str(error)))
-            self.spool_trouble = str(error)
-            return
-        self.spool_trouble = ""
-        if written:
-            self._outbox.written(written, self._clock.monotonic_s())
+        now_s = self._clock.monotonic_s()
+        fresh = self._spool.flush()
+        trouble = self._spool.trouble or self._sync()
+        self._note(trouble, now_s)
+        if self._outbox.live and self._failing_s is not None and now_s - self._failing_s >= SHOW_AFTER_S:
+            fresh += self._spool.show()
+        if fresh:
+            self._outbox.written(fresh, now_s)
             self._publisher.wake()
-        held, self._held = self._held, []
-        for receipt in held:
-            receipt.settle()  # type: ignore[attr-defined]  # a `Receipt`: the engine hands back what readers gave it
+        if trouble is None or not self.sync_each_write:
+            self._settle()
+        while self._spool.damage:
+            self.notice(Notice(Kind.SPOOL_DAMAGED, self._clock.now(), None, self._spool.damage.pop(0)))
+
+    def _sync(self) -> OSError | None:
+        if self.sync_each_write:
+            try:
+                self._spool.sync()
+            except OSError as error:
+                return error
+        return None
+
+    def _note(self, trouble: OSError | None, now_s: float) -> None:
+        """Tell when the disk begins to fail, fails in another way, and works again."""
+        text = "" if trouble is None else str(trouble)
+        if text and text != self.spool_trouble:
+            self.notice(Notice(Kind.SPOOL_FAILED, self._clock.now(), None, text))
+        elif self._failing_s is not None and not text:
+            detail = f"after {now_s - self._failing_s:.3g} s"
+            self.notice(Notice(Kind.SPOOL_RECOVERED, self._clock.now(), None, detail))
+        self.spool_trouble = text
+        if not text:
+            self._failing_s = None
+        elif self._failing_s is None:
+            self._failing_s = now_s
+
+    def _settle(self) -> None:
+        """Acknowledge inputs whose records are on the disk, or with the store."""
+        while self._held and self._held[0][0] <= self._spool.n_safe:
+            for receipt in self._held.popleft()[1]:
+                receipt.settle()  # type: ignore[attr-defined]  # a `Receipt`: the engine hands back what readers gave it
 
     def _committed(self, event: Committed) -> None:
         if event.epoch == self._spool.epoch:

@@ -1,7 +1,9 @@
-"""Forcing names and files to the disk."""
+"""Files and their names on the disk, and its clock."""
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 from pathlib import Path
 
@@ -24,9 +26,29 @@ def replace(path: Path, content: bytes) -> None:
         If the disk does not take it; the old file is there then.
     """
     draft = path.with_name(f"{path.name}.new")
-    with draft.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        with draft.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        with contextlib.suppress(OSError):  # on a full disk it would take the last of the room
+            draft.unlink(missing_ok=True)
+        raise
     draft.replace(path)
     sync_directory(path.parent)
+
+
+def age_s(path: Path, clock: Path) -> float:
+    """Return how long ago a file was written to [s]; infinite where its time is after now.
+
+    Both times are the file system's own: `clock` is a file beside it that is touched.
+
+    Raises
+    ------
+    OSError
+        If one is not there, or nothing can be written.
+    """
+    os.utime(clock)
+    age = clock.stat().st_mtime - path.stat().st_mtime
+    return age if age >= 0 else math.inf

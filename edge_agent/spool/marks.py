@@ -3,7 +3,8 @@
 A loss of power takes what was written since the last sync, though the store may have it: those numbers must not be
 given out a second time. The marks say up to which numbers records can have left; after such a start numbering goes on
 above them. Whether the machine itself went down is told by the kernel's boot id: the death of the process alone loses
-nothing of what was written, and costs no numbers.
+nothing of what was written, and costs no numbers. Only where records were sent that the disk did not take does it count
+as a loss of power too; what the disk cannot be told of that is told by its silence (`stale`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from dyncal.domain.sensors import SensorId
 from edge_agent.events import StreamStart
 from edge_agent.spool import disk
 
-STRIDE: Final = 4096
-"""Numbers reserved at a time: a forced write every few minutes at tens of records a second."""
+STRIDE: Final = 1 << 20
+"""Numbers reserved at a time. A quarter is always left: hours at ten records a second, should the disk take no more."""
 
 _FILE: Final = "numbers"
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -51,10 +52,13 @@ class Marks:
         self._upto: dict[SensorId, int] = {}
         self.damage = ""
 
-    def skipped(self, starts: Mapping[SensorId, StreamStart], *, fresh: bool) -> dict[SensorId, int]:
+    def skipped(
+        self, starts: Mapping[SensorId, StreamStart], *, fresh: bool, stale: bool = False
+    ) -> dict[SensorId, int]:
         """Read the file; return where to number on, for sensors some of whose records may have been lost.
 
-        `fresh` says that the spool has just begun. Raises `OSError` if the file cannot be read.
+        `fresh` says that the spool has just begun, `stale` that nothing was written for longer than records wait for
+        the disk before they are sent without it. Raises `OSError` if the file cannot be read.
         """
         try:
             content = _decode(self._path.read_bytes())
@@ -67,27 +71,38 @@ class Marks:
         if content.epoch != self._epoch:
             return {}
         self._upto = {SensorId(name): upto for name, upto in content.upto.items()}
-        if content.boot and content.boot == self._now:
+        if content.boot and content.boot == self._now and not stale:
             return {}
-        self._boot = content.boot
+        self._boot = content.boot if content.boot != self._now else ""
         return {s: upto for s, upto in self._upto.items() if upto > starts.get(s, StreamStart()).next_sequence}
 
     def reserve(self, sensors: Iterable[SensorId], used: Mapping[SensorId, int]) -> None:
-        """See to it that numbers up to those `used` are reserved; `sensors` are taken along when it must write.
+        """See to it that numbers up to those `used`, and more, are reserved; `sensors` are taken along.
 
         Raises
         ------
         OSError
-            If the disk does not take it; nothing is reserved then.
+            If the disk does not take it, and those used are not reserved yet.
         """
-        if all(last < self._upto.get(sensor, 0) for sensor, last in used.items()):
-            return
         upto = dict(self._upto)
         for sensor in {*sensors, *used}:
             wanted = used.get(sensor, -1) + 1
             if upto.get(sensor, 0) < wanted + STRIDE // 2:
                 upto[sensor] = wanted + STRIDE
-        self._write(self._boot, upto)
+        try:
+            self._write(self._boot, upto)
+        except OSError:
+            if not all(self.covers(sensor, last) for sensor, last in used.items()):
+                raise
+
+    def covers(self, sensor: SensorId, number: int, *, ahead: bool = False) -> bool:
+        """Tell whether a number is reserved; `ahead`: with a quarter of a stride more."""
+        return number + (STRIDE // 4 if ahead else 0) < self._upto.get(sensor, 0)
+
+    def unsettle(self) -> None:
+        """Have the next life number on above what is reserved, however this one ends. Raises `OSError`."""
+        if self.settled:
+            self._write("", self._upto)
 
     @property
     def settled(self) -> bool:

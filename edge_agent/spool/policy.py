@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from dyncal.contracts import samples as wire
@@ -11,6 +11,7 @@ from dyncal.domain.samples import Gap, GapCause, GapRecord
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs
 from edge_agent.events import StreamStart
+from edge_agent.spool.gaps import Gaps
 from edge_agent.spool.segment import Entry, EntryKind
 from edge_agent.spool.spans import Span, add_span, merged
 
@@ -23,9 +24,13 @@ class SpoolLimits:
     segment_bytes: int = 4 << 20
     policy: Literal["oldest", "newest"] = "oldest"
 
+    def beside(self, n_bytes: int) -> SpoolLimits:
+        """Return the limits that are left beside other files of that size."""
+        return replace(self, max_bytes=max(self.max_bytes - n_bytes, 4 * self.segment_bytes))
+
     def refuses(self, n_bytes: int) -> bool:
-        """Tell whether a spool of that size takes nothing new."""
-        return self.policy == "newest" and n_bytes >= self.max_bytes
+        """Tell whether a spool of that size takes nothing new: what is written at a time, and gaps, must have room."""
+        return self.policy == "newest" and n_bytes > self.max_bytes - 2 * self.segment_bytes
 
     def gives_up_oldest(self, n_bytes: int) -> bool:
         """Tell whether a spool of that size must remove its oldest file before the newest may grow."""
@@ -50,15 +55,17 @@ class GivenUp:
         for sensor, span in runs:
             self.add(sensor, span)
 
-    def gaps(self, edge: EdgeId, epoch: int) -> Iterator[Entry]:
-        """Iterate over the entries that stand for all of it; one counts as written when the next is asked for."""
-        for sensor in list(self._spans):
-            spans = merged(self._spans[sensor])
-            while spans:
-                yield _gap(sensor, spans[0], edge, epoch)
-                del spans[0]
-                self._spans[sensor] = spans
-            del self._spans[sensor]
+    def entries(self, told: Gaps, edge: EdgeId, epoch: int) -> list[Entry]:
+        """Return the entries that stand for all of it, and for the gaps told before that they touch."""
+        return [
+            _gap(sensor, told.widened(sensor, span), edge, epoch)
+            for sensor, spans in self._spans.items()
+            for span in merged(spans)
+        ]
+
+    def clear(self) -> None:
+        """Forget it: the entries are written."""
+        self._spans.clear()
 
 
 def hole(sensor: SensorId, start: StreamStart, upto: int, edge: EdgeId, epoch: int, now: InstantNs) -> Entry:
@@ -81,4 +88,6 @@ def _gap(sensor: SensorId, span: Span, edge: EdgeId, epoch: int) -> Entry:
         span.n_samples or None,
     )
     payload = wire.encode(GapRecord(sensor, edge, epoch, span.first, span.last, gap))
-    return Entry(EntryKind.DROPPED, sensor, *span, payload)
+    return Entry(
+        EntryKind.DROPPED, sensor, span.first, span.last, span.t_first_ns, span.t_last_ns, span.n_samples, payload
+    )

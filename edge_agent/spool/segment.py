@@ -35,6 +35,15 @@ class EntryKind(enum.IntEnum):
     DROPPED = 2
     """A gap that the spool made itself, for entries that it had to drop; its instants are those of the dropped."""
     CHECKPOINT = 3
+    """Where all sensors stood when the file was begun."""
+    SUMMARY = 4
+    """What is in another file that was complete by then, or in this one."""
+
+
+NOTES: Final = (EntryKind.CHECKPOINT, EntryKind.SUMMARY)
+"""Kinds that are the spool's own, and are not sent."""
+
+_NOBODY: Final = SensorId("spool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,11 @@ class Entry:
     t_last_ns: int
     n_samples: int
     payload: bytes
+
+
+def note(kind: EntryKind, payload: bytes) -> Entry:
+    """Return an entry of the spool's own."""
+    return Entry(kind, _NOBODY, 0, 0, 0, 0, 0, payload)
 
 
 def entry_of(record: Record, payload: bytes) -> Entry:

@@ -26,6 +26,10 @@ class Span(NamedTuple):
             self.n_samples + other.n_samples,
         )
 
+    def covers(self, other: Span) -> bool:
+        """Tell whether the other's sequences are among these."""
+        return self.first <= other.first and other.last <= self.last
+
 
 def span_of(entry: Entry) -> Span:
     """Return the run that an entry is."""
@@ -41,8 +45,38 @@ def add_span(spans: list[Span], span: Span) -> None:
 
 
 def merged(spans: list[Span]) -> list[Span]:
-    """Return the runs in order, those that touch joined."""
+    """Return the runs in order, those that touch joined, those that another covers left out."""
     joined: list[Span] = []
-    for span in sorted(spans):
-        add_span(joined, span)
+    for span in sorted(spans, key=lambda span: (span.first, -span.last)):
+        if not (joined and joined[-1].covers(span)):
+            add_span(joined, span)
     return joined
+
+
+def outside(spans: list[Span], upto: int) -> list[Span]:
+    """Return what there is in runs behind a sequence; their samples are those of the whole where one is cut."""
+    return [span._replace(first=max(span.first, upto + 1)) for span in spans if span.last > upto]
+
+
+def without(spans: list[Span], lost: Span) -> list[Span]:
+    """Return runs less the end of one of them."""
+    kept: list[Span] = []
+    for span in spans:
+        if not span.first <= lost.first <= span.last:
+            kept.append(span)
+        elif span.first < lost.first:
+            kept.append(span._replace(last=lost.first - 1, n_samples=max(0, span.n_samples - lost.n_samples)))
+    return kept
+
+
+def behind(spans: list[Span], kept: list[Span]) -> list[Span]:
+    """Return what there is in runs behind those that were kept of them."""
+    lost: list[Span] = []
+    for span in spans:
+        part = [item for item in kept if span.first <= item.first <= span.last]
+        if not part:
+            lost.append(span)
+        elif part[-1].last < span.last:
+            n = max(0, span.n_samples - sum(item.n_samples for item in part))
+            lost.append(Span(part[-1].last + 1, span.last, max(item.t_last_ns for item in part), span.t_last_ns, n))
+    return lost

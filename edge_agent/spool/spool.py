@@ -1,15 +1,17 @@
 """The spool: every record goes here before it is published, and stays until the store has it.
 
 Promises: what `flush` has written survives the death of the process at any instant; a torn tail is cut off at the next
-start; a loss of power may take what was written since the last `sync`, but no number is used twice for it
-(`marks`). Sequences and the epoch go on after a restart: every file begins with a checkpoint of all sensors, so
-that the newest file is enough. The size is capped, and what is given up for it is recorded as a gap that takes the
-sequences of what it stands for. Blocking; one user at a time.
+start; a loss of power may take what was written since the last `sync`, but no number is used twice for it (`marks`).
+Sequences and the epoch go on after a restart: every file begins with a checkpoint of all sensors, so that the newest
+file is enough. The size is capped, and what is given up for it is recorded as a gap that takes the sequences of what it
+stands for. A disk that fails is waited for, with a bound; what waits can be had (`show`) and sent meanwhile.
+Blocking; one user at a time.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
+import errno
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,42 +22,39 @@ from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.runtime.exclusive import Exclusive
 from edge_agent.events import StreamStart
-from edge_agent.spool import disk, reading, segment
-from edge_agent.spool.index import Position, StoredFile
+from edge_agent.spool import disk
+from edge_agent.spool.index import Position
+from edge_agent.spool.journal import Journal
 from edge_agent.spool.marks import Marks
 from edge_agent.spool.policy import SpoolLimits, hole
-from edge_agent.spool.reading import Found
-from edge_agent.spool.recovery import SUFFIX, Recovered, recover
-from edge_agent.spool.segment import Entry, EntryKind
-from edge_agent.spool.spans import span_of
+from edge_agent.spool.recovery import recover
+from edge_agent.spool.segment import Entry
+from edge_agent.spool.waiting import Waiting
 
-_CHECKPOINT: Final = SensorId("checkpoint")
+SHOW_AFTER_S: Final = 2.0
+"""How long records wait for a disk that fails before they may be sent without it [s]."""
+
+_STALE_S: Final = 0.75 * SHOW_AFTER_S
 _LOCK: Final = "lock"
-_UNWRITTEN_BYTES: Final = 16 << 20
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Spool:
     """See the module. Made by `Spool.open`."""
 
     def __init__(
-        self, directory: Path, edge: EdgeId, epoch: int, limits: SpoolLimits, found: Recovered, lock: Exclusive
+        self, directory: Path, journal: Journal, lock: Exclusive, marks: Marks, sensors: tuple[SensorId, ...]
     ) -> None:
-        self.epoch = epoch
-        self.damage = found.damage
-        self.n_dropped = 0
+        self.epoch = journal.epoch
+        self.trouble: OSError | None = None
         self._directory = directory
-        self._lock = lock
-        self._edge = edge
-        self._limits = limits
-        self._index = found.index
-        self._given_up = found.given_up
-        self._unwritten: deque[Entry] = deque()
-        self._unwritten_bytes = 0
-        self._fd: int | None = None
-        self._dirty = False
-        self._torn = False
-        self._marks = Marks(directory, epoch)
-        self._sensors: tuple[SensorId, ...] = ()
+        self._journal = journal
+        self._index = journal.index
+        self._lock: Exclusive | None = lock
+        self._marks = marks
+        self._sensors = sensors
+        self._waiting = Waiting()
+        self._unreserved: dict[SensorId, int] = {}
         self._holes: deque[Entry] = deque()
 
     @classmethod
@@ -83,8 +82,10 @@ class Spool:
             raise InvalidSetting(f"spool in {directory}: {getattr(error, 'strerror', None) or error}") from error
         try:
             return cls._open(directory, edge, now, limits or SpoolLimits(), tuple(sensors), lock)
-        except BaseException:
+        except BaseException as error:
             lock.close()
+            if isinstance(error, OSError):
+                raise InvalidSetting(f"spool in {directory}: {error.strerror or error}") from error
             raise
 
     @classmethod
@@ -97,31 +98,38 @@ class Spool:
         sensors: tuple[SensorId, ...],
         lock: Exclusive,
     ) -> Self:
-        try:
-            found = recover(directory)
-            epoch = now // 1_000_000 if found.epoch is None else found.epoch
-            spool = cls(directory, edge, epoch, limits, found, lock)
-            if found.index.files:
-                spool._fd = os.open(found.index.newest.path, os.O_WRONLY | os.O_APPEND)
-            else:
-                spool._rotate()
-            spool._sensors = sensors
-            spool._skip(now, fresh=found.epoch is None)
-        except OSError as error:
-            raise InvalidSetting(f"spool in {directory}: {error.strerror or error}") from error
+        found = recover(directory)
+        fresh = found.epoch is None
+        epoch = now // 1_000_000 if found.epoch is None else found.epoch
+        stale = not fresh and disk.age_s(found.index.newest.path, directory / _LOCK) > _STALE_S
+        journal = Journal(directory, edge, epoch, limits.beside(found.aside_bytes), found)
+        spool = cls(directory, journal, lock, Marks(directory, epoch), sensors)
+        spool._skip(now, fresh=fresh, stale=stale)
         return spool
 
-    def _skip(self, now: InstantNs, *, fresh: bool) -> None:
+    def _skip(self, now: InstantNs, *, fresh: bool, stale: bool) -> None:
         """Number on above what an earlier life can have used; what is skipped is told by the next `flush`."""
-        for sensor, upto in self._marks.skipped(self._index.starts, fresh=fresh).items():
-            entry = hole(sensor, self._index.starts.get(sensor, StreamStart()), upto, self._edge, self.epoch, now)
+        for sensor, upto in self._marks.skipped(self._index.starts, fresh=fresh, stale=stale).items():
+            entry = hole(
+                sensor, self._index.starts.get(sensor, StreamStart()), upto, self._journal.edge, self.epoch, now
+            )
             self._holes.append(entry)
             self._index.pass_over(entry)
-            self.damage.append(
-                f"{sensor}: numbers {entry.first} to {entry.last} may have been used before power was lost"
+            self._journal.damage.append(
+                f"{sensor}: an earlier life may have used the numbers {entry.first} to {entry.last}"
             )
         if self._marks.damage:
             self.damage.append(self._marks.damage)
+
+    @property
+    def damage(self) -> list[str]:
+        """What is damaged, in words; whoever tells of it takes it out."""
+        return self._journal.damage
+
+    @property
+    def n_dropped(self) -> int:
+        """Number of samples that were given up."""
+        return self._journal.n_dropped
 
     @property
     def starts(self) -> Mapping[SensorId, StreamStart]:
@@ -136,7 +144,17 @@ class Spool:
     @property
     def n_uncommitted(self) -> int:
         """Number of records that the store does not have."""
-        return self._index.n_uncommitted
+        return self._index.n_uncommitted + len(self._waiting)
+
+    @property
+    def n_taken(self) -> int:
+        """Number of entries that were ever appended."""
+        return self._waiting.n_taken
+
+    @property
+    def n_safe(self) -> int:
+        """Number of entries, from the first on, that are on the disk, with the store, or told as given up."""
+        return self._waiting.n_passed
 
     @property
     def end(self) -> Position:
@@ -149,159 +167,92 @@ class Spool:
 
     def commit(self, upto: Mapping[SensorId, int]) -> bool:
         """Take watermarks; files that the store has in full are removed. Return whether any watermark rose."""
+        for entry in self._waiting.let_go(upto):
+            self._index.pass_by(entry)
         return self._index.commit(upto)
 
     # Writing
 
     def append(self, entry: Entry) -> None:
         """Take an entry; it is in the spool once `flush` has returned it."""
-        if self._unwritten_bytes > _UNWRITTEN_BYTES:
-            self._refuse(entry)
-            return
-        self._unwritten.append(entry)
-        self._unwritten_bytes += len(entry.payload)
+        if self._waiting.full:
+            if self._journal.limits.policy == "newest":
+                self._journal.refuse(entry)
+                return
+            self._journal.refuse(self._waiting.shift()[0])
+        self._waiting.add(entry)
+        if not self._marks.covers(entry.sensor, entry.last, ahead=True):
+            self._unreserved[entry.sensor] = entry.last
 
-    def flush(self) -> Found:
-        """Write what was appended; return it, and the spool's own gaps, with the place behind each.
+    def flush(self) -> list[Entry]:
+        """Write what waits; return what of it was not shown before, and the spool's own gaps.
 
-        Raises
-        ------
-        OSError
-            If the disk does not take it. What was not written is kept, up to a bound, and tried again by the next call;
-            what goes beyond the bound is recorded as a gap later.
+        Where the disk does not take it, `trouble` says why until it does. What was not written is kept, up to a bound,
+        and tried again by the next call; what goes beyond the bound is recorded as a gap later.
         """
-        written: Found = []
-        self._settle(written)
-        self._reserve()
-        while self._unwritten:
-            if self.end.offset >= self._limits.segment_bytes:
-                self._rotate()
-            self._make_room(written)
-            if self._limits.refuses(self.n_bytes):
-                self._refuse(self._shift())
-            else:
-                self._write_batch(written)
-        if self._given_up and not self._limits.refuses(self.n_bytes):
-            self._admit(written)
-        return written
+        fresh: list[Entry] = []
+        try:
+            self._write_all(fresh)
+        except OSError as error:
+            self.trouble = error
+        else:
+            self.trouble = None
+        return fresh
 
-    def _settle(self, written: Found) -> None:
+    def show(self) -> list[Entry]:
+        """Return the entries that wait for the disk and were not shown yet, to be sent without it.
+
+        Only once it has failed for `SHOW_AFTER_S`: a later life knows by that silence that numbers were used of which
+        it finds nothing.
+        """
+        if not self._waiting.shown:
+            with contextlib.suppress(OSError):
+                self._marks.unsettle()
+        return self._waiting.show(lambda entry: self._marks.covers(entry.sensor, entry.last))
+
+    def hide(self) -> None:
+        """Have what waits shown again, or returned by `flush`: what was shown is lost."""
+        self._waiting.hide()
+
+    def _write_all(self, fresh: list[Entry]) -> None:
+        self._tell_holes(fresh)
+        if self._unreserved:
+            self._reserve()
+        if self._waiting.shown:
+            self._marks.unsettle()
+        while self._waiting:
+            self._journal.write_some(self._waiting, fresh)
+        if not self._journal.full:
+            self._journal.tell(fresh)
+        self._settle()
+
+    def _tell_holes(self, fresh: list[Entry]) -> None:
         """Write the gaps that take the numbers of an earlier life; only then is it over."""
         while self._holes:
-            self._write(self._index.newest, segment.frame(self._holes[0]))
-            self._index.add(self._index.newest, self._holes[0])
-            written.append((self._holes.popleft(), self.end))
-        if not self._marks.settled:
+            self._journal.write([self._holes[0]])
+            fresh.append(self._holes.popleft())
+        self._settle()
+
+    def _settle(self) -> None:
+        if not self._marks.settled and not self._waiting.shown:
             self.sync()
             self._marks.settle()
 
     def _reserve(self) -> None:
-        used: dict[SensorId, int] = {}
-        for entry in self._unwritten:
-            used[entry.sensor] = max(entry.last, used.get(entry.sensor, -1))
-        self._marks.reserve((*self._sensors, *self._index.starts), used)
-
-    def _shift(self) -> Entry:
-        entry = self._unwritten.popleft()
-        self._unwritten_bytes -= len(entry.payload)
-        return entry
-
-    def _write_batch(self, written: Found) -> None:
-        """Write entries in one call, up to the end of a file."""
-        active = self._index.newest
-        batch: list[Entry] = []
-        frames: list[bytes] = []
-        offset = size = active.size
-        for entry in self._unwritten:
-            if size >= self._limits.segment_bytes:
-                break
-            frames.append(segment.frame(entry))
-            size += len(frames[-1])
-            batch.append(entry)
-        self._write(active, b"".join(frames))
-        for entry, packed in zip(batch, frames, strict=True):
-            self._shift()
-            offset += len(packed)
-            self._index.add(active, entry)
-            written.append((entry, Position(active.number, offset)))
-
-    def _write(self, active: StoredFile, content: bytes) -> None:
-        if self._fd is None:
-            self._fd = os.open(active.path, os.O_WRONLY | os.O_APPEND)
-        self._mend(self._fd, active)
-        self._torn = True
-        view = memoryview(content)
-        try:
-            while view:
-                view = view[os.write(self._fd, view) :]
-        except OSError:
-            self._mend(self._fd, active)
-            raise
-        self._torn = False
-        active.size += len(content)
-        self._dirty = True
-
-    def _mend(self, descriptor: int, active: StoredFile) -> None:
-        """Cut off what a write left behind that did not come to its end; what followed it could not be read again."""
-        if self._torn:
-            os.ftruncate(descriptor, active.size)
-            self._torn = False
-
-    def _rotate(self) -> None:
-        """Begin a new file: written whole under another name first, so that it is there with its checkpoint or not."""
-        number = self._index.newest.number + 1 if self._index.files else 1
-        path = self._directory / f"{number:012d}{SUFFIX}"
-        entry = Entry(EntryKind.CHECKPOINT, _CHECKPOINT, 0, 0, 0, 0, 0, self._index.checkpoint())
-        content = segment.head(self.epoch) + segment.frame(entry)
-        self.sync()
-        disk.replace(path, content)
-        if self._fd is not None:
-            os.close(self._fd)
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND)
-        self._torn = False
-        self._index.files.append(StoredFile(number, path, len(content)))
-        self._index.forget()
+        self._marks.reserve((*self._sensors, *self._index.starts), self._unreserved)
+        self._unreserved.clear()
 
     def sync(self) -> None:
-        """Force what was written to the disk."""
-        if self._dirty and self._fd is not None:
-            self._dirty = False
-            os.fsync(self._fd)
+        """Force what was written to the disk. Raises `OSError`."""
+        self._journal.writer.sync()
 
     def unsynced(self) -> int | None:
         """Return a descriptor for the caller to force to the disk and close, or None if nothing was written since."""
-        if not self._dirty or self._fd is None:
-            return None
-        self._dirty = False
-        return os.dup(self._fd)
+        return self._journal.writer.unsynced()
 
-    # The cap
-
-    def _make_room(self, written: Found) -> None:
-        """Give up the oldest files, each once the gap that stands for it is on the disk."""
-        while len(self._index.files) > 1 and self._limits.gives_up_oldest(self.n_bytes):
-            self._given_up.update(self._index.give_up_oldest())
-            try:
-                self._admit(written)
-            except OSError:  # a disk that is full has room for the gap only when the file is gone
-                self._index.remove_oldest()
-                self._admit(written)
-            else:
-                self.sync()
-                self._index.remove_oldest()
-
-    def _refuse(self, entry: Entry) -> None:
-        self._given_up.add(entry.sensor, span_of(entry))
-        self._index.pass_over(entry)
-
-    def _admit(self, written: Found) -> None:
-        """Write the gaps that stand for what was given up."""
-        for entry in self._given_up.gaps(self._edge, self.epoch):
-            active = self._index.newest
-            self._write(active, segment.frame(entry))
-            self._index.add(active, entry)
-            written.append((entry, self.end))
-            self.n_dropped += entry.n_samples
+    def distrust(self) -> None:
+        """Take note that what was written could not be forced to the disk."""
+        self._journal.writer.distrust()
 
     # Reading
 
@@ -309,30 +260,36 @@ class Spool:
         """Return the beginning of the first file that holds something (of `sensors`) the store lacks, or the end."""
         return self._index.first_uncommitted(sensors)
 
-    def read(self, start: Position, end: Position) -> tuple[Found, Position]:
-        """Return some of the uncommitted entries between two places, and how far it got (`reading.read`)."""
-        return reading.read(self._index, start, end)
+    def read(self, start: Position, end: Position) -> tuple[list[Entry], Position]:
+        """Return some of the uncommitted entries between two places, and how far it got (`reading.read`).
+
+        What turns out to be damaged is given up, and told as a gap by the next `flush`. Raises `OSError`.
+        """
+        return self._journal.read(start, end)
 
     def replayable(self) -> Iterator[Entry]:
         """Iterate over everything that the store does not have, oldest first; for tests and tools."""
         place, end = self.first_uncommitted(), self.end
         while place < end:
             found, place = self.read(place, end)
-            yield from (entry for entry, _ in found)
+            yield from found
 
     def close(self) -> None:
         """Write what is left, force it to the disk and let go; idempotent.
 
-        Gaps are written however full the spool is: nobody else knows of them.
+        Gaps are written however full the spool is: nobody else knows of them. `trouble` says what the disk refused.
         """
-        if self._fd is None:
+        if self._lock is None:
             return
         try:
             self.flush()
-            self._admit([])
-            self.sync()
-            self._marks.release(self._index.starts)
+            if self.trouble is None:
+                self._journal.tell([])
+                self.sync()
+                self._marks.release(self._index.starts)
+        except OSError as error:
+            self.trouble = error
         finally:
-            os.close(self._fd)
-            self._fd = None
+            self._journal.writer.close()
             self._lock.close()
+            self._lock = None

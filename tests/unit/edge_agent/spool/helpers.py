@@ -38,6 +38,8 @@ def put(spool: Spool, *records: Record) -> None:
     for record in records:
         spool.append(entry_of(record, wire.encode(record)))
     spool.flush()
+    if spool.trouble is not None:
+        raise spool.trouble
 
 
 def opened(path: Path, **limits: Any) -> Spool:
@@ -60,10 +62,10 @@ def covered(spool: Spool, sensor: SensorId = SENSOR) -> list[int]:
 
 def die(spool: Spool) -> None:
     """Let go of the files as the death of the process does."""
-    assert spool._fd is not None
-    os.close(spool._fd)
-    spool._fd = None
+    assert spool._lock is not None
+    spool._journal.writer.close()
     spool._lock.close()
+    spool._lock = None
 
 
 class Machine:

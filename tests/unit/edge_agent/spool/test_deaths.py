@@ -83,6 +83,7 @@ def test_power_lost_before_the_hole_is_written_leaves_the_numbers_reserved(
 
 
 def test_marks_are_written_seldom_and_for_all_sensors_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(marks, "STRIDE", 4096)
     written: list[Path] = []
     real = Path.replace
 
