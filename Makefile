@@ -25,7 +25,8 @@ TEST_PROGRAMS := mosquitto:mosquitto influxd:influxdb chromium:chromium
 NOJIT_TESTS := tests/unit/test_kernels.py tests/unit/models tests/unit/edge_agent/test_adjustment.py \
   tests/unit/correction/streaming/test_stream.py tests/unit/correction/streaming/test_record.py \
   tests/unit/uncertainty/test_kernels.py \
-  tests/unit/identification/test_kernels_against_references.py tests/unit/identification/coloured/test_whitening.py
+  tests/unit/identification/test_kernels_against_references.py tests/unit/identification/coloured/test_whitening.py \
+  tests/unit/adapters/influx/test_printing.py
 
 .PHONY: help demo test lint nojit bench foreign stats constraints protocol system clean
 
