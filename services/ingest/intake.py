@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,8 @@ from dyncal.ports.ledger import StreamKey
 MAX_NUMBER: Final = 2**63 - 1
 
 Numbers = tuple[StreamKey, int, int]
+
+_parse: Final = functools.lru_cache(maxsize=8192)(topics.parse)  # few topics, and many messages on each
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +77,7 @@ class _Numbered(msgspec.Struct):
 def read(topic: str, payload: bytes) -> Accepted | Rejected | Birth | Nothing:
     """Return what a message is; never raises."""
     try:
-        place = topics.parse(topic)
+        place = _parse(topic)
     except MalformedMessage as error:
         return Rejected("topic", str(error))
     if place.kind == "status":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Self
 
 import numpy as np
@@ -23,6 +23,8 @@ from dyncal.runtime.settings import StoreSettings
 MAX_BODY_BYTES: Final = 8 << 20
 MIN_BODY_BYTES: Final = 1 << 10
 MAX_RECORDS: Final = 2000
+MAX_SAMPLES: Final = 25_000
+"""In a request: some 3 MB of lines, which the processor's cache holds while they are made."""
 
 
 class InfluxSampleStore:
@@ -66,8 +68,8 @@ class InfluxSampleStore:
         """Write; see the port. What a server accepts of a refused request is written, and found again by halving."""
         poisoned: list[int] = []
         said: list[str] = []
-        for first in range(0, len(records), MAX_RECORDS):
-            self._write(list(range(first, min(first + MAX_RECORDS, len(records)))), records, poisoned, said)
+        for indices in _requests(records):
+            self._write(indices, records, poisoned, said)
         if poisoned:
             raise PoisonedWrite(said[0], tuple(sorted(poisoned)))
         return report_of(records)
@@ -176,6 +178,21 @@ class InfluxSampleStore:
             if self._dialect is None:
                 self._dialect = DIALECTS[self._told or found](self._http, self._endpoint)
             return self._dialect
+
+
+def _requests(records: Sequence[Record]) -> Iterator[list[int]]:
+    """Yield the positions of the records that go into one request."""
+    indices: list[int] = []
+    n_samples = 0
+    for k, record in enumerate(records):
+        n = len(record) if isinstance(record, SampleBlock) else 1
+        if indices and (n_samples + n > MAX_SAMPLES or len(indices) == MAX_RECORDS):
+            yield indices
+            indices, n_samples = [], 0
+        indices.append(k)
+        n_samples += n
+    if indices:
+        yield indices
 
 
 def report_of(records: Sequence[Record]) -> WriteReport:
