@@ -37,6 +37,7 @@ from edge_agent.keeper import SetKeeper
 from edge_agent.metrics import EdgeCollector
 from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher
+from edge_agent.readers.handover import Handover
 from edge_agent.readers.mqtt import MqttReader
 from edge_agent.readers.opcua import OpcuaReader
 from edge_agent.readers.pki import Pki
@@ -161,7 +162,10 @@ class EdgeService:
         edge = self._settings.edge
         sensors = {config.sensor.id: config.sensor for config in self._configs}
         pki = Pki(self._settings.pki_dir, f"urn:dyncal:{self._settings.site}:{edge.name}", self._clock)
-        self._readers = [OpcuaReader(server, station, self._clock, pki) for server in edge.opcua]
+        self._readers = [
+            OpcuaReader(server, station, self._clock, pki, Handover(self._settings.subscriptions_dir, server))
+            for server in edge.opcua
+        ]
         for number, source in enumerate(edge.mqtt):
             broker = source.broker or self._settings.broker
             south = await stack.enter_async_context(

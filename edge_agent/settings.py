@@ -171,6 +171,11 @@ class EdgeSettings(ProgramSettings):
         return self.data_dir / "edge" / self.edge.name / "pki"
 
     @property
+    def subscriptions_dir(self) -> Path:
+        """Directory of what the next life must know of subscriptions at OPC UA servers."""
+        return self.data_dir / "edge" / self.edge.name / "subscriptions"
+
+    @property
     def quarantine_dir(self) -> Path:
         """Directory of messages that could not be read."""
         return self.data_dir / "quarantine" / "edge" / self.edge.name

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from asyncua import ua
+from asyncua import Client, ua
 from asyncua.client.ua_session import UaSession
 
 from dyncal.domain.sensors import SensorId
@@ -56,19 +56,27 @@ def queue_size(node: NodeSettings, publishing_s: float) -> int:
 
 
 class MonitoredItems:
-    """Makes the items of a subscription, and knows which node a client handle is."""
+    """Makes the items of a subscription, and knows which node a client handle is.
 
-    def __init__(self, session: UaSession, subscription: int, settings: OpcuaSettings) -> None:
-        self._session = session
+    Client handles count from `first_handle`, which no other subscription should have: what comes under another handle
+    is not ours.
+    """
+
+    def __init__(self, client: Client, subscription: int, settings: OpcuaSettings, first_handle: int) -> None:
+        self._client = client
         self._limits = Limits()
         self._limits_known = False
         self._subscription = subscription
         self._settings = settings
-        self._next_handle = 1
+        self._next_handle = first_handle
         self.by_handle: dict[int, Item] = {}
         self.readable: dict[SensorId, Item] = {}
         self.failed: list[ItemFailed] = []
         self._missing: list[NodeSettings] = list(settings.nodes)
+
+    @property
+    def _session(self) -> UaSession:
+        return self._client.uaclient.session  # the subscription may outlive the session in which it was made
 
     async def create_missing(self) -> tuple[list[ItemFailed], list[Revision]]:
         """Make the items that are not there yet; return what failed and what was revised."""
@@ -82,6 +90,18 @@ class MonitoredItems:
         if refused:  # servers that know no trigger on the timestamp
             await self._create(refused, revisions, filtered=False)
         return self.failed, revisions
+
+    async def adopt(self, sensors: Mapping[int, SensorId]) -> None:
+        """Go on with items that a former life has made: by client handle; the others are still missing."""
+        made = set(sensors.values())
+        handles = {sensor: handle for handle, sensor in sensors.items()}
+        wanted = [node for node in self._missing if node.sensor in made]
+        self._missing = [node for node in self._missing if node.sensor not in made]
+        self._next_handle = max(self._next_handle, *(handle + 1 for handle in sensors))
+        for node, node_id in await self._resolved(wanted):
+            item = _item(node, node_id)
+            self.by_handle[handles[item.sensor]] = self.readable[item.sensor] = item
+        self.failed += [ItemFailed(SensorId(node.sensor), node.node, "refused before") for node in self._missing]
 
     async def _resolved(self, nodes: list[NodeSettings]) -> list[tuple[NodeSettings, Any]]:
         indices = await namespaces(self._session)

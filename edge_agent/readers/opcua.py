@@ -1,7 +1,8 @@
 """Reads an OPC UA server by subscription, and loses nothing that the server still has when a connection breaks.
 
 After an outage, in this order: the session of before and its subscription, whose messages are asked for again; a new
-session to which the subscription is transferred; a new subscription, and the server's history for the hole.
+session to which the subscription is transferred, also that of an agent that was killed; a new subscription, and the
+server's history for the hole.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dyncal.runtime.logging import logger
 from edge_agent.events import Kind, Notice, SourceLost
 from edge_agent.readers.backfill import Backfill
 from edge_agent.readers.feed import Feed
+from edge_agent.readers.handover import Handover
 from edge_agent.readers.items import ItemFailed, MonitoredItems
 from edge_agent.readers.pki import Pki
 from edge_agent.readers.publishing import Publishing, SubscriptionLost
@@ -34,6 +36,7 @@ _RETRY_NODES_S: Final = 15.0
 _KEEPALIVE_S: Final = 5.0
 _LIFETIME_S: Final = 600.0
 _QUIET_S: Final = 1.0
+_FIRST_HANDLES: Final = 1 << 30
 
 
 class OpcuaReader:
@@ -43,7 +46,7 @@ class OpcuaReader:
     does not harm the others.
     """
 
-    def __init__(self, settings: OpcuaSettings, sink: Sink, clock: Clock, pki: Pki) -> None:
+    def __init__(self, settings: OpcuaSettings, sink: Sink, clock: Clock, pki: Pki, handover: Handover) -> None:
         self._settings = settings
         self._sink = sink
         self._clock = clock
@@ -54,6 +57,10 @@ class OpcuaReader:
         self._items: MonitoredItems | None = None
         self._publishing: Publishing | None = None
         self._subscription: int | None = None
+        self._server_started = ""
+        self._handover = handover
+        self._kept = handover.load()
+        self._adopted: dict[int, SensorId] = {}
         self._connected = False
         self._heard_s = 0.0
         self._feed = Feed(sink, clock)
@@ -91,7 +98,8 @@ class OpcuaReader:
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
         finally:
-            await self._session.close()
+            if await self._session.close():
+                self._handover.forget()
 
     async def _one_connection(self) -> None:
         self._connected = False
@@ -118,25 +126,43 @@ class OpcuaReader:
     async def _subscribed(self, resumed: bool) -> tuple[Publishing, str]:
         """Go on with the subscription of before, or make one; say what to tell of it."""
         self._hear()
+        self._backfill.begin(self._session.services)
         before, self._publishing = self._publishing, None
+        if before is None:
+            before = self._inherited()
         if before is not None and (resumed or await self._transferred(before)):
-            self._backfill.begin(self._session.services)
             with contextlib.suppress(SubscriptionLost):
                 n = await before.recover(self._session.services)
                 self._publishing = before
                 return before, f": the subscription goes on, {n} messages were asked for again"
         made = await self._subscribe()
-        self._backfill.begin(self._session.services)
         detail = await self._fill_holes()
         self._publishing = made
         return made, detail
 
+    def _inherited(self) -> Publishing | None:
+        """Return the subscription that a former life has left behind, at the first connection of this one."""
+        kept, self._kept = self._kept, None
+        if kept is None:
+            return None
+        self._server_started, self._subscription, self._stale_s = kept.server_started, kept.subscription, kept.stale_s
+        self._items = self._new_items(kept.subscription)
+        self._adopted = kept.sensors()
+        return Publishing(kept.subscription, self._on_message, self._hear)
+
     async def _transferred(self, publishing: Publishing) -> bool:
+        """Have a subscription moved to this session; one of the same number after a restart is somebody else's."""
+        if not self._server_started or await self._session.server_started() != self._server_started:
+            return False
         parameters = ua.TransferSubscriptionsParameters([publishing.subscription], SendInitialValues=False)
         try:
             (result,) = await self._session.services.transfer_subscriptions(parameters)
         except (ua.UaError, ValueError):  # no such service, or an answer for no subscription
             return False
+        if result.StatusCode.is_good() and self._adopted and self._items is not None:
+            await self._items.adopt(self._adopted)
+            self._adopted = {}
+            publishing.inherit(result.AvailableSequenceNumbers or ())
         return bool(result.StatusCode.is_good())
 
     async def _subscribe(self) -> Publishing:
@@ -151,20 +177,27 @@ class OpcuaReader:
             Priority=0,
         )
         await self._delete_last()
+        self._adopted = {}
+        self._server_started = await self._session.server_started()
         result = await self._session.services.create_subscription(parameters, _nothing)
         self._subscription = result.SubscriptionId
         revised_s = result.RevisedPublishingInterval / 1e3
         if revised_s > publishing_s * 1.001:
             self._notice(Kind.REVISED, f"publishing interval {revised_s:g} s, asked for {publishing_s:g} s")
         self._stale_s = max(3 * _KEEPALIVE_S, 3 * result.RevisedMaxKeepAliveCount * revised_s)
-        self._items = MonitoredItems(self._session.services, result.SubscriptionId, self._settings)
+        self._items = self._new_items(result.SubscriptionId)
         await self._create_items(self._items)
         return Publishing(result.SubscriptionId, self._on_message, self._hear)
+
+    def _new_items(self, subscription: int) -> MonitoredItems:
+        first_handle = self._clock.now() // 1_000_000 % _FIRST_HANDLES + 1
+        return MonitoredItems(self._session.client, subscription, self._settings, first_handle)
 
     async def _delete_last(self) -> None:
         """Let go of a subscription that was left half made, or is not to be had: its messages are nobody's."""
         number, self._subscription = self._subscription, None
-        if number is not None:
+        self._handover.forget()
+        if number is not None and await self._session.server_started() == self._server_started:
             with contextlib.suppress(ua.UaError):
                 await self._session.services.delete_subscriptions([number])
 
@@ -177,6 +210,9 @@ class OpcuaReader:
 
     async def _create_items(self, items: MonitoredItems) -> None:
         failures, revisions = await items.create_missing()
+        if self._subscription is not None:
+            sensors = {handle: item.sensor for handle, item in items.by_handle.items()}
+            self._handover.keep(self._server_started, self._subscription, self._stale_s, sensors)
         now = self._clock.now()
         for revision in revisions:
             self._sink.notice(Notice(Kind.REVISED, now, revision.sensor, revision.detail))

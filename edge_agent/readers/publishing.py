@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -57,6 +57,11 @@ class Publishing:
     def last(self) -> int:
         """Number of the newest message; 0 before the first."""
         return self._last
+
+    def inherit(self, available: Iterable[int]) -> None:
+        """Begin with what the server still has for a subscription of a former life: numbers of its messages."""
+        numbers = list(available)
+        self._last = (min(numbers) - 2) % _NUMBERS + 1 if numbers else 0
 
     async def run(self, session: UaSession) -> None:
         """Keep publish requests waiting at the server, until one fails.

@@ -20,6 +20,7 @@ from edge_agent.source_settings import OpcuaSettings
 
 _SESSION_MS: Final = 120_000
 _CLOSE_S: Final = 1.0
+_START_TIME: Final = ua.NodeId(ua.ObjectIds.Server_ServerStatus_StartTime)
 _MOST_REFUSED: Final = 3
 _RENEW_AT: Final = 0.75  # of a secure channel's lifetime (OPC 10000-4, 5.5.2)
 
@@ -85,19 +86,27 @@ class ServerSession:
         self._n_refused = 0
         return False
 
+    async def server_started(self) -> str:
+        """Return since when the server runs: numbers of subscriptions are only good for so long. '' if unknown."""
+        (value,) = await self.services.read_attributes([_START_TIME], ua.AttributeIds.Value)
+        return "" if value.Value is None or value.Value.Value is None else str(value.Value.Value)
+
     def disconnect(self) -> None:
         """Drop the connection and leave the session to the server."""
         self.client.disconnect_socket()
 
-    async def close(self) -> None:
-        """End the session, where there is a connection to say so on, and the connection."""
+    async def close(self) -> bool:
+        """End the session with its subscriptions, where there is a connection to say so on; return whether it was."""
+        ended = False
         with contextlib.suppress(OSError, TimeoutError, ua.UaError):
             if self._activated and self.client.uaclient.has_transport:
                 async with asyncio.timeout(_CLOSE_S):
                     await self.services.close_session(delete_subscriptions=True)
+                    ended = True
                     await self.client.close_secure_channel()
         self.client.disconnect_socket()
         self._activated = False
+        return ended
 
     async def keep(self) -> None:
         """Renew the secure channel in time and ask the server how it is, until it does not answer.

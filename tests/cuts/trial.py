@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -83,6 +85,51 @@ async def cut(
             end = max(served.made)
             await until(lambda: max(Content.of(sent(broker)).raw, default=0) >= end, BACK_S)
     return _count(served, broker, start, end)
+
+
+async def kill(
+    kind: Kind,
+    folder: Path,
+    alive_s: Sequence[float],
+    *,
+    history: bool = False,
+    say: Callable[[str], None] = _quiet,
+) -> Outcome:
+    """Kill an agent after it has read for each of these times, start it again each time, and count."""
+    broker = FakeBroker()
+    async with serving(kind, folder, history=history) as served:
+        server = _server(kind, served.port, None)
+        for number, one_s in enumerate(alive_s, 1):
+            said = await _live(folder, server, one_s)
+            say(f"{kind.name}: {number} of {len(alive_s)} killed: {said}")
+        async with running(settings_of(folder, {"opcua": [server]}), broker):
+            await until(lambda: _n_connected(broker), BACK_S)
+            say(f"{kind.name}: at last: {_last_connected(broker)}")
+            await asyncio.sleep(1.0)
+            end = max(served.made)
+            await until(lambda: max(Content.of(sent(broker)).raw, default=0) >= end, BACK_S)
+    first = min(t for t in Content.of(sent(broker)).raw if t in served.made)
+    return _count(served, broker, first, end)
+
+
+async def _live(folder: Path, server: dict[str, object], alive_s: float) -> str:
+    """Run an agent without a broker in a process of its own, for a time after it is connected; return what it said."""
+    settings = settings_of(folder, {"opcua": [server]})
+    config = folder / "edge.json"
+    config.write_text(settings.model_dump_json(include={"data_dir", "edge"}, exclude_unset=True))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.cuts.agent", str(config)), stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(BACK_S):
+            while b"source_connected" not in (line := await process.stderr.readline()):
+                assert line, "the agent has ended"
+        await asyncio.sleep(alive_s)
+    finally:
+        process.kill()
+        await process.communicate()
+    return line.decode().partition("detail=")[2].strip()
 
 
 def _server(kind: Kind, port: int, queue_size: int | None) -> dict[str, object]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cuts.servers import KINDS, NODE_OPCUA, Kind, Missing, installed
-from tests.cuts.trial import cut
+from tests.cuts.servers import KINDS, NODE_OPCUA, OPEN62541, Kind, Missing, installed
+from tests.cuts.trial import cut, kill
 
 CUTS_S = (0.0, 1.0, 2.0)
 
@@ -43,3 +43,16 @@ async def test_what_the_queue_could_not_hold_is_recorded_to_the_sample(tmp_path:
 async def test_what_the_queue_could_not_hold_is_read_from_the_history(tmp_path: Path) -> None:
     outcome = await cut(available(NODE_OPCUA), tmp_path, (2.5,), history=True, queue_size=12)
     assert outcome.missing == outcome.altered == outcome.extra == 0
+
+
+@pytest.mark.timeout(300)
+async def test_an_agent_that_is_killed_goes_on_with_its_subscription(tmp_path: Path) -> None:
+    outcome = await kill(available(NODE_OPCUA), tmp_path, (1.0, 0.7))
+    assert outcome.made > NODE_OPCUA.rate_hz * 2
+    assert outcome.missing == outcome.altered == outcome.extra == outcome.recorded == 0
+
+
+@pytest.mark.timeout(300)
+async def test_a_server_that_does_not_hand_over_has_the_hole_recorded(tmp_path: Path) -> None:
+    outcome = await kill(available(OPEN62541), tmp_path, (1.0,))
+    assert outcome.honest, outcome

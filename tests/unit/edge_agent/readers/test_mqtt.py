@@ -45,7 +45,7 @@ class Holding:
         self.aside.append(message)
 
     def spooled(self, k: int) -> None:
-        self.reads[k].receipt.settle()  # type: ignore[union-attr]  # what the reader made
+        self.reads[k].receipt.settle()  # type: ignore[attr-defined]  # what the reader made
 
 
 class Scene:
