@@ -59,9 +59,9 @@ class Journal:
 
     def write_some(self, waiting: Waiting, fresh: list[Entry]) -> None:
         """Write what waits in one call, up to the end of a file, once there is room for it; or refuse the first."""
+        self._make_room(fresh)
         if self._broken or self.index.newest.size >= self.limits.segment_bytes:
             self._rotate()
-        self._make_room(fresh)
         if self.full:
             self.refuse(waiting.shift()[0])
             return

@@ -30,9 +30,7 @@ class FaultyDisk:
 
     def __init__(self, directory: Path) -> None:
         self._directory = str(directory)
-        self._real = {
-            name: getattr(os, name) for name in ("open", "write", "fsync", "unlink", "replace", "ftruncate", "utime")
-        }
+        self._real = {name: getattr(os, name) for name in _PATCHED}
         self._real_stream = io.open
         self.room: int | None = None
         self.error = 0
