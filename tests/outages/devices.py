@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass, replace
@@ -91,6 +92,7 @@ class Devices:
 
     def __init__(self, plan: Plan, port: int) -> None:
         self._plan, self._port = plan, port
+        self._stopping = threading.Event()
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2, "devices", protocol=paho.MQTTv311, clean_session=False, manual_ack=False
         )
@@ -112,13 +114,18 @@ class Devices:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def stop(self) -> None:
+        """Let `send_all` end early."""
+        self._stopping.set()
+
     def send_all(self) -> None:
         """Send everything, each block when its last sample is made; return when the broker has it."""
         plan, began = self._plan, time.monotonic()
         instants = plan.instants()
         last: deque[paho.MQTTMessageInfo] = deque(maxlen=_UNANSWERED)
         for k in range(plan.n_blocks):
-            time.sleep(max(0.0, began + (k + 1) * plan.block * plan.dt_ns / 1e9 - time.monotonic()))
+            if self._stopping.wait(max(0.0, began + (k + 1) * plan.block * plan.dt_ns / 1e9 - time.monotonic())):
+                break
             for sensor in plan.sensors:
                 values = plan.block_values(sensor, k)
                 text = msgspec.json.encode({"time": int(instants[k * plan.block]), "value": values.tolist()})
