@@ -162,8 +162,9 @@ class EdgeService:
         edge = self._settings.edge
         sensors = {config.sensor.id: config.sensor for config in self._configs}
         pki = Pki(self._settings.pki_dir, f"urn:dyncal:{self._settings.site}:{edge.name}", self._clock)
+        left = self._settings.subscriptions_dir
         self._readers = [
-            OpcuaReader(server, station, self._clock, pki, Handover(self._settings.subscriptions_dir, server))
+            OpcuaReader(server, edge.sensors, station, self._clock, pki, Handover(left, server))
             for server in edge.opcua
         ]
         for number, source in enumerate(edge.mqtt):

@@ -9,11 +9,16 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from dyncal.domain.sensors import MAX_POLES, ModelKind
 from dyncal.runtime.settings import BrokerSettings, Name, Section, read_secret
-from edge_agent.readers.addresses import parse
+from edge_agent.readers.addresses import parse, parse_pattern
 
 
 def _node(text: str) -> str:
     parse(text, None)
+    return text
+
+
+def _pattern(text: str) -> str:
+    parse_pattern(text, None)
     return text
 
 
@@ -121,6 +126,29 @@ class NodeSettings(SensorSettings):
     """Whether the value is an array: its last element is of the source time stamp, the others `dt_s` apart before."""
 
 
+class BrowseSettings(Section):
+    """Sensors that are found on a server by a pattern; each is declared in `edge.sensors`, the others are passed over.
+
+    A variable that comes to fit later is found within a minute.
+    """
+
+    path: Annotated[str, AfterValidator(_pattern)]
+    """Pattern of browse paths from the root, such as `/Objects/2:Plant/**/2:TT*`: `*`, `?` and `[]` in names as in file
+    names, `**` for any number of levels; a name without a namespace is of any."""
+
+    sensor: str = Field("{name}", pattern=r"^([A-Za-z0-9_.-]|\{name\}|\{parent\})+$", max_length=200)
+    """Id of the sensor that a variable is of: `{name}` is its browse name, `{parent}` that of what it is in."""
+
+    array: bool = False
+    """As of nodes."""
+
+    sampling_s: float | None = Field(None, ge=0)
+    """As of nodes."""
+
+    queue_size: int | None = Field(None, ge=1, le=1_000_000)
+    """As of nodes."""
+
+
 class OpcuaSettings(Section):
     """An OPC UA server."""
 
@@ -171,8 +199,11 @@ class OpcuaSettings(Section):
     timeout_s: float = Field(5.0, gt=0, le=60)
     """Longest wait for an answer [s]."""
 
-    nodes: list[NodeSettings] = Field(min_length=1)
+    nodes: list[NodeSettings] = Field(default_factory=list)
     """Sensors."""
+
+    browse: list[BrowseSettings] = Field(default_factory=list)
+    """Sensors by pattern."""
 
     def resolved_password(self) -> str | None:
         """Return the password from the file or the setting. Raises `InvalidSetting` if the file cannot be read."""
@@ -180,6 +211,13 @@ class OpcuaSettings(Section):
 
     @model_validator(mode="after")
     def _addressed(self) -> Self:
+        if not self.nodes and not self.browse:
+            raise ValueError("give nodes, or browse, or both")
+        for browse in self.browse:
+            try:
+                parse_pattern(browse.path, self.namespaces)
+            except ValueError as error:
+                raise ValueError(f"path = {browse.path!r}: {error}") from error
         for node in self.nodes:
             try:
                 parse(node.node, self.namespaces)

@@ -5,6 +5,7 @@
 ``nsu=urn:plant;s=TT1``                            node id with the namespace's URI, whatever index the server gives it
 ``ns=line1;s=TT1``                                 node id with a name that the settings give to a URI (`namespaces`)
 ``/Objects/2:Plant/line1:TT1``                     browse path from the root, each name with its namespace (0 if none)
+``/Objects/2:Plant/**/TT*``                        pattern of browse paths: ``*?[]`` in names, ``**`` for any levels
 =================================================  ===================================================================
 """
 
@@ -80,6 +81,14 @@ def parse(text: str, aliases: Mapping[str, str] | None) -> Address:
     if match["uri"] is not None:
         return NodeIdAddress(match["uri"], identifier)
     return NodeIdAddress(0 if match["ns"] is None else _namespace(match["ns"], aliases), identifier)
+
+
+def parse_pattern(text: str, aliases: Mapping[str, str] | None) -> tuple[Step, ...]:
+    """Return the steps of a browse path with wildcards, names without a namespace being of any. Raises as `parse`."""
+    if not text.startswith("/"):
+        raise ValueError("expected a browse path such as '/Objects/2:Plant/**/2:TT*'")
+    steps = tuple(_step(part, aliases, None) for part in text.strip("/").split("/"))
+    return steps[1:] if steps[0] == Step(None, "Root") else steps
 
 
 def _identifier(kind: str, text: str) -> int | str | uuid.UUID | bytes:

@@ -17,7 +17,7 @@ from dyncal.domain.sensors import SensorId
 from dyncal.runtime.logging import logger
 from edge_agent.source_settings import OpcuaSettings
 
-_SHAPES_IT: Final = {"url", "publishing_s", "nodes", "namespaces"}
+_SHAPES_IT: Final = {"url", "publishing_s", "nodes", "browse", "namespaces"}
 
 
 class Kept(msgspec.Struct, frozen=True):

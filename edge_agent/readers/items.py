@@ -13,9 +13,10 @@ from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import duration
 from edge_agent.readers.addresses import parse
 from edge_agent.readers.browsing import namespaces, resolve
+from edge_agent.readers.finds import Finds
 from edge_agent.readers.limits import Limits
 from edge_agent.readers.values import Item
-from edge_agent.source_settings import NodeSettings, OpcuaSettings
+from edge_agent.source_settings import NodeSettings, OpcuaSettings, SensorSettings
 
 _CREATE: Final = ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall
 _MIN_QUEUE: Final = 10
@@ -62,7 +63,14 @@ class MonitoredItems:
     is not ours.
     """
 
-    def __init__(self, client: Client, subscription: int, settings: OpcuaSettings, first_handle: int) -> None:
+    def __init__(
+        self,
+        client: Client,
+        subscription: int,
+        settings: OpcuaSettings,
+        declared: Mapping[SensorId, SensorSettings],
+        first_handle: int,
+    ) -> None:
         self._client = client
         self._limits = Limits()
         self._limits_known = False
@@ -73,6 +81,12 @@ class MonitoredItems:
         self.readable: dict[SensorId, Item] = {}
         self.failed: list[ItemFailed] = []
         self._missing: list[NodeSettings] = list(settings.nodes)
+        self._found = Finds(settings, declared)
+
+    @property
+    def passed_over(self) -> str:
+        """Tell of variables that a pattern has found and no sensor is declared for; empty if there are none."""
+        return self._found.passed_over
 
     @property
     def _session(self) -> UaSession:
@@ -82,9 +96,7 @@ class MonitoredItems:
         """Make the items that are not there yet; return what failed and what was revised."""
         self.failed = []
         revisions: list[Revision] = []
-        if not self._limits_known:
-            await self._limits.read(self._session)
-            self._limits_known = True
+        await self._discover()
         wanted, self._missing = self._missing, []
         refused = await self._create(await self._resolved(wanted), revisions, filtered=True)
         if refused:  # servers that know no trigger on the timestamp
@@ -93,6 +105,7 @@ class MonitoredItems:
 
     async def adopt(self, sensors: Mapping[int, SensorId]) -> None:
         """Go on with items that a former life has made: by client handle; the others are still missing."""
+        await self._discover()
         made = set(sensors.values())
         handles = {sensor: handle for handle, sensor in sensors.items()}
         wanted = [node for node in self._missing if node.sensor in made]
@@ -102,6 +115,12 @@ class MonitoredItems:
             item = _item(node, node_id)
             self.by_handle[handles[item.sensor]] = self.readable[item.sensor] = item
         self.failed += [ItemFailed(SensorId(node.sensor), node.node, "refused before") for node in self._missing]
+
+    async def _discover(self) -> None:
+        if not self._limits_known:
+            await self._limits.read(self._session)
+            self._limits_known = True
+        self._missing += await self._found.more(self._session, self._limits)
 
     async def _resolved(self, nodes: list[NodeSettings]) -> list[tuple[NodeSettings, Any]]:
         indices = await namespaces(self._session)

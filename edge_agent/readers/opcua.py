@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from asyncua import ua
@@ -28,11 +28,12 @@ from edge_agent.readers.publishing import Publishing, SubscriptionLost
 from edge_agent.readers.session import ServerSession
 from edge_agent.readers.sink import Sink
 from edge_agent.readers.values import Gathered, Part
-from edge_agent.source_settings import OpcuaSettings
+from edge_agent.source_settings import OpcuaSettings, SensorSettings
 
 _FIRST_WAIT_S: Final = 0.25
 _LONGEST_WAIT_S: Final = 2.0
 _RETRY_NODES_S: Final = 15.0
+_LOOK_AGAIN_S: Final = 45.0
 _KEEPALIVE_S: Final = 5.0
 _LIFETIME_S: Final = 600.0
 _QUIET_S: Final = 1.0
@@ -44,16 +45,34 @@ class OpcuaReader:
 
     A server that is absent is tried again, with growing waits; a node that is refused is reported and tried again, and
     does not harm the others.
+
+    Parameters
+    ----------
+    declared : iterable of SensorSettings
+        Sensors that patterns of the settings may find.
+    pki : Pki
+        Our certificate, and the servers that are trusted.
+    handover : Handover
+        What former lives have left.
     """
 
-    def __init__(self, settings: OpcuaSettings, sink: Sink, clock: Clock, pki: Pki, handover: Handover) -> None:
+    def __init__(
+        self,
+        settings: OpcuaSettings,
+        declared: Iterable[SensorSettings],
+        sink: Sink,
+        clock: Clock,
+        pki: Pki,
+        handover: Handover,
+    ) -> None:
         self._settings = settings
+        self._declared = {SensorId(sensor.sensor): sensor for sensor in declared}
         self._sink = sink
         self._clock = clock
         self._log = logger("edge.opcua").bind(url=settings.url)
-        self._sensors = tuple(SensorId(node.sensor) for node in settings.nodes)
         self._session = ServerSession(settings, pki)
         self._trouble = "not connected yet"
+        self._passed_over = ""
         self._items: MonitoredItems | None = None
         self._publishing: Publishing | None = None
         self._subscription: int | None = None
@@ -73,6 +92,11 @@ class OpcuaReader:
     def name(self) -> str:
         """For logs and health."""
         return self._settings.url
+
+    @property
+    def _sensors(self) -> tuple[SensorId, ...]:
+        named = {SensorId(node.sensor): None for node in self._settings.nodes}
+        return tuple(named if self._items is None else named | dict.fromkeys(self._items.readable))
 
     @property
     def trouble(self) -> str:
@@ -191,7 +215,7 @@ class OpcuaReader:
 
     def _new_items(self, subscription: int) -> MonitoredItems:
         first_handle = self._clock.now() // 1_000_000 % _FIRST_HANDLES + 1
-        return MonitoredItems(self._session.client, subscription, self._settings, first_handle)
+        return MonitoredItems(self._session.client, subscription, self._settings, self._declared, first_handle)
 
     async def _delete_last(self) -> None:
         """Let go of a subscription that was left half made, or is not to be had: its messages are nobody's."""
@@ -218,6 +242,10 @@ class OpcuaReader:
             self._sink.notice(Notice(Kind.REVISED, now, revision.sensor, revision.detail))
         for failure in failures:
             self._failed(failure)
+        if items.passed_over != self._passed_over:
+            self._passed_over = items.passed_over
+            if items.passed_over:
+                self._notice(Kind.NODE_FAILED, items.passed_over)
 
     def _failed(self, failure: ItemFailed) -> None:
         detail = f"{failure.node}: {failure.reason}"
@@ -231,9 +259,12 @@ class OpcuaReader:
             now_s = self._clock.monotonic_s()
             if now_s - self._heard_s > self._stale_s:
                 raise Unavailable(f"no notification and no keep-alive for {self._stale_s:g} s")
-            if self._items is not None and self._items.failed and now_s - tried_s > _RETRY_NODES_S:
+            items = self._items
+            if items is None or not (items.failed or self._settings.browse):
+                continue
+            if now_s - tried_s > (_RETRY_NODES_S if items.failed else _LOOK_AGAIN_S):
                 tried_s = now_s
-                await self._create_items(self._items)
+                await self._create_items(items)
 
     def _hear(self) -> None:
         self._heard_s = self._clock.monotonic_s()

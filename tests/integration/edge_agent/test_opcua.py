@@ -177,6 +177,25 @@ async def test_an_agent_that_stops_leaves_nothing_on_the_server(tmp_path: Path, 
     assert plant.n_subscriptions == 0
 
 
+async def test_sensors_are_found_by_pattern(tmp_path: Path, plant: Plant) -> None:
+    broker = FakeBroker()
+    for name in ("TT1", "TT2", "PT1"):
+        await plant.add(name, 1.0)
+    sensors = [{"sensor": f"line.{name}", "unit": "Cel", "dt_s": 0.01} for name in ("TT1", "TT2")]
+    server = {"url": plant.url, "publishing_s": 0.02, "timeout_s": 2, "nodes": [node("A")]}
+    edge = {"sensors": sensors, "opcua": [{**server, "browse": [{"path": "/Objects/2:?T*", "sensor": "line.{name}"}]}]}
+    async with running(settings_of(tmp_path, edge), broker):
+        await until(lambda: up(broker))
+        for k, name in enumerate(("TT1", "TT2", "PT1", "A")):
+            await plant.write(name, 10.0 + k, now_ns())
+        for k, sensor in enumerate(("line.TT1", "line.TT2")):
+            await until(lambda s=sensor, v=10.0 + k: (v, 0) in Content.of(sent(broker, s)).raw.values())  # type: ignore[misc]  # bound for now
+        await until(lambda: (13.0, 0) in Content.of(sent(broker, "A")).raw.values())
+    (detail,) = (detail for kind, _, detail in events(broker) if kind == "node_failed")
+    assert detail.startswith("1 of 3 variables of /Objects/2:?T* are no sensors")
+    assert detail.endswith("such as line.PT1 (ns=2;s=PT1)")
+
+
 async def test_a_restart_that_reorders_namespaces_reads_the_same_nodes(tmp_path: Path) -> None:
     broker = FakeBroker()
     port = free_port()

@@ -82,7 +82,7 @@ async def test_a_number_of_before_a_restart_is_somebody_elses_subscription(
     handover = Handover(tmp_path, settings("A"))
     handover.keep(STARTED, 7, 15.0, {})
     pki = Pki(tmp_path / "pki", "urn:x", SystemClock())
-    reader = OpcuaReader(settings("A"), Holding(), SystemClock(), pki, handover)
+    reader = OpcuaReader(settings("A"), [], Holding(), SystemClock(), pki, handover)
     server = Server(started)
     reader._session = server  # type: ignore[assignment]  # stands for one
     inherited = reader._inherited()
