@@ -164,7 +164,7 @@ class EdgeService:
         pki = Pki(self._settings.pki_dir, f"urn:dyncal:{self._settings.site}:{edge.name}", self._clock)
         left = self._settings.subscriptions_dir
         self._readers = [
-            OpcuaReader(server, edge.sensors, station, self._clock, pki, Handover(left, server))
+            OpcuaReader(server, edge.sensors, station, self._clock, pki, Handover(left, server, edge.sensors))
             for server in edge.opcua
         ]
         for number, source in enumerate(edge.mqtt):

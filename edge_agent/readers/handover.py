@@ -7,7 +7,7 @@ what it has queued and what was not acknowledged, for whoever has it transferred
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ import msgspec
 
 from dyncal.domain.sensors import SensorId
 from dyncal.runtime.logging import logger
-from edge_agent.source_settings import OpcuaSettings
+from edge_agent.source_settings import OpcuaSettings, SensorSettings
 
 _SHAPES_IT: Final = {"url", "publishing_s", "nodes", "browse", "namespaces"}
 
@@ -43,11 +43,16 @@ class Handover:
         Made when it is first needed.
     settings : OpcuaSettings
         A subscription that was made with other nodes is not gone on with.
+    declared : iterable of SensorSettings
+        Sensors that patterns may find, with which it is the same.
     """
 
-    def __init__(self, directory: Path, settings: OpcuaSettings) -> None:
+    def __init__(self, directory: Path, settings: OpcuaSettings, declared: Iterable[SensorSettings] = ()) -> None:
         self._path = directory / f"{hashlib.sha256(settings.url.encode()).hexdigest()[:16]}.json"
-        self._settings = hashlib.sha256(settings.model_dump_json(include=_SHAPES_IT).encode()).hexdigest()
+        shapes = [settings.model_dump_json(include=_SHAPES_IT)]
+        if settings.browse:
+            shapes += [sensor.model_dump_json() for sensor in declared]
+        self._settings = hashlib.sha256("\n".join(shapes).encode()).hexdigest()
 
     def load(self) -> Kept | None:
         """Return what an earlier life has left, if it is of use."""

@@ -132,12 +132,12 @@ def _call(command: list[str], folder: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving(kind: Kind, home: Path, *, history: bool = False) -> AsyncIterator[Served]:
+async def serving(kind: Kind, home: Path, *, history: bool = False, secure: bool = False) -> AsyncIterator[Served]:
     """Run a server; `home` is a folder for what it leaves behind. Raises `Missing`."""
     folder = await asyncio.to_thread(installed, kind)
     served = Served(free_port())
     process = await asyncio.create_subprocess_exec(
-        *(*kind.command(folder), str(served.port), f"{kind.rate_hz:g}", str(int(history))),
+        *(*kind.command(folder), str(served.port), f"{kind.rate_hz:g}", str(int(history)), *["1"] * secure),
         env={**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -15,7 +15,7 @@ from dyncal.runtime.clocks import SystemClock
 from edge_agent.readers.handover import Handover
 from edge_agent.readers.opcua import OpcuaReader
 from edge_agent.readers.pki import Pki
-from edge_agent.source_settings import OpcuaSettings
+from edge_agent.source_settings import OpcuaSettings, SensorSettings
 from tests.unit.edge_agent.readers.test_mqtt import Holding
 
 STARTED = "2026-11-22 08:00:00"
@@ -36,6 +36,14 @@ def test_the_same_settings_find_what_was_kept_and_others_do_not(tmp_path: Path) 
     assert Handover(tmp_path, settings("A", "B", publishing_s=1.0)).load() is None
     (file,) = tmp_path.iterdir()
     assert b"secret" not in file.read_bytes()
+
+
+def test_a_sensor_that_a_pattern_finds_counts_as_a_node(tmp_path: Path) -> None:
+    by_pattern = OpcuaSettings.model_validate({"url": "opc.tcp://plc", "browse": [{"path": "/Objects/*"}]})
+    fast, slow = (SensorSettings(sensor="A", unit="Cel", dt_s=dt_s) for dt_s in (0.1, 1.0))
+    Handover(tmp_path, by_pattern, [fast]).keep(STARTED, 7, 15.0, {100: SensorId("A")})
+    assert Handover(tmp_path, by_pattern, [fast]).load() is not None
+    assert Handover(tmp_path, by_pattern, [slow]).load() is None
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"settings": 1', b"\xff", b"[]"])
