@@ -1,4 +1,4 @@
-"""What is published next: live records first, the backlog beside them at a bounded rate. No I/O but reading the spool.
+"""What is published next: live records first, the backlog beside them at a bounded pace. No I/O but reading the spool.
 
 The spool is a row of places. Records written while the broker is there are live and wait in memory; everything else is
 backlog, a range of places that is read again from the spool. Whatever goes wrong (connection lost, memory full, no word
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from dyncal.domain.sensors import SensorId
+from edge_agent.pacing import Pacing
 from edge_agent.spool import Entry, Position, Spool
 
 MAX_LIVE_BYTES: Final = 16 << 20
 _MAX_PATIENCE: Final = 16
-_BURST_S: Final = 0.25
 _CHECKS: Final = 0.1  # of the timeout, between two looks at the watermarks
 
 
@@ -44,7 +44,7 @@ class Outbox:
 
     def __init__(self, spool: Spool, *, replay_per_s: float, commit_timeout_s: float) -> None:
         self._spool = spool
-        self._replay_per_s = replay_per_s
+        self._pacing = Pacing(replay_per_s, spool.watermark)
         self._commit_timeout_s = commit_timeout_s
         self._live: deque[Entry] = deque()
         self._live_bytes = 0
@@ -52,8 +52,6 @@ class Outbox:
         self._cursor = spool.end
         self._end = spool.end
         self._connected = False
-        self._allowance = 0.0
-        self._refilled_s = 0.0
         self._waiting: dict[SensorId, _Waiting] = {}
         self._only: frozenset[SensorId] | None = None  # whose backlog is sent; None is everybody's
         self._next_check_s = 0.0
@@ -78,7 +76,7 @@ class Outbox:
     def connected(self, now_s: float) -> None:
         """Begin with everything that the store does not have; what is written from now on is live."""
         self._connected = True
-        self._refilled_s = now_s
+        self._pacing.begin(now_s)
         self._resend(now_s)
 
     def disconnected(self) -> None:
@@ -108,12 +106,12 @@ class Outbox:
             self._live_bytes -= len(entry.payload)
             return Outgoing(entry, replayed=False)
         self._check_patience(now_s)
-        if not self.backlogged or not self._allowed(now_s):
+        if not self.backlogged or not self._pacing.allows(now_s):
             return None
         again = self._next_backlog()
         if again is None:
             return None
-        self._allowance -= 1
+        self._pacing.sent(again.sensor, again.last, now_s)
         return Outgoing(again, replayed=True)
 
     def _next_backlog(self) -> Entry | None:
@@ -135,12 +133,6 @@ class Outbox:
             self._cursor = Position(self._cursor.number + 1, 0)
         else:
             self._backlog.extend(found)
-
-    def _allowed(self, now_s: float) -> bool:
-        burst = max(1.0, self._replay_per_s * _BURST_S)
-        self._allowance = min(burst, self._allowance + (now_s - self._refilled_s) * self._replay_per_s)
-        self._refilled_s = now_s
-        return self._allowance >= 1
 
     def _resend(self, now_s: float) -> None:
         """Send everything that the store does not have."""
