@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from tests.outages.plant import Plant
 
 SHARE: Final = 0.2
 _BYTES: Final = 9  # of a sample in the spool, at least
-_FULL: Final = 8192  # bytes: less than a block of records takes
 
 
 class CannotMount(Exception):
@@ -43,7 +41,7 @@ class Disks:
     Attributes
     ----------
     full : bool
-        Whether the disk was full in fact.
+        Whether the agent found the disk full in fact.
     """
 
     def __init__(self, place: Path) -> None:
@@ -58,7 +56,7 @@ class Disks:
         deadline = time.monotonic() + 2 * phase_s
         while time.monotonic() < deadline and not self.full:
             time.sleep(0.1)
-            self.full = _free_bytes(self._place) < _FULL
+            self.full = "No space left" in plant.programs["edge"].said()
         time.sleep(phase_s / 2)
         plant.influx.start()
         time.sleep(phase_s / 2)
@@ -67,11 +65,6 @@ class Disks:
         plant.programs["edge"].start()
         time.sleep(phase_s / 2)
         _run("mount", "-o", "remount,rw", str(self._place))
-
-
-def _free_bytes(place: Path) -> int:
-    found = os.statvfs(place)
-    return found.f_bavail * found.f_frsize
 
 
 def _run(*command: str) -> None:
