@@ -144,7 +144,7 @@ class Backfill:
             gathered.add(value, arrival_ns)
         part = self._feed.part(gathered)
         if part is not None:
-            self._feed.deliver_history(part)
+            self._feed.deliver_history(item, part)
         self.n_values += len(values)
 
     async def _pages(self, item: Item, after_ns: InstantNs, until_ns: InstantNs) -> AsyncIterator[list[Any]]:

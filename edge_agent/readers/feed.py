@@ -13,9 +13,9 @@ from dyncal.ports.clock import Clock
 from edge_agent.events import Event, Kind, Notice, SamplesRead
 from edge_agent.readers.receipts import SharedReceipt
 from edge_agent.readers.sink import Sink
-from edge_agent.readers.values import Gathered, Part
+from edge_agent.readers.values import Gathered, Item, Part
 
-_MOST_REMEMBERED: Final = 200_000
+_REMEMBERED_NS: Final = 60_000_000_000
 
 
 class Feed:
@@ -57,11 +57,14 @@ class Feed:
             self._newest[part.sensor] = InstantNs(int(part.t_ns[-1]))
         self._sink.take(events)
 
-    def deliver_history(self, part: Part) -> None:
-        """Hand a page of history over; what of it comes again by the subscription is passed over there."""
+    def deliver_history(self, item: Item, part: Part) -> None:
+        """Hand a page of history over; what of it comes again by the subscription is passed over there.
+
+        That can be as much as the server's queue holds.
+        """
         known = self._from_history.get(part.sensor)
         instants = part.t_ns if known is None else np.concatenate((known, part.t_ns))
-        self._from_history[part.sensor] = instants[-_MOST_REMEMBERED:]
+        self._from_history[part.sensor] = instants[-(item.queue + _REMEMBERED_NS // item.dt_ns) :]
         self._newest[part.sensor] = InstantNs(int(part.t_ns[-1]))
         arrival_ns = self._clock.now()
         self._sink.take([SamplesRead(*part[:4], arrival_ns, part.server_ns, from_history=True)])

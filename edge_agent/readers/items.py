@@ -112,7 +112,7 @@ class MonitoredItems:
         self._missing = [node for node in self._missing if node.sensor not in made]
         self._next_handle = max(self._next_handle, *(handle + 1 for handle in sensors))
         for node, node_id in await self._resolved(wanted):
-            item = _item(node, node_id)
+            item = self._item(node, node_id)
             self.by_handle[handles[item.sensor]] = self.readable[item.sensor] = item
         self.failed += [ItemFailed(SensorId(node.sensor), node.node, "refused before") for node in self._missing]
 
@@ -137,7 +137,7 @@ class MonitoredItems:
         """Make items; return those that were refused for their filter."""
         requests = [self._request(node, node_id, filtered=filtered) for node, node_id in nodes]
         for request, (node, node_id) in zip(requests, nodes, strict=True):  # values may come before the answer
-            self.by_handle[request.RequestedParameters.ClientHandle] = _item(node, node_id)
+            self.by_handle[request.RequestedParameters.ClientHandle] = self._item(node, node_id)
         results = await self._limits.each(_CREATE, requests, self._call)
         without_filter: list[tuple[NodeSettings, Any]] = []
         for request, result, (node, node_id) in zip(requests, results, nodes, strict=True):
@@ -181,14 +181,14 @@ class MonitoredItems:
             RequestedParameters=parameters,
         )
 
+    def _item(self, node: NodeSettings, node_id: Any) -> Item:
+        queue = queue_size(node, self._settings.publishing_s)
+        longest_ns = duration(node.longest_interval_s())
+        return Item(SensorId(node.sensor), duration(node.dt_s), longest_ns, node.array, node_id, queue)
+
     def _fail(self, node: NodeSettings, reason: str) -> None:
         self._missing.append(node)
         self.failed.append(ItemFailed(SensorId(node.sensor), node.node, reason))
-
-
-def _item(node: NodeSettings, node_id: Any) -> Item:
-    longest_ns = duration(node.longest_interval_s())
-    return Item(SensorId(node.sensor), duration(node.dt_s), longest_ns, node.array, node_id)
 
 
 def _revised(node: NodeSettings, asked: Any, result: Any) -> Iterable[Revision]:

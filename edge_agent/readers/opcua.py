@@ -113,8 +113,10 @@ class OpcuaReader:
             while True:
                 try:
                     await self._one_connection()
-                except* (Unavailable, OSError, TimeoutError, ua.UaError, ValueError, AttributeError) as several:
-                    # asyncua lets ValueError and AttributeError through when a server answers nonsense
+                except* (Unavailable, OSError, TimeoutError, ua.UaError) as several:
+                    self._troubled(_reason(several))
+                except* Exception as several:  # noqa: BLE001  # whatever a server answers, the agent goes on
+                    self._log.error("not_understood", exc_info=several)
                     self._troubled(_reason(several))
                 self._session.disconnect()
                 if self._connected:

@@ -58,6 +58,8 @@ class Item:
     array : bool
         Whether a value is an array of samples.
     node_id : asyncua.ua.NodeId
+    queue : int
+        Values that the server was asked to queue.
     """
 
     sensor: SensorId
@@ -65,6 +67,7 @@ class Item:
     longest_ns: DurationNs
     array: bool
     node_id: Any
+    queue: int = 1
 
 
 @dataclass(slots=True)

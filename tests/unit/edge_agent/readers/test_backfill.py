@@ -163,7 +163,7 @@ async def test_what_the_history_lacks_stays_an_overflow() -> None:
 async def test_a_lost_message_is_filled_however_short_the_hole() -> None:
     scene = Scene(Historian([0, 1, 2]))
     await scene.brings([1])
-    scene.feed.deliver_history(Part(SENSOR, np.array([T0 + DT + 1000]), np.ones(1), np.zeros(1, np.uint32)))
+    scene.feed.deliver_history(ITEM, Part(SENSOR, np.array([T0 + DT + 1000]), np.ones(1), np.zeros(1, np.uint32)))
     historian = Historian([2])
     scene.backfill.begin(historian)
     await scene.brings([3], holed=True)
