@@ -16,6 +16,7 @@ from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import DurationNs, InstantNs, to_datetime
 from dyncal.ports.clock import Clock
 from edge_agent.readers.feed import Feed
+from edge_agent.readers.session import CONNECTION_LOST
 from edge_agent.readers.values import Gathered, Item, Part
 
 _PAGE: Final = 10_000
@@ -24,16 +25,6 @@ _MOST_PAGES: Final = 10_000
 _AHEAD: Final = DurationNs(86_400 * 1_000_000_000)  # a server's clock may be ahead of ours
 _MOST_TIMEOUTS: Final = 3
 _LONGEST_PAUSE: Final = 1023  # gaps
-_CONNECTION: Final = (
-    ua.uaerrors.BadCommunicationError,
-    ua.uaerrors.BadConnectionClosed,
-    ua.uaerrors.BadSecureChannelClosed,
-    ua.uaerrors.BadSecureChannelIdInvalid,
-    ua.uaerrors.BadServerHalted,
-    ua.uaerrors.BadSessionClosed,
-    ua.uaerrors.BadSessionIdInvalid,
-    ua.uaerrors.BadShutdown,
-)
 _OVERFLOW: Final = np.uint32(quality.OVERFLOW_BITS)
 
 
@@ -189,13 +180,13 @@ class Backfill:
         )
         try:
             (result,) = await session.history_read(parameters)
-        except _CONNECTION:
-            raise
         except (TimeoutError, ua.uaerrors.BadTimeout):  # a server that never answers this must still be read
             self._n_timeouts += 1
             if self._n_timeouts <= _MOST_TIMEOUTS:
                 raise
             return None
+        except CONNECTION_LOST:
+            raise
         except (ua.UaStatusCodeError, ValueError):  # no such service, or an answer for no node
             return None
         self._n_timeouts = 0

@@ -25,7 +25,7 @@ from edge_agent.readers.handover import Handover
 from edge_agent.readers.items import ItemFailed, MonitoredItems
 from edge_agent.readers.pki import Pki
 from edge_agent.readers.publishing import Publishing, SubscriptionLost
-from edge_agent.readers.session import ServerSession
+from edge_agent.readers.session import CONNECTION_LOST, ServerSession
 from edge_agent.readers.sink import Sink
 from edge_agent.readers.values import Gathered, Part
 from edge_agent.source_settings import OpcuaSettings, SensorSettings
@@ -80,6 +80,7 @@ class OpcuaReader:
         self._handover = handover
         self._kept = handover.load()
         self._adopted: dict[int, SensorId] = {}
+        self._unfilled = False
         self._connected = False
         self._heard_s = 0.0
         self._feed = Feed(sink, clock)
@@ -153,23 +154,23 @@ class OpcuaReader:
         """Go on with the subscription of before, or make one; say what to tell of it."""
         self._hear()
         self._backfill.begin(self._session.services)
-        before, self._publishing = self._publishing, None
-        if before is None:
-            before = self._inherited()
-        if before is not None and (resumed or await self._transferred(before)):
+        if self._publishing is None:
+            self._publishing = self._inherited()
+        before = self._publishing
+        if before is not None and ((resumed and not self._adopted) or await self._transferred(before)):
             with contextlib.suppress(SubscriptionLost):
+                filled = await self._fill_holes() if self._unfilled else ""
                 n = await before.recover(self._session.services)
-                self._publishing = before
-                return before, f": the subscription goes on, {n} messages were asked for again"
-        made = await self._subscribe()
-        detail = await self._fill_holes()
-        self._publishing = made
-        return made, detail
+                return before, f": the subscription goes on, {n} messages were asked for again{filled}"
+        self._publishing = None
+        self._publishing = made = await self._subscribe()
+        self._unfilled = True  # what comes between may break the connection, not the subscription
+        return made, await self._fill_holes()
 
     def _inherited(self) -> Publishing | None:
         """Return the subscription that a former life has left behind, at the first connection of this one."""
         kept, self._kept = self._kept, None
-        if kept is None:
+        if kept is None or not kept.handles:
             return None
         self._server_started, self._subscription, self._stale_s = kept.server_started, kept.subscription, kept.stale_s
         self._items = self._new_items(kept.subscription)
@@ -183,6 +184,8 @@ class OpcuaReader:
         parameters = ua.TransferSubscriptionsParameters([publishing.subscription], SendInitialValues=False)
         try:
             (result,) = await self._session.services.transfer_subscriptions(parameters)
+        except CONNECTION_LOST:
+            raise
         except (ua.UaError, ValueError):  # no such service, or an answer for no subscription
             return False
         if result.StatusCode.is_good() and self._adopted and self._items is not None:
@@ -231,6 +234,7 @@ class OpcuaReader:
         """Read what the server remembers of the time since the last samples, before newer ones are taken."""
         for item in list(self._items.readable.values()) if self._items is not None else ():
             await self._backfill.up_to_now(item)
+        self._unfilled = False
         n = self._backfill.n_values
         return f": {n} values read from its history" if n else ""
 

@@ -24,6 +24,19 @@ _START_TIME: Final = ua.NodeId(ua.ObjectIds.Server_ServerStatus_StartTime)
 _MOST_REFUSED: Final = 3
 _RENEW_AT: Final = 0.75  # of a secure channel's lifetime (OPC 10000-4, 5.5.2)
 
+CONNECTION_LOST: Final = (
+    ua.uaerrors.BadCommunicationError,
+    ua.uaerrors.BadConnectionClosed,
+    ua.uaerrors.BadSecureChannelClosed,
+    ua.uaerrors.BadSecureChannelIdInvalid,
+    ua.uaerrors.BadServerHalted,
+    ua.uaerrors.BadSessionClosed,
+    ua.uaerrors.BadSessionIdInvalid,
+    ua.uaerrors.BadShutdown,
+    ua.uaerrors.BadTimeout,
+)
+"""What says that a call has failed for the connection or the session, not for what was asked."""
+
 
 class _Session(UaSession):  # type: ignore[misc]  # asyncua has no types
     """A session whose subscriptions are published by their reader."""

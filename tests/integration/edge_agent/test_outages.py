@@ -146,6 +146,38 @@ async def test_a_server_that_ends_the_subscription_gets_another(
     await plant.stop()
 
 
+async def test_a_connection_that_breaks_again_at_once_costs_no_subscription(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    plant = Plant(port)
+    await plant.start(A=0.0)
+    real, n_calls = Publishing.recover, 0
+
+    async def stalls_twice(self: Publishing, session: Any) -> int:
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls <= 2:
+            raise TimeoutError
+        return await real(self, session)
+
+    monkeypatch.setattr(Publishing, "recover", stalls_twice)
+    broker = FakeBroker()
+    async with CuttingProxy(port) as proxy, running(settings_of(tmp_path, edge(proxy.port)), broker):
+        await until(lambda: connections(broker), 30)
+        writer = Writer(plant)
+        await until(lambda: len(Content.of(sent(broker)).raw) > 50, 30)
+        await proxy.cut()
+        await proxy.mend()
+        await until(lambda: len(connections(broker)) >= 2, 30)
+        await writer.stop()
+        await until(lambda: max(Content.of(sent(broker)).raw, default=0) >= max(writer.made), 30)
+    await plant.stop()
+    assert n_calls == 3
+    assert "goes on" in connections(broker)[1]
+    assert set(writer.made) <= set(Content.of(sent(broker)).raw)
+
+
 async def test_without_history_the_hole_is_recorded_to_the_sample(tmp_path: Path) -> None:
     port = free_port()
     plant = Plant(port)

@@ -85,15 +85,23 @@ class Server:
 
 @pytest.mark.parametrize(("started", "numbers"), [(STARTED, [7]), ("2026-11-22 09:00:00", []), ("", [])])
 async def test_a_number_of_before_a_restart_is_somebody_elses_subscription(
-    tmp_path: Path, started: str, numbers: list[int]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: str, numbers: list[int]
 ) -> None:
     handover = Handover(tmp_path, settings("A"))
-    handover.keep(STARTED, 7, 15.0, {})
+    handover.keep(STARTED, 7, 15.0, {100: SensorId("A")})
     pki = Pki(tmp_path / "pki", "urn:x", SystemClock())
     reader = OpcuaReader(settings("A"), [], Holding(), SystemClock(), pki, handover)
     server = Server(started)
     reader._session = server  # type: ignore[assignment]  # stands for one
     inherited = reader._inherited()
     assert inherited is not None
+    adopted: list[Any] = []
+
+    async def adopt(sensors: Any) -> None:
+        await asyncio.sleep(0)
+        adopted.append(sensors)
+
+    monkeypatch.setattr(reader._items, "adopt", adopt)
     assert await reader._transferred(inherited) == bool(numbers)
     assert server.handed_over == numbers
+    assert adopted == [{100: "A"} for _ in numbers]
