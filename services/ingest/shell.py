@@ -180,11 +180,16 @@ class Shell:
                     self._reporter.failed(address)
 
     def _feed(self, event: Event) -> None:
-        before = self._pipeline.next_s()
-        for effect in self._pipeline.handle(event):
+        idle = self._pipeline.idle
+        effects = self._pipeline.handle(event)
+        for effect in effects:
             self._perform(effect)
-        if not isinstance(event, (Tick, Arrived)) or self._pipeline.next_s() != before:
-            self._wake.set()
+        match event:
+            case Tick():
+                return
+            case Arrived() if not effects and not idle:
+                return  # it puts off what is due, if anything: time is kept by the first that waits
+        self._wake.set()
 
     def _perform(self, effect: Effect) -> None:
         match effect:
