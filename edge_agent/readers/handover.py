@@ -1,7 +1,8 @@
 """What the next life of an agent must know to go on with a subscription that this one leaves behind.
 
-A process that is killed takes its connection with it, but not the subscription: the server keeps that for minutes, with
-what it has queued and what was not acknowledged, for whoever has it transferred.
+A process that is killed takes its connection with it, and one that stops ends its session, but not the subscription:
+the server keeps that for minutes, with what it has queued and what was not acknowledged, to be transferred to whoever
+asks.
 """
 
 from __future__ import annotations

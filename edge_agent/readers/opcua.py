@@ -125,8 +125,8 @@ class OpcuaReader:
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
         finally:
-            if await self._session.close():
-                self._handover.forget()
+            # The next life goes on with what is whole; for whom none comes, the server ends it after its lifetime.
+            await self._session.close(delete_subscriptions=self._publishing is None)
 
     async def _one_connection(self) -> None:
         self._connected = False

@@ -108,18 +108,15 @@ class ServerSession:
         """Drop the connection and leave the session to the server."""
         self.client.disconnect_socket()
 
-    async def close(self) -> bool:
-        """End the session with its subscriptions, where there is a connection to say so on; return whether it was."""
-        ended = False
+    async def close(self, *, delete_subscriptions: bool = True) -> None:
+        """End the session, where there is a connection to say so on, and the connection."""
         with contextlib.suppress(OSError, TimeoutError, ua.UaError):
             if self._activated and self.client.uaclient.has_transport:
                 async with asyncio.timeout(_CLOSE_S):
-                    await self.services.close_session(delete_subscriptions=True)
-                    ended = True
+                    await self.services.close_session(delete_subscriptions=delete_subscriptions)
                     await self.client.close_secure_channel()
         self.client.disconnect_socket()
         self._activated = False
-        return ended
 
     async def keep(self) -> None:
         """Renew the secure channel in time and ask the server how it is, until it does not answer.

@@ -17,13 +17,14 @@ from tests.unit.edge_agent.helpers import Content
 
 
 async def down_for_a_while(tmp_path: Path, plant: Plant, port: int) -> tuple[FakeBroker, dict[int, float]]:
-    """Let an agent stop and come back while the server goes on; return what was written."""
+    """Let an agent stop and come back after its subscription is gone; return what was written."""
     broker = FakeBroker()
     settings = settings_of(tmp_path, edge(port))
     async with running(settings, broker):
         await until(lambda: connections(broker), 30)
         writer = Writer(plant)
         await until(lambda: len(Content.of(sent(broker)).raw) > 50, 30)
+    await plant.forget_subscriptions()
     await asyncio.sleep(1.5)
     try:
         async with running(settings, broker):
@@ -73,6 +74,7 @@ async def test_history_older_than_any_plausible_delay_is_no_fault(tmp_path: Path
         start = now_ns() // 1_000_000 * 1_000_000
         await plant.write("A", 1.0, start)
         await until(lambda: (1.0, 0) in Content.of(sent(broker)).raw.values(), 30)
+    await plant.forget_subscriptions()
     for k in range(2, 30):
         await plant.write("A", float(k), start + k * 10_000_000)
     await asyncio.sleep(1.5)

@@ -15,6 +15,7 @@ from asyncua import ua
 from dyncal.domain.samples import GapCause, GapRecord
 from dyncal.runtime.ports import free_port
 from dyncal.testing.bus import FakeBroker
+from edge_agent.readers.items import MonitoredItems
 from tests.integration.edge_agent.plant import Plant, now_ns, running, sent, settings_of, until
 from tests.unit.edge_agent.helpers import Content
 
@@ -169,11 +170,32 @@ async def test_a_server_that_is_absent_and_comes_and_goes(tmp_path: Path) -> Non
     assert GapCause.CONNECTION_LOST in [gap.cause for gap in gaps]
 
 
-async def test_an_agent_that_stops_leaves_nothing_on_the_server(tmp_path: Path, plant: Plant) -> None:
+async def test_an_agent_that_stops_and_comes_back_goes_on_with_its_subscription(tmp_path: Path, plant: Plant) -> None:
     broker = FakeBroker()
-    async with running(settings_of(tmp_path, edge(plant, node("A"))), broker):
+    settings = settings_of(tmp_path, edge(plant, node("A")))
+    async with running(settings, broker):
         await until(lambda: up(broker))
         assert plant.n_subscriptions == 1
+    start = now_ns() // 1000 * 1000
+    for k in range(20):
+        await plant.write("A", float(k), start + k * 10_000_000)
+    async with running(settings, broker):
+        await until(lambda: start + 190_000_000 in Content.of(sent(broker)).raw)
+        assert plant.n_subscriptions == 1
+    raw = Content.of(sent(broker)).raw
+    assert {k: raw[start + k * 10_000_000][0] for k in range(20)} == {k: float(k) for k in range(20)}
+
+
+async def test_an_agent_that_stops_before_it_has_read_leaves_nothing_on_the_server(
+    tmp_path: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stands_still(self: MonitoredItems) -> Any:
+        del self
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(MonitoredItems, "create_missing", stands_still)
+    async with running(settings_of(tmp_path, edge(plant, node("A"))), FakeBroker()):
+        await until(lambda: plant.n_subscriptions == 1)
     assert plant.n_subscriptions == 0
 
 
