@@ -36,6 +36,7 @@ class Journal:
         self.writer = Writer()
         self.damage: list[str] = found.damage
         self.n_dropped = 0
+        self.n_writes = 0
         self._directory = directory
         self._given_up = found.given_up
         self._broken = False  # the newest file is not to be written to any more
@@ -83,6 +84,7 @@ class Journal:
     def _add(self, content: bytes) -> None:
         self.writer.write(self.index.newest, content)
         self.index.n_bytes += len(content)
+        self.n_writes += 1
 
     def _rotate(self) -> None:
         """Begin a new file with the state of all sensors, and with what the file before it holds."""

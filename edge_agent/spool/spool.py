@@ -191,12 +191,14 @@ class Spool:
         and tried again by the next call; what goes beyond the bound is recorded as a gap later.
         """
         fresh: list[Entry] = []
+        n_before = self._journal.n_writes
         try:
             self._write_all(fresh)
         except OSError as error:
             self.trouble = error
         else:
-            self.trouble = None
+            if self._journal.n_writes > n_before:  # that there was nothing to write says nothing of the disk
+                self.trouble = None
         return fresh
 
     def show(self) -> list[Entry]:
@@ -283,10 +285,11 @@ class Spool:
             return
         try:
             self.flush()
-            if self.trouble is None:
+            if not self._waiting:
                 self._journal.tell([])
                 self.sync()
                 self._marks.release(self._index.starts)
+                self.trouble = None
         except OSError as error:
             self.trouble = error
         finally:
