@@ -29,7 +29,7 @@ from dyncal.adapters.influx.http import Endpoint
 from dyncal.adapters.influx.printers import PRINTER
 from dyncal.adapters.mqtt import open_bus
 from dyncal.contracts import codec, samples
-from dyncal.contracts.edges import CommittedMessage
+from dyncal.contracts.edges import CommittedMessage, StatusMessage
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.samples import SampleBlock
 from dyncal.domain.sensors import EdgeId, SensorId, SiteId
@@ -94,6 +94,9 @@ async def _publish(port: int, seconds: float) -> tuple[int, float]:
 
         async with asyncio.TaskGroup() as tasks:
             listening = tasks.create_task(listen())
+            while not moved.is_set():  # until ingest has subscribed, and answers: what went out before would be lost
+                await bus.publish(EDGE.status, codec.to_json(StatusMessage(1, "online", epoch=1)))
+                await asyncio.sleep(0.2)
             sent, begun, before, end = 0, 0.0, 0, float("inf")
             while time.perf_counter() < end:
                 while sent - stored() >= WINDOW:
