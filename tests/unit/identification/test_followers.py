@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dyncal.domain.calibration import Verdict
 from dyncal.identification import OnlineEstimator
 from dyncal.identification.online.fleet import full_likelihood
+from dyncal.identification.records import AlignedRecord
 from tests.unit.identification.plant import THERMOCOUPLE, part
 
 RECORD = THERMOCOUPLE.record(12_000, seed=1)
@@ -87,3 +89,23 @@ def test_a_hole_ends_the_first_record(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(sizes) == n
     assert estimator.estimate is not None
     assert estimator.estimate.accepted
+
+
+@pytest.mark.parametrize(("hole_s", "accepted"), [(1.5, True), (200.0, False)])
+def test_what_gathers_for_the_full_likelihood_survives_short_holes(hole_s: float, accepted: bool) -> None:
+    """No stretch between two holes is long enough to begin with; after a long one the sensor may be another."""
+    size, step = 130, 160
+    estimator = OnlineEstimator(THERMOCOUPLE.kind, THERMOCOUPLE.dt_ns)
+    for k in range(10):
+        piece = part(RECORD, k * step, k * step + size)
+        late_ns = k * (round(hole_s * 1e9) - (step - size) * THERMOCOUPLE.dt_ns)
+        estimator.update(AlignedRecord(piece.t_ns + late_ns, piece.indication, piece.reference))
+        estimator = OnlineEstimator.restore(estimator.snapshot())
+    found = estimator.estimate
+    assert found is not None
+    assert found.accepted is accepted
+    if found.accepted:
+        assert found.parameters is not None
+        assert np.all(np.abs(found.parameters.values - THERMOCOUPLE.theta) < 4 * found.parameters.u)
+    else:
+        assert "too short" in found.detail

@@ -14,7 +14,7 @@ import numpy as np
 
 from dyncal.domain.calibration import Verdict
 from dyncal.domain.samples import FloatArray
-from dyncal.domain.time import Int64Array
+from dyncal.domain.time import NS_PER_S, Int64Array
 from dyncal.identification import report
 from dyncal.identification.online import passes, start
 from dyncal.identification.online.fleet import full_likelihood
@@ -178,11 +178,16 @@ class Followers:
         return replace(closed, excited=closed.excited & ~waits)
 
     def _gather(self, i: int, k: int, step: Step, newest: Newest) -> list[Outcomes]:
-        """Keep a block of a sensor that waits, until there are enough samples in a row to begin."""
+        """Keep a block of a sensor that waits, until there are enough samples to begin.
+
+        To the full likelihood holes are intervals as any other; after a long one the sensor may be another.
+        """
         if step.rejected[k]:
             self._provisional[i] = full_likelihood.NOTHING
             return []
-        samples = full_likelihood.joined(self._provisional[i], newest(k))
+        before, samples = self._provisional[i], newest(k)
+        if before[0].size and samples[0][0] - before[0][-1] <= self._settings[i].max_block_s * NS_PER_S:
+            samples = full_likelihood.joined(before, samples)
         self._provisional[i] = samples
         known, tried = int(self._state.window[i, 0]), int(self.tried[i])
         # a measurand that no process describes is not to cost a whole fit with each block
@@ -203,9 +208,10 @@ class Followers:
             self._begin(i, newest(k), self._state.h[i], at_once=True)
 
     def cut(self, i: int) -> None:
-        """End a sensor's segment: the next block finds its state anew."""
-        if i in self._provisional:
-            self._provisional[i] = full_likelihood.NOTHING
+        """End a sensor's segment: the next block finds its state anew.
+
+        What gathers for the full likelihood goes on gathering (`_gather`).
+        """
         self._young.pop(i, None)
         if i in self._full:
             self._full[i] = replace(self._full[i], state=None)
