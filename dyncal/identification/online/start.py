@@ -31,6 +31,7 @@ _START_UNEXPLAINED: Final = 0.25
 _MUCH_BETTER: Final = 0.3  # ratio of relative variances that shows a swapped pair
 _NEARLY: Final = 2.0  # further rounds of a fit do not lower its variance by more
 _FEWEST: Final = 16
+_ROUNDING: Final = 1e-15  # of the largest indication: less noise shows in no record
 _MEMORIES: Final = 3.0  # record length in time constants before a start is believed
 
 
@@ -207,8 +208,8 @@ def lag_u(model: SensorModel, information: FloatArray) -> float:
     It is the measure of excitation: a steady measurand determines the gain, and nothing of this.
     """
     lag = 2 if model.kind is ModelKind.SECOND_ORDER else 1
-    i_gg, i_gl, i_ll = information[0, 0], information[0, lag], information[lag, lag]
-    efficient = i_ll - i_gl**2 / i_gg if i_gg > 0 else 0.0
+    i_gg, i_gl, i_ll = float(information[0, 0]), float(information[0, lag]), float(information[lag, lag])
+    efficient = i_ll - i_gl * (i_gl / i_gg) if i_gg > 0 else 0.0
     return float(1 / np.sqrt(efficient)) if efficient > 0 else float("inf")
 
 
@@ -269,17 +270,18 @@ def _solve_linear(model: SensorModel, data: BlockData, eta: FloatArray) -> tuple
 def _refine(model: SensorModel, data: BlockData, h: FloatArray, rounds: int = _ROUNDS) -> Started | None:
     information = kappa_prior(h.size)
     variance, result = float("nan"), None
+    least = max((_ROUNDING * float(np.nanmax(np.abs(data.y)))) ** 2, 1e-300)
     for _ in range(rounds):  # the noise variance is part of the answer, and K is shaped by η
         problem = BlockProblem(model, data, h, None)
         first = problem.evaluate(h)
         if first is None:
             return None
-        before = variance if np.isfinite(variance) else max(first.sse / data.n, 1e-300)
+        before = variance if np.isfinite(variance) else max(first.sse / data.n, least)
         # the prior is of κ alone, and stays where it is
         origin = np.append(h[:-1], KAPPA)
         result = fit(problem, Prior(origin, information, before), first)
         h = result.h
-        variance = max(result.sse / max(data.n - h.size - model.n_states, 1), 1e-300)
+        variance = max(result.sse / max(data.n - h.size - model.n_states, 1), least)
         if abs(before / variance - 1) < 0.02:
             break
     return Started(result, variance, data) if result is not None else None

@@ -104,6 +104,18 @@ def test_a_constant_record_is_named() -> None:
         assert estimate.parameters is None
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-9, 1e150])
+def test_one_channel_twice_is_named(scale: float) -> None:
+    """There is no noise at all, and no lag."""
+    record = THERMOCOUPLE.record(2000, seed=1)
+    estimator = OnlineEstimator(THERMOCOUPLE.kind, THERMOCOUPLE.dt_ns)
+    estimator.update(AlignedRecord(record.t_ns, scale * record.reference, scale * record.reference))
+    found = estimator.estimate
+    assert found is not None
+    assert found.verdict is Verdict.NOT_EXCITED
+    assert "too little of the dynamics" in found.detail
+
+
 def test_a_saturated_sensor_is_named() -> None:
     record = THERMOCOUPLE.record(400, seed=1)
     estimate = verdict(THERMOCOUPLE, changed(record, y=np.minimum(record.indication, 0.3)))
