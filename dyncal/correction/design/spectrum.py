@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.correction.design.screen import refuse_saturated
+from dyncal.correction.design.stale import refuse_standstill
 from dyncal.correction.inputs import Numbers, samples
 from dyncal.correction.streaming.slots import usable
 from dyncal.domain.errors import InvalidData
@@ -117,8 +118,9 @@ def fit_spectrum(
     Raises
     ------
     InvalidData
-        If the record is too short, not finite, saturated, or shows no activity beyond noise; if sensor, interval or
-        noise are impossible, or the record shows another noise, several times as large or as small.
+        If the record is too short, not finite, saturated, stands still for a while, or shows no activity beyond noise;
+        if sensor, interval or noise are impossible, or the record shows another noise, several times as large or as
+        small.
     """
     y = samples("the indications", indication)
     if y.size < _SHORTEST or not bool(np.all(usable(y))):
@@ -131,6 +133,7 @@ def fit_spectrum(
     if spread <= 1e-12 * float(np.max(np.abs(y))):
         raise InvalidData("no activity: the indication is constant")
     refuse_saturated(y)
+    refuse_standstill(y)
     sensor = model if isinstance(model, ResponseModel) else model_of(model)
     values = sensor.check_physical(theta)
     likelihood = _Likelihood(y / spread, dt_s, sensor, values, (noise_std or 0.0) / spread)

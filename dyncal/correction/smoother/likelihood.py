@@ -18,6 +18,7 @@ import numpy as np
 from dyncal.correction.design.screen import lone_spike, refuse_saturated
 from dyncal.correction.design.sensor import Sensor, sensor_of
 from dyncal.correction.design.spectrum import MeasurandSpectrum
+from dyncal.correction.design.stale import refuse_standstill
 from dyncal.correction.smoother import kernels, plain
 from dyncal.correction.smoother.build import build_smoother
 from dyncal.correction.smoother.intervals import over
@@ -67,8 +68,9 @@ def fit_measurand(
     Raises
     ------
     InvalidData
-        If the record is too short, constant, saturated, out of order, has a lone spike or shows no activity beyond
-        noise, or shows another noise than the stated one, several times as large or as small; as `build_smoother`.
+        If the record is too short, constant, saturated, stands still for a while, is out of order, has a lone spike or
+        shows no activity beyond noise, or shows another noise than the stated one, several times as large or as small;
+        as `build_smoother`.
     """
     y = np.asarray(indication, np.float64)
     if t_ns.shape != y.shape or t_ns.ndim != 1 or bool(np.any(np.diff(t_ns) <= 0)):
@@ -83,6 +85,7 @@ def fit_measurand(
     if spread <= 1e-12 * float(np.max(np.abs(y))):
         raise InvalidData("no activity: the indication is constant")
     refuse_saturated(y)
+    refuse_standstill(y)
     spike = lone_spike(y)
     if spike is not None:
         raise InvalidData(f"the indication has a lone spike of {y[spike]:.6g} at {int(t[spike])} ns")
