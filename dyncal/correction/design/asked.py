@@ -11,6 +11,7 @@ from dyncal.correction.design.spectrum import MeasurandSpectrum
 from dyncal.domain.errors import InvalidData
 
 _SMALLEST, _LARGEST = 1e-100, 1e100
+_MOST_TAPS = 4096  # as many are run
 
 
 def check_asked(dt_ns: object, noise_std: object, spectrum: object, **durations_s: object) -> None:
@@ -38,6 +39,14 @@ def check_asked(dt_ns: object, noise_std: object, spectrum: object, **durations_
     for name, value in durations_s.items():
         if value is not None and not _within(value, math.inf):
             raise InvalidData(f"{name} cannot be {value!r}")
+
+
+def check_limits(max_taps: object, max_noise_gain: object) -> None:
+    """Raise `InvalidData` unless taps are 2 to 4096 at most and the noise gain may be 1, that of no correction."""
+    if not isinstance(max_taps, int | np.integer) or not 2 <= max_taps <= _MOST_TAPS:
+        raise InvalidData(f"a design needs max_taps between 2 and {_MOST_TAPS}, not {max_taps!r}")
+    if not isinstance(max_noise_gain, Real) or not float(max_noise_gain) >= 1:
+        raise InvalidData(f"max_noise_gain is 1 or more, as no sensor is corrected with less, not {max_noise_gain!r}")
 
 
 def _within(value: object, end: float) -> bool:

@@ -137,7 +137,7 @@ def relative(band: ResponseBand, omega: FloatArray) -> FloatArray:
     InvalidData
         If a number is negative or not finite, or frequencies do not increase.
     """
-    f_hz, u = (np.zeros(1), np.array([band])) if isinstance(band, float | int) else band
+    f_hz, u = (np.zeros(1), np.array([band])) if isinstance(band, float | int) else map(np.asarray, band)
     if f_hz.shape != u.shape or f_hz.size == 0 or not bool(np.all(np.isfinite(u) & np.isfinite(f_hz) & (u >= 0))):
         raise InvalidData("a response's uncertainty needs frequencies and as many finite numbers, none negative")
     if bool(np.any(np.diff(f_hz) <= 0)):

@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.correction.design import tail_poles
-from dyncal.correction.design.asked import check_asked
+from dyncal.correction.design.asked import check_asked, check_limits
 from dyncal.correction.design.judge import Judge, Prediction, ResponseBand
 from dyncal.correction.design.normal_equations import Problem, all_pole
 from dyncal.correction.design.notes import of_lost, of_uncertain, uncertain_names
@@ -121,9 +121,9 @@ def design(
     band_hz : float, optional
         Bandwidth wished [Hz]: the filter is then made for a measurand with as much variance and this bandwidth.
     max_taps : int
-        Most taps.
+        Most taps, 2 to 4096.
     max_noise_gain : float
-        Largest √Σg² times the sensor's gain; reached, the filter is made for more noise than there is.
+        Largest √Σg² times the sensor's gain, 1 or more; reached, the filter is made for more noise than there is.
     u_response : float or (f_hz, u)
         Relative standard uncertainty of the response in band beyond that of the parameters: goes into u_model.
     form : Form
@@ -136,8 +136,7 @@ def design(
         the dead time is longer than `MAX_DELAY` samples.
     """
     check_asked(dt_ns, noise_std, spectrum, max_latency_s=max_latency_s)
-    if not (max_taps >= 2 and max_noise_gain > 0):
-        raise InvalidData("a design needs at least 2 taps and a positive noise gain")
+    check_limits(max_taps, max_noise_gain)
     form = choice(Form, form, "form")
     wished = spectrum if band_hz is None else from_bandwidth(band_hz, spectrum.variance)
     sensor = sensor_of(parameters)

@@ -149,10 +149,15 @@ def test_hard_sensors_give_safe_sets(
         {"max_latency_s": float("nan")},
         {"max_latency_s": -1.0},
         {"max_taps": 1},
+        {"max_taps": 10**9},
+        {"max_taps": 2.5},
+        {"max_noise_gain": 0.5},
+        {"max_noise_gain": float("nan")},
+        {"u_response": ([1.0], [1.0, 2.0])},
         {"band_hz": 0.0},
     ],
 )
-def test_impossible_wishes_are_refused(changes: dict[str, float]) -> None:
+def test_impossible_wishes_are_refused(changes: dict[str, object]) -> None:
     case = CASES["thermocouple"]
     wishes = {"dt_ns": case.dt_ns, "noise_std": 0.01, "spectrum": case.spectrum} | changes
     with pytest.raises(InvalidData):
