@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from dyncal.domain.errors import InvalidData
 
 _INF = float("inf")
@@ -37,5 +39,7 @@ def positive(settings: object, *names: str) -> None:
 def _within(settings: object, names: tuple[str, ...], what: str, *, zero: bool) -> None:
     for name in names:
         value = getattr(settings, name)
-        if value is None or not (0 < value < _INF or (zero and value == 0)):
+        if not isinstance(value, (int, float, np.integer, np.floating)) or not (
+            0 < value < _INF or (zero and value == 0)
+        ):
             raise InvalidData(f"{name} must be {what}, not {value}")

@@ -32,6 +32,10 @@ class AlignedRecord:
     reference: FloatArray
 
     def __post_init__(self) -> None:
+        for name in ("t_ns", "indication", "reference"):
+            given = getattr(self, name)
+            if not isinstance(given, np.ndarray):
+                raise InvalidData(f"{name} must be an array, not a {type(given).__name__}")
         n = self.t_ns.shape
         if len(n) != 1 or self.t_ns.dtype != np.int64:
             raise InvalidData(f"instants must be int64 of one dimension, not {self.t_ns.dtype} of shape {n}")

@@ -8,6 +8,7 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 
+_NOTHING: Final = 1e-100  # squares of less are 0
 _CLIPPED_SHARE: Final = 0.05
 _CLIPPED_RUN: Final = 3
 _GAIN_LIMITS: Final = (0.1, 10.0)
@@ -21,7 +22,7 @@ def trouble_with(name: str, values: FloatArray) -> str:
 def constant(name: str, values: FloatArray) -> str:
     """Say of a record of finite values that it does not move, or return an empty string."""
     low, high = float(values.min()), float(values.max())
-    moves = np.isfinite(high - low) and high - low > 1e-12 * max(abs(low), abs(high))
+    moves = np.isfinite(high - low) and high - low > max(1e-12 * max(abs(low), abs(high)), _NOTHING)
     return "" if moves else f"the {name} is constant ({low:.6g})"
 
 

@@ -166,7 +166,13 @@ class WindowedEstimator:
         return fit_record(records, self.model, settings=wishes, start=first.parameters.values)
 
     def _wishes(self, between: InterSample | None) -> RecordSettings:
-        return RecordSettings(u_reference_noise=self.settings.u_reference_noise, between=between)
+        said = self.settings
+        return RecordSettings(
+            u_reference_noise=said.u_reference_noise,
+            between=between,
+            offset_apart=said.u_reference,  # counted by `_systematic`
+            clock_apart_s=said.u_clock_s,
+        )
 
     def _idle(self, fit: RecordFit) -> BlockOutcome | None:
         state = self._state

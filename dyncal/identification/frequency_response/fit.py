@@ -12,6 +12,7 @@ from dyncal.domain.choices import choice
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
+from dyncal.identification.expected import check_known
 from dyncal.identification.frequency_response.candidate import Fitted, fit_model
 from dyncal.identification.frequency_response.diagnosis import explain
 from dyncal.identification.frequency_response.points import FrequencyPoints
@@ -45,7 +46,8 @@ def fit_frequency_response(
     Raises
     ------
     InvalidData
-        If there are no points, two laboratories of one name, two models of one name, or a kind without a model.
+        If there are no points, two laboratories of one name, two models of one name, a kind without a model, or
+        something is expected of a parameter that no model has.
     """
     wishes = settings or FrequencyFitSettings()
     laboratories = [points] if isinstance(points, FrequencyPoints) else list(points)
@@ -53,6 +55,7 @@ def fit_frequency_response(
     models = [kind if isinstance(kind, ResponseModel) else model_of(choice(ModelKind, kind, "kind")) for kind in tried]
     _check_names("laboratory", [each.laboratory for each in laboratories])
     _check_names("model", [model.label for model in models])
+    check_known(wishes.expected, models)
     fits = sorted(
         (fit_model(model, laboratories, wishes) for model in models), key=lambda fit: fit.score(wishes.criterion)
     )

@@ -13,6 +13,7 @@ from dyncal.domain.choices import choice
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
+from dyncal.identification.expected import check_ranges
 from dyncal.models.base import ComplexArray, ResponseModel
 
 
@@ -69,9 +70,7 @@ class FrequencyFitSettings:
             raise InvalidData(f"max_birge is at least 1, not {self.max_birge}")
         if not 0 < self.max_relative_u < float("inf"):
             raise InvalidData(f"max_relative_u must be finite and positive, not {self.max_relative_u}")
-        for name, (low, high) in self.expected.items():
-            if not low < high:
-                raise InvalidData(f"expected {name}: {low} to {high} is no range")
+        check_ranges(self.expected)
 
 
 @dataclass(frozen=True, slots=True)

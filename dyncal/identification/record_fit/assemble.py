@@ -60,7 +60,7 @@ def exact(stage: Stage) -> bool:
 def assembled(parts: Parts, numbers: Numbers, against: Judgement | None = None) -> RecordFit:
     """Return the answer; `against` is what is known to speak against it before θ is looked at."""
     setup, stage = parts.setup, parts.stage
-    effect = _effects(parts)
+    effect = effects(parts)
     theta, cov, statistical = _physical(parts, numbers, effect)
     found = judge.of_result(parts.outer, setup.model, setup.taken, setup.settings, numbers.h[: theta.size], theta, cov)
     # what the record does not determine is the reason, where there is one, for an iteration without end
@@ -135,7 +135,7 @@ def _physical(parts: Parts, numbers: Numbers, effect: FloatArray) -> tuple[Float
     return theta, (cov + cov.T) / 2, (statistical + statistical.T) / 2
 
 
-def _effects(parts: Parts) -> FloatArray:
+def effects(parts: Parts) -> FloatArray:
     """Return what one u of an unknown that is not freed does to (η, T, offset): columns for clock and offset."""
     setup, a, core = parts.setup, parts.stage.done.last.a, parts.stage.core
     p, settings = setup.model.n_parameters, parts.setup.settings

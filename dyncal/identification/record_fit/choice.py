@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from dyncal.domain.calibration import Verdict
+from dyncal.domain.choices import choice
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
+from dyncal.identification.expected import check_known
 from dyncal.identification.record_fit.fit import fit_record
 from dyncal.identification.record_fit.method import WHITE
 from dyncal.identification.record_fit.result import RecordFit
@@ -66,13 +68,15 @@ def choose_model(
     Raises
     ------
     InvalidData
-        As `fit_record` does, or if there is no model or one is there twice.
+        As `fit_record` does, or if there is no model or one is there twice; what is `expected` may be of a parameter
+        that only some of them have.
     """
-    models = [model_of(kind) if isinstance(kind, ModelKind) else kind for kind in kinds]
+    models = [kind if isinstance(kind, ResponseModel) else model_of(choice(ModelKind, kind, "kind")) for kind in kinds]
     labels = [model.label for model in models]
     if not models or len(set(labels)) < len(labels):
         raise InvalidData(f"models to choose from must be there, and differ: {', '.join(labels) or 'none'}")
     wishes = settings or RecordSettings()
+    check_known(wishes.expected, models)
     method = Method.OUTPUT_ERROR
     fits = _compared(records, models, wishes, method)
     best = fits[0]
@@ -86,7 +90,8 @@ def choose_model(
     close = [fit for fit in eligible if fit.aicc <= eligible[0].aicc + _CLOSE]
     chosen = min(close, key=lambda fit: fit.model.n_parameters) if close else fits[0]
     rule = f"of {len(fits)} models by {method}, within {_CLOSE:g} of the lowest AICc the one with the fewest parameters"
-    final = fit_record(records, chosen.model, settings=wishes if chosen.parameters is not None else settings)
+    said = wishes if chosen.parameters is not None else settings or RecordSettings()
+    final = fit_record(records, chosen.model, settings=_of(said, chosen.model))
     return Choice(final, tuple(fits), rule)
 
 
@@ -96,5 +101,10 @@ def _compared(
     settings: RecordSettings,
     method: Method,
 ) -> list[RecordFit]:
-    fits = [fit_record(records, model, settings=settings, method=method) for model in models]
+    fits = [fit_record(records, model, settings=_of(settings, model), method=method) for model in models]
     return sorted(fits, key=lambda fit: fit.aicc)
+
+
+def _of(settings: RecordSettings, model: ResponseModel) -> RecordSettings:
+    """Return the settings with what is expected of the parameters of one model."""
+    return replace(settings, expected={name: ends for name, ends in settings.expected.items() if name in model.names})

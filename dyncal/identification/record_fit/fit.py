@@ -13,12 +13,14 @@ from dyncal.domain.choices import choice
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
+from dyncal.identification.expected import check_known
 from dyncal.identification.record_fit import judge
 from dyncal.identification.record_fit.assemble import Parts, assembled, exact, refusal, unexplained
 from dyncal.identification.record_fit.colour import by_coloured_noise, coloured_stage
 from dyncal.identification.record_fit.full_likelihood import FullFit, full_likelihood
 from dyncal.identification.record_fit.lateness import later_than
 from dyncal.identification.record_fit.method import (
+    WHITE,
     OutputErrorSays,
     after_innovations,
     against_innovations,
@@ -42,7 +44,9 @@ from dyncal.identification.record_fit.stages import (
     input_noise,
     second_stage,
 )
+from dyncal.identification.record_fit.standstill import with_standstill
 from dyncal.identification.record_fit.start import starts
+from dyncal.identification.record_fit.unstated import unstated
 from dyncal.identification.records import AlignedRecord
 from dyncal.identification.report import ljung_box
 from dyncal.models import DELAY, Delayed, ResponseModel, SensorModel, model_of
@@ -82,15 +86,16 @@ def fit_record(
     Raises
     ------
     InvalidData
-        If there is no record or one is there twice, if the model has no dynamics that a record could show (static), or
-        if `start` is no such sensor.
+        If there is no record or one is there twice, if the model has no dynamics that a record could show (static), if
+        `start` is no such sensor, or something is expected of a parameter that there is not.
     """
     wishes = settings or RecordSettings()
     method = None if method is None else choice(Method, method, "method")
-    outer = model_of(model) if isinstance(model, ModelKind) else model
+    outer = model if isinstance(model, ResponseModel) else model_of(choice(ModelKind, model, "model"))
     core = outer.model if isinstance(outer, Delayed) else outer
     if not isinstance(core, SensorModel):
         raise InvalidData(f"{outer.label}: a record fit takes a model with dynamics")
+    check_known(wishes.expected, [outer])
     taken = take(records)
     setup = Setup(core, core is not outer, taken, wishes)
     given = None if start is None else outer.check_physical(np.asarray(start, dtype=np.float64))
@@ -108,7 +113,7 @@ def fit_record(
         found = replace(found, verdict=Verdict.NOT_IDENTIFIABLE, unobservable=(DELAY,), detail=detail)
     if setup.delayed and wishes.max_delay_s is None:
         found = _with_lateness(found, setup)
-    return with_spikes(found, taken)
+    return with_spikes(with_standstill(found, taken), taken)
 
 
 def _with_lateness(found: RecordFit, setup: Setup) -> RecordFit:
@@ -156,7 +161,9 @@ def _fit(outer: ResponseModel, setup: Setup, method: Method | None, given: Float
     # residuals whitened by a noise of their own have been tested for what follows from the reference
     # (of smooth signals little is left of that: a noise that hides much of the indications is not believed for it)
     tested = parts.stage.problem.noise is not None and taken.even and unexplained(first) < _LITTLE
-    fits = which is Method.OUTPUT_ERROR and (not evidence.misfit or exact(parts.simple) or tested)
+    # a shift between clocks colours the residuals until it is free
+    white = not evidence.misfit or ljung_box(stage.e) >= WHITE
+    fits = which is Method.OUTPUT_ERROR and (white or exact(parts.simple) or tested)
     against = None if fits else _wrong_kind(parts)
     if which is Method.KALMAN:
         return _by_kalman(parts, against)
@@ -167,12 +174,15 @@ def _wrong_kind(parts: Parts) -> judge.Judgement | None:
     """Say that a model of higher order explains far more, which no noise model must hide; None where none does."""
     model, h = parts.setup.model, parts.simple.h
     p = model.n_parameters
-    ratio = left_by_higher_order(model, h[:p], parts.setup.taken, float(h[p]), float(h[p + 1]))
+    variance = float(np.mean(parts.simple.e**2))
+    ratio = left_by_higher_order(model, h[:p], parts.setup.taken, float(h[p]), float(h[p + 1]), variance)
     if ratio < MUCH_MORE:
         return None
     detail = f"a model of higher order leaves {ratio:.3g} times less of the indications: not the kind of this sensor"
     return judge.Judgement(
-        Verdict.INCONSISTENT, f"{detail}, or a dead time, or an offset of clock or zero, that is not allowed for"
+        Verdict.INCONSISTENT,
+        f"{detail}, or a dead time, or an offset of clock or zero, that is not allowed for, or a measurand that moves "
+        "otherwise between samples than any course through them",
     )
 
 
@@ -219,15 +229,18 @@ def _by_innovations(parts: Parts, against: judge.Judgement | None = None) -> Rec
             parts = replace(parts, notes=(*parts.notes, note))
     if against is None and not parts.stage.done.converged:
         against = judge.Judgement(Verdict.DIVERGED, "the iteration did not come to an end")
-    return assembled(parts, numbers, against)
+    return assembled(parts, numbers, against or unstated(parts, numbers))
 
 
 def _by_kalman(parts: Parts, wrong: judge.Judgement | None) -> RecordFit:
     """Return the answer of the full Kalman likelihood; where it has none, that of output error, not to be accepted."""
     found = full_likelihood(parts.setup, parts.stage, parts.unknowns)
     if isinstance(found, FullFit):
-        note = f"measurand taken as {found.fit.process}"
-        return assembled(replace(parts, notes=(note,)), of_kalman(parts.setup, found), wrong)
+        parts, numbers = (
+            replace(parts, notes=(f"measurand taken as {found.fit.process}",)),
+            of_kalman(parts.setup, found),
+        )
+        return assembled(parts, numbers, wrong or unstated(parts, numbers))
     why = f"the full Kalman likelihood is called for, and gives no answer: {found}"
     against = judge.Judgement(Verdict.INCONSISTENT, why)
     return _by_innovations(replace(parts, method=Method.OUTPUT_ERROR), wrong or against)

@@ -12,9 +12,9 @@ from dyncal.domain.samples import FloatArray
 from dyncal.identification.expected import against_expected
 from dyncal.identification.record_fit.method import WHITE, time_constants
 from dyncal.identification.record_fit.segments import SHORTEST, Segment, Taken
-from dyncal.identification.record_fit.settings import RecordSettings
+from dyncal.identification.record_fit.settings import FARTHEST_CLOCK, RecordSettings
 from dyncal.identification.record_fit.start import starts
-from dyncal.identification.screen import clipped, saturated, trouble_with_gain
+from dyncal.identification.screen import clipped, constant, saturated, trouble_with_gain
 from dyncal.identification.stated_noise import contradiction
 from dyncal.models import Hold, SensorModel
 from dyncal.models.base import ResponseModel
@@ -50,9 +50,13 @@ def before(taken: Taken, model: SensorModel, settings: RecordSettings) -> Judgem
     if taken.n < needed:
         return Judgement(Verdict.BAD_DATA, f"{taken.n} indications are too few: {model.label} needs {needed} at least")
     for name, values in (("indication", taken.y), ("reference", taken.r)):
-        low, high = float(values.min()), float(values.max())
-        if not np.isfinite(high - low) or high - low <= 1e-12 * max(abs(low), abs(high)):
-            return Judgement(Verdict.BAD_DATA, f"the {name} is constant ({low:.6g})")
+        still = constant(name, values)
+        if still:
+            return Judgement(Verdict.BAD_DATA, still)
+    apart_s = FARTHEST_CLOCK * settings.u_clock_s
+    if 2 * apart_s > taken.length_s:
+        detail = f"clocks that may be {apart_s:.3g} s apart say nothing of lags in a record of {taken.length_s:.3g} s"
+        return Judgement(Verdict.NOT_IDENTIFIABLE, detail, tuple(model.names[1:]))
     against = contradiction(taken.r, settings.u_reference_noise)
     return Judgement(Verdict.INCONSISTENT, against) if against else None
 

@@ -21,11 +21,14 @@ _FAST: Final = (0.3, 0.1)  # sampling intervals: lags that change nothing, to be
 _TRIED: Final = 3
 
 
-def left_by_higher_order(model: SensorModel, eta: FloatArray, taken: Taken, delay_s: float, offset: float) -> float:
+def left_by_higher_order(
+    model: SensorModel, eta: FloatArray, taken: Taken, delay_s: float, offset: float, own_variance: float
+) -> float:
     """Return the residual variance of this model over that of one with two more poles and zeros, both by simulation.
 
     Noise that enters with the measurand, or with the reference, colours the residuals of the right model, but leaves
     little in them that follows from the reference; a wrong model leaves much. Returns 1 where it cannot be said.
+    `own_variance` is what its fit leaves: less than the simulation where that takes another course between samples.
     """
     shape = shape_of(model)
     n = min(model.n_states + _MORE_POLES, _MOST_POLES)
@@ -40,4 +43,5 @@ def left_by_higher_order(model: SensorModel, eta: FloatArray, taken: Taken, dela
     refined = [srivc(data, begin[0], n - 1) for a in begins if (begin := screened(data, a[None], n - 1))]
     if not own or not refined:
         return 1.0
-    return own[0].sse / max(min(each.sse for each in refined), 1e-300)
+    left = min(own[0].sse, own_variance * data.y.size)
+    return left / max(min(each.sse for each in refined), 1e-300)

@@ -10,6 +10,7 @@ from dyncal.domain.calibration import Verdict
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
 from dyncal.identification.record_fit.settings import InterSample, Method
 from dyncal.identification.records import Estimate
 from dyncal.models.base import ComplexArray, ResponseModel
@@ -53,7 +54,7 @@ class Series:
         What the fit takes for white: the residual, but for coloured noise of the sensor.
     """
 
-    t_ns: FloatArray
+    t_ns: Int64Array
     indication: FloatArray
     predicted: FloatArray
     residual: FloatArray

@@ -112,12 +112,14 @@ def take(records: AlignedRecord | Sequence[AlignedRecord]) -> Taken:
     Raises
     ------
     InvalidData
-        If there is no record, or one is there twice: its samples would be counted twice.
+        If there is no record, something that is none, or one is there twice: its samples would be counted twice.
     """
     several = [records] if isinstance(records, AlignedRecord) else list(records)
     if not several:
         raise InvalidData("there is no record")
     for i, record in enumerate(several):
+        if not isinstance(record, AlignedRecord):
+            raise InvalidData(f"a record is an AlignedRecord, not a {type(record).__name__}")
         for other in several[:i]:
             if _same(record, other):
                 raise InvalidData("a record is there twice")

@@ -5,10 +5,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from dyncal.domain.choices import choice
-from dyncal.domain.errors import InvalidData
+from dyncal.identification.expected import check_ranges
 from dyncal.identification.ranges import not_negative, positive, stated
+
+FARTHEST_CLOCK: Final = 8.0
+"""Standard uncertainties of the clock that are looked at."""
 
 
 class Method(enum.StrEnum):
@@ -59,6 +63,9 @@ class RecordSettings:
         A parameter that is known less well than this, relative, is named unobservable.
     expected : mapping of parameter name to (lowest, highest)
         What a data sheet says: the guard against wrong units. A gain far from 1 is suspect unless it is given here.
+    offset_apart, clock_apart_s : float
+        Standard uncertainties of the reference's zero and of the clock offset [s] that the caller counts apart: they
+        neither widen the covariance nor are estimated, but a fit is not refused for a shift that they explain.
     """
 
     u_reference: float = 0.0
@@ -70,15 +77,13 @@ class RecordSettings:
     max_delay_s: float | None = None
     max_relative_u: float = 0.25
     expected: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    offset_apart: float = 0.0
+    clock_apart_s: float = 0.0
 
     def __post_init__(self) -> None:
         not_negative(self, "u_reference", "u_reference_noise", "u_reference_gain", "u_clock_s")
+        not_negative(self, "offset_apart", "clock_apart_s")
         positive(self, *stated(self, "noise_std", "max_delay_s"), "max_relative_u")
         if self.between is not None:
             object.__setattr__(self, "between", choice(InterSample, self.between, "between"))
-        given: object = self.expected
-        if not isinstance(given, Mapping):
-            raise InvalidData(f"expected must map names of parameters to ranges, not be {given!r}")
-        for name, (low, high) in self.expected.items():
-            if not low < high:
-                raise InvalidData(f"expected {name}: {low} to {high} is no range")
+        check_ranges(self.expected)

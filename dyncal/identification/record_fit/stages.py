@@ -17,7 +17,7 @@ from dyncal.identification.record_fit.method import WHITE
 from dyncal.identification.record_fit.problem import Point, RecordProblem
 from dyncal.identification.record_fit.reference import MOST_INFLATION, inflation, inverse
 from dyncal.identification.record_fit.segments import Taken
-from dyncal.identification.record_fit.settings import InterSample, RecordSettings
+from dyncal.identification.record_fit.settings import FARTHEST_CLOCK, InterSample, RecordSettings
 from dyncal.identification.record_fit.smoothness import course_of_reference, spline_fits
 from dyncal.identification.record_fit.start import Begin
 from dyncal.identification.record_fit.track import Reading
@@ -32,7 +32,6 @@ _CLEARLY_BETTER: Final = 6.0  # twice a log-likelihood ratio
 _HOPELESS: Final = 60.0  # the same: a course so much worse after one step is not followed up
 _FIRST_PASSES: Final = 14
 _NOTHING: Final = 1e-20
-_FAR: Final = 8.0  # standard uncertainties of the clock that are looked at
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +47,7 @@ class Setup:
     @property
     def reach(self) -> tuple[float, float]:
         """Range of T [s] that is looked at."""
-        clock = _FAR * self.settings.u_clock_s
+        clock = FARTHEST_CLOCK * self.settings.u_clock_s
         if not self.delayed:
             return -clock, clock
         longest = self.settings.max_delay_s or 0.1 * self.taken.length_s
