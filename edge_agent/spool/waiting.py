@@ -9,7 +9,7 @@ from typing import Final
 from dyncal.domain.sensors import SensorId
 from edge_agent.spool.segment import Entry
 
-MAX_BYTES: Final = 16 << 20
+MAX_BYTES: Final = 8 << 20
 
 
 class Waiting:

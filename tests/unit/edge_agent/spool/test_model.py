@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
@@ -303,7 +304,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
 
 SpoolMachine.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=30,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
@@ -311,3 +312,7 @@ SpoolMachine.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 TestSpool = SpoolMachine.TestCase
+
+if __name__ == "__main__":  # many more: python -m tests.unit.edge_agent.spool.test_model 2000
+    MANY = settings(SpoolMachine.TestCase.settings, max_examples=int(sys.argv[1]), derandomize=False)
+    run_state_machine_as_test(SpoolMachine, settings=MANY)
