@@ -49,7 +49,7 @@ class SpoolSettings(Section):
     """Wait for the store to have what was sent before it is sent again [s]; doubled up to 16 times without answer."""
 
     replay_per_s: float = Field(3000.0, gt=0, le=1e6)
-    """Most records of the backlog sent a second, beside live ones."""
+    """Most records of the backlog sent a second, beside live ones; fewer where the store takes fewer."""
 
     @model_validator(mode="after")
     def _sizes(self) -> Self:
