@@ -18,7 +18,7 @@ from dyncal.domain.time import Int64Array
 _LONG: Final = 8  # samples: equal so often in a row by chance of one in (resolution over motion) to the power 7
 _FINE: Final = 16.0  # motion from sample to sample over the resolution
 _ROUNDING: Final = 1e-9  # of the range: differences below it are not the resolution
-_SPOILT: Final = 0.02  # share of the samples: fewer change no spectrum
+_SPOILT: Final = 0.2  # share of the samples: fewer do not take a sensor its correction
 _MOST: Final = 0.5  # share of the samples in runs of equal ones
 
 
@@ -61,7 +61,7 @@ def stale(values: FloatArray) -> Stale | None:
 
 
 def refuse_standstill(y: FloatArray) -> None:
-    """Refuse a record of indications of which more than a fiftieth stands still where it should not.
+    """Refuse a record of indications of which more than a fifth stands still where it should not.
 
     Raises
     ------
