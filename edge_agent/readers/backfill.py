@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -55,6 +55,10 @@ class Backfill:
         self._session = session
         self._forgetful.clear()
         self.n_values = 0
+
+    def without(self, sensors: Iterable[SensorId]) -> None:
+        """Take note of sensors of which the server keeps no history."""
+        self._forgetful |= set(sensors)
 
     async def up_to_now(self, item: Item) -> None:
         """Read what is newer than the newest sample; nothing of a sensor that never had one."""

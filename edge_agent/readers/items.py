@@ -19,6 +19,8 @@ from edge_agent.readers.values import Item
 from edge_agent.source_settings import NodeSettings, OpcuaSettings, SensorSettings
 
 _CREATE: Final = ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall
+_READ: Final = ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead
+_HISTORY_READ: Final = 1 << 2  # of an access level (OPC 10000-3, 8.57)
 _MIN_QUEUE: Final = 10
 _MAX_QUEUE: Final = 100_000
 _PAUSE_S: Final = 30.0
@@ -80,6 +82,8 @@ class MonitoredItems:
         self.by_handle: dict[int, Item] = {}
         self.readable: dict[SensorId, Item] = {}
         self.failed: list[ItemFailed] = []
+        self.without_history: set[SensorId] = set()
+        self._asked: set[SensorId] = set()
         self._missing: list[NodeSettings] = list(settings.nodes)
         self._found = Finds(settings, declared)
 
@@ -101,7 +105,22 @@ class MonitoredItems:
         refused = await self._create(await self._resolved(wanted), revisions, filtered=True)
         if refused:  # servers that know no trigger on the timestamp
             await self._create(refused, revisions, filtered=False)
+        await self._ask_for_history()
         return self.failed, revisions
+
+    async def _ask_for_history(self) -> None:
+        """Find out which nodes have no history to read: to ask each of thousands takes long."""
+        asked = [item for item in self.readable.values() if item.sensor not in self._asked]
+        self._asked |= {item.sensor for item in asked}
+        values = await self._limits.each(_READ, [item.node_id for item in asked], self._access_levels)
+        for item, value in zip(asked, values, strict=True):
+            level = None if isinstance(value, ua.UaStatusCodeError) or value.Value is None else value.Value.Value
+            if isinstance(level, int) and not level & _HISTORY_READ:
+                self.without_history.add(item.sensor)
+
+    async def _access_levels(self, nodes: list[Any]) -> list[Any]:
+        values: list[Any] = await self._session.read_attributes(nodes, ua.AttributeIds.AccessLevel)
+        return values
 
     async def adopt(self, sensors: Mapping[int, SensorId]) -> None:
         """Go on with items that a former life has made: by client handle; the others are still missing."""
@@ -114,6 +133,7 @@ class MonitoredItems:
         for node, node_id in await self._resolved(wanted):
             item = self._item(node, node_id)
             self.by_handle[handles[item.sensor]] = self.readable[item.sensor] = item
+        await self._ask_for_history()
         self.failed += [ItemFailed(SensorId(node.sensor), node.node, "refused before") for node in self._missing]
 
     async def _discover(self) -> None:

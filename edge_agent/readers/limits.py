@@ -32,6 +32,7 @@ class Limits:
         numbers = (
             ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
             ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse,
+            ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
             ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds,
         )
         values = await session.read_attributes([ua.NodeId(number) for number in numbers], ua.AttributeIds.Value)

@@ -154,6 +154,8 @@ class OpcuaReader:
         """Go on with the subscription of before, or make one; say what to tell of it."""
         self._hear()
         self._backfill.begin(self._session.services)
+        if self._items is not None:
+            self._backfill.without(self._items.without_history)
         if self._publishing is None:
             self._publishing = self._inherited()
         before = self._publishing
@@ -190,6 +192,7 @@ class OpcuaReader:
             return False
         if result.StatusCode.is_good() and self._adopted and self._items is not None:
             await self._items.adopt(self._adopted)
+            self._backfill.without(self._items.without_history)
             self._adopted = {}
             publishing.inherit(result.AvailableSequenceNumbers or ())
         return bool(result.StatusCode.is_good())
@@ -240,6 +243,7 @@ class OpcuaReader:
 
     async def _create_items(self, items: MonitoredItems) -> None:
         failures, revisions = await items.create_missing()
+        self._backfill.without(items.without_history)
         if self._subscription is not None:
             sensors = {handle: item.sensor for handle, item in items.by_handle.items()}
             self._handover.keep(self._server_started, self._subscription, self._stale_s, sensors)

@@ -23,7 +23,7 @@ from typing import Final
 from dyncal.runtime.ports import free_port
 
 HERE: Final = Path(__file__).resolve().parent
-READY_S: Final = 60.0
+READY_S: Final = 120.0
 
 
 class Missing(Exception):
