@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from typing import Any, Final, TypeVar
+import functools
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -25,22 +24,30 @@ def unpack(payload: bytes, kind: type[T]) -> T:
     MalformedMessage
         If the payload is too large, no MessagePack, or not of that kind.
     """
-    with _malformed(payload):
-        return msgspec.msgpack.decode(payload, type=kind)
+    return cast(T, _decoded(_msgpack(cast(Any, kind)), payload))
 
 
 def from_json(payload: bytes | str, kind: type[T]) -> T:
     """Decode JSON into `kind`; errors as in `unpack`."""
-    with _malformed(payload):
-        return msgspec.json.decode(payload, type=kind)
+    return cast(T, _decoded(_json(cast(Any, kind)), payload))
 
 
-@contextlib.contextmanager
-def _malformed(payload: bytes | str) -> Iterator[None]:
+# Each kind's decoder is made once: to look its type up for each message took as long as to decode it.
+@functools.cache
+def _msgpack(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(kind)
+
+
+@functools.cache
+def _json(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def _decoded(decoder: Any, payload: bytes | str) -> object:
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise MalformedMessage(f"{len(payload)} bytes are more than the {MAX_PAYLOAD_BYTES} allowed")
     try:
-        yield
+        return decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedMessage(str(error)) from error
 
@@ -72,4 +79,5 @@ def array_from_bytes(packed: bytes, kind: str, what: str) -> npt.NDArray[Any]:
     if len(packed) % dtype.itemsize:
         raise MalformedMessage(f"{what}: {len(packed)} bytes are no whole number of {dtype.itemsize}-byte items")
     # A copy: an array over the payload is read-only, and compiled kernels take writable ones only.
-    return np.frombuffer(packed, dtype).astype(dtype.newbyteorder("="), copy=True)
+    found = np.frombuffer(packed, dtype)
+    return found.copy() if dtype.isnative else found.astype(dtype.newbyteorder("="))
