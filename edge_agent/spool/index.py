@@ -179,7 +179,7 @@ class SpoolIndex:
     def forget(self) -> None:
         """Remove the oldest files as far as the store has them."""
         with contextlib.suppress(OSError):  # a disk that lets nothing be removed: tried again with the next watermark
-            while len(self.files) > 1 and not self._holds(self.files[0], None):
+            while len(self.files) > 1 and not self.holds(self.files[0]):
                 self.remove_oldest()
 
     def remove_oldest(self) -> None:
@@ -197,7 +197,7 @@ class SpoolIndex:
     def first_uncommitted(self, sensors: Collection[SensorId] | None = None) -> Position:
         """Return the beginning of the first file that holds something (of `sensors`) the store lacks, or the end."""
         for item in self.files:
-            if self._holds(item, sensors):
+            if self.holds(item, sensors):
                 return Position(item.number, HEAD_BYTES)
         return self.end
 
@@ -210,7 +210,8 @@ class SpoolIndex:
             for sensor, span in itertools.chain(runs, self.gaps)
         )
 
-    def _holds(self, item: StoredFile, sensors: Collection[SensorId] | None) -> bool:
+    def holds(self, item: StoredFile, sensors: Collection[SensorId] | None = None) -> bool:
+        """Tell whether a file has something (of `sensors`) that the store lacks."""
         names = item.spans if sensors is None else sensors
         if any(span.last > self.watermark(name) for name in names for span in item.spans.get(name, ())):
             return True

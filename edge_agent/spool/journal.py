@@ -10,6 +10,7 @@ from typing import Final
 
 from dyncal.domain.sensors import EdgeId, SensorId
 from edge_agent.spool import reading, segment
+from edge_agent.spool.ballast import LEAST_BYTES, Ballast
 from edge_agent.spool.index import Position, SpoolIndex, StoredFile
 from edge_agent.spool.policy import GivenUp, SpoolLimits
 from edge_agent.spool.recovery import SUFFIX, Recovered
@@ -40,10 +41,12 @@ class Journal:
         self._directory = directory
         self._given_up = found.given_up
         self._broken = False  # the newest file is not to be written to any more
+        self._ballast = Ballast(directory)
         if self.index.files:
             self.writer.resume(self.index.newest)
         else:
             self._rotate()
+        self._keep_room()
 
     @property
     def full(self) -> bool:
@@ -98,6 +101,26 @@ class Journal:
         self.writer.begin(begun, content)
         self._broken = False
         self.index.begin(begun)
+        self._keep_room()
+
+    def _keep_room(self) -> None:
+        """Keep back what it takes to begin a file."""
+        size = 2 * (len(self.index.checkpoint()) + len(self.index.newest.summary()))
+        self._ballast.hold(max(LEAST_BYTES, 1 << size.bit_length()))
+
+    def relieve(self) -> bool:
+        """Make room on a full disk by letting go of a newest file that the store has in full; tell whether it could.
+
+        Raises
+        ------
+        OSError
+            If a new file cannot be begun all the same.
+        """
+        if self.index.holds(self.index.newest) or self.index.newest.spans == {}:
+            return False
+        self._ballast.give_up()
+        self._rotate()
+        return True
 
     # What is given up
 

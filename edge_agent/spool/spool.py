@@ -193,7 +193,7 @@ class Spool:
         fresh: list[Entry] = []
         n_before = self._journal.n_writes
         try:
-            self._write_all(fresh)
+            self._write_relieved(fresh)
         except OSError as error:
             self.trouble = error
         else:
@@ -215,6 +215,14 @@ class Spool:
     def hide(self) -> None:
         """Have what waits shown again, or returned by `flush`: what was shown is lost."""
         self._waiting.hide()
+
+    def _write_relieved(self, fresh: list[Entry]) -> None:
+        try:
+            self._write_all(fresh)
+        except OSError as error:
+            if error.errno not in _NO_ROOM or not self._journal.relieve():
+                raise
+            self._write_all(fresh)
 
     def _write_all(self, fresh: list[Entry]) -> None:
         self._tell_holes(fresh)

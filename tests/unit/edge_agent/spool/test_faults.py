@@ -193,6 +193,30 @@ def test_a_full_disk_makes_room_for_the_gap_in_the_oldest_file(tmp_path: Path, d
     assert covered(opened(tmp_path, max_bytes=30_000, segment_bytes=6000)) == list(range(n + 1))
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_full_disk_is_relieved_of_the_one_file_on_it_once_the_store_has_it(
+    tmp_path: Path, disk: FaultyDisk, restarted: bool
+) -> None:
+    spool = opened(tmp_path)
+    put(spool, *(block(n) for n in range(20)))
+    disk.room = 0
+    if restarted:
+        die(spool)
+        spool = opened(tmp_path)
+    taken(spool, 20)
+    assert spool.trouble is not None, "the store has nothing of it yet"
+    assert covered(spool) == list(range(20))
+    spool.commit({SENSOR: 19})
+    spool.flush()
+    assert spool.trouble is None
+    assert covered(spool) == [20]
+    die(spool)
+    again = opened(tmp_path)
+    assert covered(again) == [20]
+    assert again.starts[SENSOR].next_sequence == 21
+    again.close()
+
+
 def test_a_disk_that_is_dead_at_the_end_is_told(tmp_path: Path, disk: FaultyDisk) -> None:
     spool = opened(tmp_path)
     put(spool, block(0))
