@@ -204,8 +204,7 @@ def test_a_full_disk_is_relieved_of_the_one_file_on_it_once_the_store_has_it(
         die(spool)
         spool = opened(tmp_path)
     taken(spool, 20)
-    assert spool.trouble is not None, "the store has nothing of it yet"
-    assert covered(spool) == list(range(20))
+    assert covered(spool) == list(range(20)), "the store has nothing of it yet"
     spool.commit({SENSOR: 19})
     spool.flush()
     assert spool.trouble is None
