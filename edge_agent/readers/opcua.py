@@ -303,7 +303,7 @@ class OpcuaReader:
                         into = gathered[handle] = Gathered(node)
                     into.add(item.Value, arrival_ns)
                     self.n_notifications += 1
-            elif isinstance(notification, ua.StatusChangeNotification):
+            elif isinstance(notification, ua.StatusChangeNotification) and not _transferred(notification):
                 raise SubscriptionLost(f"{notification.Status}")
         return gathered
 
@@ -337,3 +337,8 @@ def _reason(several: BaseExceptionGroup[Exception]) -> str:
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]
     return f"{type(first).__name__}: {first}" if str(first) else type(first).__name__
+
+
+def _transferred(change: Any) -> bool:
+    """Tell whether a subscription was transferred: said to the session that had it, heard again by its new one."""
+    return bool(change.Status.value == ua.StatusCodes.GoodSubscriptionTransferred)
