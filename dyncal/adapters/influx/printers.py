@@ -36,7 +36,7 @@ class Printer:
 
     def _make_ready(self) -> None:
         from dyncal.adapters.influx import printing  # noqa: PLC0415  # loads the compiler, which takes its time
-        from dyncal.kernels import HAVE_NUMBA, warm_up  # noqa: PLC0415
+        from dyncal.kernels import HAVE_NUMBA, warm_up  # noqa: PLC0415  # the same
 
         if HAVE_NUMBA and warm_up(printing.__name__).n_kernels:  # none where the compiler is switched off
             self.sample_lines = printing.sample_lines
