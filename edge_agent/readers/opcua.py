@@ -303,7 +303,7 @@ class OpcuaReader:
                         into = gathered[handle] = Gathered(node)
                     into.add(item.Value, arrival_ns)
                     self.n_notifications += 1
-            elif isinstance(notification, ua.StatusChangeNotification) and not _transferred(notification):
+            elif isinstance(notification, ua.StatusChangeNotification) and not _says_transferred(notification):
                 raise SubscriptionLost(f"{notification.Status}")
         return gathered
 
@@ -339,6 +339,6 @@ def _reason(several: BaseExceptionGroup[Exception]) -> str:
     return f"{type(first).__name__}: {first}" if str(first) else type(first).__name__
 
 
-def _transferred(change: Any) -> bool:
+def _says_transferred(change: Any) -> bool:
     """Tell whether a subscription was transferred: said to the session that had it, heard again by its new one."""
     return bool(change.Status.value == ua.StatusCodes.GoodSubscriptionTransferred)

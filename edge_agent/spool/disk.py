@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 from pathlib import Path
+from typing import Final
+
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+"""What a disk says that is full."""
 
 
 def sync_directory(directory: Path) -> None:

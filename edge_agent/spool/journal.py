@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
 
 from dyncal.domain.sensors import EdgeId, SensorId
-from edge_agent.spool import reading, segment
+from edge_agent.spool import disk, reading, segment
 from edge_agent.spool.ballast import LEAST_BYTES, Ballast
 from edge_agent.spool.index import Position, SpoolIndex, StoredFile
 from edge_agent.spool.policy import GivenUp, SpoolLimits
@@ -18,8 +16,6 @@ from edge_agent.spool.segment import Entry, EntryKind
 from edge_agent.spool.spans import Span, span_of
 from edge_agent.spool.waiting import Waiting
 from edge_agent.spool.writer import Writer
-
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Journal:
@@ -150,7 +146,7 @@ class Journal:
             try:
                 self._admit(self._stand_in(oldest, runs), fresh)
             except OSError as error:
-                if error.errno not in _NO_ROOM:
+                if error.errno not in disk.NO_ROOM:
                     raise
                 self._cut_oldest(runs)
                 self.tell(fresh)

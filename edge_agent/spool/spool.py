@@ -11,7 +11,6 @@ Blocking; one user at a time.
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -36,7 +35,6 @@ SHOW_AFTER_S: Final = 2.0
 
 _STALE_S: Final = 0.75 * SHOW_AFTER_S
 _LOCK: Final = "lock"
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Spool:
@@ -220,7 +218,7 @@ class Spool:
         try:
             self._write_all(fresh)
         except OSError as error:
-            if error.errno not in _NO_ROOM or not self._journal.relieve():
+            if error.errno not in disk.NO_ROOM or not self._journal.relieve():
                 raise
             self._write_all(fresh)
 
