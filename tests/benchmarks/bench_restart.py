@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Final
@@ -36,8 +35,6 @@ def sections() -> dict[str, list[Figure]]:
             plant.start()
             plan = plan.from_now()
             with Devices(plan, plant.south.port) as devices:
-                sending = threading.Thread(target=devices.send_all, name="devices")
-                sending.start()
                 _first_after(plant, plan, SystemClock().now())
                 for name in PROGRAMS:
                     times = [_restart(plant, plan, name) for _ in range(TIMES)]
@@ -47,7 +44,7 @@ def sections() -> dict[str, list[Figure]]:
                         ),
                         Figure("the same, median", float(np.median(times)), -np.inf, np.inf, TIMES, unit="s"),
                     ]
-                sending.join()
+                devices.stop()
         finally:
             plant.close()
     return {"Restart of a program that was killed": figures}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,11 +41,8 @@ def deliver(plant: Plant, plan: Plan, trouble: Trouble, say: Say = lambda _: Non
     """Start a plant, send all of a plan (from now on, whatever its t0), make trouble meanwhile, wait, and count."""
     plant.start()
     plan = plan.from_now()
-    with Devices(plan, plant.south.port) as devices:
-        sending = threading.Thread(target=devices.send_all, name="devices")
-        sending.start()
+    with Devices(plan, plant.south.port):
         trouble(plant, plan)
-        sending.join()
     began = time.monotonic()
     _settle(plant, plan, say)
     settled_s = time.monotonic() - began

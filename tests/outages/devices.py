@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Self
@@ -88,11 +89,17 @@ class Plan:
 
 
 class Devices:
-    """The connection that all devices of a plan share, as a context manager."""
+    """Devices that send all of a plan while inside, each block when its last sample is made.
+
+    Leaving waits until all is sent and the broker has it, or raises what kept it from that; after an error, or `stop`,
+    no more is sent.
+    """
 
     def __init__(self, plan: Plan, port: int) -> None:
         self._plan, self._port = plan, port
         self._stopping = threading.Event()
+        self._sender = ThreadPoolExecutor(1, "devices")
+        self._sent: Future[None] | None = None
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2, "devices", protocol=paho.MQTTv311, clean_session=False, manual_ack=False
         )
@@ -106,20 +113,32 @@ class Devices:
         while not self._client.is_connected():
             assert time.monotonic() < deadline, "the devices' broker does not answer"
             time.sleep(0.01)
+        self._sent = self._sender.submit(self._send)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        if error is not None:
+            self.stop()
+        try:
+            if self._sent is not None:
+                self._sent.result()
+        finally:
+            self._sender.shutdown()
+            self._client.disconnect()
+            self._client.loop_stop()
 
     def stop(self) -> None:
-        """Let `send_all` end early."""
+        """Send no more than is on its way."""
         self._stopping.set()
 
-    def send_all(self) -> None:
-        """Send everything, each block when its last sample is made; return when the broker has it."""
+    @property
+    def busy(self) -> bool:
+        """True while there is something left to send."""
+        return self._sent is not None and not self._sent.done()
+
+    def _send(self) -> None:
         plan, began = self._plan, time.monotonic()
         instants = plan.instants()
         last: deque[paho.MQTTMessageInfo] = deque(maxlen=_UNANSWERED)

@@ -7,7 +7,6 @@ import os
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -45,10 +44,8 @@ def soak(directory: Path, *, rate_hz: float, seconds: float, seed: int = 1) -> S
         plant.start()
         plan = plan.from_now()
         with Devices(plan, plant.south.port) as devices:
-            sending = threading.Thread(target=devices.send_all, name="devices")
-            sending.start()
-            while sending.is_alive():
-                sending.join(max(seconds / 400, 0.1))
+            while devices.busy:
+                time.sleep(max(seconds / 400, 0.1))
                 for name, figures in seen.items():
                     figures.append(_resident(plant, name))
         deadline = time.monotonic() + _LAG_S
