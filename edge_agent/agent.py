@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dyncal.domain.sensors import EdgeId, SensorId
-from dyncal.domain.time import InstantNs
+from dyncal.domain.time import InstantNs, Int64Array
 from edge_agent.acceptance import Policy
 from edge_agent.events import (
     AgentLimits,
@@ -38,6 +38,8 @@ class AgentEngine:
         The sensors.
     starts : mapping of sensor to StreamStart
         Where the records of each go on, by the spool; absent ones begin.
+    newest : mapping of sensor to array of int64, optional
+        Instants [ns] of the samples that an earlier life spooled last: they are not taken again.
     """
 
     def __init__(
@@ -49,12 +51,16 @@ class AgentEngine:
         *,
         limits: AgentLimits,
         policy: Policy,
+        newest: Mapping[SensorId, Int64Array] | None = None,
     ) -> None:
         self._epoch = epoch
         self._streams = {
             config.sensor.id: Stream(config, edge, epoch, starts.get(config.sensor.id, StreamStart()), limits, policy)
             for config in configs
         }
+        for sensor, t_ns in ({} if newest is None else newest).items():
+            if sensor in self._streams:
+                self._streams[sensor].know(t_ns)
 
     @property
     def streams(self) -> Mapping[SensorId, Stream]:

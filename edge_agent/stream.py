@@ -7,7 +7,7 @@ a sample that comes late is sent in a record of its own, without correction.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,7 +80,7 @@ class Stream:
         self._last_late = 0
         self._pending = Pending()
         self._history = History(limits.history_samples)
-        self._late_seen: dict[int, None] = {}
+        self._seen: dict[int, None] = {}
         self.adjustment = Adjustment(config.sensor, policy, self._history, config.u_t_ns)
         self.counts = StreamCounts()
 
@@ -249,6 +249,15 @@ class Stream:
 
     # Late samples
 
+    def know(self, t_ns: Int64Array) -> None:
+        """Take none of the samples at these instants again, shape (n,) [ns], the newest last."""
+        self._see(t_ns[-self._limits.history_samples :].tolist())
+
+    def _see(self, instants: Iterable[int]) -> None:
+        self._seen.update(dict.fromkeys(instants))
+        while len(self._seen) > self._limits.history_samples:
+            del self._seen[next(iter(self._seen))]
+
     def _late(
         self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array, read: SamplesRead, effects: list[Effect]
     ) -> int | None:
@@ -257,7 +266,7 @@ class Stream:
         chosen: dict[int, int] = {}
         stepped: int | None = None
         for k, instant in enumerate(t_ns.tolist()):
-            if known[k] or instant in chosen or instant in self._late_seen:
+            if known[k] or instant in chosen or instant in self._seen:
                 self.counts.n_duplicate += 1
                 continue
             if not self._again:
@@ -281,10 +290,7 @@ class Stream:
         effects: list[Effect],
     ) -> None:
         self.counts.n_late += len(chosen)
-        for instant in chosen:
-            self._late_seen[instant] = None
-        while len(self._late_seen) > self._limits.history_samples:
-            del self._late_seen[next(iter(self._late_seen))]
+        self._see(chosen)
         order = np.array([chosen[instant] for instant in sorted(chosen)])
         for a in range(0, order.size, self._limits.block_samples):
             part = order[a : a + self._limits.block_samples]

@@ -56,7 +56,7 @@ class Account:
         Sequence numbers that are committed.
     blocks, samples : int
         Blocks that the store has, each counted once, and the samples in them. (A sample counts twice that came under
-        two numbers, because an agent died before its source heard of it, and was given it again.)
+        two numbers, because an agent sent it while its disk failed, and died before its source heard of it.)
     gap_numbers : int
         Numbers that records of gaps have taken: those of blocks that a full spool gave up are among them.
     gaps : mapping of GapCause to Lost

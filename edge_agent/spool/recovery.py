@@ -1,7 +1,7 @@
 """The start of a spool: what its directory holds, with damage told and turned into gaps.
 
 A file that the next one sums up is not read: of a gigabyte that takes longer than a start may. What is damaged in it is
-found when it is sent.
+found when it is sent. Only the newest is, and the one before it while there is little in the newest (`Tail`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from edge_agent.spool import segment
 from edge_agent.spool.index import SpoolIndex, StoredFile, Summary
 from edge_agent.spool.policy import GivenUp
 from edge_agent.spool.segment import NOTES, Entry, EntryKind
+from edge_agent.spool.tail import TAIL_BYTES, Tail
 
 SUFFIX: Final = ".seg"
 ASIDE: Final = ".bad"
@@ -28,13 +29,14 @@ _LEAD_BYTES: Final = 1 << 16
 
 @dataclass(slots=True)
 class Recovered:
-    """What was found: the epoch (None in an empty directory), the index, what is lost, and damage in words."""
+    """What was found: the epoch (None in an empty directory), the index, what is lost, damage in words, the newest."""
 
     epoch: int | None = None
     index: SpoolIndex = field(default_factory=SpoolIndex)
     given_up: GivenUp = field(default_factory=GivenUp)
     damage: list[str] = field(default_factory=list)
     aside_bytes: int = 0
+    tail: Tail = field(default_factory=Tail)
 
 
 def recover(directory: Path) -> Recovered:
@@ -50,9 +52,10 @@ def recover(directory: Path) -> Recovered:
     found.aside_bytes = _bound_aside(directory, found)
     leads = {int(path.stem): _lead(path) for path in paths}
     summaries = {summary.number: summary for lead in leads.values() for summary in _summaries(lead)}
+    n_read = 1 if paths and paths[-1].stat().st_size > TAIL_BYTES else 2
     for path in paths:
         summary = summaries.get(int(path.stem))
-        if summary is not None and path != paths[-1] and summary.size == path.stat().st_size:
+        if summary is not None and path not in paths[-n_read:] and summary.size == path.stat().st_size:
             _believe(found, path, leads[summary.number], summary)
         else:
             _load(found, path, newest=path == paths[-1])
@@ -128,6 +131,7 @@ def _load(found: Recovered, path: Path, *, newest: bool) -> None:
             found.given_up.update(found.index.adopt(entry.payload))
         elif entry.kind not in NOTES:
             found.index.add(loaded, entry)
+            found.tail.add(entry)
     if loaded.size < len(content):
         found.damage.append(f"{path.name}: {len(content) - loaded.size} bytes at the end are no whole record")
         if newest:

@@ -18,7 +18,7 @@ from typing import Final, Self
 
 from dyncal.domain.errors import InvalidSetting, Unavailable
 from dyncal.domain.sensors import EdgeId, SensorId
-from dyncal.domain.time import InstantNs
+from dyncal.domain.time import InstantNs, Int64Array
 from dyncal.runtime.exclusive import Exclusive
 from edge_agent.events import StreamStart
 from edge_agent.spool import disk
@@ -41,9 +41,17 @@ class Spool:
     """See the module. Made by `Spool.open`."""
 
     def __init__(
-        self, directory: Path, journal: Journal, lock: Exclusive, marks: Marks, sensors: tuple[SensorId, ...]
+        self,
+        directory: Path,
+        journal: Journal,
+        lock: Exclusive,
+        marks: Marks,
+        sensors: tuple[SensorId, ...],
+        newest: Mapping[SensorId, Int64Array],
     ) -> None:
         self.epoch = journal.epoch
+        self.newest = newest
+        """Instants [ns] of the samples in the last blocks of an earlier life, by sensor."""
         self.trouble: OSError | None = None
         self._directory = directory
         self._journal = journal
@@ -101,7 +109,7 @@ class Spool:
         epoch = now // 1_000_000 if found.epoch is None else found.epoch
         stale = not fresh and disk.age_s(found.index.newest.path, directory / _LOCK) > _STALE_S
         journal = Journal(directory, edge, epoch, limits.beside(found.aside_bytes), found)
-        spool = cls(directory, journal, lock, Marks(directory, epoch), sensors)
+        spool = cls(directory, journal, lock, Marks(directory, epoch), sensors, found.tail.instants())
         spool._skip(now, fresh=fresh, stale=stale)
         return spool
 

@@ -31,7 +31,7 @@ class Delivered:
     def perfect(self) -> bool:
         """Whether each sample is kept once and as it was, nothing else is, and the ledger knows of no loss.
 
-        It counts a sample twice that came under two numbers: read, and read again after the agent's death.
+        It counts a sample twice that came under two numbers: sent without the disk by an agent that died then.
         """
         ledger, n = self.ledger, self.count.made
         return self.count.perfect and ledger.adds_up and ledger.samples >= n and not (ledger.lost or ledger.quarantined)

@@ -189,6 +189,7 @@ def engine(
     starts: dict[SensorId, StreamStart] | None = None,
     limits: AgentLimits | None = None,
     policy: Policy | None = None,
+    newest: dict[SensorId, Int64Array] | None = None,
 ) -> AgentEngine:
     return AgentEngine(
         EDGE,
@@ -197,6 +198,7 @@ def engine(
         starts or {},
         limits=limits or AgentLimits(),
         policy=policy or Policy(KEY),
+        newest=newest,
     )
 
 

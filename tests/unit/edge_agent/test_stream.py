@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dyncal.domain import quality
 from dyncal.domain.samples import GapCause, GapRecord, SampleBlock
+from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import DurationNs, InstantNs
 from edge_agent.events import AgentLimits, DesiredSet, Drain, Effect, SamplesRead, SourceLost, StreamStart, Tick
 from tests.unit.edge_agent.helpers import (
@@ -139,6 +140,21 @@ def test_what_is_delivered_again_after_a_death_is_no_clock_step() -> None:
     # From the first newer sample on a clock set back is one.
     effects = agent.handle(read(times(100, 500), arrival=T0 + 1020 * DT))
     assert "clock_step" in kinds(effects)
+
+
+def test_what_was_spooled_before_a_death_is_not_numbered_twice() -> None:
+    agent = engine(
+        starts={SENSOR: StreamStart(5, InstantNs(T0 + 999 * DT))},
+        newest={SENSOR: times(120, 880), SensorId("gone"): times(3)},
+    )
+    effects: list[Effect] = []
+    for k in range(800, 1000, 20):
+        effects += agent.handle(read(times(20, k), arrival=T0 + 1000 * DT, receipt=k))
+    effects += agent.handle(Drain(T0))
+    content = Content.of(records(effects))
+    assert sorted(content.raw) == times(80, 800).tolist(), "what the spool does not have"
+    assert agent.streams[SENSOR].counts.n_duplicate == 120
+    assert receipts(effects) == list(range(800, 1000, 20))
 
 
 def test_a_clock_set_back_while_the_edge_was_away_is_found_after_a_while() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dyncal.domain.errors import InvalidSetting
 from dyncal.domain.time import InstantNs
 from edge_agent.spool import Spool
-from tests.unit.edge_agent.helpers import DT, EDGE, SENSOR, T0
+from tests.unit.edge_agent.helpers import DT, EDGE, SENSOR, T0, times
 from tests.unit.edge_agent.spool.helpers import OTHER, block, covered, opened, put, sequences
 
 
@@ -46,6 +46,21 @@ def test_committed_files_go_and_numbering_is_remembered(tmp_path: Path) -> None:
     put(again, block(100))
     again.commit({SENSOR: 100})
     again.close()
+
+
+@pytest.mark.parametrize("segment_bytes", [2000, 1 << 22])
+def test_the_instants_of_the_newest_blocks_are_known_after_a_death(tmp_path: Path, segment_bytes: int) -> None:
+    spool = opened(tmp_path, segment_bytes=segment_bytes)
+    assert not spool.newest
+    put(spool, *(block(k) for k in range(100)), block(0, sensor=OTHER))
+    spool.close()
+    again = opened(tmp_path, segment_bytes=segment_bytes)
+    again.close()
+    newest = again.newest
+    n = newest[SENSOR].size
+    assert newest[SENSOR].tolist() == times(1000)[1000 - n :].tolist()
+    assert n == 1000 if segment_bytes > 2000 else 50 <= n < 1000, "of files that are read at a start"
+    assert newest[OTHER].tolist() == times(10).tolist()
 
 
 @settings(max_examples=40)

@@ -1,0 +1,46 @@
+"""The newest blocks of an earlier life: a source may send again what is in them, not having heard that it was kept."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from typing import Final
+
+import numpy as np
+
+from dyncal.contracts import samples as wire
+from dyncal.domain.errors import MalformedMessage
+from dyncal.domain.samples import SampleBlock
+from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import Int64Array
+from edge_agent.spool.segment import Entry, EntryKind
+
+TAIL_BYTES: Final = 1 << 20
+"""How much is looked at: far more than is written between taking a sample and acknowledging it."""
+
+
+class Tail:
+    """The last entries that were read of the files, up to a number of bytes."""
+
+    def __init__(self, n_bytes: int = TAIL_BYTES) -> None:
+        self._room = n_bytes
+        self._entries: deque[Entry] = deque()
+
+    def add(self, entry: Entry) -> None:
+        """Take the next entry of a file; the oldest go."""
+        if entry.kind is not EntryKind.BLOCK:
+            return
+        self._entries.append(entry)
+        self._room -= len(entry.payload)
+        while self._room < 0:
+            self._room += len(self._entries.popleft().payload)
+
+    def instants(self) -> dict[SensorId, Int64Array]:
+        """Return the instants [ns] of the samples in them by sensor, each in the order of its records."""
+        found: dict[SensorId, list[Int64Array]] = {}
+        for entry in self._entries:
+            with contextlib.suppress(MalformedMessage):  # told when it is sent
+                record = wire.decode(entry.payload)
+                if isinstance(record, SampleBlock):
+                    found.setdefault(entry.sensor, []).append(record.axis.t_ns)
+        return {sensor: np.concatenate(parts) for sensor, parts in found.items()}
