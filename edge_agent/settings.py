@@ -20,13 +20,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from dyncal.domain.samples import MAX_BLOCK_SAMPLES
 from dyncal.runtime.settings import Name, ProgramSettings, Section, SigningSettings
 from edge_agent.source_settings import MqttSensorMapping, MqttSourceSettings, OpcuaSettings, SensorSettings
+from edge_agent.spool.policy import WhenFull
 
 
 class SpoolSettings(Section):
@@ -35,8 +36,9 @@ class SpoolSettings(Section):
     max_bytes: int = Field(1 << 30, ge=1 << 20)
     """Most that it may take on disk [bytes]."""
 
-    policy: Literal["oldest", "newest"] = "oldest"
-    """What is given up when it is full; a gap record says so either way."""
+    policy: WhenFull = "oldest"
+    """What is given up when it is full: the oldest records, the newest, or, of everything, three blocks in four
+    ("thin"; the oldest once that was done four times over); gap records say so."""
 
     segment_bytes: int = Field(4 << 20, ge=1 << 16, le=1 << 28)
     """Size of a file [bytes]; at most a quarter of `max_bytes`."""

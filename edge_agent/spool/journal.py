@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dyncal.domain.sensors import EdgeId, SensorId
-from edge_agent.spool import disk, reading, segment
+from edge_agent.spool import disk, reading, rewriting, segment
 from edge_agent.spool.ballast import LEAST_BYTES, Ballast
 from edge_agent.spool.index import Position, SpoolIndex, StoredFile
 from edge_agent.spool.policy import GivenUp, SpoolLimits
@@ -138,8 +138,10 @@ class Journal:
         fresh += entries
 
     def _make_room(self, fresh: list[Entry]) -> None:
-        """Give up the oldest files, each once the gaps that stand for it are on the disk."""
-        while len(self.index.files) > 1 and self.limits.gives_up_oldest(self.index.n_bytes):
+        """Thin files, or give up the oldest, each once the gaps that stand for it are on the disk."""
+        while len(self.index.files) > 1 and self.limits.gives_up_old(self.index.n_bytes):
+            if self.limits.policy == "thin" and self._thin():
+                continue
             self.tell(fresh)
             oldest = self.index.files[0]
             runs = reading.uncommitted(self.index, oldest)
@@ -155,6 +157,19 @@ class Journal:
             oldest.spans = {}
             self.writer.sync()
             self.index.remove_oldest()
+
+    def _thin(self) -> bool:
+        """Thin a file; tell whether there was one, and room to write it."""
+        item = rewriting.next_file(self.index)
+        if item is None:
+            return False
+        try:
+            self.n_dropped += rewriting.rewrite(self.index, item, self.edge, self.epoch)
+        except OSError as error:
+            if error.errno not in disk.NO_ROOM:
+                raise
+            return False
+        return True
 
     def _stand_in(self, item: StoredFile, runs: Iterable[tuple[SensorId, Span]]) -> GivenUp:
         """Return what must be told before a file goes: its records, and the gaps that were told in it."""

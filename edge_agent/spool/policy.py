@@ -12,8 +12,11 @@ from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs
 from edge_agent.events import StreamStart
 from edge_agent.spool.gaps import Gaps
-from edge_agent.spool.segment import Entry, EntryKind
+from edge_agent.spool.segment import Entry, EntryKind, entry_of
 from edge_agent.spool.spans import Span, add_span, merged
+
+WhenFull = Literal["oldest", "newest", "thin"]
+"""What a full spool gives up: its oldest records, what is new, or a part of everything (`thinning`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,7 @@ class SpoolLimits:
 
     max_bytes: int = 1 << 30
     segment_bytes: int = 4 << 20
-    policy: Literal["oldest", "newest"] = "oldest"
+    policy: WhenFull = "oldest"
 
     def beside(self, n_bytes: int) -> SpoolLimits:
         """Return the limits that are left beside other files of that size."""
@@ -32,9 +35,9 @@ class SpoolLimits:
         """Tell whether a spool of that size takes nothing new: what is written at a time, and gaps, must have room."""
         return self.policy == "newest" and n_bytes > self.max_bytes - 2 * self.segment_bytes
 
-    def gives_up_oldest(self, n_bytes: int) -> bool:
-        """Tell whether a spool of that size must remove its oldest file before the newest may grow."""
-        return self.policy == "oldest" and n_bytes > self.max_bytes - self.segment_bytes
+    def gives_up_old(self, n_bytes: int) -> bool:
+        """Tell whether a spool of that size must give up some of what it has before the newest file may grow."""
+        return self.policy != "newest" and n_bytes > self.max_bytes - self.segment_bytes
 
 
 class GivenUp:
@@ -58,7 +61,7 @@ class GivenUp:
     def entries(self, told: Gaps, edge: EdgeId, epoch: int) -> list[Entry]:
         """Return the entries that stand for all of it, and for the gaps told before that they touch."""
         return [
-            _gap(sensor, told.widened(sensor, span), edge, epoch)
+            stand_in(sensor, told.widened(sensor, span), EntryKind.DROPPED, edge, epoch)
             for sensor, spans in self._spans.items()
             for span in merged(spans)
         ]
@@ -80,14 +83,20 @@ def hole(sensor: SensorId, start: StreamStart, upto: int, edge: EdgeId, epoch: i
     return Entry(EntryKind.GAP, sensor, start.next_sequence, upto - 1, at, at + 1, 0, payload)
 
 
-def _gap(sensor: SensorId, span: Span, edge: EdgeId, epoch: int) -> Entry:
+def stand_in(sensor: SensorId, span: Span, kind: EntryKind, edge: EdgeId, epoch: int) -> Entry:
+    """Return the gap that stands for records that were given up.
+
+    Of kind `DROPPED` it may be widened later, and its instants are those of the samples; of kind `GAP` it is a record
+    among others.
+    """
     gap = Gap(
         InstantNs(max(0, span.t_first_ns - 1)),
         InstantNs(span.t_last_ns + 1),
         GapCause.SPOOL_CAPPED,
         span.n_samples or None,
     )
-    payload = wire.encode(GapRecord(sensor, edge, epoch, span.first, span.last, gap))
-    return Entry(
-        EntryKind.DROPPED, sensor, span.first, span.last, span.t_first_ns, span.t_last_ns, span.n_samples, payload
-    )
+    record = GapRecord(sensor, edge, epoch, span.first, span.last, gap)
+    entry = entry_of(record, wire.encode(record))
+    if kind is EntryKind.GAP:
+        return entry
+    return replace(entry, kind=kind, t_first_ns=span.t_first_ns, t_last_ns=span.t_last_ns)

@@ -33,9 +33,9 @@ def read(index: SpoolIndex, start: Position, end: Position) -> tuple[list[Entry]
     for item in index.files:
         if item.number < start.number:
             continue
-        offset = max(start.offset, HEAD_BYTES) if item.number == start.number else HEAD_BYTES
-        stop = item.size if item.number < end.number else min(item.size, end.offset)
-        if Position(item.number, offset) >= end or item.number > end.number:
+        offset = max(start.offset - item.moved, HEAD_BYTES) if item.number == start.number else HEAD_BYTES
+        stop = item.size if item.number < end.number or end.offset < item.moved else end.offset - item.moved
+        if item.number > end.number or (item.number == end.number and offset >= stop):
             break
         if offset >= stop:
             continue
@@ -43,7 +43,7 @@ def read(index: SpoolIndex, start: Position, end: Position) -> tuple[list[Entry]
         if reached == offset:
             damaged.append((item, offset))
             continue
-        return found, Position(item.number, reached), damaged
+        return found, Position(item.number, item.moved + reached), damaged
     return [], end, damaged
 
 

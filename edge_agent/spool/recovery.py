@@ -40,7 +40,7 @@ class Recovered:
 
 
 def recover(directory: Path) -> Recovered:
-    """Read a spool's directory. Torn tails are cut off, foreign files and those of other epochs moved aside.
+    """Read a spool's directory. Torn tails are cut off, drafts removed, foreign files and other epochs' moved aside.
 
     Raises
     ------
@@ -48,14 +48,16 @@ def recover(directory: Path) -> Recovered:
         If the directory or a file cannot be read or changed.
     """
     found = Recovered()
+    for draft in directory.glob(f"*{SUFFIX}.new"):
+        draft.unlink()
     paths = _own(directory, found)
     found.aside_bytes = _bound_aside(directory, found)
     leads = {int(path.stem): _lead(path) for path in paths}
-    summaries = {summary.number: summary for lead in leads.values() for summary in _summaries(lead)}
+    summaries = {(item.number, item.size): item for lead in leads.values() for item in _summaries(lead)}
     n_read = 1 if paths and paths[-1].stat().st_size > TAIL_BYTES else 2
     for path in paths:
-        summary = summaries.get(int(path.stem))
-        if summary is not None and path not in paths[-n_read:] and summary.size == path.stat().st_size:
+        summary = summaries.get((int(path.stem), path.stat().st_size))
+        if summary is not None and path not in paths[-n_read:]:
             _believe(found, path, leads[summary.number], summary)
         else:
             _load(found, path, newest=path == paths[-1])
@@ -119,7 +121,9 @@ def _believe(found: Recovered, path: Path, lead: list[Entry], summary: Summary) 
     for entry in lead:
         if entry.kind is EntryKind.CHECKPOINT:
             found.given_up.update(found.index.adopt(entry.payload))
-    found.index.take_over(StoredFile(summary.number, path, summary.size, summary.spans, summed_up=True))
+    found.index.take_over(
+        StoredFile(summary.number, path, summary.size, summary.spans, summed_up=True, level=summary.level)
+    )
 
 
 def _load(found: Recovered, path: Path, *, newest: bool) -> None:
@@ -129,7 +133,11 @@ def _load(found: Recovered, path: Path, *, newest: bool) -> None:
         loaded.size = end
         if entry.kind is EntryKind.CHECKPOINT:
             found.given_up.update(found.index.adopt(entry.payload))
-        elif entry.kind not in NOTES:
+        elif entry.kind is EntryKind.SUMMARY:
+            loaded.level = next(
+                (item.level for item in _summaries([entry]) if item.number == loaded.number), loaded.level
+            )
+        else:
             found.index.add(loaded, entry)
             found.tail.add(entry)
     if loaded.size < len(content):

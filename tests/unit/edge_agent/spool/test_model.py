@@ -18,6 +18,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from dyncal.contracts import samples as wire
+from dyncal.domain.samples import GapCause, GapRecord
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from edge_agent.events import StreamStart
@@ -61,10 +63,10 @@ class SpoolMachine(RuleBasedStateMachine):
         self.silent = False
         self.spool: Spool | None = None
 
-    @initialize(policy=st.sampled_from(["oldest", "newest"]), n_bytes=st.sampled_from([4000, 12_000, AMPLE]))
+    @initialize(policy=st.sampled_from(["oldest", "newest", "thin"]), n_bytes=st.sampled_from([4000, 12_000, AMPLE]))
     def begin(self, policy: str, n_bytes: int) -> None:
         self.disk.__enter__()
-        self.limits = SpoolLimits(n_bytes, 1000, policy)  # type: ignore[arg-type]  # one of the two
+        self.limits = SpoolLimits(n_bytes, 1000, policy)  # type: ignore[arg-type]  # one of the three
         self._boot()
         self._start()
 
@@ -229,13 +231,13 @@ class SpoolMachine(RuleBasedStateMachine):
                 assert key in given_up or any(e.first <= number <= e.last for e in told[sensor]), f"{key} is lost"
         if self.limits.max_bytes == AMPLE and not self.power_was_lost:
             assert not given_up
-            assert not any(e.kind is EntryKind.DROPPED for entries in told.values() for e in entries), "no need"
+            assert not any(_gives_up(e) for entries in told.values() for e in entries), "no need"
         for sensor, entries in told.items():
             self._counted(sensor, entries, kept)
 
     def _counted(self, sensor: SensorId, entries: list[Entry], kept: dict[Key, Entry]) -> None:
         for entry in entries:
-            if entry.kind is EntryKind.DROPPED:
+            if _gives_up(entry):
                 keys = [(sensor, k) for k in range(entry.first, entry.last + 1)]
                 if not self.died_in_flush:  # between the gap and the removal of what it stands for, both are there
                     assert not any(key in kept for key in keys), "told as lost, and sent"
@@ -323,6 +325,11 @@ class SpoolMachine(RuleBasedStateMachine):
     def _pending_gap(self, key: Key) -> bool:
         spans = self._spool()._journal._given_up._spans.get(key[0], ())
         return any(span.first <= key[1] <= span.last for span in spans)
+
+
+def _gives_up(entry: Entry) -> bool:
+    record = wire.decode(entry.payload)
+    return isinstance(record, GapRecord) and record.gap.cause is GapCause.SPOOL_CAPPED
 
 
 SpoolMachine.TestCase.settings = settings(
