@@ -63,6 +63,10 @@ class MessageBus(Protocol):
         """
         ...
 
+    def arrivals(self) -> AsyncIterator[Sequence[Delivery]]:
+        """Iterate as `deliveries` does, over what arrives together: for a consumer of many messages."""
+        ...
+
     @property
     def connected(self) -> bool:
         """True while the broker answers."""

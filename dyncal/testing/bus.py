@@ -118,6 +118,11 @@ class FakeMessageBus:
         while (delivery := await self._arrived.get()) is not None:
             yield delivery
 
+    async def arrivals(self) -> AsyncIterator[Sequence[Delivery]]:
+        """Iterate as `deliveries` does, one message at a time."""
+        async for delivery in self.deliveries():
+            yield [delivery]
+
     # Called by the broker.
 
     def _connected(self, session: _Session) -> list[str]:

@@ -107,7 +107,8 @@ class PahoMessageBus:
         self._published: dict[int, asyncio.Future[str]] = {}
         self._subscribed: dict[int, asyncio.Future[list[int]]] = {}
         self._filters: dict[str, None] = {}
-        self._arrived: asyncio.Queue[PahoDelivery | None] = asyncio.Queue()  # bounded by `Holding`
+        self._arrived: asyncio.Queue[list[PahoDelivery] | None] = asyncio.Queue()  # bounded by `Holding`
+        self._unread: collections.deque[PahoDelivery] = collections.deque()  # as well
         self._up = asyncio.Event()
         self._closed = False
         self._connections = 0
@@ -207,8 +208,23 @@ class PahoMessageBus:
 
     async def deliveries(self) -> AsyncIterator[Delivery]:
         """Iterate over what arrives, in order for each topic, until the bus is closed; one consumer only."""
-        while (delivery := await self._arrived.get()) is not _END:
-            yield delivery
+        while await self._something():
+            yield self._unread.popleft()
+
+    async def arrivals(self) -> AsyncIterator[Sequence[Delivery]]:
+        """Iterate as `deliveries` does over what arrives together."""
+        while await self._something():
+            together, self._unread = self._unread, collections.deque()
+            yield together
+
+    async def _something(self) -> bool:
+        """Wait for what may be read; False when the bus is closed."""
+        while not self._unread:
+            together = await self._arrived.get()
+            if together is _END:
+                return False
+            self._unread.extend(together)
+        return True
 
     # What the connector's thread tells, brought into the event loop.
 
@@ -220,18 +236,18 @@ class PahoMessageBus:
         """Bring the event into the loop."""
         self._hand_over(self._on_down, link, reason)
 
-    def link_published(self, link: Link, mid: int, refusal: str) -> None:
+    def link_published(self, link: Link, answers: list[tuple[int, str]]) -> None:
         """Bring the event into the loop."""
-        self._hand_over(self._on_answer, link, self._published, mid, refusal)
+        self._hand_over(self._on_answers, link, answers)
 
     def link_subscribed(self, link: Link, mid: int, refused: list[int]) -> None:
         """Bring the event into the loop."""
         self._hand_over(self._on_answer, link, self._subscribed, mid, refused)
 
-    def link_delivered(self, link: Link, delivery: PahoDelivery) -> None:
+    def link_delivered(self, link: Link, deliveries: list[PahoDelivery]) -> None:
         """Bring the event into the loop."""
         del link
-        self._hand_over(self._arrived.put_nowait, delivery)
+        self._hand_over(self._arrived.put_nowait, deliveries)
 
     def link_dropped(self, link: Link, why: str) -> None:
         """Bring the event into the loop."""
@@ -271,6 +287,10 @@ class PahoMessageBus:
                 future.set_exception(BusUnavailable(f"connection lost before the answer: {reason}"))
         self._published.clear()
         self._subscribed.clear()
+
+    def _on_answers(self, link: Link, answers: list[tuple[int, str]]) -> None:
+        for mid, refusal in answers:
+            self._on_answer(link, self._published, mid, refusal)
 
     def _on_answer(self, link: Link, waiting: dict[int, asyncio.Future[Any]], mid: int, answer: Any) -> None:
         if link is self._link:

@@ -59,20 +59,31 @@ class Holding:
 
 
 class PahoDelivery:
-    """One message that arrived, as `dyncal.ports.message_bus.Delivery`."""
+    """One message that arrived, as `dyncal.ports.message_bus.Delivery`; `acknowledge` is called once, with it."""
 
-    __slots__ = ("_acknowledge", "_lock", "payload", "retained", "topic")
+    __slots__ = ("_acknowledge", "mid", "payload", "qos", "retained", "topic")
 
-    def __init__(self, topic: str, payload: bytes, *, retained: bool, acknowledge: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        topic: str,
+        payload: bytes,
+        mid: int,
+        qos: int,
+        *,
+        retained: bool,
+        acknowledge: Callable[[PahoDelivery], None],
+    ) -> None:
         self.topic = topic
         self.payload = payload
+        self.mid = mid
+        self.qos = qos
         self.retained = retained
-        self._acknowledge: Callable[[], None] | None = acknowledge
-        self._lock = threading.Lock()
+        self._acknowledge = [acknowledge]
 
     def ack(self) -> None:
         """Send PUBACK, once, if the connection that it came by still stands; never raises."""
-        with self._lock:
-            acknowledge, self._acknowledge = self._acknowledge, None
-        if acknowledge is not None:
-            acknowledge()
+        try:
+            acknowledge = self._acknowledge.pop()  # a list gives it to one thread only
+        except IndexError:
+            return
+        acknowledge(self)

@@ -2,25 +2,33 @@
 
 Each connection has a paho client of its own: nothing of a broken one (half-sent packets, message ids, late
 acknowledgements) can reach the next. The session, where it is persistent, lives in the broker.
+
+paho connects, subscribes and keeps alive. PUBLISH and PUBACK, of which there are many, go past it, many with one call
+of the system (`dyncal.adapters.mqtt.packets`, ADR 0025).
 """
 
 from __future__ import annotations
 
+import functools
+import socket
 import ssl
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, cast
 
 import numpy as np
 from paho.mqtt import MQTTException
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from dyncal.adapters.mqtt import packets
 from dyncal.adapters.mqtt.delivery import Holding, HoldLimits, PahoDelivery
+from dyncal.adapters.mqtt.packets import Other, Puback, Publish, Splitter
+from dyncal.adapters.mqtt.wire import Wire
 from dyncal.ports.message_bus import Will
 
 CONNECT_TIMEOUT_S: Final = 4.0
@@ -28,6 +36,9 @@ TRIAL_TIMEOUT_S: Final = 1.5
 """Wait for the answer to a CONNECT of MQTT 5 where 3.1.1 will do as well: some brokers are just silent."""
 SESSION_EXPIRY_S: Final = 7 * 24 * 3600
 _TICK_S: Final = 0.5
+_FIRST_MID: Final = 0x8000  # of our publishes; paho counts from 1, and subscribes seldom
+_LAST_MID: Final = 0xFFFF
+_REFUSED: Final = 0x80
 
 Protocol_ = Literal["5", "3.1.1"]
 
@@ -60,14 +71,14 @@ class LinkEvents(Protocol):
     def link_down(self, link: Link, reason: str) -> None:
         """The connection has ended, or could not be made."""
 
-    def link_published(self, link: Link, mid: int, refusal: str) -> None:
-        """The broker has acknowledged a publish; `refusal` is not empty if it did not take the message."""
+    def link_published(self, link: Link, answers: list[tuple[int, str]]) -> None:
+        """The broker has answered publishes: message id and refusal, which is empty if it took the message."""
 
     def link_subscribed(self, link: Link, mid: int, refused: list[int]) -> None:
         """The broker has answered a subscription; `refused` are the positions of filters that it does not grant."""
 
-    def link_delivered(self, link: Link, delivery: PahoDelivery) -> None:
-        """A message has arrived."""
+    def link_delivered(self, link: Link, deliveries: list[PahoDelivery]) -> None:
+        """Messages have arrived."""
 
     def link_dropped(self, link: Link, why: str) -> None:
         """A message has arrived and is not taken: never acknowledged, or of QoS 0 and lost."""
@@ -91,9 +102,12 @@ class Link:
         self._reason = ""
         self.holding = Holding(options.hold)
         self._client = _client(options, protocol)
+        self._wire: Wire | None = None
+        self._splitter = Splitter(with_properties=protocol == "5")
+        self._unanswered: set[int] = set()
+        self._last_mid = _LAST_MID
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
-        self._client.on_publish = self._on_publish
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
         # Set, it keeps paho from writing in the thread that calls publish() or ack(): only `run` touches the socket.
@@ -118,14 +132,24 @@ class Link:
         with self._calls:
             if not self._closed:
                 self._client.disconnect()
+                self._wake()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool) -> int | None:
-        """Queue a publish at QoS 1 and return its message id, or None if it cannot be taken."""
-        with self._calls:
-            if self._closed:
-                return None
-            info = self._client.publish(topic, payload, qos=1, retain=retain)
-        return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
+        """Queue a publish at QoS 1 and return its message id, or None if it cannot be taken. For one thread."""
+        wire = self._wire
+        if wire is None or self._closed or len(self._unanswered) >= _LAST_MID - _FIRST_MID:
+            return None
+        mid = self._next_mid()
+        packet = packets.publish(topic, payload, mid, retain=retain, with_properties=self.protocol == "5")
+        self._unanswered.add(mid)
+        wire.put(packet)
+        return mid
+
+    def _next_mid(self) -> int:
+        while True:
+            self._last_mid = self._last_mid + 1 if self._last_mid < _LAST_MID else _FIRST_MID
+            if self._last_mid not in self._unanswered:
+                return self._last_mid
 
     def subscribe(self, filters: list[str]) -> int | None:
         """Queue a subscription at QoS 1 and return its message id, or None if it cannot be taken."""
@@ -133,6 +157,7 @@ class Link:
             if self._closed:
                 return None
             code, mid = self._client.subscribe([(item, 1) for item in filters])
+            self._wake()
         return mid if code == paho.MQTT_ERR_SUCCESS else None
 
     def _serve(self) -> None:
@@ -150,8 +175,9 @@ class Link:
         self.try_other_protocol = True  # until the broker answers CONNECT with anything but "not this version"
         patience_s = TRIAL_TIMEOUT_S if (options.protocol, self.protocol) == ("auto", "5") else CONNECT_TIMEOUT_S
         deadline = time.monotonic() + patience_s
+        self._wire = wire = cast(Wire, client.socket())
         while not self._ended.is_set() or client.want_write():
-            code = client.loop(_TICK_S)
+            code = self._turn(wire)
             if code != paho.MQTT_ERR_SUCCESS:
                 self._reason = self._reason or paho.error_string(code)
                 return
@@ -160,6 +186,85 @@ class Link:
                 return
             if self.holding.overflowed and self.holding.empty:
                 self.end("taking again what was too much before")
+
+    def _turn(self, wire: Wire) -> MQTTErrorCode:
+        """Read and write what there is, paho's packets between ours; wait for it at most a tick."""
+        client = self._client
+        code = paho.MQTT_ERR_SUCCESS
+        if wire.wait(_TICK_S, to_write=client.want_write()):
+            data = wire.read()
+            code = client.loop_read() if wire.ended else self._take(wire, data)
+        if code == paho.MQTT_ERR_SUCCESS:
+            wire.flush()
+            if client.want_write():
+                code = client.loop_write()
+        return code if code != paho.MQTT_ERR_SUCCESS or client.socket() is None else client.loop_misc()
+
+    def _take(self, wire: Wire, data: bytes) -> MQTTErrorCode:
+        """Tell of what has arrived, in its order."""
+        arrived: list[PahoDelivery] = []
+        answers: list[tuple[int, str]] = []
+        code = paho.MQTT_ERR_SUCCESS
+        for packet in self._splitter.feed(data):
+            match packet:
+                case Publish():
+                    delivery = self._delivery(packet.topic, packet.payload, packet.mid, 1, retained=packet.retain)
+                    if delivery is not None:
+                        arrived.append(delivery)
+                case Puback(mid, reason):
+                    self._unanswered.discard(mid)
+                    refused = reason >= _REFUSED
+                    answers.append((mid, str(ReasonCode(PacketTypes.PUBACK, identifier=reason)) if refused else ""))
+                case Other(content):
+                    self._tell(arrived, answers)
+                    wire.give(content)
+                    while wire.pending() and code == paho.MQTT_ERR_SUCCESS:
+                        code = self._client.loop_read()
+                    if code != paho.MQTT_ERR_SUCCESS:
+                        return code
+        self._tell(arrived, answers)
+        return code
+
+    def _tell(self, arrived: list[PahoDelivery], answers: list[tuple[int, str]]) -> None:
+        if arrived:
+            self._events.link_delivered(self, arrived.copy())
+            arrived.clear()
+        if answers:
+            self._events.link_published(self, answers.copy())
+            answers.clear()
+
+    def _delivery(self, topic: bytes, payload: bytes, mid: int, qos: int, *, retained: bool) -> PahoDelivery | None:
+        """Return what a PUBLISH brought; None, and said, where it is not taken."""
+        try:
+            text = _text(topic)
+        except UnicodeDecodeError:
+            self._events.link_dropped(self, "topic is not UTF-8")
+            self._send_ack(mid, qos)
+            return None
+        if not self.holding.take(len(payload)):
+            self._events.link_dropped(self, "too much unacknowledged")
+            return None
+        return PahoDelivery(text, payload, mid, qos, retained=retained, acknowledge=self._acknowledge)
+
+    def _acknowledge(self, delivery: PahoDelivery) -> None:
+        self.holding.give_back(len(delivery.payload))
+        self._send_ack(delivery.mid, delivery.qos)
+
+    def _send_ack(self, mid: int, qos: int) -> None:
+        wire = self._wire
+        if wire is None or not self._up:
+            return
+        if qos == 1:
+            wire.put(packets.puback(mid))
+        elif qos > 1:  # never asked for, but a broker may
+            with self._calls:
+                if not self._closed:
+                    self._client.ack(mid, qos)
+            wire.wake()
+
+    def _wake(self) -> None:
+        if self._wire is not None:
+            self._wire.wake()
 
     def _close(self) -> None:
         # Closes all sockets without a word, so that the broker publishes the will of a connection that broke.
@@ -185,38 +290,32 @@ class Link:
         if flags.is_disconnect_packet_from_server:
             self._reason = self._reason or f"broker says: {reason}"
 
-    def _on_publish(self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
-        self._events.link_published(self, mid, str(reason) if reason.is_failure else "")
-
     def _on_subscribe(self, _client: Any, _data: Any, mid: int, reasons: list[ReasonCode], _properties: Any) -> None:
         self._events.link_subscribed(self, mid, [i for i, reason in enumerate(reasons) if reason.is_failure])
 
-    def _on_message(self, client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+    def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        """Take what did not come at QoS 1."""
+        topic = message._topic  # noqa: SLF001  # its text raises what `_delivery` is to meet
         payload = bytes(message.payload)
-        n_bytes, mid, qos = len(payload), message.mid, message.qos
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            self._events.link_dropped(self, "topic is not UTF-8")
-            client.ack(mid, qos)
-            return
-        if not self.holding.take(n_bytes):
-            self._events.link_dropped(self, "too much unacknowledged")
-            return
+        found = self._delivery(topic, payload, message.mid, message.qos, retained=bool(message.retain))
+        if found is not None:
+            self._events.link_delivered(self, [found])
 
-        def acknowledge() -> None:
-            self.holding.give_back(n_bytes)
-            with self._calls:
-                if qos and self._up and not self._closed:
-                    client.ack(mid, qos)
 
-        self._events.link_delivered(
-            self, PahoDelivery(topic, payload, retained=bool(message.retain), acknowledge=acknowledge)
-        )
+class _Client(paho.Client):
+    """paho, with a `Wire` for its socket."""
+
+    def _create_socket(self) -> Wire:
+        return Wire(cast(socket.socket, super()._create_socket()))
+
+
+@functools.lru_cache(maxsize=8192)  # few topics, and many messages on each
+def _text(topic: bytes) -> str:
+    return topic.decode()
 
 
 def _client(options: LinkOptions, protocol: Protocol_) -> paho.Client:
-    client = paho.Client(
+    client = _Client(
         CallbackAPIVersion.VERSION2,
         client_id=options.client_id,
         clean_session=None if protocol == "5" else options.clean,
