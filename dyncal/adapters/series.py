@@ -29,7 +29,7 @@ class RawRows(NamedTuple):
         """Return the rows with start <= t < end; `t_ns` must increase."""
         return self.at(_between(self.t_ns, start, end))
 
-    def at(self, rows: slice) -> RawRows:
+    def at(self, rows: slice | npt.NDArray[np.bool_]) -> RawRows:
         """Return the rows at these positions."""
         return RawRows(self.t_ns[rows], self.value[rows], self.quality[rows])
 
@@ -46,7 +46,7 @@ class CorrectedRows(NamedTuple):
         """Return the rows with start <= t < end; `t_ns` must increase."""
         return self.at(_between(self.t_ns, start, end))
 
-    def at(self, rows: slice) -> CorrectedRows:
+    def at(self, rows: slice | npt.NDArray[np.bool_]) -> CorrectedRows:
         """Return the rows at these positions."""
         return CorrectedRows(self.t_ns[rows], self.value[rows], self.u[rows], self.set_index[rows])
 

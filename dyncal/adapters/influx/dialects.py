@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from dyncal.adapters.influx.http import Answer, BadLines, Endpoint, Http, NoDatabase, raise_for
+from dyncal.adapters.influx.http import Answer, BadLines, Body, Endpoint, Http, NoDatabase, raise_for
 from dyncal.adapters.influx.queries import identifier
 from dyncal.domain.errors import StoreRefused, StoreUnauthorized, StoreUnavailable
 
@@ -19,7 +19,7 @@ _MAJOR: Final = re.compile(r"v?([123])\.")
 class Dialect(Protocol):
     """One generation of the interface."""
 
-    def write(self, lines: bytes) -> None:
+    def write(self, lines: Body) -> None:
         """Send lines. Raises as `Http.write`."""
         ...
 
@@ -44,7 +44,7 @@ class V1:
         if endpoint.retention_policy:
             self._fields["rp"] = endpoint.retention_policy
 
-    def write(self, lines: bytes) -> None:
+    def write(self, lines: Body) -> None:
         """Send lines."""
         self._http.write("/write", self._fields, lines)
 
@@ -77,7 +77,7 @@ class V2:
         self._endpoint = endpoint
         self._fields = {"org": endpoint.org, "bucket": endpoint.database, "precision": "ns"}
 
-    def write(self, lines: bytes) -> None:
+    def write(self, lines: Body) -> None:
         """Send lines."""
         self._http.write("/api/v2/write", self._fields, lines)
 
@@ -103,7 +103,7 @@ class V3:
         self._fields = {"db": endpoint.database, "precision": "nanosecond", "accept_partial": "true"}
         self._kept_for_ever = endpoint.retention_days is None
 
-    def write(self, lines: bytes) -> None:
+    def write(self, lines: Body) -> None:
         """Send lines."""
         if not self._kept_for_ever:  # how long it keeps is said when it is made, and never again
             self.create()

@@ -18,6 +18,8 @@ MAX_WRITERS: Final = 8
 MAX_RETRY_AFTER_S: Final = 3600.0
 _MESSAGE_CHARS: Final = 300
 
+Body = bytes | memoryview
+
 
 class BadLines(DyncalError):
     """The server cannot take a part of the lines (400, 422); some of them may be written."""
@@ -82,13 +84,13 @@ class Http:
         self._url = endpoint.url.rstrip("/")
         self.endpoint = endpoint
 
-    def demand(self, method: str, path: str, fields: Mapping[str, str], body: bytes | None = None) -> Answer:
+    def demand(self, method: str, path: str, fields: Mapping[str, str], body: Body | None = None) -> Answer:
         """Return the answer of success. Raises as `ask` and `raise_for`."""
         answer = self.ask(method, path, fields, body)
         raise_for(answer, self.endpoint)
         return answer
 
-    def write(self, path: str, fields: Mapping[str, str], lines: bytes) -> None:
+    def write(self, path: str, fields: Mapping[str, str], lines: Body) -> None:
         """Send lines. Raises as `demand`; only 204 says that they are durable."""
         answer = self.demand("POST", path, fields, lines)
         if answer.status != 204:
@@ -101,7 +103,7 @@ class Http:
         method: str,
         path: str,
         fields: Mapping[str, str],
-        body: bytes | None = None,
+        body: Body | None = None,
         *,
         json: bool = False,
     ) -> Answer:
@@ -111,7 +113,8 @@ class Http:
         if json:
             headers["Content-Type"] = "application/json"
         try:
-            answer = self._pool.request(method, f"{self._url}{path}?{query}", body=body, headers=headers)
+            url = f"{self._url}{path}?{query}"
+            answer = self._pool.request(method, url, body=body, headers=headers)  # type: ignore[arg-type]  # any buffer
         except LocationValueError as error:
             raise InvalidSetting(f"store.url = {self._url!r} is no address: {error}") from error
         except (HTTPError, OSError) as error:

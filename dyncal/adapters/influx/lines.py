@@ -15,18 +15,16 @@ where there is no value. InfluxDB has no infinity: such a value is an integer fi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
+from dyncal.adapters.influx.columns import columns
 from dyncal.adapters.influx.printers import PRINTER
-from dyncal.adapters.series import CorrectedRows, RawRows, join, newest_corrected, newest_raw
-from dyncal.domain import quality
-from dyncal.domain.samples import CorrectedSpan, GapRecord, Record, SampleBlock, SampleSeries
-from dyncal.domain.sensors import SensorId
-from dyncal.domain.time import Int64Array, TimeAxis, UniformAxis
+from dyncal.adapters.influx.scratch import Scratch
+from dyncal.domain.samples import GapRecord, Record, SampleBlock
+from dyncal.domain.sensors import EdgeId, SensorId
+from dyncal.domain.time import UniformAxis
 
 SAMPLES: Final = "samples"
 BLOCKS: Final = "blocks"
@@ -35,23 +33,36 @@ GAPS: Final = "gaps"
 _TAG: Final = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ ", "\n": "\\n"})
 _STRING: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": " ", "\r": " "})
 
-Bools = npt.NDArray[np.bool_]
-
 
 def encode(records: Sequence[Record]) -> bytes:
     """Return the lines of records, each ended by a newline; of equal instants the later record wins."""
-    PRINTER.begin()
-    blocks: dict[SensorId, list[SampleBlock]] = {}
-    parts: list[bytes] = []
-    for record in records:
-        if isinstance(record, GapRecord):
-            parts.append(_gap_line(record))
-        else:
-            blocks.setdefault(record.sensor, []).append(record)
-    for sensor, of_sensor in blocks.items():
-        parts += [_block_line(block) for block in of_sensor]
-        parts.append(_sample_lines(sensor, *_rows(of_sensor)))
-    return b"".join(parts)
+    return bytes(Encoder().encode(records))
+
+
+class Encoder:
+    """Makes lines in memory that it uses again; for one thread."""
+
+    def __init__(self) -> None:
+        self._scratch = Scratch()
+
+    def encode(self, records: Sequence[Record]) -> bytes | memoryview:
+        """Return lines as `encode` does, in memory that is theirs until the next call."""
+        PRINTER.begin()
+        blocks: dict[SensorId, list[SampleBlock]] = {}
+        first: list[str] = []
+        for record in records:
+            if isinstance(record, GapRecord):
+                first.append(_gap_line(record))
+            else:
+                blocks.setdefault(record.sensor, []).append(record)
+                first.append(_block_line(record))
+        text = "".join(first).encode()
+        if not blocks:
+            return text
+        heads = [f"{SAMPLES},sensor={tag(sensor)} ".encode() for sensor in blocks]
+        found = columns(list(blocks.values()))
+        sets = [f"set={string(name)}".encode() for name in found.set_ids]
+        return PRINTER.sample_lines(text, heads, found, sets, self._scratch)
 
 
 def tag(text: str) -> str:
@@ -65,82 +76,26 @@ def string(text: str) -> str:
     return f'"{text.translate(_STRING)}"'
 
 
-def _sample_lines(sensor: str, rows: SampleSeries, with_raw: Bools) -> bytes:
-    """Return the lines of `rows`; `with_raw` tells which have a quality of their own."""
-    head = f"{SAMPLES},sensor={tag(sensor)} ".encode()
-    return PRINTER.sample_lines(head, rows, with_raw, [f"set={string(name)}".encode() for name in rows.set_ids])
+@functools.lru_cache(maxsize=8192)
+def _of_block(sensor: SensorId, edge: EdgeId, epoch: int) -> str:
+    return f"{BLOCKS},sensor={tag(sensor)} edge={string(edge)},epoch={epoch}i,"
 
 
-def _rows(blocks: list[SampleBlock]) -> tuple[SampleSeries, Bools]:
-    # All blocks at once: what numpy does for each call costs more than what it does for each of a hundred samples.
-    runs = [run for block in blocks for run in block.quality]
-    codes = quality.expand(tuple(runs))
-    raw = newest_raw([RawRows(_instants([b.axis for b in blocks]), _joined([b.raw for b in blocks]), codes)])
-    names: dict[str, int] = {}
-    corrected = newest_corrected(_corrected([b.corrected for b in blocks if b.corrected is not None], names))
-    rows = join(raw, corrected, list(names))
-    with_raw = np.ones(len(rows), bool)
-    if len(rows) != len(raw.t_ns):
-        with_raw[:] = False
-        with_raw[np.searchsorted(rows.t_ns, raw.t_ns)] = True
-    return rows, with_raw
-
-
-def _corrected(spans: list[CorrectedSpan], names: dict[str, int]) -> list[CorrectedRows]:
-    """Return the values that are there, in one piece; `names` takes up the sets."""
-    if not spans:
-        return []
-    numbers = [names.setdefault(span.set_id, len(names)) for span in spans]
-    index = np.repeat(np.array(numbers, np.int32), [len(span.value) for span in spans])
-    rows = CorrectedRows(
-        _instants([span.axis for span in spans]),
-        _joined([span.value for span in spans]),
-        _joined([span.u for span in spans]),
-        index,
+def _block_line(block: SampleBlock) -> str:
+    axis = block.axis
+    first = axis.t0_ns if isinstance(axis, UniformAxis) else int(axis.t_ns[0])
+    return (
+        f"{_of_block(block.sensor, block.edge, block.epoch)}sequence={block.sequence}i,n={len(block.raw)}i,"
+        f"arrival_ns={block.arrival_ns}i,u_t_ns={block.u_t_ns}i,replayed={'true' if block.replayed else 'false'}"
+        f"{'' if block.server_ns is None else f',server_ns={block.server_ns}i'} {first}\n"
     )
-    given = ~np.isnan(rows.value)
-    if given.all():
-        return [rows]
-    return [CorrectedRows(rows.t_ns[given], rows.value[given], rows.u[given], rows.set_index[given])]
 
 
-def _instants(axes: list[TimeAxis]) -> Int64Array:
-    """Return the instants of all axes, one after the other."""
-    uniform = [(axis.t0_ns, axis.dt_ns, axis.n) for axis in axes if isinstance(axis, UniformAxis)]
-    if len(uniform) < len(axes):
-        return _joined([axis.t_ns for axis in axes])
-    t0, dt, n = np.array(uniform, np.int64).T
-    before = np.cumsum(n) - n
-    # the products may wrap around, and the sums wrap back
-    instants: Int64Array = np.repeat(t0 - dt * before, n) + np.repeat(dt, n) * np.arange(n.sum())
-    return instants
-
-
-def _joined(columns: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    return columns[0] if len(columns) == 1 else np.concatenate(columns)
-
-
-def _block_line(block: SampleBlock) -> bytes:
-    fields = [
-        f"edge={string(block.edge)}",
-        f"epoch={block.epoch}i",
-        f"sequence={block.sequence}i",
-        f"n={len(block)}i",
-        f"arrival_ns={block.arrival_ns}i",
-        f"u_t_ns={block.u_t_ns}i",
-        f"replayed={'true' if block.replayed else 'false'}",
-    ]
-    if block.server_ns is not None:
-        fields.append(f"server_ns={block.server_ns}i")
-    first = block.axis.t0_ns if hasattr(block.axis, "t0_ns") else int(block.axis.t_ns[0])
-    return f"{BLOCKS},sensor={tag(block.sensor)} {','.join(fields)} {first}\n".encode()
-
-
-def _gap_line(record: GapRecord) -> bytes:
+def _gap_line(record: GapRecord) -> str:
     gap = record.gap
     lost = -1 if gap.n_lost is None else gap.n_lost
     fields = (
         f"before_ns={gap.before_ns}i,n_lost={lost}i,edge={string(record.edge)},epoch={record.epoch}i,"
         f"sequence={record.sequence}i,last_sequence={record.last_sequence}i"
     )
-    return f"{GAPS},sensor={tag(record.sensor)},cause={gap.cause} {fields} {gap.after_ns}\n".encode()
+    return f"{GAPS},sensor={tag(record.sensor)},cause={gap.cause} {fields} {gap.after_ns}\n"

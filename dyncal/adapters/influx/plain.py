@@ -5,37 +5,41 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
-
-from dyncal.domain.samples import SampleSeries
+from dyncal.adapters.influx.columns import Columns
+from dyncal.adapters.influx.scratch import Scratch
 
 
 def sample_lines(
-    head: bytes, rows: SampleSeries, with_quality: npt.NDArray[np.bool_], set_fields: Sequence[bytes]
+    first: bytes, heads: Sequence[bytes], columns: Columns, set_fields: Sequence[bytes], scratch: Scratch
 ) -> bytes:
-    """Return a line for each row that has a field.
+    """Return a line for each instant of each sensor.
 
     Parameters
     ----------
-    head : bytes
-        What all lines begin with, up to and with the blank before the fields.
-    with_quality : bool, shape (n,)
-        Whether the row has a quality of its own.
+    first : bytes
+        What comes before the lines.
+    heads : sequence of bytes
+        For each sensor what its lines begin with, up to and with the blank before the fields.
     set_fields : sequence of bytes
-        For each of ``rows.set_ids`` the field that names it.
+        For each of ``columns.set_ids`` the field that names it.
+    scratch : Scratch
+        Memory that may be used.
     """
-    columns = (rows.t_ns, rows.raw, rows.corrected, rows.u, rows.quality, with_quality, rows.set_index)
-    lines = []
-    for t, raw, corrected, u, code, has_code, index in zip(*(column.tolist() for column in columns), strict=True):
-        fields = _field(b"raw", raw)
-        if index >= 0:
-            fields += _field(b"corrected", corrected) + _field(b"u", u)
-            fields.append(set_fields[index])
-        if has_code:
-            fields.append(b"quality=%di" % code)
-        if fields:
-            lines.append(b"%b%b %d\n" % (head, b",".join(fields), t))
+    del scratch
+    lines = [first]
+    begin = [0, 0]
+    for head, end in zip(heads, columns.ends.tolist(), strict=True):
+        fields: dict[int, list[bytes]] = {}
+        raw, corrected = columns.raw.at(slice(begin[0], end[0])), columns.corrected.at(slice(begin[1], end[1]))
+        for t, value, _ in zip(*(column.tolist() for column in raw), strict=True):
+            fields[t] = _field(b"raw", value)
+        for t, value, u, k in zip(*(column.tolist() for column in corrected), strict=True):
+            if not math.isnan(value):
+                fields.setdefault(t, []).extend([*_field(b"corrected", value), *_field(b"u", u), set_fields[k]])
+        for t, _, code in zip(*(column.tolist() for column in raw), strict=True):
+            fields[t].append(b"quality=%di" % code)
+        lines += [b"%b%b %d\n" % (head, b",".join(fields[t]), t) for t in sorted(fields)]
+        begin = end
     return b"".join(lines)
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from dyncal.adapters.influx import plain
-from dyncal.domain.samples import SampleSeries
+from dyncal.adapters.influx.columns import Columns
+from dyncal.adapters.influx.scratch import Scratch
 
-SampleLines = Callable[[bytes, SampleSeries, npt.NDArray[np.bool_], Sequence[bytes]], bytes]
+SampleLines = Callable[[bytes, Sequence[bytes], Columns, Sequence[bytes], Scratch], bytes | memoryview]
 
 
 class Printer:

@@ -12,12 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dyncal.domain.samples import SampleSeries
+from dyncal.adapters.influx.columns import Columns
+from dyncal.adapters.influx.scratch import Scratch
 from dyncal.domain.time import Int64Array
 from dyncal.kernels import kernel
 
 Bytes = npt.NDArray[np.uint8]
 Bits = npt.NDArray[np.uint64]
+Int16Array = npt.NDArray[np.int16]
 
 _LONGEST = 3 * 36 + 20 + 21  # bytes of the fields, the instant and the newline of a line, without its set
 
@@ -67,18 +69,25 @@ _TWO, _FOUR, _ZEROS = np.uint64(0x7F_0000_007F), np.uint64(0xF_000F_000F_000F), 
 
 
 def sample_lines(
-    head: bytes, rows: SampleSeries, with_quality: npt.NDArray[np.bool_], set_fields: Sequence[bytes]
-) -> bytes:
-    """Return a line for each row that has a field; see `dyncal.adapters.influx.plain.sample_lines`."""
-    heads, sets = words([head]), words([field + b"," for field in set_fields])
-    out = np.empty(len(rows) * (len(head) + _LONGEST + 8 * sets[0].shape[1]) + 8, np.uint8)
-    values = np.array([rows.raw, rows.corrected, rows.u]).view(np.uint64)
-    digits, places = np.empty_like(values), np.empty((2, *values.shape), np.int64)
-    find_digits(values.reshape(-1), digits.reshape(-1), places[0].reshape(-1), places[1].reshape(-1))
+    first: bytes, heads: Sequence[bytes], columns: Columns, set_fields: Sequence[bytes], scratch: Scratch
+) -> memoryview:
+    """Return a line for each instant of each sensor, in memory of `scratch`; see `dyncal.adapters.influx.plain`."""
+    head_words, head_sizes = words(heads)
+    set_words, set_sizes = words([field + b"," for field in set_fields])
+    raw, corrected = columns.raw, columns.corrected
+    n, m = raw.t_ns.size, corrected.t_ns.size
+    longest = 8 * (head_words.shape[1] + set_words.shape[1]) + _LONGEST
+    out = scratch.array("out", len(first) + (n + m) * longest + 8, np.uint8)
+    out[: len(first)] = np.frombuffer(first, np.uint8)
+    bits, digits = (scratch.array(name, n + 2 * m, np.uint64) for name in ("bits", "digits"))
+    sizes, points = (scratch.array(name, n + 2 * m, np.int16) for name in ("sizes", "points"))
+    np.concatenate([column.view(np.uint64) for column in (raw.value, corrected.value, corrected.u)], out=bits)
+    find_digits(bits, digits, sizes, points)
     n_bytes = put_lines(
-        out, *heads, rows.t_ns, values, digits, places, rows.quality, with_quality, rows.set_index, *sets
-    )
-    return out[:n_bytes].tobytes()
+        out, len(first), head_words, head_sizes, columns.ends, raw.t_ns, raw.quality, corrected.t_ns,
+        corrected.set_index, bits, digits, sizes, points, set_words, set_sizes,
+    )  # fmt: skip
+    return out.data[:n_bytes]
 
 
 @kernel(inline=True)
@@ -138,8 +147,8 @@ def _count(value: np.uint64) -> int:
     return n
 
 
-@kernel("void(u8[::1], u8[::1], i8[::1], i8[::1])")
-def find_digits(bits: Bits, digits: Bits, sizes: Int64Array, points: Int64Array) -> None:
+@kernel("void(u8[::1], u8[::1], i2[::1], i2[::1])")
+def find_digits(bits: Bits, digits: Bits, sizes: Int16Array, points: Int16Array) -> None:
     """Find the shortest decimal of each float: ``0.digits · 10^point``, its digits without zeros at the end.
 
     `sizes` tells how many digits there are: 0 for what is not finite. Apart from the writing, so that no number waits
@@ -162,8 +171,8 @@ def find_digits(bits: Bits, digits: Bits, sizes: Int64Array, points: Int64Array)
                 shortest, exponent = shortest // _100, exponent + 2
             if shortest % _10 == _0:
                 shortest, exponent = shortest // _10, exponent + 1
-            digits[k], sizes[k] = shortest, _count(shortest)
-            points[k] = sizes[k] + exponent
+            size = _count(shortest)
+            digits[k], sizes[k], points[k] = shortest, size, size + exponent
 
 
 @kernel(inline=True)
@@ -237,73 +246,81 @@ def _put_decimal(out: Bytes, at: int, digits: np.uint64, size: int, point: int) 
 
 
 @kernel(
-    "i8(u1[::1], u8[:,::1], i8[::1], i8[::1], u8[:,::1], u8[:,::1], i8[:,:,::1], u4[::1], b1[::1], i4[::1],"
-    " u8[:,::1], i8[::1])"
+    "i8(u1[::1], i8, u8[:,::1], i8[::1], i8[:,::1], i8[::1], u4[::1], i8[::1], i4[::1], u8[::1], u8[::1], i2[::1],"
+    " i2[::1], u8[:,::1], i8[::1])"
 )
 def put_lines(
     out: Bytes,
-    head: Bits,
-    head_size: Int64Array,
-    t_ns: Int64Array,
-    values: Bits,
-    digits: Bits,
-    places: Int64Array,
+    at: int,
+    heads: Bits,
+    head_sizes: Int64Array,
+    ends: Int64Array,
+    raw_t_ns: Int64Array,
     quality: npt.NDArray[np.uint32],
-    with_quality: npt.NDArray[np.bool_],
+    corrected_t_ns: Int64Array,
     set_index: npt.NDArray[np.int32],
+    bits: Bits,
+    digits: Bits,
+    sizes: Int16Array,
+    points: Int16Array,
     sets: Bits,
     set_sizes: Int64Array,
 ) -> int:
-    """Write a line for each row that has a field, and return where they end.
+    """Write a line for each instant of each sensor from `at` on, and return where they end.
 
     Parameters
     ----------
     out : as many bytes as the lines may need, and 8 more
-    head, head_size : what all lines begin with, of `words`
-    values : uint64, shape (3, n)
+    heads, head_sizes : what the lines of each sensor begin with, of `words`
+    ends, raw_t_ns, quality, corrected_t_ns, set_index : of `dyncal.adapters.influx.columns.Columns`
+    bits : uint64, shape (n + 2 m,)
         The bits of raw, corrected and u; NaN where there is none. An infinity becomes an integer ±1 in ``…_inf``.
-    digits, places : shapes (3, n) and (2, 3, n)
+    digits, sizes, points : shape (n + 2 m,)
         What `find_digits` found for them.
-    with_quality : bool, shape (n,)
-        Whether the row has a quality of its own.
     sets, set_sizes : the fields for the sets, of `words`
     """
-    at = 0
-    for k in range(t_ns.size):
-        start = at
-        _put_words(out, at, head[0])
-        fields = at = at + head_size[0]
-        corrected = set_index[k] >= 0
-        for column in range(3 if corrected else 1):
-            negative, size = values[column, k] >> _63, places[0, column, k]
-            if size > 0:
-                _put_words(out, at, _NAMES[column])
-                at += _NAME_SIZES[column]
-                out[np.uint64(at)] = 45  # -
-                at = _put_decimal(out, at + np.int64(negative), digits[column, k], size, places[1, column, k])
-            elif values[column, k] & _FRACTION == _0:
-                name = column + (7 if negative else 4)
-                _put_words(out, at, _NAMES[name])
-                at += _NAME_SIZES[name]
-            else:
-                continue  # NaN
-            out[np.uint64(at)] = 44  # ,
+    n, m = raw_t_ns.size, corrected_t_ns.size
+    r = c = 0
+    for sensor in range(ends.shape[0]):
+        while r < ends[sensor, 0] or c < ends[sensor, 1]:
+            more_raw, more_corrected = r < ends[sensor, 0], c < ends[sensor, 1]
+            if more_corrected and bits[n + c] & ~(_1 << _63) > _INFINITE:  # NaN
+                c += 1
+                continue
+            with_raw = more_raw and (not more_corrected or raw_t_ns[r] <= corrected_t_ns[c])
+            with_corrected = more_corrected and (not more_raw or corrected_t_ns[c] <= raw_t_ns[r])
+            _put_words(out, at, heads[sensor])
+            at += head_sizes[sensor]
+            for column in range(0 if with_raw else 1, 3 if with_corrected else 1):
+                k = r if column == 0 else n + (column - 1) * m + c
+                negative, size = bits[k] >> _63 == _1, int(sizes[k])
+                if size > 0:
+                    _put_words(out, at, _NAMES[column])
+                    at += _NAME_SIZES[column]
+                    out[np.uint64(at)] = 45  # -
+                    at = _put_decimal(out, at + int(negative), digits[k], size, int(points[k]))
+                elif bits[k] & _FRACTION == _0:
+                    name = column + (7 if negative else 4)
+                    _put_words(out, at, _NAMES[name])
+                    at += _NAME_SIZES[name]
+                else:
+                    continue  # NaN
+                out[np.uint64(at)] = 44  # ,
+                at += 1
+            if with_corrected:
+                _put_words(out, at, sets[set_index[c]])
+                at += set_sizes[set_index[c]]
+            if with_raw:
+                _put_words(out, at, _NAMES[3])
+                code = np.uint64(quality[r])
+                at = _put_digits(out, at + _NAME_SIZES[3], code, _count(code))
+                out[np.uint64(at)], out[np.uint64(at + 1)] = 105, 44  # i,
+                at += 2
+            out[np.uint64(at - 1)] = 32  # a blank in place of the last comma
+            t = np.uint64(raw_t_ns[r] if with_raw else corrected_t_ns[c])
+            at = _put_digits(out, at, t, _count(t))
+            out[np.uint64(at)] = 10
             at += 1
-        if corrected:
-            _put_words(out, at, sets[set_index[k]])
-            at += set_sizes[set_index[k]]
-        if with_quality[k]:
-            _put_words(out, at, _NAMES[3])
-            code = np.uint64(quality[k])
-            at = _put_digits(out, at + _NAME_SIZES[3], code, _count(code))
-            out[np.uint64(at)], out[np.uint64(at + 1)] = 105, 44  # i,
-            at += 2
-        if at == fields:
-            at = start
-            continue
-        out[np.uint64(at - 1)] = 32  # a blank in place of the last comma
-        t = np.uint64(t_ns[k])
-        at = _put_digits(out, at, t, _count(t))
-        out[np.uint64(at)] = 10
-        at += 1
+            r += int(with_raw)
+            c += int(with_corrected)
     return at

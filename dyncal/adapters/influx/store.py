@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import numpy as np
 
 from dyncal.adapters.decimation import Decimator, concatenated
 from dyncal.adapters.influx import dialects, lines
 from dyncal.adapters.influx.dialects import DIALECTS, Dialect
-from dyncal.adapters.influx.http import BadLines, Endpoint, Http, NoDatabase, TooLarge
+from dyncal.adapters.influx.http import BadLines, Body, Endpoint, Http, NoDatabase, TooLarge
 from dyncal.adapters.influx.queries import Queries
 from dyncal.domain.errors import PoisonedWrite, StoreUnavailable
 from dyncal.domain.samples import Gap, GapCause, GapRecord, Record, SampleBlock, SampleSeries
@@ -46,6 +46,7 @@ class InfluxSampleStore:
         self._version = ""
         self._most_bytes = MAX_BODY_BYTES
         self._lock = threading.Lock()
+        self._of_thread = threading.local()
 
     @classmethod
     def from_settings(cls, settings: StoreSettings) -> Self:
@@ -125,7 +126,7 @@ class InfluxSampleStore:
 
     def _write(self, indices: list[int], records: Sequence[Record], poisoned: list[int], said: list[str]) -> None:
         try:
-            self._send(lines.encode([records[k] for k in indices]))
+            self._send(self._encoder().encode([records[k] for k in indices]))
         except BadLines as error:
             if len(indices) == 1:
                 poisoned += indices
@@ -135,15 +136,16 @@ class InfluxSampleStore:
             self._write(indices[:half], records, poisoned, said)
             self._write(indices[half:], records, poisoned, said)
 
-    def _send(self, body: bytes) -> None:
+    def _encoder(self) -> lines.Encoder:
+        if not hasattr(self._of_thread, "encoder"):
+            self._of_thread.encoder = lines.Encoder()
+        return cast(lines.Encoder, self._of_thread.encoder)
+
+    def _send(self, body: Body) -> None:
         """Send lines in requests that the server takes; how much that is, is remembered."""
         start = 0
         while start < len(body):
-            end = len(body)
-            if end - start > self._most_bytes:
-                end = body.rfind(b"\n", start, start + self._most_bytes) + 1
-                if not end:  # the line is longer: it goes alone
-                    end = body.index(b"\n", start) + 1
+            end = self._end(body, start)
             try:
                 self._request(body[start:end])
             except TooLarge as error:
@@ -153,7 +155,16 @@ class InfluxSampleStore:
             else:
                 start = end
 
-    def _request(self, body: bytes) -> None:
+    def _end(self, body: Body, start: int) -> int:
+        """Return where a request ends that begins here: behind as many whole lines as may go together."""
+        if len(body) - start <= self._most_bytes:
+            return len(body)
+        whole = bytes(body[start : start + self._most_bytes]).rfind(b"\n") + 1
+        if not whole:  # the line is longer: it goes alone
+            whole = bytes(body[start:]).index(b"\n") + 1
+        return start + whole
+
+    def _request(self, body: Body) -> None:
         dialect = self._connected()
         try:
             dialect.write(body)

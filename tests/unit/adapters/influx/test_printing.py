@@ -7,8 +7,11 @@ import pytest
 
 from dyncal import kernels
 from dyncal.adapters.influx import plain, printing
+from dyncal.adapters.influx.columns import Columns
 from dyncal.adapters.influx.printers import Printer
-from dyncal.domain.samples import FloatArray, SampleSeries
+from dyncal.adapters.influx.scratch import Scratch
+from dyncal.adapters.series import NO_CORRECTED, CorrectedRows, RawRows
+from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 
 COMPILED = kernels.warm_up(printing.__name__).n_kernels > 0
@@ -16,22 +19,19 @@ MANY = 1_000_000 if COMPILED else 200
 RNG = np.random.default_rng
 
 
+def sensor_of(t_ns: Int64Array, raw: FloatArray) -> Columns:
+    rows = RawRows(t_ns, raw, np.zeros(t_ns.size, np.uint32))
+    return Columns(rows, NO_CORRECTED, np.array([[t_ns.size, 0]], np.int64), [])
+
+
 def printed(values: FloatArray, t_ns: Int64Array | None = None) -> list[str]:
-    n = values.size
-    rows = SampleSeries(
-        t_ns=np.arange(n) if t_ns is None else t_ns,
-        raw=values,
-        corrected=np.full(n, np.nan),
-        u=np.full(n, np.nan),
-        quality=np.zeros(n, np.uint32),
-        set_index=np.full(n, -1, np.int32),
-    )
-    return printing.sample_lines(b"", rows, np.zeros(n, bool), []).decode().splitlines()
+    found = sensor_of(np.arange(values.size) if t_ns is None else t_ns, values)
+    return bytes(printing.sample_lines(b"", [b""], found, [], Scratch())).decode().splitlines()
 
 
 def assert_as_repr(values: FloatArray) -> None:
     found = printed(values)
-    assert found == [f"raw={value!r} {k}" for k, value in enumerate(values.tolist())]
+    assert found == [f"raw={value!r},quality=0i {k}" for k, value in enumerate(values.tolist())]
 
 
 def test_random_bits_are_printed_as_repr_does() -> None:
@@ -69,39 +69,63 @@ def test_what_sensors_say() -> None:
 def test_instants_have_all_their_digits() -> None:
     t = np.unique(np.concatenate([[0, 1, 9], 10 ** np.arange(1, 19), 10 ** np.arange(1, 19) - 1, [9 * 10**18 - 1]]))
     t = np.unique(np.concatenate([t, RNG(15).integers(0, 9 * 10**18, MANY // 100)]))
-    assert printed(np.ones(t.size), t) == [f"raw=1.0 {instant}" for instant in t.tolist()]
+    assert printed(np.ones(t.size), t) == [f"raw=1.0,quality=0i {instant}" for instant in t.tolist()]
 
 
-def mixed(rng: np.random.Generator, n: int) -> tuple[SampleSeries, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-    odd = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e300, -2.5])
-    columns = [np.where(rng.random(n) < 0.4, rng.choice(odd, n), rng.normal(size=n)) for _ in range(3)]
-    names = ("", "one", "a set of eight and more", 'µ"')
-    rows = SampleSeries(
-        t_ns=np.sort(rng.integers(0, 10**18, n)),
-        raw=columns[0],
-        corrected=columns[1],
-        u=columns[2],
-        quality=rng.choice(np.array([0, 7, 0x8000_0000, 0xFFFF_FFFF], np.uint32), n),
-        set_index=rng.integers(-1, len(names), n).astype(np.int32),
-        set_ids=names,
+def odd(rng: np.random.Generator, n: int) -> FloatArray:
+    values = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e300, -2.5])
+    return np.where(rng.random(n) < 0.4, rng.choice(values, n), rng.normal(size=n))
+
+
+NAMES = ("", "one", "a set of eight and more", 'µ"')
+FIELDS = [f'set="{name}"'.encode() for name in NAMES]
+
+
+def mixed(rng: np.random.Generator, n_sensors: int, n: int) -> Columns:
+    """Return sensors with up to `n` rows of each kind, a part of them at instants of both."""
+    raw, corrected, ends = [], [], np.zeros((n_sensors, 2), np.int64)
+    for k in range(n_sensors):
+        instants = np.unique(rng.integers(0, 10 ** rng.integers(1, 19), n))
+        some, others = (instants[rng.random(instants.size) < share] for share in rng.random(2))
+        codes = rng.choice(np.array([0, 7, 0x8000_0000, 0xFFFF_FFFF], np.uint32), some.size)
+        raw.append(RawRows(some, odd(rng, some.size), codes))
+        index = rng.integers(0, len(NAMES), others.size).astype(np.int32)
+        corrected.append(CorrectedRows(others, odd(rng, others.size), odd(rng, others.size), index))
+        ends[k] = some.size, others.size
+    return Columns(
+        RawRows(*(np.concatenate(column) for column in zip(*raw, strict=True))),
+        CorrectedRows(*(np.concatenate(column) for column in zip(*corrected, strict=True))),
+        np.cumsum(ends, axis=0),
+        NAMES,
     )
-    return rows, rng.random(n) < 0.7
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(8))
 def test_lines_equal_their_reference_whatever_is_missing(seed: int) -> None:
-    rows, with_quality = mixed(RNG(seed), 400 if COMPILED else 20)
-    fields = [f'set="{name}"'.encode() for name in rows.set_ids]
-    for head in (b"samples,sensor=a ", b"samples,sensor=%b " % (b"x" * 128)):
-        expected = plain.sample_lines(head, rows, with_quality, fields)
-        assert printing.sample_lines(head, rows, with_quality, fields) == expected
-    lines = [plain.sample_lines(b"", part(rows, k), with_quality[k : k + 1], fields) for k in range(len(rows))]
-    assert printing.sample_lines(b"", rows, with_quality, fields) == b"".join(lines)
+    rng = RNG(seed)
+    scratch = Scratch()
+    for n_sensors in (1, 2, 7):
+        found = mixed(rng, n_sensors, 200 if COMPILED else 10)
+        for longest in (1, 128):
+            heads = [b"samples,sensor=%b " % (b"x" * rng.integers(1, longest + 1)) for _ in range(n_sensors)]
+            expected = plain.sample_lines(b"before\n", heads, found, FIELDS, scratch)
+            assert bytes(printing.sample_lines(b"before\n", heads, found, FIELDS, scratch)) == expected
+            assert expected.count(b"\n") > n_sensors
 
 
-def part(rows: SampleSeries, k: int) -> SampleSeries:
-    columns = {name: getattr(rows, name)[k : k + 1] for name in ("t_ns", "raw", "corrected", "u", "quality")}
-    return SampleSeries(**columns, set_index=rows.set_index[k : k + 1], set_ids=rows.set_ids)
+@pytest.mark.parametrize("seed", range(4))
+def test_lines_are_the_same_sensor_by_sensor(seed: int) -> None:
+    found = mixed(RNG(seed), 5, 100 if COMPILED else 10)
+    heads = [b"%d " % k for k in range(5)]
+    together = bytes(printing.sample_lines(b"", heads, found, FIELDS, Scratch()))
+    singly = []
+    begin = [0, 0]
+    for head, end in zip(heads, found.ends.tolist(), strict=True):
+        raw, corrected = found.raw.at(slice(begin[0], end[0])), found.corrected.at(slice(begin[1], end[1]))
+        alone = Columns(raw, corrected, np.array([[raw.t_ns.size, corrected.t_ns.size]]), NAMES)
+        singly.append(bytes(printing.sample_lines(b"", [head], alone, FIELDS, Scratch())))
+        begin = end
+    assert together == b"".join(singly)
 
 
 def test_no_rows_make_no_lines() -> None:
