@@ -62,6 +62,9 @@ def to_json(message: msgspec.Struct) -> bytes:
     return msgspec.json.encode(message, order="sorted")
 
 
+_dtype: Final = functools.cache(np.dtype)
+
+
 def array_to_bytes(values: npt.NDArray[Any], kind: str) -> bytes:
     """Pack an array as little-endian `kind`: ``"<f8"`` or ``"<i8"``."""
     return np.ascontiguousarray(values, dtype=kind).tobytes()
@@ -75,7 +78,7 @@ def array_from_bytes(packed: bytes, kind: str, what: str) -> npt.NDArray[Any]:
     MalformedMessage
         If the length is no multiple of the item size.
     """
-    dtype = np.dtype(kind)
+    dtype = _dtype(kind)
     if len(packed) % dtype.itemsize:
         raise MalformedMessage(f"{what}: {len(packed)} bytes are no whole number of {dtype.itemsize}-byte items")
     # A copy: an array over the payload is read-only, and compiled kernels take writable ones only.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 import msgspec
@@ -22,6 +23,10 @@ from dyncal.domain.sensors import edge_id, sensor_id
 from dyncal.domain.time import DurationNs, ExplicitAxis, InstantNs, TimeAxis, UniformAxis
 
 VERSION: Final = 1
+
+# Few names, and many messages of each.
+_sensor: Final = functools.lru_cache(maxsize=8192)(sensor_id)
+_edge: Final = functools.lru_cache(maxsize=8192)(edge_id)
 
 
 class AxisMessage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -143,8 +148,8 @@ def decode(payload: bytes) -> Record:
 
 def _gap(message: GapMessage) -> GapRecord:
     return GapRecord(
-        sensor=sensor_id(message.sensor),
-        edge=edge_id(message.edge),
+        sensor=_sensor(message.sensor),
+        edge=_edge(message.edge),
         epoch=message.epoch,
         sequence=message.sequence,
         last_sequence=message.last_sequence,
@@ -156,8 +161,8 @@ def _gap(message: GapMessage) -> GapRecord:
 def _block(message: BlockMessage) -> SampleBlock:
     span = message.corrected
     return SampleBlock(
-        sensor=sensor_id(message.sensor),
-        edge=edge_id(message.edge),
+        sensor=_sensor(message.sensor),
+        edge=_edge(message.edge),
         epoch=message.epoch,
         sequence=message.sequence,
         axis=_axis(message.axis),

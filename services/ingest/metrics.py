@@ -55,9 +55,9 @@ class IngestMetrics:
         )  # fmt: skip
         self._connected = Gauge("dyncal_ingest_broker_connected", "1 while the broker answers", registry=self.registry)
 
-    def received(self) -> None:
-        """Count a message."""
-        self._received.inc()
+    def received(self, n_messages: int) -> None:
+        """Count messages."""
+        self._received.inc(n_messages)
 
     def stored(self, report: WriteReport, *, n_messages: int, seconds: float, lag_s: float | None) -> None:
         """Count a batch that is durable."""

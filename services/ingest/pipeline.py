@@ -7,7 +7,7 @@ the ledger, and all in the order of receipt (MQTT 5.0, 4.6).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -59,9 +59,9 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrived:
-    """The bus delivered a message."""
+    """The bus delivered messages."""
 
-    delivery: Delivery
+    deliveries: Sequence[Delivery]
     at_s: float
 
 
@@ -171,10 +171,15 @@ class IngestPipeline:
         self._stopping = False
 
     @property
+    def room(self) -> int:
+        """How many more messages may be taken from the bus now."""
+        p, limits = self._pending, self._limits
+        return 0 if p.n_bytes >= limits.pending_bytes else max(0, limits.pending_records - len(p.items))
+
+    @property
     def full(self) -> bool:
         """True while no more may be taken from the bus."""
-        p, limits = self._pending, self._limits
-        return len(p.items) >= limits.pending_records or p.n_bytes >= limits.pending_bytes
+        return self.room == 0
 
     @property
     def idle(self) -> bool:
@@ -225,25 +230,29 @@ class IngestPipeline:
                 assert_never(other)
 
     def _arrived(self, event: Arrived) -> list[Effect]:
-        delivery = event.delivery
-        content = intake.read(delivery.topic, delivery.payload)
         effects: list[Effect] = []
-        if isinstance(content, Birth):
-            self._births.pop(content.address, None)
-            self._births[content.address] = content
-            if len(self._births) > MAX_BIRTHS:  # whoever is forgotten is told with the next commit
-                del self._births[next(iter(self._births))]
-            effects = self._next_look_up()
-        stored = content if isinstance(content, (Accepted, Rejected)) else None
-        if stored is None and self.idle:
-            return [*effects, Ack((delivery,))]
         pending = self._pending
-        if not pending.items:
-            pending.since_s = event.at_s
-        pending.items.append(Item(delivery, stored))
-        pending.n_bytes += len(delivery.payload)
-        pending.newest_s = event.at_s
+        for delivery in event.deliveries:
+            content = intake.read(delivery.topic, delivery.payload)
+            if isinstance(content, Birth):
+                effects += self._born(content)
+            stored = content if isinstance(content, (Accepted, Rejected)) else None
+            if stored is None and self.idle:
+                effects.append(Ack((delivery,)))
+                continue
+            if not pending.items:
+                pending.since_s = event.at_s
+            pending.items.append(Item(delivery, stored))
+            pending.n_bytes += len(delivery.payload)
+            pending.newest_s = event.at_s
         return effects + self._next_batch(event.at_s)
+
+    def _born(self, birth: Birth) -> list[Effect]:
+        self._births.pop(birth.address, None)
+        self._births[birth.address] = birth
+        if len(self._births) > MAX_BIRTHS:  # whoever is forgotten is told with the next commit
+            del self._births[next(iter(self._births))]
+        return self._next_look_up()
 
     def _next_look_up(self) -> list[Effect]:
         if self._looking_up or not self._births:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, assert_never
@@ -43,6 +44,8 @@ DRAIN_S: Final = 3.0
 CHECK_INTERVAL_S: Final = 5.0
 SUBSCRIBE_AGAIN_S: Final = 2.0
 LEAST_SLEEP_S: Final = 0.0005
+MOST_AT_ONCE: Final = 100
+"""Messages that are taken before the bytes that are held are looked at again."""
 
 
 @dataclass(slots=True)
@@ -128,12 +131,14 @@ class Shell:
                 return
 
     async def _receive(self) -> None:
-        async for delivery in self._bus.deliveries():
-            self._metrics.received()
-            self._feed(Arrived(delivery, self._clock.monotonic_s()))
-            if self._pipeline.full:
-                self._room.clear()
-                await self._room.wait()
+        async for together in self._bus.arrivals():
+            self._metrics.received(len(together))
+            waiting = iter(together)
+            while part := tuple(itertools.islice(waiting, min(self._pipeline.room, MOST_AT_ONCE))):
+                self._feed(Arrived(part, self._clock.monotonic_s()))
+                while self._pipeline.full:
+                    self._room.clear()
+                    await self._room.wait()
 
     async def _keep_time(self) -> None:
         while True:

@@ -55,10 +55,23 @@ def pipeline(limits: Limits = LIMITS) -> IngestPipeline:
     return IngestPipeline(limits, np.random.default_rng(1))
 
 
+def test_messages_that_arrive_together_are_as_good_as_one_by_one() -> None:
+    messages = [Message(EDGE.status, b""), *map(message, range(8))]
+    one_by_one, together = pipeline(), pipeline()
+    singly = [effect for one in messages for effect in one_by_one.handle(Arrived([one], 0.0))]
+    at_once = together.handle(Arrived(messages, 0.0))
+    for ack, persist in (singly, at_once):
+        assert isinstance(ack, Ack)
+        assert isinstance(persist, Persist)
+        assert ack.deliveries == (messages[0],)
+        assert [item.delivery for item in persist.batch.items] == messages[1:6]
+    assert (together.n_pending, together.room) == (one_by_one.n_pending, one_by_one.room) == (8, 5)
+
+
 def test_a_batch_begins_when_it_is_quiet() -> None:
     p = pipeline()
     assert p.next_s() is None
-    assert p.handle(Arrived(message(0), 0.0)) == []
+    assert p.handle(Arrived([message(0)], 0.0)) == []
     assert p.next_s() == 0.01
     assert p.handle(Tick(0.009, NOW)) == []
     (effect,) = p.handle(Tick(0.01, NOW))
@@ -69,18 +82,18 @@ def test_a_batch_begins_when_it_is_quiet() -> None:
 def test_a_batch_begins_at_the_latest_after_linger() -> None:
     p = pipeline(Limits(linger_s=0.05, quiet_s=0.04))
     for k in range(3):
-        assert p.handle(Arrived(message(k), 0.02 * k)) == []
+        assert p.handle(Arrived([message(k)], 0.02 * k)) == []
     assert p.next_s() == 0.05
     assert len(p.handle(Tick(0.05, NOW))) == 1
 
 
 def test_a_batch_begins_when_it_is_full_and_the_rest_waits() -> None:
     p = pipeline()
-    effects = [effect for k in range(8) for effect in p.handle(Arrived(message(k), 0.0))]
+    effects = [effect for k in range(8) for effect in p.handle(Arrived([message(k)], 0.0))]
     assert [len(effect.batch.items) for effect in effects if isinstance(effect, Persist)] == [5]
     assert (p.n_pending, p.full) == (8, False)
     for k in range(8, 13):
-        assert p.handle(Arrived(message(k), 0.0)) == []
+        assert p.handle(Arrived([message(k)], 0.0)) == []
     assert p.full
     ack, second = p.handle(Persisted({}, 0.1))
     assert isinstance(ack, Ack)
@@ -92,9 +105,9 @@ def test_a_batch_begins_when_it_is_full_and_the_rest_waits() -> None:
 def test_bytes_limit_a_batch() -> None:
     size = len(message(0).payload)
     p = pipeline(Limits(batch_bytes=2 * size + 1, linger_s=0, quiet_s=0))
-    p.handle(Arrived(message(0), 0.0))
+    p.handle(Arrived([message(0)], 0.0))
     for k in range(1, 5):
-        p.handle(Arrived(message(k), 0.0))
+        p.handle(Arrived([message(k)], 0.0))
     persist = p.handle(Persisted({}, 0.1))[1]
     assert isinstance(persist, Persist)
     assert len(persist.batch.items) == 2
@@ -102,7 +115,7 @@ def test_bytes_limit_a_batch() -> None:
 
 def test_a_failed_batch_comes_again_whole_later_and_later() -> None:
     p = pipeline()
-    p.handle(Arrived(message(0), 0.0))
+    p.handle(Arrived([message(0)], 0.0))
     (first,) = p.handle(Tick(0.01, NOW))
     at, waits = 0.01, []
     for _ in range(6):
@@ -122,7 +135,7 @@ def test_a_failed_batch_comes_again_whole_later_and_later() -> None:
 
 def test_retry_after_is_honoured_and_patience_kept() -> None:
     p = pipeline()
-    p.handle(Arrived(message(0), 0.0))
+    p.handle(Arrived([message(0)], 0.0))
     p.handle(Tick(0.01, NOW))
     p.handle(Failed(1.0, retry_after_s=30))
     due = p.next_s()
@@ -138,7 +151,7 @@ def test_retry_after_is_honoured_and_patience_kept() -> None:
 
 def test_stopping_hurries_and_settles() -> None:
     p = pipeline()
-    p.handle(Arrived(message(0), 0.0))
+    p.handle(Arrived([message(0)], 0.0))
     assert not p.settled
     p.handle(Stopping())
     (persist,) = p.handle(Tick(0.0001, NOW))
@@ -209,14 +222,14 @@ def test_acknowledgements_keep_the_order_of_receipt() -> None:
                 acknowledged.extend(effect.deliveries)
 
     for one in sent:
-        note(p.handle(Arrived(one, 0.0)))
+        note(p.handle(Arrived([one], 0.0)))
     assert acknowledged == []
     for _ in range(2):
         note(p.handle(Tick(1.0, NOW)))
         note(p.handle(Persisted({}, 1.0)))
     assert acknowledged == sent
     assert p.idle
-    note(p.handle(Arrived(birth("e2"), 2.0)))  # nothing is before it
+    note(p.handle(Arrived([birth("e2")], 2.0)))  # nothing is before it
     assert len(acknowledged) == 7
 
 
@@ -229,7 +242,7 @@ def test_births_are_looked_up_one_after_the_other_and_only_the_last_of_an_edge()
 
     for k in range(50):
         for edge in ("a", "b", "c"):
-            note(p.handle(Arrived(birth(edge, k), 0.0)))
+            note(p.handle(Arrived([birth(edge, k)], 0.0)))
     assert len(asked) == 1
     for _ in range(9):
         note(p.handle(LookedUp(asked[-1].birth, {}, 1.0)))
@@ -245,7 +258,7 @@ def test_births_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest_pipeline, "MAX_BIRTHS", 3)
     p = pipeline()
     asked = [
-        effect for k in range(9) for effect in p.handle(Arrived(birth(f"e{k}"), 0.0)) if isinstance(effect, LookUp)
+        effect for k in range(9) for effect in p.handle(Arrived([birth(f"e{k}")], 0.0)) if isinstance(effect, LookUp)
     ]
     for _ in range(9):
         asked += [e for e in p.handle(LookedUp(asked[-1].birth, {}, 1.0)) if isinstance(e, LookUp)]
