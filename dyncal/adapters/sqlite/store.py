@@ -6,20 +6,17 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from dyncal.adapters import series
 from dyncal.adapters.decimation import concatenated
-from dyncal.adapters.series import CorrectedRows, RawRows
 from dyncal.adapters.sqlite import ranges, segments
 from dyncal.adapters.sqlite.connection import SqliteFile
 from dyncal.adapters.sqlite.merging import FULL_ROWS, INSERT, TAIL_SEGMENTS, Stream, last_valid, merge_tail
+from dyncal.adapters.sqlite.runs import Run, runs
 from dyncal.adapters.sqlite.schema import SCHEMA, VERSION
-from dyncal.adapters.sqlite.segments import CORRECTED, RAW, Origin
-from dyncal.domain import quality
-from dyncal.domain.samples import CorrectedSpan, Gap, GapCause, GapRecord, Record, SampleBlock, SampleSeries
+from dyncal.adapters.sqlite.segments import CORRECTED, RAW
+from dyncal.domain.samples import Gap, GapCause, GapRecord, Record, SampleSeries
 from dyncal.domain.sensors import SensorId
-from dyncal.domain.time import InstantNs, axis_of
+from dyncal.domain.time import InstantNs
 from dyncal.ports.sample_store import WriteReport
 
 _VACUUM_PAGES = 2048
@@ -50,16 +47,15 @@ class SqliteSampleStore:
         n_raw = n_corrected = n_gaps = 0
         with self._file.writing() as db:
             try:
-                for record in records:
-                    number = self._sensor(db, record.sensor)
-                    if isinstance(record, GapRecord):
-                        self._add_gap(db, number, record.gap)
+                for item in runs(records):
+                    if isinstance(item, GapRecord):
+                        self._add_gap(db, self._sensor(db, item.sensor), item.gap)
                         n_gaps += 1
                         continue
-                    self._add_raw(db, number, record)
-                    n_raw += len(record)
-                    if record.corrected is not None:
-                        n_corrected += self._add_corrected(db, number, record.corrected)
+                    number = self._sensor(db, item.blocks[0].sensor)
+                    self._add_raw(db, number, item)
+                    n_raw += item.n_rows
+                    n_corrected += self._add_corrected(db, number, item)
                 self._merge_long_tails(db)
             except BaseException:  # the transaction is undone, so what was noted of it is wrong
                 self._forget_notes()
@@ -148,33 +144,19 @@ class SqliteSampleStore:
         with self._file.reading() as db:
             return int(db.execute("PRAGMA freelist_count").fetchone()[0])
 
-    def _add_raw(self, db: sqlite3.Connection, sensor: int, block: SampleBlock) -> None:
-        rows = RawRows(block.axis.t_ns, block.raw, quality.expand(block.quality))
+    def _add_raw(self, db: sqlite3.Connection, sensor: int, run: Run) -> None:
+        axis, rows = run.raw()
         first, last = int(rows.t_ns[0]), int(rows.t_ns[-1])
-        origin = Origin(
-            block.edge,
-            block.epoch,
-            block.sequence,
-            first,
-            len(block),
-            block.arrival_ns,
-            block.u_t_ns,
-            block.server_ns,
-            block.replayed,
-        )
-        row = (first, last, last_valid(rows), len(block), segments.pack_raw(block.axis, rows))
-        self._append(db, Stream(sensor, RAW), (*row, segments.pack_origins([origin])))
+        row = (first, last, last_valid(rows), len(rows.t_ns), segments.pack_raw(axis, rows))
+        self._append(db, Stream(sensor, RAW), (*row, segments.pack_origins(run.origins())))
 
-    def _add_corrected(self, db: sqlite3.Connection, sensor: int, span: CorrectedSpan) -> int:
-        given = ~np.isnan(span.value)
-        n = int(np.count_nonzero(given))
-        if not n:
+    def _add_corrected(self, db: sqlite3.Connection, sensor: int, run: Run) -> int:
+        found = run.corrected([self._set(db, span.set_id) for span in run.spans])
+        if found is None:
             return 0
-        numbers = np.full(n, self._set(db, span.set_id), np.int32)
-        rows = CorrectedRows(span.axis.t_ns[given], span.value[given], span.u[given], numbers)
-        first, last = int(rows.t_ns[0]), int(rows.t_ns[-1])
-        payload = segments.pack_corrected(span.axis if n == len(span) else axis_of(rows.t_ns), rows)
-        self._append(db, Stream(sensor, CORRECTED), (first, last, last, n, payload, None))
+        axis, rows = found
+        first, last, n = int(rows.t_ns[0]), int(rows.t_ns[-1]), len(rows.t_ns)
+        self._append(db, Stream(sensor, CORRECTED), (first, last, last, n, segments.pack_corrected(axis, rows), None))
         return n
 
     def _append(

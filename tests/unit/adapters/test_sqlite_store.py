@@ -9,6 +9,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from dyncal.adapters.sqlite import SqliteSampleStore, columns, segments
 from dyncal.adapters.sqlite.merging import FULL_ROWS, TAIL_SEGMENTS
 from dyncal.adapters.sqlite.ranges import PIECE_SEGMENTS
 from dyncal.domain.errors import StoreUnavailable
+from dyncal.domain.samples import Record, SampleBlock
+from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.testing.records import DT, T0, TC, assert_same, block, gap, span, uniform
 from dyncal.testing.store import MemorySampleStore
@@ -117,6 +120,71 @@ def test_segments_stay_few_and_disjoint(tmp_path: Path) -> None:
     assert {(origin.u_t_ns, origin.server_ns) for origin in origins} == {(1_000, T0 + 5)}
     np.testing.assert_array_equal(store.read(TC, *ALL).raw, np.repeat(np.arange(3000.0), 10))
     store.close()
+
+
+def following(k: int, n: int = 10, *, sensor: str = TC, set_id: str = "set-1") -> SampleBlock:
+    """Return block `k` of many that follow each other, its corrected values some samples late."""
+    values = np.full(n, float(k))
+    values[0] = np.nan if k % 3 == 0 else values[0]
+    late = None if k % 5 == 0 else span(uniform(n, k * n - 4), -values, set_id)
+    return block(values, sensor=sensor, sequence=k, axis=uniform(n, k * n), corrected=late)
+
+
+def test_blocks_that_follow_each_other_are_one_segment(tmp_path: Path) -> None:
+    store, reference = SqliteSampleStore(tmp_path / "samples.sqlite"), MemorySampleStore()
+    records: list[Record] = []
+    for k in range(50):
+        records += [following(k, set_id=f"set-{k // 20}"), following(k, sensor="other")]
+    records.insert(41, gap(0, 1, sequence=1000))
+    assert store.write(records) == reference.write(records)
+    for sensor in (TC, SensorId("other")):
+        assert_same(store.read(sensor, *ALL), reference.read(sensor, *ALL))
+        assert_same(store.latest(sensor), reference.latest(sensor))
+    with sqlite3.connect(tmp_path / "samples.sqlite") as db:
+        assert db.execute("SELECT count(*) FROM segment").fetchone() == (4,)
+        packed = [p for (p,) in db.execute("SELECT origins FROM segment WHERE origins IS NOT NULL")]
+    db.close()
+    alone = SqliteSampleStore(tmp_path / "alone.sqlite")
+    for record in records:
+        alone.write([record])
+    with sqlite3.connect(tmp_path / "alone.sqlite") as db:
+        one_by_one = [p for (p,) in db.execute("SELECT origins FROM segment WHERE origins IS NOT NULL")]
+    db.close()
+    alone.close()
+    store.close()
+    found, expected = ([o for p in parts for o in segments.unpack_origins(p)] for parts in (packed, one_by_one))
+    assert sorted(found, key=repr) == sorted(expected, key=repr)
+
+
+def test_corrected_values_that_reach_back_are_the_newest(tmp_path: Path) -> None:
+    store, reference = SqliteSampleStore(tmp_path / "samples.sqlite"), MemorySampleStore()
+    for one in (store, reference):
+        one.write([following(k) for k in range(1, 4)])
+        one.write([following(1), replace(following(2), corrected=span(uniform(10, 12), np.ones(10)))])
+        one.write([replace(following(k), corrected=span(uniform(10, 17), np.full(10, 1.0 * k))) for k in range(2, 5)])
+    assert_same(store.read(TC, *ALL), reference.read(TC, *ALL))
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        following(2),  # a number is missing
+        replace(following(1), replayed=True),
+        replace(following(1), epoch=2),
+        replace(following(1), axis=uniform(10, 9)),  # it reaches back
+    ],
+)
+def test_blocks_that_do_not_follow_are_segments_of_their_own(tmp_path: Path, second: SampleBlock) -> None:
+    store, reference = SqliteSampleStore(tmp_path / "samples.sqlite"), MemorySampleStore()
+    for one in (store, reference):
+        one.write([following(0), second])
+    assert_same(store.read(TC, *ALL), reference.read(TC, *ALL))
+    with sqlite3.connect(tmp_path / "samples.sqlite") as db:
+        n_segments = db.execute("SELECT count(*) FROM segment WHERE kind = 0").fetchone()
+    db.close()
+    store.close()
+    assert n_segments == (2,)
 
 
 def test_retention_forgets_and_gives_space_back(tmp_path: Path) -> None:
