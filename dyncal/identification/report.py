@@ -22,6 +22,7 @@ from dyncal.identification.records import Estimate
 _LAGS: Final = 12
 METHOD: Final = "online block-MAP, innovations form"
 FULL: Final = "online block-MAP, Kalman likelihood"
+_NOT_MEASURED: Final = ("saturated", "stands still", "repeats each value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,16 @@ def widened(model: SensorModel, posterior: Posterior, settings: OnlineSettings) 
     s is the Birge ratio of the blocks where it is beyond chance: L has been divided by it already, for what scatters
     from block to block; a model that is wrong that much also errs by something like it in all of them.
     """
-    considered = posterior.considered * np.array([settings.u_reference, settings.u_clock_s])
-    theta, cov = physical(model, posterior.h, posterior.scatter * posterior.cov + considered @ considered.T)
+    theta, cov = physical(model, posterior.h, spread(posterior, settings))
     cov[0, 0] += (theta[0] * settings.u_reference_gain) ** 2
     return theta, (cov + cov.T) / 2
+
+
+def spread(posterior: Posterior, settings: OnlineSettings) -> FloatArray:
+    """Return the covariance of the coordinates (m, m) with what offsets of the reference and its clock contribute."""
+    considered = posterior.considered * np.array([settings.u_reference, settings.u_clock_s])
+    found: FloatArray = posterior.scatter * posterior.cov + considered @ considered.T
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +158,17 @@ def _verdict(
 ) -> tuple[Verdict, str]:
     against = trouble_with_gain(float(theta[0])) or trouble
     if against:
-        return Verdict.BAD_DATA if "saturated" in against else Verdict.INCONSISTENT, against
+        return verdict_of(against), against
     if unobservable:
         return Verdict.NOT_IDENTIFIABLE, f"the data do not determine {', '.join(unobservable)}"
     if not np.isfinite(theta).all():
         return Verdict.DIVERGED, "the estimate is not finite"
     return Verdict.ACCEPTED, f"the model explains {100 * (1 - residuals.unexplained):.2f} % of the newest block"
+
+
+def verdict_of(trouble: str) -> Verdict:
+    """Return the verdict that goes with what is wrong: values that were not measured, or a pair that does not fit."""
+    return Verdict.BAD_DATA if any(words in trouble for words in _NOT_MEASURED) else Verdict.INCONSISTENT
 
 
 def outdated(found: Estimate, verdict: Verdict, detail: str) -> Estimate:

@@ -43,14 +43,15 @@ class Places:
     Attributes
     ----------
     at, considered : int64, shapes (m,), (2,)
-    square, cross
-        Indices of a matrix that pick h by h, and h by what is considered.
+    square, cross, own
+        Indices of a matrix that pick h by h, h by what is considered, and that by itself.
     """
 
     at: Int64Array
     considered: Int64Array
     square: tuple[Int64Array, ...]
     cross: tuple[Int64Array, ...]
+    own: tuple[Int64Array, ...]
 
     @classmethod
     @functools.cache
@@ -59,7 +60,7 @@ class Places:
         left_out = {layout.clock} | ({layout.reference_noise} if reference_noise_known else set())
         at = np.array([i for i in range(layout.n_coordinates) if i not in left_out], dtype=np.int64)
         considered = np.array([layout.offset, layout.clock], dtype=np.int64)
-        return cls(at, considered, np.ix_(at, at), np.ix_(at, considered))
+        return cls(at, considered, np.ix_(at, at), np.ix_(at, considered), np.ix_(considered, considered))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,8 @@ class KalmanPass:
         Fisher information and score of the block alone.
     cross : float64, shape (m, 2)
         Information between h and (offset of the reference, offset of its clock [s]).
+    own, pull : float64, shapes (2, 2), (2,)
+        Information and score of these two themselves.
     sse : float
         -2 ln L, up to a constant.
     end : KalmanState
@@ -177,6 +180,8 @@ class KalmanPass:
     a: FloatArray
     b: FloatArray
     cross: FloatArray
+    own: FloatArray
+    pull: FloatArray
     sse: float
     end: KalmanState
     e: FloatArray
@@ -278,6 +283,8 @@ class KalmanBlockProblem:
             a=np.ascontiguousarray(information[places.square]),
             b=score[places.at],
             cross=-information[places.cross],
+            own=information[places.own],
+            pull=-score[places.considered],
             sse=done.cost,
             end=KalmanState(done.end.x, rows, done.end.p, dp, np.array([self._segment.level])),
             e=e,

@@ -119,14 +119,16 @@ class Prior:
 class Pass:
     """One evaluation at `h`, the initial state of a fresh block eliminated.
 
-    gain (2,): K there. a (m, m) and b (m,): ΣψψT and Σψe; cross (m, 2): Σψ ψ_considered; sse: Σe².
-    Nothing is divided by σ² yet.
+    gain (2,): K there. a (m, m) and b (m,): ΣψψT and Σψe; cross (m, 2): Σψ ψ_considered; own (2, 2) and pull (2,): the
+    same of what is considered with itself and with e; sse: Σe². Nothing is divided by σ² yet.
     """
 
     h: FloatArray
     a: FloatArray
     b: FloatArray
     cross: FloatArray
+    own: FloatArray
+    pull: FloatArray
     sse: float
     end: Start
     e: FloatArray
@@ -186,7 +188,8 @@ class BlockProblem:
             return None
         at = list(self._rows)
         return Pass(
-            h, gram[np.ix_(at, at)], gram[at, ROWS - 1], gram[np.ix_(at, [OFFSET, CLOCK])], float(gram[-1, -1]),
+            h, gram[np.ix_(at, at)], gram[at, ROWS - 1], gram[np.ix_(at, [OFFSET, CLOCK])],
+            gram[OFFSET : CLOCK + 1, OFFSET : CLOCK + 1], gram[OFFSET : CLOCK + 1, ROWS - 1], float(gram[-1, -1]),
             Start(x, s), e, gain,
         )  # fmt: skip
 

@@ -11,6 +11,7 @@ import numpy as np
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.sensors import ModelKind
 from dyncal.identification.kalman.measurand import Process
+from dyncal.identification.online.doubts import Doubt
 from dyncal.identification.online.start import Refused
 from dyncal.identification.report import Residuals
 from dyncal.identification.settings import OnlineSettings
@@ -62,6 +63,7 @@ class FleetSnapshot(msgspec.Struct, frozen=True):
     full: dict[int, FullState]
     provisional: dict[int, tuple[Array, ...]]
     version: int = VERSION
+    doubts: dict[int, Doubt] = msgspec.field(default_factory=dict)
 
     @staticmethod
     def packed(settings: tuple[OnlineSettings, ...]) -> list[dict[str, Any]]:

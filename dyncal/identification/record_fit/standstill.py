@@ -7,19 +7,15 @@ from typing import Final
 
 import numpy as np
 
-from dyncal.correction.design.stale import Stale, stale
+from dyncal.correction.design.stale import stale
 from dyncal.domain.calibration import Verdict
-from dyncal.domain.samples import FloatArray
-from dyncal.domain.time import Int64Array
-from dyncal.identification.record_fit.descent import BoolArray
 from dyncal.identification.record_fit.result import RecordFit, Series
 from dyncal.identification.record_fit.segments import Segment, Taken
 from dyncal.identification.report import ljung_box
+from dyncal.identification.standstill import FEW, louder, repeated, standing, within
 
-_LOUDER: Final = 4.0  # variance of the residuals there over elsewhere
 _NORMAL_MEDIAN: Final = 0.4549  # median of x² of a standard normal x
 _SURELY_NOT_WHITE: Final = 1e-8
-_FEW: Final = 8  # residuals
 _ROUNDING: Final = 1e-9
 
 
@@ -29,7 +25,7 @@ def with_standstill(fit: RecordFit, taken: Taken) -> RecordFit:
     What stands still in a command leaves the residuals there as small as elsewhere, what is held throughout leaves
     them white.
     """
-    told = [said for name, segment in _channels(taken) if (said := _said(fit, name, segment))]
+    told = said(fit, taken)
     if not told:
         return fit
     found = "; ".join(words for words, _ in told)
@@ -39,6 +35,11 @@ def with_standstill(fit: RecordFit, taken: Taken) -> RecordFit:
         # a command may be held, and something else be wrong
         return replace(fit, detail=f"{fit.detail}; {found}")
     return replace(fit, verdict=Verdict.BAD_DATA, detail=f"{found}; with that, {fit.detail}")
+
+
+def said(fit: RecordFit, taken: Taken) -> list[tuple[str, bool]]:
+    """Return what is to be said of channels that were not measured, and of each whether it is held throughout."""
+    return [words for name, segment in _channels(taken) if (words := _said(fit, name, segment))]
 
 
 def _channels(taken: Taken) -> list[tuple[str, Segment]]:
@@ -53,37 +54,16 @@ def _said(fit: RecordFit, name: str, segment: Segment) -> tuple[str, bool] | Non
     if runs is None:
         return None
     series = next((each for each in fit.series if segment.t_ns[0] <= each.t_ns[0] <= segment.t_ns[-1]), None)
-    if series is None or series.residual.size <= _FEW or _exact(series):
+    if series is None or series.residual.size <= FEW or _exact(series):
         return None
     if runs.held:
-        if not ljung_box(series.residual) < _SURELY_NOT_WHITE:
-            return None
-        words = f"the {name} repeats each value some {runs.length} times: leave out (NaN) what was not measured anew"
-        return words, True
+        return (repeated(name, runs), True) if ljung_box(series.residual) < _SURELY_NOT_WHITE else None
     t_ns = segment.t_ns[seen]
-    longest = int(np.argmax(runs.end - runs.begin))
-    begin, n = runs.begin[longest], runs.end[longest] - runs.begin[longest]
-    if not _louder(series.residual, _within(series.t_ns, t_ns, runs)):
+    usual = float(np.median(series.residual**2)) / _NORMAL_MEDIAN
+    if not louder(series.residual, within(series.t_ns, t_ns, runs), usual):
         return None
-    where = f"{values[seen[begin]]:.6g} for {n} samples from {int(t_ns[begin])} ns"
-    return f"the {name} stands still at {where}, which is not what was measured: leave that out (NaN)", False
+    return standing(name, t_ns, values[seen], runs), False
 
 
 def _exact(series: Series) -> bool:
     return float(np.std(series.residual)) <= _ROUNDING * float(np.std(series.indication))
-
-
-def _within(at_ns: Int64Array, t_ns: Int64Array, runs: Stale) -> BoolArray:
-    """Tell which instants are in a run or, as the sensor remembers it, within as long after it."""
-    inside = np.zeros(at_ns.size, dtype=np.bool_)
-    for begin, end in zip(runs.begin.tolist(), runs.end.tolist(), strict=True):
-        last = min(2 * end - begin, t_ns.size) - 1
-        inside |= (at_ns >= t_ns[begin]) & (at_ns <= t_ns[last])
-    return inside
-
-
-def _louder(residual: FloatArray, inside: BoolArray) -> bool:
-    if np.count_nonzero(inside) < _FEW:
-        return False
-    usual = float(np.median(residual**2)) / _NORMAL_MEDIAN
-    return float(np.mean(residual[inside] ** 2)) > _LOUDER * max(usual, 1e-300)

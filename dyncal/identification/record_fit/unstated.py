@@ -6,7 +6,7 @@ residuals. It is asked for its size by a score test, and confirmed by a fit in w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -22,27 +22,10 @@ from dyncal.identification.record_fit.numbers import Numbers, of_innovations
 from dyncal.identification.record_fit.reference import inverse
 from dyncal.identification.record_fit.stages import Setup, Stage
 from dyncal.identification.report import ljung_box
+from dyncal.identification.shift import Shift, surest
 
-_SURE: Final = 4.5  # standard uncertainties: by chance once in 150 000 fits
-_MATTERS: Final = 2.0  # standard uncertainties of a parameter that it moves
-_STATED: Final = 4.0  # what is stated of it is exceeded by so much
 _LOOSE: Final = 10.0  # prior of what is confirmed, over its size
 _TOLD: Final = 1e-9  # of an unknown's own information: less of it is left only by rounding
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Shift:
-    """An unknown of h that is missing: its size with u, and by how many u of θ̂ a parameter moves with it."""
-
-    index: int
-    value: float
-    u: float
-    moved: float
-
-    @property
-    def loose(self) -> float:
-        """A prior that leaves it to the data."""
-        return _LOOSE * max(abs(self.value), self.u)
 
 
 def unstated(parts: Parts, numbers: Numbers) -> Judgement | None:
@@ -65,7 +48,7 @@ def unstated(parts: Parts, numbers: Numbers) -> Judgement | None:
     sure = [shift for shift in _confirmed(parts, numbers, told) if _matters(parts, shift)]
     if not sure:
         return None
-    return Judgement(Verdict.INCONSISTENT, _words(parts, max(sure, key=lambda each: abs(each.value) / each.u)))
+    return Judgement(Verdict.INCONSISTENT, surest(sure).words)
 
 
 def _with_all(parts: Parts) -> Parts:
@@ -77,13 +60,22 @@ def _with_all(parts: Parts) -> Parts:
     )
 
 
-def _matters(parts: Parts, shift: _Shift) -> bool:
+def _matters(parts: Parts, shift: Shift) -> bool:
     settings = parts.setup.settings
-    stated = settings.u_clock_s if shift.index == parts.setup.model.n_parameters else settings.u_reference
-    return abs(shift.value) > max(_SURE * shift.u, _STATED * stated) and shift.moved > _MATTERS
+    return shift.matters(settings.u_clock_s if shift.clock else settings.u_reference)
 
 
-def _score(stage: Stage, numbers: Numbers, index: int) -> _Shift | None:
+def _index(shift: Shift, p: int) -> int:
+    """Return where a shift is among h = (η (p), T, offset, κ)."""
+    return p if shift.clock else p + 1
+
+
+def _loose(shift: Shift) -> float:
+    """Return a prior that leaves a shift to the data."""
+    return _LOOSE * max(abs(shift.value), shift.u)
+
+
+def _score(stage: Stage, numbers: Numbers, index: int) -> Shift | None:
     """Return the step to where an unknown would go if it were free; None where nothing tells it from the others."""
     last, core = stage.done.last, stage.core
     pull = inverse(last.a[np.ix_(core, core)]) @ last.a[core, index]
@@ -93,14 +85,15 @@ def _score(stage: Stage, numbers: Numbers, index: int) -> _Shift | None:
     value = float(last.b[index] - last.b[core] @ pull) / left
     variance = numbers.widened * last.sse / max(stage.problem.n_y - core.size, 1)
     p = stage.problem.p
-    return _Shift(index, value, float(np.sqrt(variance / left)), _in_u(-value * pull[:p], numbers.cov[:p, :p]))
+    moved = _in_u(-value * pull[:p], numbers.cov[:p, :p])
+    return Shift(index == p, value, float(np.sqrt(variance / left)), moved)
 
 
 def _in_u(moved: FloatArray, cov: FloatArray) -> float:
     return float(np.max(np.abs(moved) / np.sqrt(np.maximum(np.diag(cov), 1e-300))))
 
 
-def _confirmed(parts: Parts, numbers: Numbers, shifts: list[_Shift]) -> list[_Shift]:
+def _confirmed(parts: Parts, numbers: Numbers, shifts: list[Shift]) -> list[Shift]:
     """Return the shifts by a fit in which they are free: output error if its residuals are white, else as the fit."""
     freed = _freed(parts.setup, parts.stage, shifts)
     if freed is None:
@@ -112,18 +105,20 @@ def _confirmed(parts: Parts, numbers: Numbers, shifts: list[_Shift]) -> list[_Sh
     return [] if found is None else _between(numbers, *coordinates(found, parts.setup.delayed), shifts)
 
 
-def _between(numbers: Numbers, h: FloatArray, cov: FloatArray, shifts: list[_Shift]) -> list[_Shift]:
+def _between(numbers: Numbers, h: FloatArray, cov: FloatArray, shifts: list[Shift]) -> list[Shift]:
     p = h.size - 2
     moved, u = _in_u(h[:p] - numbers.h[:p], numbers.cov[:p, :p]), np.sqrt(np.diag(cov))
-    return [_Shift(each.index, float(h[each.index]), float(u[each.index]), moved) for each in shifts]
+    at = [_index(each, p) for each in shifts]
+    return [Shift(each.clock, float(h[i]), float(u[i]), moved) for each, i in zip(shifts, at, strict=True)]
 
 
-def _freed(setup: Setup, stage: Stage, shifts: list[_Shift]) -> Stage | None:
+def _freed(setup: Setup, stage: Stage, shifts: list[Shift]) -> Stage | None:
     free = stage.free.copy()
     prior = Prior(stage.prior.mean.copy(), stage.prior.information.copy())
     for shift in shifts:
-        free[shift.index], prior.mean[shift.index], prior.information[shift.index] = True, 0.0, shift.loose**-2
-        if shift.index == setup.model.n_parameters:
+        at = _index(shift, setup.model.n_parameters)
+        free[at], prior.mean[at], prior.information[at] = True, 0.0, _loose(shift) ** -2
+        if shift.clock:
             # the reference is read no farther away than clocks are said to be apart
             settings = replace(setup.settings, u_clock_s=max(setup.settings.u_clock_s, abs(shift.value), shift.u))
             there = replace(setup, settings=settings, noise=stage.problem.noise)
@@ -132,22 +127,12 @@ def _freed(setup: Setup, stage: Stage, shifts: list[_Shift]) -> Stage | None:
     return None if done is None else replace(stage, free=free, prior=prior, done=done, rivals=())
 
 
-def _by_kalman(parts: Parts, shifts: list[_Shift]) -> FullFit | None:
+def _by_kalman(parts: Parts, shifts: list[Shift]) -> FullFit | None:
     settings, unknowns = parts.setup.settings, parts.unknowns
     for shift in shifts:
-        if shift.index == parts.setup.model.n_parameters:
-            settings, unknowns = replace(settings, u_clock_s=shift.loose), replace(unknowns, clock_freed=True)
+        if shift.clock:
+            settings, unknowns = replace(settings, u_clock_s=_loose(shift)), replace(unknowns, clock_freed=True)
         else:
-            settings, unknowns = replace(settings, u_reference=shift.loose), replace(unknowns, offset_freed=True)
+            settings, unknowns = replace(settings, u_reference=_loose(shift)), replace(unknowns, offset_freed=True)
     found = full_likelihood(replace(parts.setup, settings=settings), parts.stage, unknowns)
     return found if isinstance(found, FullFit) else None
-
-
-def _words(parts: Parts, shift: _Shift) -> str:
-    size = f"{abs(shift.value):.3g} (u {shift.u:.2g})"
-    if shift.index == parts.setup.model.n_parameters:
-        later = "sensor" if shift.value > 0 else "reference"
-        why = "clocks that are apart (state u_clock_s), a dead time, or another course between samples"
-        return f"the {later} seems {size} s late: {why}"
-    lower = "reference" if shift.value > 0 else "sensor"
-    return f"the {lower} reads too low by {size} of the measurand: a zero offset that nothing allows for (u_reference)"

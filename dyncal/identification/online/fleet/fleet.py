@@ -26,6 +26,7 @@ from dyncal.domain.time import Int64Array
 from dyncal.identification import report
 from dyncal.identification.interpolation import CONTEXT
 from dyncal.identification.online import passes, saturation, start
+from dyncal.identification.online.first_record import first_estimate
 from dyncal.identification.online.fleet.buffers import NEVER, Buffers
 from dyncal.identification.online.fleet.followers import Followers
 from dyncal.identification.online.fleet.founding import founded
@@ -37,13 +38,13 @@ from dyncal.identification.online.posterior import limits
 from dyncal.identification.online.snapshot import Array, FleetSnapshot, decode
 from dyncal.identification.records import Estimate
 from dyncal.identification.settings import OnlineSettings
-from dyncal.identification.stated_noise import contradiction
 from dyncal.models import model_of
 
 _GROWTH: Final = 1.3
 _PATIENCE: Final = 4
 _LONGER: Final = 12  # shortest blocks that a new start takes after a pair has proved inconsistent
 
+_LATER: Final = ("shift_weight", "shift_score", "motion")  # snapshots of before 2026-11-22 have none
 _MARKS: Final = ("last_ns", "broken", "dark", "lost")
 
 Flags = npt.NDArray[np.bool_]
@@ -104,7 +105,7 @@ class EstimatorFleet:
         self._shortest = self._shortest.astype(np.int64)
         p = self._model.n_parameters
         self._rules = Rules(
-            passes.CODES[self.model], p, self._model.n_states, np.array(limits(p)),
+            self._model, passes.CODES[self.model], p, self._model.n_states, np.array(limits(p)),
             np.array([s.target_u for s in settings]), np.array([1 / s.memory_blocks for s in settings]),
         )  # fmt: skip
 
@@ -252,7 +253,8 @@ class EstimatorFleet:
             i = int(step.blocks.who[k])
             result = step.result[k]
             trouble = (
-                saturation.named(result[passes.CLIPPED :])
+                step.stale.get(k)
+                or saturation.named(result[passes.CLIPPED :])
                 or f"the newest block fits no parameters of a {self.model} sensor"
             )
             self._reject(i, trouble)
@@ -265,7 +267,7 @@ class EstimatorFleet:
         self._state.n_rejected[i] += 1
         if self._state.n_rejected[i] >= _PATIENCE:
             self._state.tracked[i], self._doubtful[i] = False, True
-            verdict = Verdict.BAD_DATA if "saturated" in trouble else Verdict.INCONSISTENT
+            verdict = report.verdict_of(trouble)
             self._refused[i] = start.Refused(verdict, f"{trouble}, and so did those before it", final=False)
             self._followers.drop(i, known=True)
 
@@ -282,7 +284,7 @@ class EstimatorFleet:
         if done.outcome is None:
             self._close_at[i] = min(int(n * done.grow) + 1, int(self._longest[i]))
             return
-        outcomes.append(Outcomes.one(i, done.outcome))
+        outcomes.append(self._followers.silenced(Outcomes.one(i, done.outcome)))
         if done.trouble:
             self._reject(i, done.trouble)
         elif done.outcome.excited:
@@ -296,7 +298,7 @@ class EstimatorFleet:
         if self._doubtful[i] and n < longer:
             self._close_at[i] = longer
             return
-        found = self._first(self._waiting(i, n + CONTEXT, before=CONTEXT), self.settings[i].u_reference_noise)
+        found = first_estimate(self._model, *self._waiting(i, n + CONTEXT, before=CONTEXT), self.settings[i])
         if isinstance(found, start.Refused):
             self._refused[i] = found
             if n >= self._longest[i]:
@@ -310,12 +312,6 @@ class EstimatorFleet:
         self._trouble.pop(i, None)
         self._doubtful[i] = False
         self._used(np.array([i]), np.array([n]))
-
-    def _first(self, samples: Samples, u_reference_noise: float) -> start.Started | start.Refused:
-        against = contradiction(samples[2], u_reference_noise)
-        if against:
-            return start.Refused(Verdict.INCONSISTENT, against, final=False)
-        return start.start(self._model, *samples)
 
     def _holes(self, i: int) -> start.Refused | None:
         """Say that no segment was ever long enough to begin with; None where none has ended yet."""
@@ -350,6 +346,7 @@ class EstimatorFleet:
                 trouble=dict(sorted(self._trouble.items())),
                 full=full,
                 provisional=provisional,
+                doubts=self._followers.doubts,
             )
         )
 
@@ -371,7 +368,8 @@ class EstimatorFleet:
     def _resume(self, found: FleetSnapshot) -> None:
         own = {name: packed.array() for name, packed in found.arrays.items()}
         for name, array in self._state.arrays().items():
-            array[...] = found.state[name].array()
+            if name in found.state or name not in _LATER:
+                array[...] = found.state[name].array()
         for name, array in self._own().items():
             array[:] = own[name]
         for name in _MARKS:

@@ -17,10 +17,12 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, Int64Array
 from dyncal.identification import report
 from dyncal.identification.online import passes, start
+from dyncal.identification.online.doubts import Doubt, doubt
 from dyncal.identification.online.fleet import full_likelihood
 from dyncal.identification.online.fleet.outcomes import Outcomes
 from dyncal.identification.online.fleet.state import FleetState
 from dyncal.identification.online.fleet.step import Step
+from dyncal.identification.online.shifts import u_course
 from dyncal.identification.online.snapshot import Array, FleetSnapshot, FullState
 from dyncal.identification.records import BlockOutcome, Estimate
 from dyncal.identification.settings import Likelihood, OnlineSettings
@@ -65,6 +67,7 @@ class Followers:
         self._full: dict[int, full_likelihood.Followed] = {}
         self._provisional: dict[int, full_likelihood.Samples] = {}
         self._young: dict[int, full_likelihood.Samples] = {}  # all that is known of sensors begun lately
+        self._doubts: dict[int, Doubt] = {}
         self.tried = np.zeros(dt_ns.size, dtype=np.int64)
 
     def __bool__(self) -> bool:
@@ -89,7 +92,8 @@ class Followers:
         self.drop(i)
         self.tried[i] = 0
         if not full_likelihood.needed(self._model, first, float(self._dt_ns[i]) / 1e9, self._settings[i]):
-            return block
+            self._doubt(i, samples)
+            return self.silenced(block)
         begun = self._begin(i, samples, first.fit.h)
         if begun is not None:
             return begun
@@ -110,7 +114,8 @@ class Followers:
         self._provisional.pop(i, None)
         self._state.window[i] = 0
         self._state.widen_window(i, full.outcome)
-        return Outcomes.one(i, full.outcome)
+        self._doubt(i, samples)
+        return self.silenced(Outcomes.one(i, full.outcome))
 
     def _fewest(self, i: int) -> int:
         return min(full_likelihood.FEWEST, self._settings[i].max_block_samples)
@@ -130,9 +135,11 @@ class Followers:
         if done.outcome.excited and not done.trouble:
             self._state.widen_window(i, done.outcome)
         young = self._young.pop(i, None)
-        if young is None or fresh or done.trouble or done.outcome.reset:
-            return done
-        return self._grown(i, young, samples, done, done.outcome)
+        if not (young is None or fresh or done.trouble or done.outcome.reset):
+            done = self._grown(i, young, samples, done, done.outcome)
+        if done.outcome is not None and done.outcome.excited:
+            self._doubt(i, samples)
+        return done
 
     def _grown(
         self,
@@ -161,7 +168,11 @@ class Followers:
 
     def take_over(self, step: Step, closed: Outcomes, newest: Newest) -> list[Outcomes]:
         """Return the blocks that a step has closed, and those with which the full likelihood begins."""
-        blocks = [self.without_provisional(closed)]
+        look = step.taken & ((step.shifted > 0) | np.isin(step.blocks.who, list(self._doubts)))
+        for k in np.flatnonzero(look).tolist():
+            if int(step.blocks.who[k]) not in self._provisional:
+                self._doubt(int(step.blocks.who[k]), newest(k))
+        blocks = [self.silenced(self.without_provisional(closed))]
         for k in np.flatnonzero(step.closed).tolist() if self._provisional else ():
             if int(step.blocks.who[k]) in self._provisional:
                 blocks += self._gather(int(step.blocks.who[k]), k, step, newest)
@@ -207,6 +218,26 @@ class Followers:
             self.tried[i] = known
             self._begin(i, newest(k), self._state.h[i], at_once=True)
 
+    def silenced(self, blocks: Outcomes) -> Outcomes:
+        """Return blocks; those of sensors that are doubted say nothing to others: they follow no drift."""
+        if not self._doubts:
+            return blocks
+        return replace(blocks, excited=blocks.excited & ~np.isin(blocks.sensor, list(self._doubts)))
+
+    def _doubt(self, i: int, samples: full_likelihood.Samples) -> None:
+        full, state, before = self._full.get(i), self._state, self._doubts.pop(i, None)
+        found = doubt(
+            before,
+            state.posterior(i) if full is None else full.posterior,
+            state.shift_weight[i] if full is None else full.shift_weight,
+            state.shift_score[i] if full is None else full.shift_score,
+            u_course(state.motion[i] if full is None else full.motion, float(self._dt_ns[i]) / NS_PER_S),
+            self._settings[i],
+            *samples[1:],
+        )
+        if found is not None:
+            self._doubts[i] = found
+
     def cut(self, i: int) -> None:
         """End a sensor's segment: the next block finds its state anew.
 
@@ -226,6 +257,8 @@ class Followers:
     def estimate(self, i: int, trouble: str) -> Estimate:
         """Return what is known of a sensor now, by whichever likelihood follows it."""
         model, state, full = self._model, self._state, self._full.get(i)
+        if not trouble and i in self._doubts:
+            trouble = self._doubts[i].words
         found = report.estimate(
             model,
             state.posterior(i) if full is None else full.posterior,
@@ -251,6 +284,11 @@ class Followers:
             return f"{detail}state Likelihood.INNOVATIONS if the reference is good, or sample faster"
         return f"{detail}state u_reference_noise if it is known, or Likelihood.INNOVATIONS if it is negligible"
 
+    @property
+    def doubts(self) -> dict[int, Doubt]:
+        """Sensors that are doubted, and why."""
+        return dict(sorted(self._doubts.items()))
+
     def pack(self) -> tuple[dict[int, FullState], dict[int, tuple[Array, ...]]]:
         """Return what is followed, and what waits, as parts of a snapshot."""
         full = {i: full_likelihood.pack(now) for i, now in sorted(self._full.items())}
@@ -260,6 +298,7 @@ class Followers:
     def resume(self, found: FleetSnapshot) -> None:
         """Go on from a snapshot; raises KeyError, TypeError or ValueError where something is missing."""
         self._full = {i: full_likelihood.unpack(packed) for i, packed in found.full.items()}
+        self._doubts = dict(found.doubts)
         kept = {i: (t.array(), y.array(), r.array()) for i, (t, y, r) in found.provisional.items()}
         self._provisional = {i: samples for i, samples in kept.items() if i not in self._full}
         self._young = {i: samples for i, samples in kept.items() if i in self._full}

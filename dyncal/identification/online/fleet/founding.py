@@ -10,7 +10,8 @@ from dyncal.identification.online.block import end_of
 from dyncal.identification.online.fleet.outcomes import Outcomes
 from dyncal.identification.online.fleet.state import FleetState
 from dyncal.identification.online.posterior import Posterior
-from dyncal.identification.online.renewal import renew_blocks
+from dyncal.identification.online.renewal import QUIET, renew_blocks
+from dyncal.identification.online.shifts import weigh_shifts
 from dyncal.identification.online.start import Started, kappa_prior
 from dyncal.models import SensorModel
 
@@ -28,6 +29,15 @@ def founded(state: FleetState, i: int, model: SensorModel, found: Started) -> Ou
     )  # fmt: skip
     posterior = Posterior(fit.h, information[0], considered[0], found.variance, float(data.n), np.zeros(p))
     state.put(i, posterior, found.interpolation)
+    weight, pull, motion, moved = np.zeros((1, 2, 2)), np.zeros((1, 2)), np.zeros((1, 3)), np.empty((1, 3))
+    passes.motion(np.ascontiguousarray(data.r[:: data.stride]), moved[0])
+    weigh_shifts(
+        p, last.a[None], fit.b[None], np.ascontiguousarray(last.cross)[None], np.ascontiguousarray(last.own)[None],
+        (last.pull - fit.step @ last.cross)[None], np.array([found.variance]),
+        np.array([found.variance]), np.ones(1), np.zeros(1), np.array([QUIET]),
+        information, np.zeros((1, m, 2)), considered, moved, weight, pull, motion, np.zeros(1, dtype=np.int64),
+    )  # fmt: skip
+    state.shift_weight[i], state.shift_score[i], state.motion[i] = weight[0], pull[0], motion[0]
     end = end_of(fit, p)
     state.x[i], state.s[i] = end.x, end.s
     share = float(np.clip(1 - np.asarray(model.output)[:2] @ last.gain, 0.01, 1.0))

@@ -16,7 +16,7 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
-from dyncal.identification import report
+from dyncal.identification import report, standstill
 from dyncal.identification.kalman.block import (
     KalmanBlockProblem,
     KalmanData,
@@ -29,7 +29,8 @@ from dyncal.identification.kalman.measurand import Process
 from dyncal.identification.online import passes, saturation, start
 from dyncal.identification.online.block import BlockData, BlockProblem, Prior, fit
 from dyncal.identification.online.posterior import Posterior
-from dyncal.identification.online.renewal import JUMP, judge_blocks, renew_blocks, significant
+from dyncal.identification.online.renewal import JUMP, QUIET, judge_blocks, renew_blocks, significant
+from dyncal.identification.online.shifts import allowed_for, weigh_shifts
 from dyncal.identification.online.snapshot import Array, FullState
 from dyncal.identification.records import AlignedRecord, BlockOutcome
 from dyncal.identification.settings import Likelihood, OnlineSettings
@@ -57,7 +58,7 @@ _ODD: Final = 0.02
 _NOISY: Final = 2.0  # χ² of a block above which it is weighed by its own noise
 _LEAST_LOG: Final = -5.0  # a noise far below the other is kept where its score still says something
 
-_ARRAYS: Final = ("h", "information", "considered", "trend")
+_ARRAYS: Final = ("h", "information", "considered", "trend", "shift_weight", "shift_score", "motion")
 
 Samples = tuple[Int64Array, FloatArray, FloatArray]
 
@@ -104,6 +105,9 @@ class Followed:
     dispersion: float
     state: KalmanState | None
     residuals: report.Residuals
+    shift_weight: FloatArray
+    shift_score: FloatArray
+    motion: FloatArray
 
     @property
     def posterior(self) -> Posterior:
@@ -143,9 +147,9 @@ def found(
     m = h.size
     empty = Followed(
         begun.form, h, begun.prior_information, np.zeros((m, 2)), np.zeros(p), 1.0, None,
-        report.Residuals(1.0, 0.0, 0.0, 0.0, 1.0),
+        report.Residuals(1.0, 0.0, 0.0, 0.0, 1.0), np.zeros((2, 2)), np.zeros(2), np.zeros(3),
     )  # fmt: skip
-    return _taken(model, empty, data, samples, first, np.zeros(m), np.inf, reset=False)
+    return _taken(model, empty, data, samples, first, np.zeros(m), np.inf)
 
 
 def consider(
@@ -167,15 +171,20 @@ def consider(
     p, m = model.n_parameters, now.h.size
     information, trend, dispersion = now.information[None].copy(), now.trend[None].copy(), np.array([now.dispersion])
     judged = np.empty(1, dtype=np.int64)
+    b = first.b[None].copy()
+    allowed_for(
+        first.a[None], b, np.ascontiguousarray(first.cross)[None], now.considered[None], now.shift_weight[None],
+        now.shift_score[None],
+    )  # fmt: skip
     floor = np.diag(np.full(m - p, 1 / start.U_KAPPA**2))
-    judge_blocks(
-        p, first.a[None], first.b[None], np.array([variance]), floor, limits, information, trend, dispersion, judged
-    )
+    judge_blocks(p, first.a[None], b, np.array([variance]), floor, limits, information, trend, dispersion, judged)
     reset = bool(judged[0] == JUMP)
     done = fit(problem, Prior(now.h, information[0], variance), first)
     last = done.last
     missing = _unexplained(model, samples, done.h)
-    trouble = _saturated(model, now, data, done.last.h)
+    trouble = _saturated(model, now, data, done.last.h) or standstill.of_block(
+        data.t_ns, data.y, data.r, first.e, scatter * max(1.0, now.residuals.chi2)
+    )
     if not trouble and missing > start.UNEXPLAINED and last.chi2 <= _NOISY:
         return _closed(model, replace(now, state=first.end), data, first)  # nothing but the usual noise
     strange = (reset and last.chi2 > 2 * _NOISY) or not done.converged
@@ -185,7 +194,7 @@ def consider(
         return _closed(model, replace(now, state=None), data, first, trouble=trouble)
     before = replace(now, information=information[0], trend=trend[0], dispersion=float(dispersion[0]))
     return _taken(
-        model, before, data, samples, last, done.step, settings.memory_blocks, variance, reset=reset, missing=missing
+        model, before, data, samples, last, done.step, settings.memory_blocks, variance, int(judged[0]), missing
     )
 
 
@@ -198,21 +207,32 @@ def _taken(
     step: FloatArray,
     memory_blocks: float,
     variance: float = 1.0,
-    *,
-    reset: bool,
+    judged: int = QUIET,
     missing: float | None = None,
 ) -> Considered:
-    """Take a block in: its last pass, and the small step from there; `missing` is what is unexplained after that."""
+    """Take a block in: its last pass, and the small step from there.
+
+    `judged` is what `judge_blocks` found of it, `missing` what is unexplained after the step.
+    """
     p = model.n_parameters
     lifted = _lifted(last.h + step, p, before.form)
     step = step + lifted
     h = last.h + step
     information, considered = before.information[None].copy(), before.considered[None].copy()
     theta, cov, score, evidence = np.empty((1, p)), np.empty((1, p, p)), np.empty((1, p)), np.empty((1, p, p))
+    rate, b, cross = np.array([1 / memory_blocks]), (last.b - last.a @ step)[None], np.ascontiguousarray(last.cross)
     renew_blocks(
-        passes.CODES[model.kind], np.array([1 / memory_blocks]), h[None], last.a[None], (last.b - last.a @ step)[None],
-        np.ascontiguousarray(last.cross)[None], np.array([variance]), information, considered,
-        theta, cov, score, evidence,
+        passes.CODES[model.kind], rate, h[None], last.a[None], b, cross[None], np.array([variance]),
+        information, considered, theta, cov, score, evidence,
+    )  # fmt: skip
+    weight, pull, motion = before.shift_weight[None].copy(), before.shift_score[None].copy(), before.motion[None].copy()
+    moved = np.empty((1, 3))
+    passes.motion(np.ascontiguousarray(data.r), moved[0])
+    weigh_shifts(
+        p, last.a[None], b, cross[None], np.ascontiguousarray(last.own)[None], (last.pull - step @ cross)[None],
+        np.array([variance]), np.array([min(before.posterior.scatter, variance)]),
+        np.array([last.chi2 * _observed(data)]), rate, np.array([judged]), information, before.considered[None],
+        considered, moved, weight, pull, motion, np.empty(1, dtype=np.int64),
     )  # fmt: skip
     own = last.e if data.fresh else last.e[1:]
     statistic, lags = report.portmanteau(own)
@@ -226,10 +246,13 @@ def _taken(
         considered=considered[0],
         state=last.end.moved(step),
         residuals=residuals,
+        shift_weight=weight[0],
+        shift_score=pull[0],
+        motion=motion[0],
     )
     rms = float(np.sqrt(last.chi2 * np.exp(h[p])))
     outcome = BlockOutcome(
-        *_span(data), _observed(data), excited=True, reset=reset, rejected=False, theta=theta[0], cov=cov[0],
+        *_span(data), _observed(data), excited=True, reset=judged == JUMP, rejected=False, theta=theta[0], cov=cov[0],
         score=score[0], information=evidence[0], residual_rms=rms,
     )  # fmt: skip
     return Considered(now, outcome=outcome)
@@ -268,7 +291,8 @@ def unpack(state: FullState) -> Followed:
         arrays["h"], arrays["information"], arrays["considered"], arrays["trend"],
         state.dispersion,
         KalmanState(*(arrays[f"state_{name}"] for name in KalmanState.__slots__)) if begun else None,
-        state.residuals,
+        state.residuals, arrays.get("shift_weight", np.zeros((2, 2))), arrays.get("shift_score", np.zeros(2)),
+        arrays.get("motion", np.zeros(3)),
     )  # fmt: skip
 
 

@@ -37,6 +37,8 @@ class FleetState:
         χ², Ljung-Box statistic, its lags, unexplained share, noise share of the newest excited block.
     window : int64, shape (n, 3)
         Samples, first and last instant.
+    shift_weight, shift_score, motion : float64, shapes (n, 2, 2), (n, 2), (n, 3)
+        What the blocks say of an offset of zero or clock, and how the reference moved (`online.shifts`).
     """
 
     tracked: npt.NDArray[np.bool_]
@@ -55,6 +57,9 @@ class FleetState:
     n_rejected: Int64Array
     residuals: FloatArray
     window: Int64Array
+    shift_weight: FloatArray
+    shift_score: FloatArray
+    motion: FloatArray
 
     @classmethod
     def empty(cls, n: int, p: int) -> FleetState:
@@ -66,6 +71,7 @@ class FleetState:
             tracked, known, under_way, np.zeros((n, m)), np.zeros((n, m, m)), np.zeros((n, m, 2)), np.ones(n),
             np.zeros(n), np.zeros((n, p)), np.ones(n), np.zeros((n, 2)), np.zeros((n, 2, ROWS)),
             interpolation, n_rejected, np.zeros((n, 5)), np.zeros((n, 3), dtype=np.int64),
+            np.zeros((n, 2, 2)), np.zeros((n, 2)), np.zeros((n, 3)),
         )  # fmt: skip
 
     def posterior(self, i: int) -> Posterior:
@@ -81,6 +87,7 @@ class FleetState:
         for name in ("h", "information", "considered", "variance", "dof", "trend", "dispersion"):
             getattr(self, name)[i] = getattr(posterior, name)
         self.interpolation[i], self.n_rejected[i] = interpolation.code, 0
+        self.shift_weight[i] = self.shift_score[i] = self.motion[i] = 0.0
 
     def residuals_of(self, i: int) -> Residuals:
         """Return the residuals of one sensor's newest excited block."""

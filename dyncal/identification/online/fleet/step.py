@@ -10,13 +10,16 @@ import numpy.typing as npt
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
-from dyncal.identification.interpolation import CONTEXT
+from dyncal.identification import standstill
+from dyncal.identification.interpolation import CONTEXT, Interpolation
 from dyncal.identification.online import passes
-from dyncal.identification.online.block import interpolations, rows
+from dyncal.identification.online.block import BlockData, BlockProblem, Start, interpolations, rows
 from dyncal.identification.online.fleet.outcomes import Outcomes
 from dyncal.identification.online.fleet.state import FleetState
 from dyncal.identification.online.renewal import JUMP, judge_blocks, renew_blocks, significant
+from dyncal.identification.online.shifts import allowed_for, weigh_shifts
 from dyncal.identification.online.start import UNEXPLAINED, kappa_prior
+from dyncal.models import SensorModel
 
 _ODD: Final = 0.02  # unexplained share above which a noisy block is no sensor that changes while the block lasts
 
@@ -50,6 +53,7 @@ class Rules:
 
     Attributes
     ----------
+    model : SensorModel
     code, p, n_states : int
         `passes.CODES`, numbers of parameters and of states.
     limits : float64, shape (2,)
@@ -58,6 +62,7 @@ class Rules:
         u at which a block closes; largest share that it may make the past be forgotten by.
     """
 
+    model: SensorModel
     code: int
     p: int
     n_states: int
@@ -77,6 +82,10 @@ class Step:
         By which factor.
     taken, rejected : bool, shape (k,)
         Blocks that renewed the estimate; that no parameters explain.
+    stale : dict of int to str
+        Which of these have a channel that was not measured anew.
+    shifted : int64, shape (k,)
+        1 for blocks after which an offset of zero or clock seems to be there (`online.shifts`).
     result : float64, shape (k, `passes.N_RESULT`)
         What the fit said; zeros where there was none.
     """
@@ -93,6 +102,8 @@ class Step:
         self._found = np.zeros(k, dtype=np.int64)
         self.result = np.zeros((k, passes.N_RESULT))
         self.taken = np.zeros(k, dtype=np.bool_)
+        self.shifted = np.zeros(k, dtype=np.int64)
+        self.stale: dict[int, str] = {}
         self._look()
 
     def _look(self) -> None:
@@ -123,16 +134,23 @@ class Step:
         x, s = self._x[at], self._s[at]
         information, trend, dispersion = self._information[at], self._trend[at], self._dispersion[at]
         found = np.empty(at.size, dtype=np.int64)
-        a, b, _ = self._parts(gram)
+        a, b, cross = self._parts(gram)
+        state = self._state
+        who = blocks.who
+        allowed_for(a, b, cross, state.considered[who], state.shift_weight[who], state.shift_score[who])
         floor = kappa_prior(m)[rules.p :, rules.p :]
         judge_blocks(rules.p, a, b, weigh, floor, rules.limits, information, trend, dispersion, found)
         result = np.empty((at.size, m + passes.N_RESULT))
-        state = self._state
         passes.fit_blocks(
             rules.code, t_ns, values, blocks.begin, blocks.size, blocks.fresh, blocks.interpolation, interpolations(),
             h, h, information, weigh, state.x[blocks.who], state.s[blocks.who], x, s, gram, result,
         )  # fmt: skip
         good, bad = self._sorted(blocks, self._n[at], result[:, m:], found == JUMP)
+        for k in np.flatnonzero(good & (result[:, m + passes.REPEATED] >= standstill.FEWEST_REPEATS)).tolist():
+            stale = self._not_measured(blocks, k, self._h[at[k]])
+            if stale:
+                self.stale[int(at[k])] = stale
+                good[k], bad[k] = False, True
         self.result[at], self.rejected[at] = result[:, m:], bad
         self._weigh[at[~good]] = np.inf
         self._sse[at] = np.where(good | bad, result[:, m + passes.SSE], self._sse[at])
@@ -156,6 +174,21 @@ class Step:
         bad = clipped | (~noise & ((missing > UNEXPLAINED) | (strange & (missing > _ODD))))
         return ~bad & ~noise, bad
 
+    def _not_measured(self, blocks: Blocks, k: int, h: FloatArray) -> str:
+        """Name a channel of a block that was not measured anew, by its innovations at what was known."""
+        state, i, (t_ns, values) = self._state, int(blocks.who[k]), self._samples
+        whole = slice(int(blocks.begin[k]), int(blocks.begin[k] + blocks.size[k]))
+        y, r, fresh = values[0, whole], values[1, whole], bool(blocks.fresh[k])
+        kind = tuple(Interpolation)[int(blocks.interpolation[k])]
+        data = BlockData.between(t_ns[whole], y, r, kind, fresh=fresh)
+        begin = None if fresh else Start(state.x[i], state.s[i])
+        there = BlockProblem(self._rules.model, data, h, begin).evaluate(h)
+        if there is None:
+            return ""
+        usual = float(state.variance[i] * significant(state.dispersion[i]))
+        inner = slice(CONTEXT, -CONTEXT)
+        return standstill.of_block(data.t_ns, y[inner], r[inner], there.e, usual)
+
     def _parts(self, gram: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         at = np.array(rows(self._rules.p))
         a = gram[:, at[:, None], at]
@@ -169,13 +202,24 @@ class Step:
         """Renew the state with the blocks that are closed, and return what they say."""
         blocks, rules, state = self.blocks, self._rules, self._state
         who, k, p = blocks.who, blocks.who.size, rules.p
-        considered = state.considered[who]
+        before, considered = state.considered[who], state.considered[who]
         theta, cov, score, evidence = np.empty((k, p)), np.empty((k, p, p)), np.empty((k, p)), np.empty((k, p, p))
         a, b, cross = self._parts(self._gram)
         renew_blocks(
             rules.code, rules.rate[who], self._h, a, b, cross, self._weigh, self._information, considered,
             theta, cov, score, evidence,
         )  # fmt: skip
+        at = slice(passes.OFFSET, passes.CLOCK + 1)
+        weight, pull, motion = state.shift_weight[who], state.shift_score[who], state.motion[who]
+        moved = np.ascontiguousarray(self.result[:, passes.MOTION : passes.MOTION + 3])
+        usual = state.variance[who] * significant(state.dispersion[who])
+        weigh_shifts(
+            p, a, b, cross, np.ascontiguousarray(self._gram[:, at, at]),
+            np.ascontiguousarray(self._gram[:, at, passes.ROWS - 1]), self._weigh, usual,
+            np.ascontiguousarray(self.result[:, passes.SSE]), rules.rate[who], self._found,
+            self._information, before, considered, moved, weight, pull, motion, self.shifted,
+        )  # fmt: skip
+        state.shift_weight[who], state.shift_score[who], state.motion[who] = weight, pull, motion
         reset = self._found == JUMP
         first, last = blocks.samples
         t_ns = self._samples[0]

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from dyncal.identification.online.passes.blocks import first_passes, fit_blocks
-from dyncal.identification.online.passes.evidence import STILL, SURELY, at_rest, excess, saturated, stuck, unexplained
+from dyncal.identification.online.passes.evidence import (
+    STILL,
+    SURELY,
+    at_rest,
+    excess,
+    motion,
+    saturated,
+    stuck,
+    unexplained,
+)
 from dyncal.identification.online.passes.gain import innovation_gain
 from dyncal.identification.online.passes.layout import (
     CLIPPED,
@@ -13,11 +22,13 @@ from dyncal.identification.online.passes.layout import (
     KAPPA,
     LAGS,
     LJUNG_BOX,
+    MOTION,
     N_RESULT,
     NO_NOISE,
     NOISE_SHARE,
     OFFSET,
     POWER,
+    REPEATED,
     ROWS,
     SSE,
     UNEXPLAINED,
@@ -34,11 +45,13 @@ __all__ = [
     "KAPPA",
     "LAGS",
     "LJUNG_BOX",
+    "MOTION",
     "NOISE_SHARE",
     "NO_NOISE",
     "N_RESULT",
     "OFFSET",
     "POWER",
+    "REPEATED",
     "ROWS",
     "SSE",
     "STILL",
@@ -51,6 +64,7 @@ __all__ = [
     "first_passes",
     "fit_blocks",
     "innovation_gain",
+    "motion",
     "prepare",
     "saturated",
     "stuck",

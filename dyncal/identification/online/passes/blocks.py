@@ -8,13 +8,25 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
-from dyncal.identification.online.passes.evidence import STILL, SURELY, saturated, unexplained, whiteness
+from dyncal.identification.online.passes.evidence import (
+    STILL,
+    SURELY,
+    motion,
+    repeats,
+    saturated,
+    unexplained,
+    whiteness,
+)
 from dyncal.identification.online.passes.layout import (
     CLIPPED,
+    CLOCK,
     CONVERGED,
     KAPPA,
+    MOTION,
     NOISE_SHARE,
+    OFFSET,
     POWER,
+    REPEATED,
     ROWS,
     SSE,
     UNEXPLAINED,
@@ -174,7 +186,9 @@ def fit_blocks(  # noqa: C901 - a descent that must not leave compiled code
         In: those of `first_passes`, at `origin`. On return: those of the fit.
     result : float64, shape (k, p + 1 + N_RESULT)
         On return h, then `CONVERGED`, `SSE`, `POWER` (mean e² of the last pass), `LJUNG_BOX` and `LAGS`, `NOISE_SHARE`
-        (1 - cK), `UNEXPLAINED`, and for indication and reference `CLIPPED` side, level and share.
+        (1 - cK), `UNEXPLAINED`, for indication and reference `CLIPPED` side, level and share, and `REPEATED`, the
+        number of samples that are what their predecessor was, of the channel that has more of them; `MOTION`, three
+        sums of the reference's differences (`evidence.motion`).
     """
     m = prior.shape[1]
     longest, context = size.max(), taps.shape[2] // 2
@@ -251,6 +265,8 @@ def fit_blocks(  # noqa: C901 - a descent that must not leave compiled code
         out[NOISE_SHARE] = min(max(1 - gain[0] - (gain[1] if kind == 2 else 0.0), 0.01), 1.0)
         out[UNEXPLAINED] = unexplained(kind, h[: m - 1], y, fine[:points], index[: n - 1], steps_s[:n_steps], stride)
         raw, shown = values[1, first + context : first + context + n], out[CLIPPED : CLIPPED + 6]
+        out[REPEATED] = max(repeats(y), repeats(raw))
+        motion(raw, out[MOTION : MOTION + 3])
         saturated(
             kind, h, origin[k], y, raw, fine[:points], index[: n - 1], steps_s[:n_steps], stride, steps_s[n_steps],
             fresh[k], e[:n], STILL, shown,
@@ -286,4 +302,8 @@ def _conclude(
             left -= a[i, j] * step[j]
         gram[row, ROWS - 1] = left
         gram[ROWS - 1, row] = left
+    for row in (OFFSET, CLOCK):
+        for i in range(m):
+            gram[row, ROWS - 1] -= gram[row, i if i < m - 1 else KAPPA] * step[i]
+        gram[ROWS - 1, row] = gram[row, ROWS - 1]
     gram[ROWS - 1, ROWS - 1] -= change

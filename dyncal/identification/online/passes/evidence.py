@@ -117,12 +117,28 @@ def at_rest(values: FloatArray, high: bool, at: BoolArray) -> tuple[float, float
 
 
 @kernel()
-def _repeats(values: FloatArray) -> int:
+def repeats(values: FloatArray) -> int:
     """Count the samples that are what their predecessor was: where they are few, nothing stays anywhere."""
     n = 0
     for k in range(1, values.size):
         n += values[k] == values[k - 1]
     return n
+
+
+@kernel("void(f8[::1], f8[::1])")
+def motion(r: FloatArray, out: FloatArray) -> None:
+    """Write Σ|Δr|, Σ(Δr)² and Σ(Δ²r)² of a reference, (3,); a difference to what is not finite is none."""
+    length = power = bend = 0.0
+    before = np.nan
+    for k in range(1, r.size):
+        step = r[k] - r[k - 1]
+        if step == step:
+            length += abs(step)
+            power += step * step
+            if before == before:
+                bend += (step - before) ** 2
+        before = step
+    out[0], out[1], out[2] = length, power, bend
 
 
 @kernel()
@@ -211,7 +227,7 @@ def saturated(
     """
     out[:] = 0.0
     n, begin = y.size, 0 if fresh else 1
-    if _repeats(y) < _STAYS and _repeats(raw) < _STAYS:
+    if repeats(y) < _STAYS and repeats(raw) < _STAYS:
         return
     at, mark, nothing, flat = np.empty(n, dtype=np.bool_), np.zeros(n), np.zeros(n), np.zeros(r.size)
     fine = np.empty(r.size)

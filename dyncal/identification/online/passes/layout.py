@@ -41,7 +41,9 @@ LAGS: Final = 4
 NOISE_SHARE: Final = 5
 UNEXPLAINED: Final = 6
 CLIPPED: Final = 7
-N_RESULT: Final = 13
+REPEATED: Final = 13
+MOTION: Final = 14
+N_RESULT: Final = 17
 """Columns of what `fit_blocks` says beside h."""
 
 NOTHING: Final = 1e-100

@@ -26,8 +26,7 @@ def _run(  # noqa: C901 - one loop over samples, kept together for the compiler
 
     `shape` is any tuple of p numbers: its length alone counts, and is known to the compiler, so that each kind has a
     loop of its own. s (2, ROWS) are the sensitivities by state; z (2, 2) those of the states to the initial ones, for a
-    fresh block, and `initial` (2, 2 + ROWS) the sums of their outputs with each other and with the rest. Of the Gram
-    matrix those sums are formed that someone needs: not of the disturbances with each other and with the innovation.
+    fresh block, and `initial` (2, 2 + ROWS) the sums of their outputs with each other and with the rest.
     """
     p = len(shape)
     k0, k1, l0, l1 = gain[0], gain[1], gain_slope[0], gain_slope[1]
@@ -40,6 +39,7 @@ def _run(  # noqa: C901 - one loop over samples, kept together for the compiler
     e[:] = 0.0
     q = -1
     f00 = f01 = f10 = f11 = g00 = g0h = g01 = g10 = g1h = g11 = 0.0
+    oo = oc = cc = oe = ce = 0.0  # of the disturbances, in registers
     d = slopes[0]
     for k in range(y.size):
         if k > 0:
@@ -92,6 +92,11 @@ def _run(  # noqa: C901 - one loop over samples, kept together for the compiler
             for j in range(KAPPA, ROWS):
                 gram[KAPPA, j] += psi[KAPPA] * psi[j]
             gram[ROWS - 1, ROWS - 1] += error * error
+            oo += psi[OFFSET] * psi[OFFSET]
+            oc += psi[OFFSET] * psi[CLOCK]
+            cc += psi[CLOCK] * psi[CLOCK]
+            oe += psi[OFFSET] * error
+            ce += psi[CLOCK] * error
             if fresh:
                 o0, o1 = z00 + c1 * z01, z10 + c1 * z11
                 initial[0, 0] += o0 * o0
@@ -119,6 +124,8 @@ def _run(  # noqa: C901 - one loop over samples, kept together for the compiler
                 x1 += k1 * error
     x[0], x[1] = x0, x1
     z[0, 0], z[0, 1], z[1, 0], z[1, 1] = z00, z01, z10, z11
+    gram[OFFSET, OFFSET], gram[OFFSET, CLOCK], gram[CLOCK, CLOCK] = oo, oc, cc
+    gram[OFFSET, ROWS - 1], gram[CLOCK, ROWS - 1] = oe, ce
     for i in range(ROWS):
         for j in range(i):
             gram[i, j] = gram[j, i]

@@ -1,0 +1,71 @@
+"""Sensors between which and their reference an offset of zero or clock has been found that nothing allows for.
+
+Their parameters follow the offset, and no drift: their blocks say nothing to others, their estimates are not accepted.
+A doubt ends where the data would show what was found, and do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from dyncal.domain.samples import FloatArray
+from dyncal.identification import report
+from dyncal.identification.online.posterior import Posterior
+from dyncal.identification.online.shifts import shifts, unstated
+from dyncal.identification.settings import OnlineSettings
+from dyncal.identification.shift import SURE, Shift
+from dyncal.identification.standstill import held
+
+_LEFT: Final = 0.5  # of what was found before
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What was found, and a channel that repeats its values, where that is why."""
+
+    shift: Shift
+    held: str = ""
+
+    @property
+    def words(self) -> str:
+        """Why the estimate is not accepted."""
+        return f"{self.held}; {self.shift.words}" if self.held else self.shift.words
+
+
+def doubt(
+    before: Doubt | None,
+    posterior: Posterior,
+    weight: FloatArray,
+    score: FloatArray,
+    u_clock_s: float,
+    settings: OnlineSettings,
+    y: FloatArray,
+    r: FloatArray,
+) -> Doubt | None:
+    """Return what is to be doubted of a sensor after a block; None where nothing is.
+
+    Parameters
+    ----------
+    before : Doubt, optional
+        What was doubted until now.
+    weight, score : float64, shapes (2, 2), (2,)
+        See `online.shifts`.
+    u_clock_s : float
+        `online.shifts.u_course`.
+    y, r : float64, shape (n,)
+        Indications and references of the block.
+    """
+    p = posterior.trend.size
+    cov = report.spread(posterior, settings)[:p, :p]
+    alone, together = shifts(weight, score, posterior.considered, cov, u_clock_s)
+    found = unstated(alone, together, settings.u_reference, settings.u_clock_s)
+    if found is not None:
+        return Doubt(found, held("indication", y) or held("reference", r))
+    if before is None:
+        return None
+    size = abs(before.shift.value)
+    now = next((each for each in together if each.clock is before.shift.clock), None)
+    if now is None or SURE * now.u > size or abs(now.value) > _LEFT * size:
+        return before
+    return None
