@@ -8,10 +8,8 @@ from typing import Final
 
 import msgspec
 
-from dyncal.contracts import codec
-from dyncal.contracts import samples as wire
 from dyncal.contracts.topics import EdgeAddress
-from dyncal.domain.errors import BusUnavailable, MalformedMessage
+from dyncal.domain.errors import BusUnavailable
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
 from dyncal.runtime.logging import logger
@@ -21,12 +19,20 @@ _WINDOW: Final = 64
 _MAX_SAID: Final = 1000
 _IDLE_S: Final = 0.05
 _AFTER_REFUSAL_S: Final = 1.0
+_MAP: Final = 0x80  # of up to 15 fields: MessagePack says how many in its first byte
+_MOST_FIELDS: Final = 15
+_MARK: Final = msgspec.msgpack.encode("replayed") + msgspec.msgpack.encode(True)  # noqa: FBT003  # a value
 
 
 def replayed(payload: bytes) -> bytes:
-    """Return a record's wire form with its mark of having been sent from the spool. Raises `MalformedMessage`."""
-    message: wire.RecordMessage = codec.unpack(payload, wire.RecordMessage)  # type: ignore[arg-type]  # a union, tagged
-    return codec.pack(msgspec.structs.replace(message, replayed=True))
+    """Return a record's wire form with its mark of having been sent from the spool.
+
+    A record of the spool has not been marked, and the mark is its last field: a map of one more.
+    """
+    n_fields = payload[0] - _MAP if payload else -1
+    if not 0 <= n_fields < _MOST_FIELDS or payload.endswith(_MARK):
+        return payload
+    return b"%c%b%b" % (payload[0] + 1, payload[1:], _MARK)
 
 
 class Publisher:
@@ -42,8 +48,7 @@ class Publisher:
         self._unsaid: dict[str, None] = {}
         self._events: deque[bytes] = deque(maxlen=_MAX_SAID)
         self._wake = asyncio.Event()
-        self._window = asyncio.Semaphore(_WINDOW)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Future[None]] = set()
         self._broken = asyncio.Event()
         self.n_published = 0
         self.n_replayed = 0
@@ -86,27 +91,13 @@ class Publisher:
     async def _while_connected(self) -> None:
         while not self._broken.is_set() and self._bus.connected:
             self._wake.clear()
-            while await self._send_one():
-                if self._broken.is_set():
-                    return
+            while len(self._under_way) < _WINDOW and (message := self._next()) is not None:
+                self._send(*message)
             try:
                 async with asyncio.timeout(_IDLE_S):
                     await self._wake.wait()
             except TimeoutError:
                 continue
-
-    async def _send_one(self) -> bool:
-        """Start one publish when there is room; return False if there is nothing to send."""
-        await self._window.acquire()
-        message = self._next()
-        if message is None:
-            self._window.release()
-            return False
-        task = asyncio.create_task(self._send(*message))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        await asyncio.sleep(0)  # the publish reaches the client in this order
-        return True
 
     def _next(self) -> tuple[str, bytes, bool] | None:
         if self._unsaid:
@@ -125,33 +116,35 @@ class Publisher:
         if not outgoing.replayed:
             return payload
         self.n_replayed += 1
-        try:
-            return replayed(payload)
-        except MalformedMessage:  # its checksum was right, so we wrote it so: send it as it is, and let ingest judge
-            self._log.exception("spooled_record_unreadable", sensor=outgoing.entry.sensor)
-            return payload
+        return replayed(payload)
 
-    async def _send(self, topic: str, payload: bytes, retain: bool) -> None:  # as the port has it
-        try:
-            await self._bus.publish(topic, payload, retain=retain)
+    def _send(self, topic: str, payload: bytes, retain: bool) -> None:  # as the port has it
+        answer = self._bus.post(topic, payload, retain=retain)
+        self._under_way.add(answer)
+        answer.add_done_callback(lambda answer: self._answered(answer, topic, retain=retain))
+
+    def _answered(self, answer: asyncio.Future[None], topic: str, *, retain: bool) -> None:
+        self._under_way.discard(answer)
+        self._wake.set()
+        error = BusUnavailable("given up") if answer.cancelled() else answer.exception()
+        if error is None:
             self.n_published += 1
-        except BusUnavailable as error:
-            self.n_failed += 1
-            if not self._broken.is_set():
-                self._log.warning("publish_failed", topic=topic, error=str(error))
-            self._broken.set()
-            self._wake.set()
-            if retain:
-                self._unsaid[topic] = None
-        finally:
-            self._window.release()
+            return
+        if not isinstance(error, BusUnavailable):
+            raise error
+        self.n_failed += 1
+        if not self._broken.is_set():
+            self._log.warning("publish_failed", topic=topic, error=str(error))
+        self._broken.set()
+        if retain:
+            self._unsaid[topic] = None
 
     async def _settle(self) -> None:
-        if self._tasks:
-            await asyncio.wait(set(self._tasks))
+        while self._under_way:
+            await asyncio.wait(set(self._under_way))
 
     async def drained(self) -> None:
         """Return when everything live was taken over by the broker, or there is none."""
-        while self._bus.connected and (self._outbox.n_live or self._unsaid or self._tasks):
+        while self._bus.connected and (self._outbox.n_live or self._unsaid or self._under_way):
             self._wake.set()
             await asyncio.sleep(0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -49,6 +50,13 @@ class MessageBus(Protocol):
         ------
         BusUnavailable
             If the broker is not connected or does not acknowledge in time. The message may or may not have arrived.
+        """
+        ...
+
+    def post(self, topic: str, payload: bytes, *, retain: bool = False) -> asyncio.Future[None]:
+        """Begin to publish; what is returned is done, or raises, as `publish` does. For a publisher of many messages.
+
+        Messages go out in the order of the calls. It belongs to the running event loop.
         """
         ...
 

@@ -107,6 +107,10 @@ class FakeMessageBus:
             raise BusUnavailable(f"{self.client_id} is cut off from the fake broker")
         self._broker.publish(topic, payload, retain=retain)
 
+    def post(self, topic: str, payload: bytes, *, retain: bool = False) -> asyncio.Future[None]:
+        """Publish at the next turn of the loop; what is returned raises `BusUnavailable` if it is cut then."""
+        return asyncio.ensure_future(self.publish(topic, payload, retain=retain))
+
     async def subscribe(self, filters: Sequence[str]) -> None:
         """Add topic filters, now and after every reconnection."""
         self._filters.update(dict.fromkeys(filters))

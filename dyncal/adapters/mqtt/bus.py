@@ -8,12 +8,14 @@ import contextlib
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import numpy as np
 
+from dyncal.adapters.mqtt.connector import Backoff, Connector
 from dyncal.adapters.mqtt.delivery import PahoDelivery
-from dyncal.adapters.mqtt.link import Backoff, Connector, Link, LinkOptions
+from dyncal.adapters.mqtt.link import Link, LinkOptions
 from dyncal.domain.errors import BusUnavailable, InvalidSetting
 from dyncal.ports.message_bus import Delivery, Will
 from dyncal.runtime.logging import logger
@@ -103,8 +105,9 @@ class PahoMessageBus:
         self._log = logger("mqtt").bind(client_id=options.client_id, broker=f"{options.host}:{options.port}")
         self._handoff: _Handoff | None = None
         self._link: Link | None = None
-        self._window = asyncio.Semaphore(options.window)
-        self._published: dict[int, asyncio.Future[str]] = {}
+        self._waiting: collections.deque[_Posted] = collections.deque()  # for room in the window
+        self._published: dict[int, _Posted] = {}  # the oldest first
+        self._overdue: asyncio.TimerHandle | None = None
         self._subscribed: dict[int, asyncio.Future[list[int]]] = {}
         self._filters: dict[str, None] = {}
         self._arrived: asyncio.Queue[list[PahoDelivery] | None] = asyncio.Queue()  # bounded by `Holding`
@@ -158,26 +161,51 @@ class PahoMessageBus:
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish at QoS 1; see `MessageBus.publish`. Raises `BusUnavailable`."""
-        try:
-            async with asyncio.timeout(self._answer_timeout_s):
-                refusal = await self._publish(topic, payload, retain=retain)
-        except TimeoutError as error:
+        await self.post(topic, payload, retain=retain)
+
+    def post(self, topic: str, payload: bytes, *, retain: bool = False) -> asyncio.Future[None]:
+        """Begin to publish at QoS 1; see `MessageBus.post`."""
+        loop = asyncio.get_running_loop()
+        posted = _Posted(topic, payload, retain, loop.create_future(), loop.time())
+        if self._link is None:
+            posted.fail(self._not_connected())
+        else:
+            self._waiting.append(posted)
+            self._send_waiting()
+            if self._overdue is None:
+                self._overdue = loop.call_later(self._answer_timeout_s, self._look_for_answers)
+        return posted.answer
+
+    def _send_waiting(self) -> None:
+        """Send what waits, as far as the window goes."""
+        link = self._link
+        while link is not None and self._waiting and len(self._published) < link.window:
+            posted = self._waiting.popleft()
+            if posted.answer.done():  # nobody waits for it any more
+                continue
+            mid = link.publish(posted.topic, posted.payload, retain=posted.retain)
+            if mid is None:
+                posted.fail(self._not_connected())
+            else:
+                self._published[mid] = posted
+
+    def _look_for_answers(self) -> None:
+        """End a connection on which a publish is not answered in time."""
+        self._overdue = None
+        oldest = next(iter([*self._published.values(), *self._waiting][:1]), None)
+        if oldest is None:
+            return
+        loop = asyncio.get_running_loop()
+        left_s = oldest.since_s + self._answer_timeout_s - loop.time()
+        if left_s <= 0:
+            oldest.fail(BusUnavailable(f"no answer to a publish on {oldest.topic} in {self._answer_timeout_s:g} s"))
             if self._link is not None:
                 self._link.end("no answer to PUBLISH")
-            raise BusUnavailable(f"no answer to a publish on {topic} in {self._answer_timeout_s:g} s") from error
-        if refusal:
-            raise BusUnavailable(f"the broker refuses to publish on {topic}: {refusal}")
+            return
+        self._overdue = loop.call_later(left_s, self._look_for_answers)
 
-    async def _publish(self, topic: str, payload: bytes, *, retain: bool) -> str:
-        window = self._window
-        async with window:
-            link = self._link
-            mid = None if link is None or window is not self._window else link.publish(topic, payload, retain=retain)
-            if mid is None:
-                raise BusUnavailable(f"not connected to {self._options.host}:{self._options.port}{self._trouble()}")
-            future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-            self._published[mid] = future
-            return await future
+    def _not_connected(self) -> BusUnavailable:
+        return BusUnavailable(f"not connected to {self._options.host}:{self._options.port}{self._trouble()}")
 
     async def subscribe(self, filters: Sequence[str]) -> None:
         """Add topic filters, now and after every reconnection.
@@ -238,11 +266,11 @@ class PahoMessageBus:
 
     def link_published(self, link: Link, answers: list[tuple[int, str]]) -> None:
         """Bring the event into the loop."""
-        self._hand_over(self._on_answers, link, answers)
+        self._hand_over(self._on_published, link, answers)
 
     def link_subscribed(self, link: Link, mid: int, refused: list[int]) -> None:
         """Bring the event into the loop."""
-        self._hand_over(self._on_answer, link, self._subscribed, mid, refused)
+        self._hand_over(self._on_subscribed, link, mid, refused)
 
     def link_delivered(self, link: Link, deliveries: list[PahoDelivery]) -> None:
         """Bring the event into the loop."""
@@ -260,7 +288,6 @@ class PahoMessageBus:
 
     def _on_up(self, link: Link) -> None:
         self._link = link
-        self._window = asyncio.Semaphore(link.window)
         self._connections += 1
         self._last_trouble = ""
         if self._filters:
@@ -281,22 +308,36 @@ class PahoMessageBus:
     def _lost(self, reason: str) -> None:
         self._link = None
         self._up.clear()
-        waiting: list[asyncio.Future[Any]] = [*self._published.values(), *self._subscribed.values()]
-        for future in waiting:
+        lost = f"connection lost before the answer: {reason}"
+        for posted in (*self._published.values(), *self._waiting):
+            posted.fail(BusUnavailable(lost))
+        for future in self._subscribed.values():
             if not future.done():
-                future.set_exception(BusUnavailable(f"connection lost before the answer: {reason}"))
+                future.set_exception(BusUnavailable(lost))
         self._published.clear()
+        self._waiting.clear()
         self._subscribed.clear()
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
 
-    def _on_answers(self, link: Link, answers: list[tuple[int, str]]) -> None:
+    def _on_published(self, link: Link, answers: list[tuple[int, str]]) -> None:
+        if link is not self._link:
+            return
         for mid, refusal in answers:
-            self._on_answer(link, self._published, mid, refusal)
+            posted = self._published.pop(mid, None)
+            if posted is None:
+                continue
+            if refusal:
+                posted.fail(BusUnavailable(f"the broker refuses to publish on {posted.topic}: {refusal}"))
+            elif not posted.answer.done():
+                posted.answer.set_result(None)
+        self._send_waiting()
 
-    def _on_answer(self, link: Link, waiting: dict[int, asyncio.Future[Any]], mid: int, answer: Any) -> None:
-        if link is self._link:
-            future = waiting.pop(mid, None)
-            if future is not None and not future.done():
-                future.set_result(answer)
+    def _on_subscribed(self, link: Link, mid: int, refused: list[int]) -> None:
+        future = self._subscribed.pop(mid, None) if link is self._link else None
+        if future is not None and not future.done():
+            future.set_result(refused)
 
     def _on_dropped(self, why: str) -> None:
         self._n_dropped += 1
@@ -305,6 +346,22 @@ class PahoMessageBus:
 
     def _trouble(self) -> str:
         return f": {self._last_trouble}" if self._last_trouble else ""
+
+
+@dataclass(slots=True)
+class _Posted:
+    """A publish on its way; `since_s` is of the loop's clock."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+    answer: asyncio.Future[None]
+    since_s: float
+
+    def fail(self, error: BusUnavailable) -> None:
+        """Let who waits know."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
 
 
 class _Handoff:

@@ -87,9 +87,9 @@ class Wire:
         """Let paho read this packet."""
         self._given += packet
 
-    def flush(self) -> None:
-        """Send what was put, as far as the network takes it. Raises `OSError`."""
-        while self._take():
+    def flush(self, *, begun: bool = False) -> None:
+        """Send what was put, or only what is `begun`, as far as the network takes it. Raises `OSError`."""
+        while self._sending or (not begun and self._take()):
             try:
                 n = self._sock.send(self._sending)
             except _BLOCKED:
@@ -97,13 +97,12 @@ class Wire:
             self._sending = self._sending[n:]
 
     def _take(self) -> bool:
-        if not self._sending and self._queue:
-            packets: list[bytes] = []
-            n_bytes = 0
-            while self._queue and n_bytes < _SEND_BYTES:
-                packets.append(self._queue.popleft())
-                n_bytes += len(packets[-1])
-            self._sending = memoryview(b"".join(packets))
+        packets: list[bytes] = []
+        n_bytes = 0
+        while self._queue and n_bytes < _SEND_BYTES:
+            packets.append(self._queue.popleft())
+            n_bytes += len(packets[-1])
+        self._sending = memoryview(b"".join(packets))
         return bool(self._sending)
 
     # For paho

@@ -93,6 +93,26 @@ class BusConformance:
             (delivery,) = await take(watch, 1)
             assert delivery.payload == b"after"
 
+    async def test_what_is_posted_goes_out_in_order_and_arrives_together_or_not(self, harness: BusHarness) -> None:
+        n = 2_500  # more than any window
+        async with harness.open("a", clean=True) as a, harness.open("b", clean=True) as b:
+            await ready(a, b)
+            await b.subscribe(["p/#"])
+            answers = [a.post("p/1", b"%d" % k) for k in range(n)]
+            seen: list[bytes] = []
+            async with asyncio.timeout(WAIT_S):
+                async for together in b.arrivals():
+                    seen += [delivery.payload for delivery in together]
+                    for delivery in together:
+                        delivery.ack()
+                    if len(seen) >= n:
+                        break
+                await asyncio.gather(*answers)
+            assert seen == [b"%d" % k for k in range(n)]
+            a.post("p/1", b"last")
+            (last,) = await take(b, 1)  # by the other iterator
+            assert last.payload == b"last"
+
     async def test_deliveries_end_with_the_bus(self, harness: BusHarness) -> None:
         async with harness.open("a", clean=True) as a:
             await ready(a)

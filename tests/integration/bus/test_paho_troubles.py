@@ -20,8 +20,9 @@ from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from dyncal.adapters.mqtt import EmbeddedBroker, PahoMessageBus, open_bus
+from dyncal.adapters.mqtt.connector import Backoff
 from dyncal.adapters.mqtt.delivery import HoldLimits
-from dyncal.adapters.mqtt.link import Backoff, LinkOptions
+from dyncal.adapters.mqtt.link import LinkOptions
 from dyncal.domain.errors import BusUnavailable, InvalidSetting
 from dyncal.runtime.ports import free_port
 from dyncal.runtime.settings import BrokerSettings
@@ -71,6 +72,23 @@ async def test_publishes_in_flight_fail_when_the_connection_is_lost(mosquitto: M
         async with asyncio.timeout(WAIT_S):
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {BusUnavailable}
+
+
+@pytest.mark.mosquitto
+async def test_what_nobody_waits_for_any_more_is_not_sent(mosquitto: Mosquitto) -> None:
+    """Of what waits for room in the window; what is with the broker is there."""
+    narrow = options(mosquitto.port, window=1)
+    async with PahoMessageBus(narrow, backoff=QUICK) as bus, PahoMessageBus(options(mosquitto.port, "b")) as other:
+        await ready(bus, other)
+        await other.subscribe(["t"])
+        answers = [bus.post("t", b"%d" % k) for k in range(5)]
+        answers[2].cancel()
+        await asyncio.gather(*(answer for answer in answers if not answer.cancelled()))
+        assert [delivery.payload for delivery in await take(other, 4)] == [b"0", b"1", b"3", b"4"]
+        mosquitto.stop(kill=True)
+        await until_down(bus)
+        with pytest.raises(BusUnavailable, match="not connected"):
+            await bus.post("t", b"nobody there")
 
 
 @pytest.mark.mosquitto
