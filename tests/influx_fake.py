@@ -102,10 +102,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 200, body={"orgs": [{"id": ORG_ID, "name": "works"}]} if query.get("org") == "works" else {"orgs": []}
             )
         elif self.place == "/api/v2/buckets":
-            names = server.databases & {query["name"]}
-            self._answer(
-                200, body={"buckets": [{"id": f"id-{name}", "name": name, "retentionRules": []} for name in names]}
-            )
+            name = query["name"]
+            if name in server.databases:
+                self._answer(200, body={"buckets": [{"id": f"id-{name}", "name": name, "retentionRules": []}]})
+            else:  # as 2.7 does
+                self._answer(404, body={"code": "not found", "message": f'bucket "{name}" not found'})
         elif self.place == "/api/v2/dbrps":
             self._answer(200, body={"content": [mapping(name) for name in server.mappings & {query["db"]}]})
         else:
@@ -171,6 +172,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(201, body=mapping(wish["database"]))
             return
         name = wish["name" if server.dialect == "v2" else "db"]
+        if server.dialect == "v2" and name in server.databases:
+            self._answer(422, body={"code": "conflict", "message": f"bucket with name {name} already exists"})
+            return
         server.databases.add(name)
         self._answer(201, body={**wish, "id": f"id-{name}"})
 

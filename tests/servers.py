@@ -58,14 +58,8 @@ class Influxd:
         assert self.process is None
         self.port = self.port or free_port()
         self.directory.mkdir(parents=True, exist_ok=True)
-        config = self.directory / "influxdb.conf"
-        config.write_text(
-            CONFIG.format(directory=self.directory, port=self.port, rpc=free_port(), auth=str(self.auth).lower())
-        )
-        program = shutil.which("influxd", path="/usr/bin:/usr/sbin:/usr/local/bin")
-        assert program is not None, "influxd is not installed: apt-get install influxdb"
         with (self.directory / "influxd.log").open("ab") as log:
-            self.process = subprocess.Popen([program, "run", "-config", str(config)], stdout=log, stderr=log)
+            self.process = subprocess.Popen(self._command(), stdout=log, stderr=log)
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline and self.process.poll() is None:
             if self._answers():
@@ -86,6 +80,15 @@ class Influxd:
             self.process.kill()
             self.process.wait(5)
         self.process = None
+
+    def _command(self) -> list[str]:
+        config = self.directory / "influxdb.conf"
+        config.write_text(
+            CONFIG.format(directory=self.directory, port=self.port, rpc=free_port(), auth=str(self.auth).lower())
+        )
+        program = shutil.which("influxd", path="/usr/bin:/usr/sbin:/usr/local/bin")
+        assert program is not None, "influxd is not installed: apt-get install influxdb"
+        return [program, "run", "-config", str(config)]
 
     def _answers(self) -> bool:
         try:

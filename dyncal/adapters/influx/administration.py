@@ -60,22 +60,41 @@ def _organisation(client: Any, endpoint: Endpoint) -> str:
 
 def _bucket(client: Any, endpoint: Endpoint, org_id: str, keep_s: int | None) -> str:
     buckets = client.buckets_api()
-    found = buckets.find_buckets(name=endpoint.database, org_id=org_id).buckets
-    if found:
-        return str(found[0].id)
+    there = _find_bucket(buckets, endpoint, org_id)
+    if there is not None:
+        return there
     rules = [] if keep_s is None else [BucketRetentionRules(type="expire", every_seconds=keep_s)]
-    return str(buckets.create_bucket(bucket_name=endpoint.database, org=org_id, retention_rules=rules).id)
+    try:
+        return str(buckets.create_bucket(bucket_name=endpoint.database, org=org_id, retention_rules=rules).id)
+    except ApiException:
+        there = _find_bucket(buckets, endpoint, org_id)
+        if there is None:
+            raise
+        return there  # somebody else made it meanwhile
+
+
+def _find_bucket(buckets: Any, endpoint: Endpoint, org_id: str) -> str | None:
+    try:
+        found = buckets.find_buckets(name=endpoint.database, org_id=org_id).buckets
+    except ApiException as error:
+        if error.status != 404:
+            raise
+        return None
+    return str(found[0].id) if found else None
 
 
 def _map(client: Any, endpoint: Endpoint, org_id: str, bucket_id: str) -> None:
+    """Make the mapping that is missing; 2.x has one of its own, for `autogen`, of each bucket."""
     mappings = DBRPsService(client.api_client)
-    if not mappings.get_dbr_ps(org_id=org_id, db=endpoint.database).content:
-        policy = endpoint.retention_policy or "autogen"
-        mappings.post_dbrp(
-            DBRPCreate(
-                org_id=org_id, bucket_id=bucket_id, database=endpoint.database, retention_policy=policy, default=True
-            )
+    policy = endpoint.retention_policy or "autogen"
+    there = mappings.get_dbr_ps(org_id=org_id, db=endpoint.database).content or []
+    if any(not endpoint.retention_policy or mapping.retention_policy == policy for mapping in there):
+        return
+    mappings.post_dbrp(
+        DBRPCreate(
+            org_id=org_id, bucket_id=bucket_id, database=endpoint.database, retention_policy=policy, default=True
         )
+    )
 
 
 @contextlib.contextmanager

@@ -49,6 +49,7 @@ class _AnySeries(msgspec.Struct):
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 _ROWS: Final = msgspec.json.Decoder(_SampleSeries)
 _ANY: Final = msgspec.json.Decoder(_AnySeries)
+_MISSING: Final = ("database not found", "retention policy not found", "default retention policy not set")
 
 
 def identifier(text: str) -> str:
@@ -214,7 +215,7 @@ def _documents(answer: Answer) -> Iterator[_Document]:
     for line in answer.body.splitlines():
         document = _DOCUMENT.decode(line)
         error = document.error or next((r.error for r in document.results if r.error), None)
-        if error is not None and error.startswith(("database not found", "retention policy not found")):
+        if error is not None and error.startswith(_MISSING):
             raise NoDatabase(f"InfluxDB: {error[:300]}")
         if error is not None:
             raise StoreRefused(f"InfluxDB: {error[:300]}")

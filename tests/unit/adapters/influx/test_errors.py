@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from dyncal.adapters.influx import InfluxSampleStore
+from dyncal.adapters.influx import InfluxSampleStore, administration
 from dyncal.adapters.influx.dialects import DIALECTS
 from dyncal.adapters.influx.http import Endpoint
 from dyncal.domain.errors import PoisonedWrite, StoreRefused, StoreUnauthorized, StoreUnavailable
@@ -210,3 +211,26 @@ def test_nobody_there() -> None:
         with pytest.raises(StoreUnavailable):
             store.check()
         store.close()
+
+
+@pytest.mark.parametrize("server", ["v2"], indirect=True)
+def test_a_bucket_that_somebody_else_makes_meanwhile_is_taken(
+    server: FakeInflux, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = administration._find_bucket
+    n_asked = 0
+
+    def late(*arguments: Any) -> str | None:
+        nonlocal n_asked
+        n_asked += 1
+        if n_asked == 1:
+            server.databases.add("fresh")
+            return None
+        return real(*arguments)
+
+    monkeypatch.setattr(administration, "_find_bucket", late)
+    store = InfluxSampleStore(endpoint(server, "fresh"))
+    store.write(RECORDS)
+    store.close()
+    assert server.sensors() == ALL_SENSORS
+    assert n_asked == 2
