@@ -15,7 +15,7 @@ import numpy.typing as npt
 from dyncal.adapters.influx.columns import Columns
 from dyncal.adapters.influx.scratch import Scratch
 from dyncal.domain.time import Int64Array
-from dyncal.kernels import kernel
+from dyncal.kernels import high_product, kernel
 
 Bytes = npt.NDArray[np.uint8]
 Bits = npt.NDArray[np.uint64]
@@ -91,12 +91,15 @@ def sample_lines(
 
 
 @kernel(inline=True)
-def _high(a: np.uint64, b: np.uint64) -> np.uint64:
+def _long_high(a: np.uint64, b: np.uint64) -> np.uint64:
     """Return the upper 64 of the 128 bits of a b."""
     a0, a1, b0, b1 = a & _LOW, a >> _32, b & _LOW, b >> _32
     cross = a1 * b0 + ((a0 * b0) >> _32)
     other = a0 * b1 + (cross & _LOW)
     return a1 * b1 + (cross >> _32) + (other >> _32)
+
+
+_high = high_product(_long_high)
 
 
 @kernel(inline=True)
@@ -225,6 +228,12 @@ def _put_digits(out: Bytes, at: int, value: np.uint64, n: int) -> int:
 @kernel(inline=True)
 def _put_decimal(out: Bytes, at: int, digits: np.uint64, size: int, point: int) -> int:
     """Write ``0.digits · 10^point`` as `repr` does, and return where it ends."""
+    if 0 < point < size and point <= 16:  # the point moves between digits that are there: no division
+        end = _put_digits(out, at + 1, digits, size)
+        for k in range(at, at + point):
+            out[np.uint64(k)] = out[np.uint64(k + 1)]
+        out[np.uint64(at + point)] = 46  # .
+        return end
     plain = -4 < point <= 16
     after = size - (point if plain else 1)  # digits behind the decimal point
     if after >= size:
