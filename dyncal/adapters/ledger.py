@@ -192,10 +192,14 @@ def _save(db: sqlite3.Connection, number: int, before: Progress, after: Progress
 def _entered(progress: Progress, entries: Iterable[Entry]) -> tuple[Progress, dict[str, _Sums]]:
     """Return the progress after entries of one stream, and what they add to its account."""
     sums: dict[str, _Sums] = {}
+    upto, ahead = progress.upto, progress.ahead
     for entry in entries:
-        after = progress.with_span(entry.first, entry.last)
-        new = after.count - progress.count
-        progress = after
+        if not ahead and entry.first == upto + 1:  # as it is nearly always
+            new, upto = entry.last - upto, entry.last
+        else:
+            before = Progress(upto, ahead)
+            after = before.with_span(entry.first, entry.last)
+            new, upto, ahead = after.count - before.count, after.upto, after.ahead
         kind = _kind(entry) if new else _REPEATED
         into = sums.setdefault(kind, _Sums())
         into.numbers += new
@@ -205,7 +209,7 @@ def _entered(progress: Progress, entries: Iterable[Entry]) -> tuple[Progress, di
         elif new:
             into.samples += entry.n_lost or 0
             into.uncounted += entry.n_lost is None
-    return progress, sums
+    return Progress(upto, ahead), sums
 
 
 def _kind(entry: Entry) -> str:

@@ -62,7 +62,9 @@ def to_json(message: msgspec.Struct) -> bytes:
     return msgspec.json.encode(message, order="sorted")
 
 
-_dtype: Final = functools.cache(np.dtype)
+@functools.cache
+def _dtype(kind: str) -> tuple[np.dtype[Any], bool]:
+    return np.dtype(kind), np.dtype(kind).isnative
 
 
 def array_to_bytes(values: npt.NDArray[Any], kind: str) -> bytes:
@@ -71,16 +73,15 @@ def array_to_bytes(values: npt.NDArray[Any], kind: str) -> bytes:
 
 
 def array_from_bytes(packed: bytes, kind: str, what: str) -> npt.NDArray[Any]:
-    """Unpack a little-endian array of `kind` into native order, shape (n,).
+    """Unpack a little-endian array of `kind` (``"<f8"`` or ``"<i8"``) into native order, shape (n,).
 
     Raises
     ------
     MalformedMessage
         If the length is no multiple of the item size.
     """
-    dtype = _dtype(kind)
-    if len(packed) % dtype.itemsize:
-        raise MalformedMessage(f"{what}: {len(packed)} bytes are no whole number of {dtype.itemsize}-byte items")
+    dtype, native = _dtype(kind)
+    if len(packed) % 8:
+        raise MalformedMessage(f"{what}: {len(packed)} bytes are no whole number of 8-byte items")
     # A copy: an array over the payload is read-only, and compiled kernels take writable ones only.
-    found = np.frombuffer(packed, dtype)
-    return found.copy() if dtype.isnative else found.astype(dtype.newbyteorder("="))
+    return np.frombuffer(packed, dtype).copy() if native else np.frombuffer(packed, dtype).astype(kind[1:])

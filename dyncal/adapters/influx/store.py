@@ -14,7 +14,7 @@ from dyncal.adapters.influx.dialects import DIALECTS, Dialect
 from dyncal.adapters.influx.http import BadLines, Body, Endpoint, Http, NoDatabase, TooLarge
 from dyncal.adapters.influx.queries import Queries
 from dyncal.domain.errors import PoisonedWrite, StoreUnavailable
-from dyncal.domain.samples import Gap, GapCause, GapRecord, Record, SampleBlock, SampleSeries
+from dyncal.domain.samples import Gap, GapCause, Record, SampleBlock, SampleSeries
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.sample_store import WriteReport
@@ -209,7 +209,6 @@ def _requests(records: Sequence[Record]) -> Iterator[list[int]]:
 def report_of(records: Sequence[Record]) -> WriteReport:
     """Return what is durable when all records are."""
     blocks = [record for record in records if isinstance(record, SampleBlock)]
-    spans = [block.corrected for block in blocks if block.corrected is not None]
-    n_corrected = sum(int(np.count_nonzero(~np.isnan(span.value))) for span in spans)
-    n_gaps = sum(isinstance(record, GapRecord) for record in records)
-    return WriteReport(sum(len(block) for block in blocks), n_corrected, n_gaps)
+    values = [block.corrected.value for block in blocks if block.corrected is not None]
+    n_corrected = int(np.count_nonzero(~np.isnan(np.concatenate(values)))) if values else 0
+    return WriteReport(sum([len(block.raw) for block in blocks]), n_corrected, len(records) - len(blocks))
