@@ -17,6 +17,7 @@ from dyncal.domain.time import DurationNs, InstantNs, to_datetime
 from dyncal.ports.clock import Clock
 from edge_agent.readers.feed import Feed
 from edge_agent.readers.session import CONNECTION_LOST
+from edge_agent.readers.together import each
 from edge_agent.readers.values import Gathered, Item, Part
 
 _PAGE: Final = 10_000
@@ -24,6 +25,8 @@ _MICROSECOND: Final = datetime.timedelta(microseconds=1)
 _MOST_PAGES: Final = 10_000
 _AHEAD: Final = DurationNs(86_400 * 1_000_000_000)  # a server's clock may be ahead of ours
 _MOST_TIMEOUTS: Final = 3
+AT_ONCE: Final = 8
+"""Requests under way: thousands of nodes one by one are thousands of times the way to the server and back."""
 _LONGEST_PAUSE: Final = 1023  # gaps
 _OVERFLOW: Final = np.uint32(quality.OVERFLOW_BITS)
 
@@ -46,6 +49,7 @@ class Backfill:
         self._heard = heard
         self._forgetful: set[SensorId] = set()
         self._n_timeouts = 0
+        self._timed_out_s = float("-inf")
         self._fruitless: dict[SensorId, int] = {}
         self._pauses: dict[SensorId, int] = {}
         self.n_values = 0
@@ -63,6 +67,10 @@ class Backfill:
     async def up_to_now(self, item: Item) -> None:
         """Read what is newer than the newest sample; nothing of a sensor that never had one."""
         await self._fill(item, InstantNs(self._clock.now() + _AHEAD))
+
+    async def all_up_to_now(self, items: Iterable[Item]) -> None:
+        """Do as `up_to_now` for many."""
+        await each(self.up_to_now, items, AT_ONCE)
 
     def wanted(self, item: Item, part: Part, *, holed: bool) -> bool:
         """Tell whether `complete` has anything to do. Called for every part: must be quick."""
@@ -182,10 +190,13 @@ class Backfill:
             ReleaseContinuationPoints=False,
             NodesToRead=[ua.HistoryReadValueId(NodeId=node_id, ContinuationPoint=point)],
         )
+        asked_s = self._clock.monotonic_s()
         try:
             (result,) = await session.history_read(parameters)
         except (TimeoutError, ua.uaerrors.BadTimeout):  # a server that never answers this must still be read
-            self._n_timeouts += 1
+            if asked_s >= self._timed_out_s:  # those that were under way together are one
+                self._n_timeouts += 1
+                self._timed_out_s = self._clock.monotonic_s()
             if self._n_timeouts <= _MOST_TIMEOUTS:
                 raise
             return None

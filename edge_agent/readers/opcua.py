@@ -19,7 +19,7 @@ from dyncal.domain.sensors import SensorId
 from dyncal.ports.clock import Clock
 from dyncal.runtime.logging import logger
 from edge_agent.events import Kind, Notice, SourceLost
-from edge_agent.readers.backfill import Backfill
+from edge_agent.readers.backfill import AT_ONCE, Backfill
 from edge_agent.readers.feed import Feed
 from edge_agent.readers.handover import Handover
 from edge_agent.readers.items import ItemFailed, MonitoredItems
@@ -27,7 +27,8 @@ from edge_agent.readers.pki import Pki
 from edge_agent.readers.publishing import Publishing, SubscriptionLost
 from edge_agent.readers.session import CONNECTION_LOST, ServerSession
 from edge_agent.readers.sink import Sink
-from edge_agent.readers.values import Gathered, Part
+from edge_agent.readers.together import each
+from edge_agent.readers.values import Gathered, Item, Part
 from edge_agent.source_settings import OpcuaSettings, SensorSettings
 
 _FIRST_WAIT_S: Final = 0.25
@@ -235,8 +236,7 @@ class OpcuaReader:
 
     async def _fill_holes(self) -> str:
         """Read what the server remembers of the time since the last samples, before newer ones are taken."""
-        for item in list(self._items.readable.values()) if self._items is not None else ():
-            await self._backfill.up_to_now(item)
+        await self._backfill.all_up_to_now(() if self._items is None else list(self._items.readable.values()))
         self._unfilled = False
         n = self._backfill.n_values
         return f": {n} values read from its history" if n else ""
@@ -285,7 +285,7 @@ class OpcuaReader:
         parts = [part for part in map(self._feed.part, gathered.values()) if part is not None]
         if holed:
             self._holed = set(self._sensors)
-        self._feed.deliver([await self._completed(part) for part in parts], done)
+        self._feed.deliver(await self._completed(parts), done)
 
     def _gathered(self, message: Any) -> dict[int, Gathered]:
         arrival_ns = self._clock.now()
@@ -307,17 +307,28 @@ class OpcuaReader:
                 raise SubscriptionLost(f"{notification.Status}")
         return gathered
 
-    async def _completed(self, part: Part) -> Part:
-        """Fetch from the history what is missing before or in a part; return what is still to be delivered."""
-        item = None if self._items is None else self._items.readable.get(part.sensor)
-        if item is None:
-            return part
-        holed = part.sensor in self._holed
-        if holed:
+    async def _completed(self, parts: list[Part]) -> list[Part]:
+        """Fetch from the history what is missing before or in parts; return what is still to be delivered."""
+        readable = {} if self._items is None else self._items.readable
+        wanted: dict[int, tuple[Item, bool]] = {}
+        for k, part in enumerate(parts):
+            item = readable.get(part.sensor)
+            if item is None:
+                continue
+            holed = part.sensor in self._holed
             self._holed.discard(part.sensor)
-        if self._backfill.wanted(item, part, holed=holed):
-            return await self._backfill.complete(item, part, holed=holed)
-        return part
+            if self._backfill.wanted(item, part, holed=holed):
+                wanted[k] = item, holed
+        if not wanted:
+            return parts
+        rest = list(parts)
+
+        async def complete(k: int) -> None:
+            item, holed = wanted[k]
+            rest[k] = await self._backfill.complete(item, parts[k], holed=holed)
+
+        await each(complete, wanted, AT_ONCE)
+        return rest
 
     def _troubled(self, reason: str) -> None:
         if reason != self._trouble:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asyncua.client.ua_session import UaSession
 
 from dyncal.domain.samples import GapCause, GapRecord
 from dyncal.runtime.ports import free_port
 from dyncal.testing.bus import FakeBroker
+from edge_agent.readers.backfill import AT_ONCE
 from tests.integration.edge_agent.plant import Plant, now_ns, running, sent, settings_of, until
 from tests.integration.edge_agent.test_outages import Writer, connections, edge
 from tests.unit.edge_agent.helpers import Content
@@ -47,6 +49,47 @@ async def test_what_an_agent_missed_while_it_was_down_is_read_from_history(tmp_p
     got = {t: value for t, (value, _) in Content.of(sent(broker)).raw.items()}
     assert {t: v for t, v in got.items() if t in made} == made
     assert [r for r in sent(broker) if isinstance(r, GapRecord) and r.gap.before_ns > min(made)] == []
+
+
+async def test_the_histories_of_many_nodes_are_read_some_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, n = [f"N{k}" for k in range(40)], 25
+    under_way = most = 0
+    read = UaSession.history_read
+
+    async def counted(self: UaSession, parameters: Any) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await read(self, parameters)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(UaSession, "history_read", counted)
+    port, broker = free_port(), FakeBroker()
+    plant = Plant(port)
+    await plant.start(**dict.fromkeys(names, 0.0))
+    for name in names:
+        await plant.historize(name)
+    nodes = [{"sensor": name, "node": f"ns=2;s={name}", "unit": "Cel", "dt_s": 0.01} for name in names]
+    settings = settings_of(tmp_path, edge(port, nodes=nodes))
+    async with running(settings, broker):
+        await until(lambda: all(sent(broker, name) for name in names), 30)
+    await plant.forget_subscriptions()
+    start = now_ns() // 1_000_000 * 1_000_000
+    made = {start + k * 10_000_000: float(k) for k in range(1, n)}
+    for t_ns, value in made.items():
+        for name in names:
+            await plant.write(name, value, t_ns)
+    async with running(settings, broker):
+        await until(lambda: all(max(Content.of(sent(broker, name)).raw) >= max(made) for name in names), 30)
+    await plant.stop()
+    for name in names:
+        raw = Content.of(sent(broker, name)).raw
+        assert {t: value for t, (value, _) in raw.items() if t > start} == made
+    assert 1 < most <= AT_ONCE
 
 
 async def test_without_history_what_it_missed_is_recorded_to_the_sample(tmp_path: Path) -> None:
