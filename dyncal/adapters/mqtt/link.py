@@ -4,7 +4,7 @@ Each connection has a paho client of its own: nothing of a broken one (half-sent
 acknowledgements) can reach the next. The session, where it is persistent, lives in the broker.
 
 paho connects, subscribes and keeps alive. PUBLISH and PUBACK, of which there are many, go past it, many with one call
-of the system (`dyncal.adapters.mqtt.packets`, ADR 0025).
+of the system (`dyncal.adapters.mqtt.packets`, ADR 0026).
 """
 
 from __future__ import annotations
