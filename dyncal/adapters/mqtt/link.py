@@ -189,6 +189,8 @@ class Link:
     def _turn(self, wire: Wire) -> MQTTErrorCode:
         """Read and write what there is, paho's packets between ours; wait for it at most a tick."""
         client = self._client
+        if client.socket() is None:  # paho has closed it
+            return paho.MQTT_ERR_NO_CONN
         code = paho.MQTT_ERR_SUCCESS
         if wire.wait(_TICK_S, to_write=client.want_write()):
             data = wire.read()

@@ -114,3 +114,13 @@ def test_a_topic_that_none_can_have_is_refused(topic: str) -> None:
 def test_nothing_is_larger_than_a_packet_can_be() -> None:
     with pytest.raises(ValueError, match="more than a packet"):
         packets._size(1 << 28)
+
+
+@pytest.mark.parametrize("v5", [True, False])
+def test_nonsense_is_cut_into_something_and_nothing_is_lost_of_it(v5: bool) -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(3000):
+        stream = bytes([int(rng.choice([0x32, 0x33, 0x3A, 0x40, 0xD0])), int(rng.integers(0, 40))]) + rng.bytes(60)
+        whole = split([stream], v5=v5)
+        at = int(rng.integers(1, len(stream)))
+        assert split([stream[:at], stream[at:]], v5=v5) == whole
