@@ -1,7 +1,7 @@
 """Sensors between which and their reference an offset of zero or clock has been found that nothing allows for.
 
 Their parameters follow the offset, and no drift: their blocks say nothing to others, their estimates are not accepted.
-A doubt ends where the data would show what was found, and do not.
+A doubt ends where what came after would show what was found, and does not.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from dyncal.identification.shift import SURE, Shift
 from dyncal.identification.standstill import held
 
 _LEFT: Final = 0.5  # of what was found before
+_SHARPER: Final = 1.4  # than what was found before would need to be certain
+_MOST_SCATTER: Final = 2.0  # what is wrong makes blocks contradict each other, too, and must not hide itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,15 @@ def doubt(
     """
     p = posterior.trend.size
     cov = report.spread(posterior, settings)[:p, :p]
-    alone, together = shifts(weight, score, posterior.considered, cov, u_clock_s)
+    alone, together = shifts(weight, score, posterior.considered, cov, u_clock_s, min(posterior.scatter, _MOST_SCATTER))
     found = unstated(alone, together, settings.u_reference, settings.u_clock_s)
+    repeats = held("indication", y) or held("reference", r) if found is not None or before is not None else ""
     if found is not None:
-        return Doubt(found, held("indication", y) or held("reference", r))
-    if before is None:
-        return None
+        return Doubt(found, repeats)
+    if before is None or repeats:
+        return before
     size = abs(before.shift.value)
     now = next((each for each in together if each.clock is before.shift.clock), None)
-    if now is None or SURE * now.u > size or abs(now.value) > _LEFT * size:
+    if now is None or _SHARPER * SURE * now.u > size or abs(now.value) > min(_LEFT * size, SURE * now.u):
         return before
     return None

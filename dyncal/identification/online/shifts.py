@@ -192,7 +192,7 @@ def u_course(motion: FloatArray, dt_s: float) -> float:
 
 
 def shifts(
-    weight: FloatArray, score: FloatArray, considered: FloatArray, cov: FloatArray, u_clock_s: float
+    weight: FloatArray, score: FloatArray, considered: FloatArray, cov: FloatArray, u_clock_s: float, scatter: float
 ) -> tuple[list[Shift], list[Shift]]:
     """Return what zero and clock would be, each alone and both together; those that the data do not tell left out.
 
@@ -206,12 +206,14 @@ def shifts(
         Of the model's coordinates, as reported.
     u_clock_s : float
         `u_course`.
+    scatter : float
+        By which variances are multiplied (Birge): blocks that contradict each other say less of anything.
     """
     p = cov.shape[0]
     u_eta = np.sqrt(np.maximum(np.diag(cov), 1e-300))
 
     def shift(i: int, value: float, variance: float, moved: FloatArray) -> Shift:
-        u = float(np.hypot(np.sqrt(variance), u_clock_s if i == _CLOCK else 0.0))
+        u = float(np.hypot(np.sqrt(scatter * variance), u_clock_s if i == _CLOCK else 0.0))
         return Shift(i == _CLOCK, value, u, float(np.max(np.abs(moved) / u_eta)))
 
     effect = considered[:p]

@@ -220,7 +220,7 @@ def test_a_certain_shift_is_taken_from_what_contradicts_the_past() -> None:
 
 def test_shifts_alone_and_together() -> None:
     weight, considered, cov = np.array([[100.0, 90.0], [90.0, 100.0]]), np.array([[1.0, 0.0], [0.0, 2.0]]), np.eye(2)
-    alone, together = shifts(weight, weight @ np.array([3.0, 0.0]), considered, cov, 0.0)
+    alone, together = shifts(weight, weight @ np.array([3.0, 0.0]), considered, cov, 0.0, 1.0)
     assert [each.value for each in alone] == pytest.approx([3.0, 2.7])
     assert [each.value for each in together] == pytest.approx([3.0, 0.0], abs=1e-12)
     assert [each.clock for each in together] == [False, True]

@@ -235,8 +235,14 @@ class Followers:
             self._settings[i],
             *samples[1:],
         )
-        if found is not None:
-            self._doubts[i] = found
+        if found is None:
+            return
+        self._doubts[i] = found
+        if before is None:
+            # what follows is to bear it out by itself: a block in which the sensor changed says false things of both
+            if full is not None:
+                self._full[i] = replace(full, shift_weight=np.zeros((2, 2)), shift_score=np.zeros(2))
+            state.shift_weight[i], state.shift_score[i] = 0.0, 0.0
 
     def cut(self, i: int) -> None:
         """End a sensor's segment: the next block finds its state anew.
