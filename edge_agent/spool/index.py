@@ -32,7 +32,8 @@ class StoredFile:
     """A file of the spool: its number and size, and the sequences in it, but for the spool's own gaps.
 
     `summed_up` says that they are known from a summary, and the file was not read. A file that was thinned, `level`
-    times, was written anew: places in it count from `moved` on, and lower ones are of what it was before.
+    times and by `n_gone` samples, was written anew: places in it count from `moved` on, and lower ones are of what it
+    was before.
     """
 
     number: int
@@ -41,11 +42,12 @@ class StoredFile:
     spans: dict[SensorId, list[Span]] = field(default_factory=dict)
     summed_up: bool = False
     level: int = 0
+    n_gone: int = 0
     moved: int = 0
 
     def summary(self) -> bytes:
         """Return what a start wants to know of it without reading it."""
-        return msgspec.msgpack.encode(Summary(self.number, self.size, self.spans, self.level))
+        return msgspec.msgpack.encode(Summary(self.number, self.size, self.spans, self.level, self.n_gone))
 
 
 class Summary(msgspec.Struct, frozen=True, array_like=True):
@@ -55,6 +57,7 @@ class Summary(msgspec.Struct, frozen=True, array_like=True):
     size: int
     spans: dict[SensorId, list[Span]]
     level: int = 0
+    n_gone: int = 0
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
@@ -198,12 +201,11 @@ class SpoolIndex:
         self.n_bytes -= item.size - size
         item.size = size
 
-    def rewritten(self, item: StoredFile, size: int, spans: dict[SensorId, list[Span]]) -> None:
-        """Take note that a file was thinned: its size, and the sequences in it."""
-        self.n_bytes += size - item.size
+    def rewritten(self, item: StoredFile, now: Summary) -> None:
+        """Take note that a file was thinned."""
+        self.n_bytes += now.size - item.size
         item.moved += item.size
-        item.size, item.spans = size, spans
-        item.level += 1
+        item.size, item.spans, item.level, item.n_gone = now.size, now.spans, now.level, now.n_gone
 
     def first_uncommitted(self, sensors: Collection[SensorId] | None = None) -> Position:
         """Return the beginning of the first file that holds something (of `sensors`) the store lacks, or the end."""

@@ -154,7 +154,8 @@ class Journal:
                 self.tell(fresh)
             else:
                 self.n_dropped += sum(span.n_samples for _, span in runs)
-            oldest.spans = {}
+            self.n_dropped -= oldest.n_gone  # counted when it was thinned, and in the runs
+            oldest.spans, oldest.n_gone = {}, 0
             self.writer.sync()
             self.index.remove_oldest()
 

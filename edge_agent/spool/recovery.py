@@ -122,7 +122,15 @@ def _believe(found: Recovered, path: Path, lead: list[Entry], summary: Summary) 
         if entry.kind is EntryKind.CHECKPOINT:
             found.given_up.update(found.index.adopt(entry.payload))
     found.index.take_over(
-        StoredFile(summary.number, path, summary.size, summary.spans, summed_up=True, level=summary.level)
+        StoredFile(
+            summary.number,
+            path,
+            summary.size,
+            summary.spans,
+            summed_up=True,
+            level=summary.level,
+            n_gone=summary.n_gone,
+        )
     )
 
 
@@ -134,9 +142,8 @@ def _load(found: Recovered, path: Path, *, newest: bool) -> None:
         if entry.kind is EntryKind.CHECKPOINT:
             found.given_up.update(found.index.adopt(entry.payload))
         elif entry.kind is EntryKind.SUMMARY:
-            loaded.level = next(
-                (item.level for item in _summaries([entry]) if item.number == loaded.number), loaded.level
-            )
+            for own in (item for item in _summaries([entry]) if item.number == loaded.number):
+                loaded.level, loaded.n_gone = own.level, own.n_gone
         else:
             found.index.add(loaded, entry)
             found.tail.add(entry)

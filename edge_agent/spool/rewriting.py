@@ -46,9 +46,10 @@ def rewrite(index: SpoolIndex, item: StoredFile, edge: EdgeId, epoch: int) -> in
             add_span(spans.setdefault(entry.sensor, []), span_of(entry))
     head = segment.head(epoch) + b"".join(map(segment.frame, lead))
     body = b"".join(map(segment.frame, thinned.entries))
-    own = _own_summary(item, len(head) + len(body), spans)
-    disk.replace(item.path, head + own + body)
-    index.rewritten(item, len(head) + len(own) + len(body), spans)
+    others = Summary(item.number, len(head) + len(body), spans, item.level + 1, item.n_gone + thinned.n_dropped)
+    summary, frame = _with_itself(others)
+    disk.replace(item.path, head + frame + body)
+    index.rewritten(item, summary)
     return thinned.n_dropped
 
 
@@ -62,12 +63,12 @@ def _is_own(note: Entry, number: int) -> bool:
     return note.kind is EntryKind.SUMMARY and msgspec.msgpack.decode(note.payload, type=Summary).number == number
 
 
-def _own_summary(item: StoredFile, n_others: int, spans: dict[SensorId, list[Span]]) -> bytes:
-    """Return the frame by which a start knows the file without reading it; its own size is in it."""
-    size = n_others
+def _with_itself(others: Summary) -> tuple[Summary, bytes]:
+    """Return the summary of a file of which all but that is known, with its frame, which is in the size too."""
+    summary = others
     while True:
-        content = msgspec.msgpack.encode(Summary(item.number, size, spans, item.level + 1))
-        frame = segment.frame(segment.note(EntryKind.SUMMARY, content))
-        if n_others + len(frame) == size:
-            return frame
-        size = n_others + len(frame)
+        frame = segment.frame(segment.note(EntryKind.SUMMARY, msgspec.msgpack.encode(summary)))
+        size = others.size + len(frame)
+        if size == summary.size:
+            return summary, frame
+        summary = msgspec.structs.replace(others, size=size)

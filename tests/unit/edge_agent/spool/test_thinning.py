@@ -141,6 +141,7 @@ def test_once_thinning_is_not_enough_the_oldest_goes(tmp_path: Path) -> None:
     assert spool.n_bytes <= 20_000
     assert covered(spool) == list(range(6000))
     assert any(e.kind is EntryKind.DROPPED for e in spool.replayable())
+    assert spool.n_dropped == 60_000 - sum(e.n_samples for e in spool.replayable() if e.kind is EntryKind.BLOCK)
     spool.close()
 
 
@@ -172,8 +173,8 @@ def test_thinned_files_are_known_after_a_restart_without_being_read(
     for k in range(200):
         put(spool, block(k), block(k, sensor=OTHER))
     before = list(spool.replayable())
-    levels = [item.level for item in spool._index.files]
-    assert max(levels) > 0
+    levels = [(item.level, item.n_gone) for item in spool._index.files]
+    assert max(levels) > (0, 0)
     end(spool)
     (tmp_path / "000000000001.seg.new").write_bytes(b"a draft that was not finished")
     read: list[str] = []
@@ -188,7 +189,7 @@ def test_thinned_files_are_known_after_a_restart_without_being_read(
     monkeypatch.undo()
     assert len([name for name in read if name.endswith(".seg")]) == 2
     assert list(again.replayable()) == before
-    assert [item.level for item in again._index.files] == levels
+    assert [(item.level, item.n_gone) for item in again._index.files] == levels
     assert not again.damage
     assert not list(tmp_path.glob("*.new"))
     again.close()
