@@ -11,12 +11,13 @@ import pytest
 from dyncal.adapters.influx import InfluxSampleStore, queries
 from dyncal.adapters.influx.http import Answer, Endpoint, Http, raise_for
 from dyncal.adapters.influx.printers import PRINTER
-from dyncal.domain.errors import PoisonedWrite, StoreUnauthorized, StoreUnavailable
+from dyncal.domain.errors import PoisonedWrite, StoreUnauthorized
 from dyncal.domain.samples import GapCause, Record
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import DurationNs, InstantNs, UniformAxis
 from dyncal.testing.records import T0, TC, assert_same, block, gap, history, uniform
 from dyncal.testing.store import MemorySampleStore
+from tests.integration.influx.kills import keeps_what_was_answered
 from tests.servers import Influxd
 
 pytestmark = pytest.mark.influxdb
@@ -194,11 +195,4 @@ def test_a_database_that_is_dropped_is_made_again(influxd: Influxd) -> None:
 def test_what_was_answered_survives_a_kill(influxd: Influxd) -> None:
     endpoint = Endpoint(influxd.url, "killed", username="boss", password="secret")
     store = InfluxSampleStore(endpoint)
-    for k in range(50):
-        store.write([block(np.full(100, float(k)), sequence=k, axis=uniform(100, 100 * k))])
-    influxd.stop(kill=True)
-    with pytest.raises(StoreUnavailable):
-        store.write([block([1.0])])
-    influxd.start()
-    np.testing.assert_array_equal(store.read(SensorId("tc-1"), *ALL).raw, np.repeat(np.arange(50.0), 100))
-    store.close()
+    keeps_what_was_answered(influxd, store)

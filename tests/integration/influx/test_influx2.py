@@ -10,12 +10,13 @@ import pytest
 
 from dyncal.adapters.influx import InfluxSampleStore
 from dyncal.adapters.influx.http import Endpoint, Http
-from dyncal.domain.errors import PoisonedWrite, StoreRefused, StoreUnauthorized, StoreUnavailable
+from dyncal.domain.errors import PoisonedWrite, StoreRefused, StoreUnauthorized
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import DurationNs, InstantNs, UniformAxis
 from dyncal.ports.sample_store import SampleStore
 from dyncal.testing.records import TC, block, uniform
 from dyncal.testing.store_contract import SampleStoreContract
+from tests.integration.influx.kills import keeps_what_was_answered
 from tests.servers_influx2 import ORG, PROGRAM, TOKEN, Influxd2
 
 pytestmark = [
@@ -98,14 +99,7 @@ def test_a_bucket_that_is_deleted_is_made_again(influxd: Influxd2) -> None:
 
 def test_what_was_answered_survives_a_kill(influxd: Influxd2) -> None:
     store = InfluxSampleStore(Endpoint(influxd.url, "killed", org=ORG, token=TOKEN))
-    for k in range(50):
-        store.write([block(np.full(100, float(k)), sequence=k, axis=uniform(100, 100 * k))])
-    influxd.stop(kill=True)
-    with pytest.raises(StoreUnavailable):
-        store.write([block([1.0])])
-    influxd.start()
-    np.testing.assert_array_equal(store.read(SensorId("tc-1"), *ALL).raw, np.repeat(np.arange(50.0), 100))
-    store.close()
+    keeps_what_was_answered(influxd, store)
 
 
 def test_a_retention_policy_is_mapped_written_and_read(influxd: Influxd2) -> None:

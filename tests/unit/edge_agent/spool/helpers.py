@@ -96,3 +96,17 @@ class Machine:
         for path in self._directory.glob("*.seg"):
             os.truncate(path, self._synced.get(path.stat().st_ino, 0))
         self.boot()
+
+
+def note_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which the name of each file of a spool is added that is read whole."""
+    read: list[str] = []
+    real = Path.read_bytes
+
+    def noted(path: Path) -> bytes:
+        if path.suffix == ".seg":
+            read.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
+    return read

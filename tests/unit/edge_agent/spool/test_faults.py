@@ -13,7 +13,7 @@ from dyncal.contracts import samples as wire
 from edge_agent.spool import Spool, entry_of, recovery, waiting
 from tests.unit.edge_agent.helpers import SENSOR
 from tests.unit.edge_agent.spool.faulty import FaultyDisk
-from tests.unit.edge_agent.spool.helpers import block, covered, die, opened, put, sequences
+from tests.unit.edge_agent.spool.helpers import block, covered, die, note_reads, opened, put, sequences
 
 ERRORS = (errno.EROFS, errno.EIO, errno.ENOSPC)
 
@@ -248,18 +248,11 @@ def test_a_file_that_is_summed_up_is_not_read_at_a_start(tmp_path: Path, monkeyp
     spool = opened(tmp_path, segment_bytes=4000)
     put(spool, *(block(k) for k in range(200)))
     die(spool)
-    read: list[str] = []
-    real = Path.read_bytes
-
-    def noted(path: Path) -> bytes:
-        read.append(path.name)
-        return real(path)
-
-    monkeypatch.setattr(Path, "read_bytes", noted)
+    read = note_reads(monkeypatch)
     again = opened(tmp_path, segment_bytes=4000)
     files = sorted(path.name for path in tmp_path.glob("*.seg"))
     assert len(files) > 10
-    assert [name for name in read if name.endswith(".seg")] == files[-2:], "the newest is short"
+    assert read == files[-2:], "the newest is short"
     monkeypatch.undo()
     assert sequences(again) == list(range(200))
     assert again.starts[SENSOR].next_sequence == 200

@@ -20,7 +20,7 @@ from dyncal.domain.time import InstantNs
 from edge_agent.spool import Entry, EntryKind, Position, Spool, entry_of
 from edge_agent.spool.thinning import KEPT_ONE_OF, thin
 from tests.unit.edge_agent.helpers import DT, EDGE, SENSOR, T0
-from tests.unit.edge_agent.spool.helpers import OTHER, block, covered, die, opened, put, sequences
+from tests.unit.edge_agent.spool.helpers import OTHER, block, covered, die, note_reads, opened, put, sequences
 
 SIZES = {"max_bytes": 20_000, "segment_bytes": 4000, "policy": "thin"}
 
@@ -177,17 +177,10 @@ def test_thinned_files_are_known_after_a_restart_without_being_read(
     assert max(levels) > (0, 0)
     end(spool)
     (tmp_path / "000000000001.seg.new").write_bytes(b"a draft that was not finished")
-    read: list[str] = []
-    real = Path.read_bytes
-
-    def noted(path: Path) -> bytes:
-        read.append(path.name)
-        return real(path)
-
-    monkeypatch.setattr(Path, "read_bytes", noted)
+    read = note_reads(monkeypatch)
     again = opened(tmp_path, **SIZES)
     monkeypatch.undo()
-    assert len([name for name in read if name.endswith(".seg")]) == 2
+    assert len(read) == 2
     assert list(again.replayable()) == before
     assert [(item.level, item.n_gone) for item in again._index.files] == levels
     assert not again.damage
