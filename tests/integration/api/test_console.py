@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -9,7 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, Route, async_playwright, expect
 
 from services.api.deps import CONSOLE_DIST
 from tests.integration.api.plant import Plant, running
@@ -123,6 +124,45 @@ async def test_an_alarm_shows_at_once_with_words_and_shape() -> None:
         await page.locator("#row-RTD-101 .state-maintenance_required").wait_for(timeout=5000)
 
 
+async def test_an_alarm_between_the_first_answer_and_the_beginning_of_the_stream_shows() -> None:
+    async with chromium() as browser, running(5) as plant:
+        page = await browser.new_page()
+        begin = asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            await begin.wait()
+            await route.continue_()
+
+        await page.add_init_script("delete window.SharedWorker")  # requests of workers do not pass the routes
+        await page.route("**/v1/stream*", hold)
+        async with page.expect_response("**/v1/alarms?*"):
+            await page.goto(f"{plant.service.address}/#/alarms")
+        await page.get_by_text("No alarm is active.").wait_for()
+        plant.alarm("RTD-101")
+        begin.set()
+        await page.locator("table[aria-label=Active] tbody tr").wait_for(timeout=5000)
+        await page.close()
+
+
+async def test_an_answer_older_than_the_stream_hides_no_alarm() -> None:
+    async with chromium() as browser, running(5) as plant:
+        page = await browser.new_page()
+
+        async def hold(route: Route) -> None:
+            before = await route.fetch()
+            plant.alarm("RTD-101")
+            await page.locator("header .count").wait_for()
+            await route.fulfill(response=before)
+
+        await page.route("**/v1/alarms?*", hold)
+        async with page.expect_response("**/v1/alarms?*"):
+            await page.goto(f"{plant.service.address}/#/alarms")
+        await page.locator("table[aria-label=History]").wait_for()
+        await asyncio.sleep(0.5)  # two renderings
+        assert await page.locator("table[aria-label=Active] tbody tr").count() == 1
+        await page.close()
+
+
 async def test_values_that_stop_are_said_to_be_stale() -> None:
     async with chromium() as browser, running(2, feed=False) as plant, page_of(browser, plant, "/") as page:
         await page.locator("#row-TT-101 .stale-mark").wait_for(timeout=15_000)
@@ -136,6 +176,7 @@ async def test_a_lost_connection_is_said_at_once_and_mends_by_itself() -> None:
             port = int(plant.service.address.rsplit(":", 1)[1])
             await page.goto(f"{plant.service.address}/#/")
             await page.locator(".link.up").wait_for()
+            await page.locator("#row-TT-101 .value:not(.dead)").wait_for()
         await page.locator(".banner.lost").wait_for(timeout=5000)
         assert await page.locator("#row-TT-101 .value.dead").count() == 1
         async with running(3, history_s=5, port=port):

@@ -4,6 +4,9 @@ import type { FromStream, ToStream, TrendFrame, ValueFrame } from "./live/protoc
 
 type Listener = () => void;
 
+/** How long the first load waits for the stream. */
+const STREAM_WAIT_MS = 2_000;
+
 /** What the pages show. Values change in place; `changed` is called at most five times a second. */
 class Model {
   readonly sensors = new Map<string, Sensor>();
@@ -22,11 +25,16 @@ class Model {
   private offsets: number[] = [];
   private due: ReturnType<typeof setTimeout> | undefined;
   private reloading: ReturnType<typeof setTimeout> | undefined;
+  private loading: "no" | "once" | "again" = "no";
+  /** Alarms that the stream brought while an answer was on its way. */
+  private readonly heard = new Map<string, Alarm>();
 
   start(): void {
     this.send = connect((message) => this.receive(message));
     this.want();
-    void this.reload();
+    // What happens between an answer and the stream's beginning is in neither: load when the stream is up. Where it
+    // does not come, show what can be had, and load once more when it does.
+    setTimeout(() => this.everConnected || void this.reload(), STREAM_WAIT_MS);
     // Ages grow and values become stale even when nothing arrives.
     setInterval(() => this.changed(), 500);
   }
@@ -64,26 +72,41 @@ class Model {
   }
 
   private async reload(): Promise<void> {
-    try {
-      const seen = new Set<string>();
-      await eachSensorPage((page) => {
-        this.tick(page.now_ns);
-        for (const sensor of page.items) {
-          this.put(sensor);
-          seen.add(sensor.id);
-        }
-        this.changed();
-      });
-      for (const id of this.sensors.keys()) if (!seen.has(id)) this.sensors.delete(id);
-      const alarms = await getAlarms();
-      this.alarms.clear();
-      for (const alarm of alarms.items) this.alarms.set(alarm.id, alarm);
-      this.loaded = true;
-      this.structure++;
-      this.changed();
-    } catch {
-      this.reloadSoon(3000);
+    if (this.loading !== "no") {
+      this.loading = "again"; // of two at once the older answer could come last
+      return;
     }
+    do {
+      this.loading = "once";
+      try {
+        await this.load();
+      } catch {
+        this.reloadSoon(3000);
+      }
+    } while ((this.loading as string) === "again");
+    this.loading = "no";
+  }
+
+  private async load(): Promise<void> {
+    const seen = new Set<string>();
+    await eachSensorPage((page) => {
+      this.tick(page.now_ns);
+      for (const sensor of page.items) {
+        this.put(sensor);
+        seen.add(sensor.id);
+      }
+      this.changed();
+    });
+    for (const id of this.sensors.keys()) if (!seen.has(id)) this.sensors.delete(id);
+    this.heard.clear();
+    const alarms = await getAlarms();
+    this.alarms.clear();
+    for (const alarm of [...alarms.items, ...this.heard.values()]) {
+      if (alarm.changed_ns >= (this.alarms.get(alarm.id)?.changed_ns ?? 0)) this.alarms.set(alarm.id, alarm);
+    }
+    this.loaded = true;
+    this.structure++;
+    this.changed();
   }
 
   private reloadSoon(delay = 800): void {
@@ -102,6 +125,7 @@ class Model {
   private receive(message: FromStream): void {
     if (message.kind === "status") {
       this.connected = message.connected;
+      if (message.connected && !this.everConnected) void this.reload();
       this.everConnected ||= message.connected;
       this.lastHeard = message.lastHeard;
       this.changed(true);
@@ -128,6 +152,7 @@ class Model {
         for (const sensor of data["sensors"] as string[]) this.tell(sensor, null);
         break;
       case "reset":
+        this.want(); // a worker that had forgotten this page does not know
         void this.reload();
         for (const sensor of this.trendListeners.keys()) this.tell(sensor, null);
         break;
@@ -158,8 +183,10 @@ class Model {
     setTimeout(() => this.refresh(id).catch(() => {}), 300);
   }
 
-  private alarm(alarm: Alarm): void {
-    this.alarms.set(alarm.id, { ...alarm, active: alarm.state === "unacknowledged" || alarm.state === "acknowledged" });
+  private alarm(change: Alarm): void {
+    const alarm = { ...change, active: change.state === "unacknowledged" || change.state === "acknowledged" };
+    this.alarms.set(alarm.id, alarm);
+    this.heard.set(alarm.id, alarm);
     this.structure++;
     this.asked.delete(alarm.sensor);
     this.reloadOne(alarm.sensor);

@@ -25,13 +25,17 @@ function hear(port: MessagePort, message: ToStream): void {
     renew();
     return;
   }
-  const tab = tabs.get(port) ?? { trend: [], heard: 0 };
+  const known = tabs.get(port);
+  const tab = known ?? { trend: [], heard: 0 };
   tab.heard = Date.now();
   tabs.set(port, tab);
   if (message.kind === "want") {
     tab.trend = message.trend;
     renew();
     if (stream.connected) port.postMessage({ kind: "status", connected: true, lastHeard: stream.lastHeard });
+  } else if (!known) {
+    // It slept until it was forgotten, and missed what came meanwhile.
+    port.postMessage({ kind: "event", name: "reset", data: {} });
   }
 }
 

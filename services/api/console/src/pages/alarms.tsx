@@ -24,7 +24,7 @@ export function Alarms() {
       </div>
       <section class="panel">
         <h2>{text.alarms.active}</h2>
-        {active.length ? <AlarmTable alarms={active} label={text.alarms.active} /> : <p class="empty">{text.alarms.none}</p>}
+        {active.length ? <AlarmTable alarms={active} label={text.alarms.active} /> : <p class="empty">{model.loaded ? text.alarms.none : text.loading}</p>}
       </section>
       <section class="panel">
         <h2>{text.alarms.history}</h2>
