@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from dyncal.domain.time import NS_PER_S, InstantNs
 from dyncal.ports.clock import Clock
+from dyncal.runtime.collecting import keep_what_stands
 from dyncal.runtime.logging import logger
 from dyncal.runtime.service import Health
 from dyncal.runtime.settings import BrokerSettings
-from dyncal.runtime.warming import keep_what_stands
 from simulators.mqtt_fleet import MqttFleet
 from simulators.opcua_server import PlantServer
 from simulators.pacing import Tally, pace

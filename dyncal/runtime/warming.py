@@ -1,25 +1,15 @@
-"""Programs made ready to run for long: kernels compiled, and what stays spared by the garbage collector."""
+"""Kernels made ready while a program runs."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import threading
 from typing import Any
 
 from dyncal import kernels
 from dyncal.kernels import WarmUp
-
-
-def keep_what_stands() -> None:
-    """Exempt everything that exists from garbage collection, for good.
-
-    Modules, compiled kernels, the address space of an OPC UA server: some 10⁵ objects that live as long as the process.
-    Every full collection would visit them all, and hold up samples for 0.2 s to 0.5 s.
-    """
-    gc.collect()
-    gc.freeze()
+from dyncal.runtime.collecting import keep_what_stands
 
 
 async def kernels_ready(stop: asyncio.Event) -> WarmUp | None:

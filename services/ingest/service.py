@@ -18,6 +18,7 @@ from dyncal.ports.message_bus import MessageBus
 from dyncal.ports.sample_store import SampleStore
 from dyncal.runtime import metrics as metrics_server
 from dyncal.runtime.clocks import SystemClock
+from dyncal.runtime.collecting import collect_seldom
 from dyncal.runtime.logging import logger
 from dyncal.runtime.quarantine import Quarantine
 from dyncal.runtime.service import Health, Service
@@ -92,6 +93,7 @@ class IngestService:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then finish what is there, as far as the store lets in 3 s. What is not stays unacked."""
+        collect_seldom()
         section = self._section
         if section.metrics_port:
             metrics_server.serve(self.metrics.registry, section.metrics_port, section.metrics_host)
