@@ -48,7 +48,7 @@ class CorrectedSpan:
             raise InvalidData(f"a corrected span of {n} instants has values {self.value.shape} and u {self.u.shape}")
         if self.value.dtype != np.float64 or self.u.dtype != np.float64:
             raise InvalidData("corrected values and uncertainties must be float64")
-        if np.count_nonzero(self.u < 0):
+        if n and np.fmin.reduce(self.u) < 0:  # NaN is none
             raise InvalidData("a standard uncertainty cannot be negative")
 
     def __len__(self) -> int:
