@@ -54,7 +54,7 @@ def doubt(
     weight, score : float64, shapes (2, 2), (2,)
         See `online.shifts`.
     u_clock_s : float
-        `online.shifts.u_course`.
+        Of the course between samples: `online.shifts.u_course`, `u_bend`.
     y, r : float64, shape (n,)
         Indications and references of the block.
     """

@@ -191,6 +191,23 @@ def u_course(motion: FloatArray, dt_s: float) -> float:
     return dt_s * float(np.sqrt(min(bend / (2 * power), 1.0) / 12 * (power / length / length)))
 
 
+def u_bend(motion: FloatArray, dt_s: float) -> float:
+    """Return the standard uncertainty [s] of a shift for which a bend between samples can be taken.
+
+    What runs through the samples of a smooth reference misses Ts²/12 r̈ of it on average, against Δ ṙ for a shift by Δ:
+    Δ = Ts/12 · (Σ(Δ²r)²/Σ(Δr)²)^½. The two are alike in so far as the parameters take up what tells them apart. Of
+    steps there is no bend (`u_course` has them): the share 1 - Σ(Δ²r)²/2Σ(Δr)² counts.
+
+    Parameters
+    ----------
+    motion, dt_s : as for `u_course`
+    """
+    _, power, bend = motion.tolist()
+    if not power > 0:
+        return 0.0
+    return dt_s / 12 * float(np.sqrt(bend / power)) * max(1 - bend / (2 * power), 0.0)
+
+
 def shifts(
     weight: FloatArray, score: FloatArray, considered: FloatArray, cov: FloatArray, u_clock_s: float, scatter: float
 ) -> tuple[list[Shift], list[Shift]]:

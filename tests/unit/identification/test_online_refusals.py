@@ -12,10 +12,10 @@ from dyncal.domain.calibration import Verdict
 from dyncal.domain.samples import FloatArray
 from dyncal.identification import AlignedRecord, OnlineEstimator, OnlineSettings
 from dyncal.identification.online.renewal import JUMP, QUIET
-from dyncal.identification.online.shifts import allowed_for, shifts, u_course, unstated, weigh_shifts
+from dyncal.identification.online.shifts import allowed_for, shifts, u_bend, u_course, unstated, weigh_shifts
 from dyncal.identification.records import BlockOutcome, Estimate
 from dyncal.identification.settings import Likelihood
-from tests.unit.identification.plant import PRESSURE, THERMOCOUPLE, Plant, changed, part
+from tests.unit.identification.plant import PRESSURE, THERMOCOUPLE, THERMOWELL, Plant, changed, part
 
 WARM = replace(THERMOCOUPLE, mean=3.0)
 N = 2000
@@ -231,12 +231,29 @@ def test_shifts_alone_and_together() -> None:
     assert unstated(alone, together, 1.0, 1.0) is None
 
 
-def test_when_a_step_took_place_is_known_to_an_interval() -> None:
-    r = np.repeat(np.array([0.0, 1.0, 0.0, 1.0, 0.0]), 50)
+def moves(r: FloatArray) -> FloatArray:
+    """Return Σ|Δr|, Σ(Δr)², Σ(Δ²r)²."""
     steps = np.diff(r)
-    motion = np.array([np.abs(steps).sum(), (steps**2).sum(), (np.diff(steps) ** 2).sum()])
-    assert u_course(motion, 0.1) == pytest.approx(0.1 / np.sqrt(12 * 4))
-    smooth = np.diff(np.sin(np.arange(200) / 50))
-    motion = np.array([np.abs(smooth).sum(), (smooth**2).sum(), (np.diff(smooth) ** 2).sum()])
-    assert u_course(motion, 0.1) < 1e-4
+    return np.array([np.abs(steps).sum(), (steps**2).sum(), (np.diff(steps) ** 2).sum()])
+
+
+def test_when_a_step_took_place_is_known_to_an_interval() -> None:
+    steps = moves(np.repeat(np.array([0.0, 1.0, 0.0, 1.0, 0.0]), 50))
+    assert u_course(steps, 0.1) == pytest.approx(0.1 / np.sqrt(12 * 4))
+    assert u_course(moves(np.sin(np.arange(200) / 50)), 0.1) < 1e-4
     assert u_course(np.zeros(3), 0.1) == 0.0
+
+
+def test_a_bend_between_samples_can_pass_for_a_shift() -> None:
+    # Ts²/12 r'' against Δ r', for a sine of 0.02 rad a sample
+    assert u_bend(moves(np.sin(np.arange(10_000) / 50)), 0.1) == pytest.approx(0.1 / 12 * 0.02, rel=1e-3)
+    assert u_bend(moves(np.repeat(np.array([0.0, 1.0, 0.0, 1.0, 0.0]), 50)), 0.1) == 0.0
+    assert u_bend(np.zeros(3), 0.1) == 0.0
+
+
+@pytest.mark.parametrize("seed", [2, 11, 12])
+def test_what_is_between_samples_is_not_taken_for_clocks_that_are_apart(seed: int) -> None:
+    plant = replace(THERMOWELL, snr_db=40.0, u_reference_noise=0.0003, mean=3.0)
+    settings = OnlineSettings(likelihood=Likelihood.INNOVATIONS, u_reference_noise=0.0003)
+    found, _ = followed(plant, plant.record(N, seed), settings)
+    assert found.verdict is Verdict.ACCEPTED

@@ -22,7 +22,7 @@ from dyncal.identification.online.fleet import full_likelihood
 from dyncal.identification.online.fleet.outcomes import Outcomes
 from dyncal.identification.online.fleet.state import FleetState
 from dyncal.identification.online.fleet.step import Step
-from dyncal.identification.online.shifts import u_course
+from dyncal.identification.online.shifts import u_bend, u_course
 from dyncal.identification.online.snapshot import Array, FleetSnapshot, FullState
 from dyncal.identification.records import BlockOutcome, Estimate
 from dyncal.identification.settings import Likelihood, OnlineSettings
@@ -226,12 +226,16 @@ class Followers:
 
     def _doubt(self, i: int, samples: full_likelihood.Samples) -> None:
         full, state, before = self._full.get(i), self._state, self._doubts.pop(i, None)
+        motion, dt_s = state.motion[i] if full is None else full.motion, float(self._dt_ns[i]) / NS_PER_S
+        u_clock_s = u_course(motion, dt_s)
+        if full is None:  # the full likelihood knows what a measurand does between samples
+            u_clock_s = float(np.hypot(u_clock_s, u_bend(motion, dt_s)))
         found = doubt(
             before,
             state.posterior(i) if full is None else full.posterior,
             state.shift_weight[i] if full is None else full.shift_weight,
             state.shift_score[i] if full is None else full.shift_score,
-            u_course(state.motion[i] if full is None else full.motion, float(self._dt_ns[i]) / NS_PER_S),
+            u_clock_s,
             self._settings[i],
             *samples[1:],
         )
