@@ -205,7 +205,7 @@ def u_bend(motion: FloatArray, dt_s: float) -> float:
     _, power, bend = motion.tolist()
     if not power > 0:
         return 0.0
-    return dt_s / 12 * float(np.sqrt(bend / power)) * max(1 - bend / (2 * power), 0.0)
+    return float(dt_s / 12 * np.sqrt(bend / power) * max(1 - bend / (2 * power), 0.0))
 
 
 def shifts(
