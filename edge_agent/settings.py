@@ -26,7 +26,7 @@ from pydantic import Field, model_validator
 
 from dyncal.domain.samples import MAX_BLOCK_SAMPLES
 from dyncal.runtime.settings import Name, ProgramSettings, Section, SigningSettings
-from edge_agent.source_settings import MqttSensorMapping, MqttSourceSettings, OpcuaSettings, SensorSettings
+from edge_agent.source_settings import MAX_S, MqttSensorMapping, MqttSourceSettings, OpcuaSettings, SensorSettings
 from edge_agent.spool.policy import WhenFull
 
 
@@ -69,7 +69,7 @@ class CorrectionSettings(Section):
     max_pole_radius: float = Field(0.99999, gt=0, lt=1)
     """Largest radius of a pole of its recursive sections."""
 
-    max_latency_s: float = Field(3600.0, gt=0)
+    max_latency_s: float = Field(3600.0, gt=0, le=MAX_S)
     """Longest latency [s]."""
 
     require_signature: bool = True
@@ -100,10 +100,10 @@ class EdgeSection(Section):
     block_samples: int = Field(4096, ge=1, le=MAX_BLOCK_SAMPLES)
     """Most samples in a block."""
 
-    max_skew_s: float = Field(86_400.0, gt=0)
+    max_skew_s: float = Field(86_400.0, gt=0, le=MAX_S)
     """Largest difference between a sample's source time and its arrival [s]; beyond it the sample is refused."""
 
-    u_clock_s: float | None = Field(None, ge=0)
+    u_clock_s: float | None = Field(None, ge=0, le=MAX_S)
     """Standard uncertainty of this machine's clock [s]; asked of the kernel if absent."""
 
     quarantine_files: int = Field(1000, ge=0, le=1_000_000)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from dyncal.domain.sensors import MAX_POLES, ModelKind
 from dyncal.runtime.settings import BrokerSettings, Name, Section, read_secret
 from edge_agent.readers.addresses import parse, parse_pattern
+
+MAX_S: Final = 1e9
+"""Longest time that a setting may say [s]: in nanoseconds it still fits 64 bits, added to any instant."""
 
 
 def _node(text: str) -> str:
@@ -86,11 +89,11 @@ class SensorSettings(Section):
     u_t_s: float = Field(0.0, ge=0, le=60)
     """Standard uncertainty of the sensor's time stamps [s]."""
 
-    gap_after_s: float | None = Field(None, gt=0)
+    gap_after_s: float | None = Field(None, gt=0, le=MAX_S)
     """Interval between two samples from which on some are missing [s]; default 1.5 `dt_s`, and 2.5 `dt_s`
     where the time of arrival counts."""
 
-    silent_after_s: float | None = Field(None, gt=0)
+    silent_after_s: float | None = Field(None, gt=0, le=MAX_S)
     """Silence after which an event says so [s]; default 20 `dt_s`, but at least 5 s."""
 
     def longest_interval_s(self, intervals: float = 1.5) -> float:

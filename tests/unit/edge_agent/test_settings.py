@@ -54,6 +54,19 @@ def test_a_fault_names_file_key_value_and_expectation(tmp_path: Path, old: str, 
         assert part in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["inf", "1e30"])
+@pytest.mark.parametrize("key", ["max_skew_s", "u_clock_s", "correction.max_latency_s"])
+def test_a_time_that_64_bits_of_nanoseconds_do_not_hold_is_refused(tmp_path: Path, key: str, value: str) -> None:
+    with pytest.raises(InvalidSetting, match=rf"edge\.{key} = .*less than or equal to"):
+        load_text(tmp_path, f"[edge]\n{key} = {value}\n")
+
+
+@pytest.mark.parametrize("key", ["gap_after_s", "silent_after_s"])
+def test_so_is_one_of_a_sensor(tmp_path: Path, key: str) -> None:
+    with pytest.raises(InvalidSetting, match=rf"edge\.sensors\.0\.{key} = inf.*less than or equal to"):
+        load_text(tmp_path, f'[[edge.sensors]]\nsensor = "A"\nunit = "K"\ndt_s = 1\n{key} = inf\n')
+
+
 def test_a_mapping_must_know_its_sensor(tmp_path: Path) -> None:
     text = '[edge]\n[[edge.mqtt]]\nmappings = [{ topic = "a/b", sensor = "X" }]\n'
     with pytest.raises(InvalidSetting, match="has no unit and dt_s"):
