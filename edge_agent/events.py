@@ -35,6 +35,8 @@ class SamplesRead:
         Handed back in `Release` once every sample is in a record that was appended, or was found not to belong in one.
     from_history : bool
         Whether they were read from a source's memory: however old they are, they are no fault then.
+    unreadable : bool
+        Whether there was more, nobody knows how much, that could not be read: a gap stands for it.
     """
 
     sensor: SensorId
@@ -45,6 +47,7 @@ class SamplesRead:
     server_ns: InstantNs | None = None
     receipt: Hashable | None = None
     from_history: bool = False
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,18 @@ class Release:
     receipts: tuple[Hashable, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Refuse:
+    """Put samples that belong in no record into quarantine; a gap that was appended before stands for them."""
+
+    sensor: SensorId
+    t_ns: Int64Array
+    raw: FloatArray
+    codes: UInt32Array
+    why: str
+    at_ns: InstantNs
+
+
 @dataclass(frozen=True, slots=True)
 class Keep:
     """Replace what is kept on disk of a sensor's sets, and the highest sequence ever applied."""
@@ -165,7 +180,7 @@ class Notice:
     detail: str = ""
 
 
-Effect = Append | Release | Keep | Tell | Notice
+Effect = Append | Release | Refuse | Keep | Tell | Notice
 
 # What the engine is made with -----------------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ from collections import Counter, deque
 from collections.abc import Hashable, Iterable
 from typing import Final, Protocol
 
+import msgspec
+
 from dyncal.contracts import samples as wire
 from dyncal.contracts.codec import to_json
 from dyncal.contracts.coefficients import encode_report
@@ -18,7 +20,7 @@ from dyncal.ports.clock import Clock
 from dyncal.runtime.logging import logger
 from edge_agent.agent import AgentEngine
 from edge_agent.aside import Aside, Unreadable
-from edge_agent.events import GOOD_NEWS, Append, Committed, Effect, Event, Keep, Kind, Notice, Release, Tell
+from edge_agent.events import GOOD_NEWS, Append, Committed, Effect, Event, Keep, Kind, Notice, Refuse, Release, Tell
 from edge_agent.keeper import SetKeeper
 from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher
@@ -109,6 +111,13 @@ class Station:
                 self._publisher.keep_said(self._address.reported(effect.report.sensor), encode_report(effect.report))
             elif isinstance(effect, Notice):
                 self.notice(effect)
+            elif isinstance(effect, Refuse):
+                self._refuse(effect)
+
+    def _refuse(self, refused: Refuse) -> None:
+        content = {"t_ns": refused.t_ns.tolist(), "raw": refused.raw.tolist(), "quality": refused.codes.tolist()}
+        payload = msgspec.json.encode(content)
+        self.aside.add(Unreadable(self._address.samples(refused.sensor), payload, refused.why, refused.at_ns))
 
     def notice(self, notice: Notice) -> None:
         """Count, log and publish; floods thinned to one of a kind and sensor in ten seconds."""

@@ -18,7 +18,8 @@ from dyncal.domain import quality
 from dyncal.domain.quality import UInt32Array
 from dyncal.domain.samples import CorrectedSpan, FloatArray, Gap, GapCause, GapRecord, SampleBlock
 from dyncal.domain.sensors import EdgeId
-from dyncal.domain.time import EARLIEST, LATEST, InstantNs, Int64Array, axis_of
+from dyncal.domain.time import EARLIEST, InstantNs, Int64Array, axis_of
+from edge_agent import plausibility
 from edge_agent.acceptance import Policy
 from edge_agent.adjustment import Adjustment
 from edge_agent.events import (
@@ -27,6 +28,7 @@ from edge_agent.events import (
     Effect,
     Kind,
     Notice,
+    Refuse,
     Release,
     SamplesRead,
     StreamConfig,
@@ -40,7 +42,6 @@ _OVERFLOW_BITS: Final = np.uint32(0x0480)
 _CLOCK_AHEAD_NS: Final = 5_000_000_000
 _DELIVERED_AGAIN_NS: Final = 30_000_000_000
 _AT_ONCE: Final = 16_384
-_SANE: Final = 1e100  # squares and products with coefficients stay far from overflow below it
 
 
 @dataclass(slots=True)
@@ -116,8 +117,10 @@ class Stream:
             self._again = 0 <= read.arrival_ns - self._first_arrival < _DELIVERED_AGAIN_NS
         self._silent = False
         effects: list[Effect] = []
+        if read.unreadable:
+            self._gap(Gap(read.arrival_ns, read.arrival_ns, GapCause.REJECTED), effects)
         t_ns, raw, codes = self._plausible(read, effects)
-        raw, codes = _sane(raw, codes)
+        raw, codes = plausibility.sane(raw, codes)
         done = 0
         while done < t_ns.size:
             part = slice(done, done + _AT_ONCE)
@@ -128,17 +131,20 @@ class Stream:
         return effects
 
     def _plausible(self, read: SamplesRead, effects: list[Effect]) -> tuple[Int64Array, FloatArray, UInt32Array]:
-        t_ns = read.t_ns
-        low = EARLIEST if read.from_history else max(EARLIEST, read.arrival_ns - self._limits.max_skew_ns)
-        high = min(LATEST, read.arrival_ns + self._limits.max_skew_ns)
-        good = (t_ns >= low) & (t_ns <= high)
+        good = plausibility.possible(read, self._last_t, self._limits.max_skew_ns)
         if np.count_nonzero(good) == good.size:
-            return t_ns, read.raw, read.codes
-        bad = t_ns[~good]
-        self.counts.n_refused += bad.size
-        detail = f"{bad.size} samples with impossible times, such as {int(bad[0])} ns at arrival {read.arrival_ns} ns"
-        effects.append(Notice(Kind.SAMPLES_REFUSED, read.arrival_ns, self._config.sensor.id, detail))
-        return t_ns[good], read.raw[good], read.codes[good]
+            return read.t_ns, read.raw, read.codes
+        self._refuse(read, ~good, effects)
+        return read.t_ns[good], read.raw[good], read.codes[good]
+
+    def _refuse(self, read: SamplesRead, bad: npt.NDArray[np.bool_], effects: list[Effect]) -> None:
+        """Keep samples with impossible times out of the records, but not out of the account."""
+        t_ns, now = read.t_ns[bad], read.arrival_ns
+        self.counts.n_refused += t_ns.size
+        self._gap(Gap(now, now, GapCause.REJECTED, t_ns.size), effects)
+        why = f"{t_ns.size} samples with impossible times, such as {int(t_ns[0])} ns at arrival {now} ns"
+        effects.append(Refuse(self._config.sensor.id, t_ns, read.raw[bad], read.codes[bad], why, now))
+        effects.append(Notice(Kind.SAMPLES_REFUSED, now, self._config.sensor.id, why))
 
     def _sort(
         self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array, read: SamplesRead, effects: list[Effect]
@@ -384,13 +390,3 @@ def _increase(t_ns: Int64Array, newest: int) -> bool:
     if not t_ns.size:
         return True
     return int(t_ns[0]) > newest and (t_ns.size == 1 or not np.count_nonzero(t_ns[1:] <= t_ns[:-1]))
-
-
-def _sane(raw: FloatArray, codes: UInt32Array) -> tuple[FloatArray, UInt32Array]:
-    """Return NaN, with a code that says why, for what is no number or too large to compute with."""
-    with np.errstate(invalid="ignore"):
-        sane = np.abs(raw) < _SANE
-    if np.count_nonzero(sane) == sane.size:
-        return raw, codes
-    codes = np.where(sane | quality.is_bad(codes), codes, np.uint32(quality.BAD_OUT_OF_RANGE)).astype(np.uint32)
-    return np.where(sane, raw, np.nan), codes

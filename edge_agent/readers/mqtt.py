@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
+
+import numpy as np
 
 from dyncal.domain.errors import BusUnavailable, MalformedMessage
 from dyncal.domain.samples import GapCause
@@ -23,6 +25,7 @@ from edge_agent.source_settings import MappingSettings, MqttSourceSettings
 
 # Brokers keep few messages in flight (mosquitto 20): with so many held, ask for them to be spooled at once.
 _HELD: Final = 10
+_NOTHING: Final = np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.uint32)
 
 
 @dataclass(slots=True)
@@ -102,9 +105,7 @@ class MqttReader:
             self._done(held)
             return
         receipt = SharedReceipt(len(reads), partial(self._done, held))
-        events: list[Event] = [
-            SamplesRead(read.sensor, read.t_ns, read.raw, read.codes, arrival_ns, receipt=receipt) for read in reads
-        ]
+        events: list[Event] = [replace(read, receipt=receipt) for read in reads]
         if self.n_held >= _HELD:
             events.append(Drain(arrival_ns, tuple(self._sensors)))
         self._sink.take(events)
@@ -115,7 +116,10 @@ class MqttReader:
             try:
                 reads.append(self._read(mapping, delivery, arrival_ns))
             except MalformedMessage as error:
-                self._set_aside(delivery, mapping, str(error))
+                sensor = self._sensor_of(mapping, delivery.topic)
+                self._set_aside(delivery, sensor, str(error))
+                if sensor is not None:
+                    reads.append(SamplesRead(sensor, *_NOTHING, arrival_ns, unreadable=True))
         return reads
 
     def _done(self, held: _Held) -> None:
@@ -140,9 +144,16 @@ class MqttReader:
             self._by_topic[topic] = known
         return known
 
-    def _set_aside(self, delivery: Delivery, mapping: MappingSettings, reason: str) -> None:
+    def _sensor_of(self, mapping: MappingSettings, topic: str) -> SensorId | None:
+        """Return the sensor of this edge that a message is of, if one can be told."""
+        try:
+            name = sensor_of(mapping, topic)
+        except MalformedMessage:
+            return None
+        return name if name in self._sensors else None
+
+    def _set_aside(self, delivery: Delivery, sensor: SensorId | None, reason: str) -> None:
         self.n_quarantined += 1
-        sensor = SensorId(mapping.sensor) if mapping.sensor is not None else None
         self._sink.set_aside(Unreadable(delivery.topic, delivery.payload, reason, self._clock.now()), sensor)
 
 

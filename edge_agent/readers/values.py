@@ -129,17 +129,14 @@ class Gathered:
         if not self.item.array:
             self.faults.append(f"array of {len(values)} where a number was expected; set array = true")
             return self._add_number(None, t_ns, code | BAD_TYPE_MISMATCH)
-        if not 1 <= len(values) <= MAX_ARRAY:
-            self.faults.append(f"array of {len(values)}, expected 1 to {MAX_ARRAY}")
+        if not values:
+            self.faults.append("array of no values")
             return None
         try:
-            raw = np.array(values, np.float64)
+            raw = _numbers(values)
         except (TypeError, ValueError, OverflowError) as error:
-            self.faults.append(f"array is not one of numbers: {error}")
-            return None
-        if raw.ndim != 1:
-            self.faults.append(f"array has {raw.ndim} dimensions, expected 1")
-            return None
+            self.faults.append(f"array of {len(values)} is not one of numbers: {error}")
+            return self._add_number(None, t_ns, code | BAD_TYPE_MISMATCH)
         codes = np.full(raw.size, code, np.uint32)
         if quality.has_overflow(code):  # the queue dropped what was before this array, not between its elements
             codes[1:] = code & ~quality.OVERFLOW_BITS
@@ -161,3 +158,13 @@ class Gathered:
                 np.array(self.codes, np.uint32),
             )
         return Part(self.item.sensor, t_ns, raw, codes, self.server_ns)
+
+
+def _numbers(values: list[Any] | tuple[Any, ...]) -> FloatArray:
+    """Return the elements of an array. Raises `TypeError`, `ValueError` or `OverflowError` if they are no samples."""
+    if len(values) > MAX_ARRAY:
+        raise ValueError(f"more than {MAX_ARRAY}")
+    raw = np.array(values, np.float64)
+    if raw.ndim != 1:
+        raise ValueError(f"{raw.ndim} dimensions")
+    return raw

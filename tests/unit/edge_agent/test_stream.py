@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dyncal.domain import quality
-from dyncal.domain.samples import GapCause, GapRecord, SampleBlock
+from dyncal.domain.samples import Gap, GapCause, GapRecord, SampleBlock
 from dyncal.domain.sensors import SensorId
-from dyncal.domain.time import DurationNs, InstantNs
-from edge_agent.events import AgentLimits, DesiredSet, Drain, Effect, SamplesRead, SourceLost, StreamStart, Tick
+from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs
+from edge_agent.events import (
+    AgentLimits,
+    Append,
+    DesiredSet,
+    Drain,
+    Effect,
+    Refuse,
+    Release,
+    SamplesRead,
+    SourceLost,
+    StreamStart,
+    Tick,
+)
 from tests.unit.edge_agent.helpers import (
     DT,
     SENSOR,
@@ -210,6 +223,40 @@ def test_impossible_times_are_refused_and_do_no_harm(t: int) -> None:
     effects += agent.handle(Drain(T0))
     assert "samples_refused" in kinds(effects)
     assert set(Content.of(records(effects)).raw) == {T0, T0 + DT}
+
+
+def test_samples_with_impossible_times_are_a_gap_and_go_into_quarantine() -> None:
+    agent = engine()
+    agent.handle(read(times(10)))
+    reset, now = np.arange(3, dtype=np.int64) * DT, T0 + 10 * DT  # a device that forgot what time it is
+    effects = agent.handle(read(reset, np.array([1.0, 2.0, 3.0]), arrival=now, receipt="message"))
+    gaps = [record.gap for record in records(effects) if isinstance(record, GapRecord)]
+    assert gaps == [Gap(InstantNs(now), InstantNs(now), GapCause.REJECTED, 3)]
+    refused = [effect for effect in effects if isinstance(effect, Refuse)]
+    assert [(r.t_ns.tolist(), r.raw.tolist()) for r in refused] == [(reset.tolist(), [1.0, 2.0, 3.0])]
+    effects += agent.handle(Drain(InstantNs(now)))
+    kept = [k for k, effect in enumerate(effects) if isinstance(effect, Append)]
+    assert [k for k, effect in enumerate(effects) if isinstance(effect, Release)][-1] > kept[0]
+
+
+def test_what_waited_at_its_source_for_days_is_taken() -> None:
+    agent = engine(starts={SENSOR: StreamStart(5, T0)})
+    monday = T0 + 3 * 86_400 * NS_PER_S
+    effects = agent.handle(read(times(50, 1), arrival=monday)) + agent.handle(Drain(InstantNs(monday)))
+    assert Content.of(records(effects)).raw.keys() == set(times(50, 1).tolist())
+    assert "samples_refused" not in kinds(effects)
+    old = agent.handle(read(times(1, -1), arrival=monday))
+    assert "samples_refused" in kinds(old)
+
+
+def test_what_cannot_be_read_is_a_gap_of_unknown_number() -> None:
+    agent = engine()
+    nothing = replace(read(times(0), arrival=T0, receipt="message"), unreadable=True)
+    effects = agent.handle(nothing)
+    assert [record.gap for record in records(effects) if isinstance(record, GapRecord)] == [
+        Gap(T0, T0, GapCause.REJECTED)
+    ]
+    assert isinstance(effects[-1], Release)
 
 
 @pytest.mark.parametrize("y", [np.nan, np.inf, -np.inf, 1e308, -1e200])

@@ -96,6 +96,9 @@ async def test_messages_are_acknowledged_in_their_order_whatever_is_spooled_firs
         scene.sink.spooled(1)
         assert scene.waiting == 3
         scene.sink.spooled(0)
+        assert (scene.waiting, reader.n_held) == (1, 1)
+        assert scene.sink.reads[2].unreadable
+        scene.sink.spooled(2)  # the gap that stands for what could not be read
         assert (scene.waiting, reader.n_held) == (0, 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from asyncua import ua
 from dyncal.domain import quality
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import DurationNs, InstantNs
-from edge_agent.readers.values import Gathered, Item, instant_of
+from edge_agent.readers.values import BAD_TYPE_MISMATCH, Gathered, Item, instant_of
 
 ARRIVAL = InstantNs(1_700_000_000_500_000_000)
 TAKEN = datetime.datetime(2023, 11, 14, 22, 13, 20, tzinfo=datetime.UTC)
@@ -49,3 +50,13 @@ def test_a_value_that_is_missing_for_another_reason_is_a_hole() -> None:
     part = into.part()
     assert np.isnan(part.raw).tolist() == [True]
     assert part.codes.tolist() == [ua.StatusCodes.BadNoCommunication]
+
+
+@pytest.mark.parametrize("values", [["a", "b"], [[1.0, 2.0], [3.0, 4.0]], [None, {}], [0.0] * 1_000_001])
+def test_an_array_that_is_none_of_samples_is_a_bad_one(values: list[Any]) -> None:
+    into = gathered(array=True)
+    into.add(value(values, 0, at=TAKEN), ARRIVAL)
+    part = into.part()
+    assert np.isnan(part.raw).tolist() == [True]
+    assert part.codes.tolist() == [BAD_TYPE_MISMATCH]
+    assert len(into.faults) == 1

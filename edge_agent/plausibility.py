@@ -1,0 +1,40 @@
+"""What can be no time and no value of a sample. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dyncal.domain import quality
+from dyncal.domain.quality import UInt32Array
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import EARLIEST, LATEST, DurationNs, InstantNs
+from edge_agent.events import SamplesRead
+
+_SANE: Final = 1e100  # squares and products with coefficients stay far from overflow below it
+
+
+def possible(read: SamplesRead, newest: InstantNs | None, max_skew_ns: DurationNs) -> npt.NDArray[np.bool_]:
+    """Tell which samples have times that can be; `newest` is that of the last sample taken before.
+
+    What goes on from there has waited with its source, for as long as nobody listened: it is not too old. Nor is what
+    was read from a source's memory.
+    """
+    oldest = read.arrival_ns - max_skew_ns
+    if newest is not None:
+        oldest = min(oldest, newest + 1)
+    low = EARLIEST if read.from_history else max(EARLIEST, oldest)
+    high = min(LATEST, read.arrival_ns + max_skew_ns)
+    return np.asarray((read.t_ns >= low) & (read.t_ns <= high))
+
+
+def sane(raw: FloatArray, codes: UInt32Array) -> tuple[FloatArray, UInt32Array]:
+    """Return NaN, with a code that says why, for what is no number or too large to compute with."""
+    with np.errstate(invalid="ignore"):
+        fit = np.abs(raw) < _SANE
+    if np.count_nonzero(fit) == fit.size:
+        return raw, codes
+    codes = np.where(fit | quality.is_bad(codes), codes, np.uint32(quality.BAD_OUT_OF_RANGE)).astype(np.uint32)
+    return np.where(fit, raw, np.nan), codes
