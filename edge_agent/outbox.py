@@ -55,6 +55,7 @@ class Outbox:
         self._waiting: dict[SensorId, _Waiting] = {}
         self._only: frozenset[SensorId] | None = None  # whose backlog is sent; None is everybody's
         self._next_check_s = 0.0
+        self.missed: list[SensorId] = []  # whose records were sent again; to be told
         self.n_resends = 0
         self.n_read_errors = 0
 
@@ -171,6 +172,7 @@ class Outbox:
             waiting.since_s = math.inf
             waiting.patience = min(2 * waiting.patience, _MAX_PATIENCE)
         self.n_resends += 1
+        self.missed = stuck
         self._rewind(frozenset(stuck))
 
     def _watch(self, now_s: float) -> None:

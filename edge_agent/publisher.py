@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from dyncal.contracts.topics import EdgeAddress
-from dyncal.domain.errors import BusUnavailable
+from dyncal.domain.errors import BusUnavailable, PublishRefused
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
 from dyncal.runtime.logging import logger
@@ -50,6 +50,7 @@ class Publisher:
         self._wake = asyncio.Event()
         self._under_way: set[asyncio.Future[None]] = set()
         self._broken = asyncio.Event()
+        self.refused: dict[str, str] = {}  # why, by topic; to be told
         self.n_published = 0
         self.n_replayed = 0
         self.n_failed = 0
@@ -130,6 +131,9 @@ class Publisher:
         if error is None:
             self.n_published += 1
             return
+        if isinstance(error, PublishRefused):
+            self._refused(topic, str(error))
+            return
         if not isinstance(error, BusUnavailable):
             raise error
         self.n_failed += 1
@@ -138,6 +142,11 @@ class Publisher:
         self._broken.set()
         if retain:
             self._unsaid[topic] = None
+
+    def _refused(self, topic: str, why: str) -> None:
+        """Go on with what else there is: a record stays in the spool, and is sent again when its stream is missed."""
+        self.n_failed += 1
+        self.refused[topic] = why
 
     async def _settle(self) -> None:
         while self._under_way:

@@ -208,6 +208,7 @@ class EdgeService:
         while True:
             await asyncio.sleep(interval_s)
             station.take([Tick(self._clock.now())])
+            station.tell_of_delivery()
             for reader in self._readers:
                 if isinstance(reader, MqttReader):
                     now_up = not reader.trouble

@@ -133,6 +133,19 @@ class Station:
         message = EventMessage(VERSION, notice.at_ns, notice.kind.value, notice.sensor or "", detail)
         self._publisher.say(to_json(message))
 
+    def tell_of_delivery(self) -> None:
+        """Give notice of records that the broker does not take, or the store does not confirm."""
+        now = self._clock.now()
+        refused, self._publisher.refused = self._publisher.refused, {}
+        for topic, why in refused.items():
+            sensor = topic.rpartition("/samples/")[2] if "/samples/" in topic else None
+            self.notice(Notice(Kind.PUBLISH_REFUSED, now, None if sensor is None else SensorId(sensor), why))
+        missed, self._outbox.missed = self._outbox.missed, []
+        if missed:
+            upto = self._spool.watermark(missed[0])
+            detail = f"no word from the store of {len(missed)} sensors, such as {missed[0]} after number {upto}"
+            self.notice(Notice(Kind.NOT_COMMITTED, now, None, f"{detail}: sent again"))
+
     def set_aside(self, message: Unreadable, sensor: SensorId | None = None) -> None:
         """Keep a message that cannot be read for the quarantine, and give notice."""
         self.aside.add(message)

@@ -11,6 +11,7 @@
     ├── Unavailable             a peer that is not there now; trying again may help
     │   ├── StoreUnavailable
     │   └── BusUnavailable
+    │       └── PublishRefused
     ├── StoreRefused            the store answered, and the answer is no
     │   ├── StoreUnauthorized
     │   └── PoisonedWrite       part of the data can never be written
@@ -74,6 +75,10 @@ class StoreUnavailable(Unavailable):
 
 class BusUnavailable(Unavailable):
     """The message broker cannot be reached."""
+
+
+class PublishRefused(BusUnavailable):
+    """The broker is there, and does not take this message: others it may take."""
 
 
 class StoreRefused(DyncalError):

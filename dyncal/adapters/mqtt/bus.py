@@ -13,10 +13,11 @@ from typing import Any, Final, Self
 
 import numpy as np
 
+from dyncal.adapters.mqtt import reasons
 from dyncal.adapters.mqtt.connector import Backoff, Connector
 from dyncal.adapters.mqtt.delivery import PahoDelivery
 from dyncal.adapters.mqtt.link import Link, LinkOptions
-from dyncal.domain.errors import BusUnavailable, InvalidSetting
+from dyncal.domain.errors import BusUnavailable, InvalidSetting, PublishRefused
 from dyncal.ports.message_bus import Delivery, Will
 from dyncal.runtime.logging import logger
 from dyncal.runtime.settings import BrokerSettings
@@ -183,7 +184,11 @@ class PahoMessageBus:
             posted = self._waiting.popleft()
             if posted.answer.done():  # nobody waits for it any more
                 continue
-            mid = link.publish(posted.topic, posted.payload, retain=posted.retain)
+            try:
+                mid = link.publish(posted.topic, posted.payload, retain=posted.retain)
+            except PublishRefused as error:
+                posted.fail(PublishRefused(f"{posted.topic}: {error}"))
+                continue
             if mid is None:
                 posted.fail(self._not_connected())
             else:
@@ -264,7 +269,7 @@ class PahoMessageBus:
         """Bring the event into the loop."""
         self._hand_over(self._on_down, link, reason)
 
-    def link_published(self, link: Link, answers: list[tuple[int, str]]) -> None:
+    def link_published(self, link: Link, answers: list[tuple[int, int]]) -> None:
         """Bring the event into the loop."""
         self._hand_over(self._on_published, link, answers)
 
@@ -321,15 +326,16 @@ class PahoMessageBus:
             self._overdue.cancel()
             self._overdue = None
 
-    def _on_published(self, link: Link, answers: list[tuple[int, str]]) -> None:
+    def _on_published(self, link: Link, answers: list[tuple[int, int]]) -> None:
         if link is not self._link:
             return
-        for mid, refusal in answers:
+        for mid, reason in answers:
             posted = self._published.pop(mid, None)
             if posted is None:
                 continue
-            if refusal:
-                posted.fail(BusUnavailable(f"the broker refuses to publish on {posted.topic}: {refusal}"))
+            if reason >= reasons.REFUSED:
+                kind = PublishRefused if reasons.of_the_message(reason) else BusUnavailable
+                posted.fail(kind(f"the broker refuses to publish on {posted.topic}: {reasons.name(reason)}"))
             elif not posted.answer.done():
                 posted.answer.set_result(None)
         self._send_waiting()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from dyncal.adapters.mqtt.link import Link, LinkEvents, LinkOptions, Protocol_
+
+STOOD_S: Final = 5.0
+"""A connection that ends sooner did not stand: a broker that ends one after the other is not to be asked at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +63,10 @@ class Connector:
             self._link = link = Link(self._options, protocol, self._events)
             if self._closing.is_set():
                 break
+            began_s = time.monotonic()
             link.run()
-            attempt = 0 if link.was_up else attempt + 1
+            stood = link.was_up and time.monotonic() - began_s >= STOOD_S
+            attempt = 0 if stood else attempt + 1
             if self._options.protocol == "auto" and link.try_other_protocol:
                 protocol = "3.1.1" if protocol == "5" else "5"
             self._closing.wait(self._backoff.delay_s(attempt, self._rng))

@@ -28,6 +28,7 @@ from dyncal.adapters.mqtt import packets
 from dyncal.adapters.mqtt.delivery import Holding, HoldLimits, PahoDelivery
 from dyncal.adapters.mqtt.packets import Other, Puback, Publish, Splitter
 from dyncal.adapters.mqtt.wire import Wire
+from dyncal.domain.errors import PublishRefused
 from dyncal.ports.message_bus import Will
 
 CONNECT_TIMEOUT_S: Final = 4.0
@@ -37,7 +38,6 @@ SESSION_EXPIRY_S: Final = 7 * 24 * 3600
 _TICK_S: Final = 0.5
 _FIRST_MID: Final = 0x8000  # of our publishes; paho counts from 1, and subscribes seldom
 _LAST_MID: Final = 0xFFFF
-_REFUSED: Final = 0x80
 
 Protocol_ = Literal["5", "3.1.1"]
 
@@ -70,8 +70,8 @@ class LinkEvents(Protocol):
     def link_down(self, link: Link, reason: str) -> None:
         """The connection has ended, or could not be made."""
 
-    def link_published(self, link: Link, answers: list[tuple[int, str]]) -> None:
-        """The broker has answered publishes: message id and refusal, which is empty if it took the message."""
+    def link_published(self, link: Link, answers: list[tuple[int, int]]) -> None:
+        """The broker has answered publishes: message id and reason (`dyncal.adapters.mqtt.reasons`)."""
 
     def link_subscribed(self, link: Link, mid: int, refused: list[int]) -> None:
         """The broker has answered a subscription; `refused` are the positions of filters that it does not grant."""
@@ -89,6 +89,7 @@ class Link:
     def __init__(self, options: LinkOptions, protocol: Protocol_, events: LinkEvents) -> None:
         self.protocol = protocol
         self.window = options.window
+        self.max_packet = packets.MAX_BYTES
         self.session_present = False
         self.was_up = False
         self.try_other_protocol = False
@@ -134,12 +135,20 @@ class Link:
                 self._wake()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool) -> int | None:
-        """Queue a publish at QoS 1 and return its message id, or None if it cannot be taken. For one thread."""
+        """Queue a publish at QoS 1 and return its message id, or None if it cannot be taken. For one thread.
+
+        Raises
+        ------
+        PublishRefused
+            If the broker has said that it takes no packet of that size: it would end the connection.
+        """
         wire = self._wire
         if wire is None or self._closed or len(self._unanswered) >= _LAST_MID - _FIRST_MID:
             return None
         mid = self._next_mid()
         packet = packets.publish(topic, payload, mid, retain=retain, with_properties=self.protocol == "5")
+        if len(packet) > self.max_packet:
+            raise PublishRefused(f"{len(packet)} bytes, and the broker takes at most {self.max_packet}")
         self._unanswered.add(mid)
         wire.put(packet)
         return mid
@@ -211,7 +220,7 @@ class Link:
     def _take(self, wire: Wire, data: bytes) -> MQTTErrorCode:
         """Tell of what has arrived, in its order."""
         arrived: list[PahoDelivery] = []
-        answers: list[tuple[int, str]] = []
+        answers: list[tuple[int, int]] = []
         code = paho.MQTT_ERR_SUCCESS
         for packet in self._splitter.feed(data):
             match packet:
@@ -221,8 +230,7 @@ class Link:
                         arrived.append(delivery)
                 case Puback(mid, reason):
                     self._unanswered.discard(mid)
-                    refused = reason >= _REFUSED
-                    answers.append((mid, str(ReasonCode(PacketTypes.PUBACK, identifier=reason)) if refused else ""))
+                    answers.append((mid, reason))
                 case Other(content):
                     self._tell(arrived, answers)
                     wire.give(content)
@@ -233,7 +241,7 @@ class Link:
         self._tell(arrived, answers)
         return code
 
-    def _tell(self, arrived: list[PahoDelivery], answers: list[tuple[int, str]]) -> None:
+    def _tell(self, arrived: list[PahoDelivery], answers: list[tuple[int, int]]) -> None:
         if arrived:
             self._events.link_delivered(self, arrived.copy())
             arrived.clear()
@@ -292,6 +300,7 @@ class Link:
         self.try_other_protocol = False
         self.session_present = bool(flags.session_present)
         self.window = min(self.window, int(getattr(properties, "ReceiveMaximum", self.window)))
+        self.max_packet = int(getattr(properties, "MaximumPacketSize", self.max_packet))
         self._events.link_up(self)
 
     def _on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: ReasonCode, _properties: Any) -> None:

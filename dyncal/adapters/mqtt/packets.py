@@ -18,6 +18,9 @@ _PUBACK: Final = 0x40
 _MORE: Final = 0x80  # in a byte of a size: another follows
 _SIZE_BYTES: Final = 4
 
+MAX_BYTES: Final = (1 << 7 * _SIZE_BYTES) + _SIZE_BYTES
+"""Most bytes that a packet of MQTT can have."""
+
 
 class Publish(NamedTuple):
     """A PUBLISH at QoS 1; the topic is UTF-8, or should be."""

@@ -23,7 +23,7 @@ from dyncal.adapters.mqtt import EmbeddedBroker, PahoMessageBus, open_bus
 from dyncal.adapters.mqtt.connector import Backoff
 from dyncal.adapters.mqtt.delivery import HoldLimits
 from dyncal.adapters.mqtt.link import LinkOptions
-from dyncal.domain.errors import BusUnavailable, InvalidSetting
+from dyncal.domain.errors import BusUnavailable, InvalidSetting, PublishRefused
 from dyncal.runtime.ports import free_port
 from dyncal.runtime.settings import BrokerSettings
 from tests.integration.bus.conformance import WAIT_S, ready, take
@@ -58,6 +58,33 @@ async def test_reconnects_and_subscribes_again_when_the_broker_lost_everything(m
         await bus.publish("t/1", b"back")
         (delivery,) = await take(bus, 1)
         assert delivery.payload == b"back"
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize("limit", ["message_size_limit 1000", "max_packet_size 1000"])
+async def test_a_message_too_large_for_the_broker_is_refused_and_the_connection_stays(
+    tmp_path: Path, limit: str
+) -> None:
+    broker = Mosquitto(tmp_path, f"allow_anonymous true\n{limit}")
+    broker.start()
+    try:
+        async with PahoMessageBus(options(broker.port), backoff=QUICK) as bus:
+            await ready(bus)
+            with pytest.raises(PublishRefused, match=r"t/big.*(too large|takes at most 1000)"):
+                await bus.publish("t/big", b"x" * 2000)
+            await bus.publish("t/small", b"x" * 100)
+            assert bus.connections == 1
+    finally:
+        broker.stop()
+
+
+@pytest.mark.mosquitto
+async def test_two_clients_of_one_name_do_not_drive_each_other_out_without_pause(mosquitto: Mosquitto) -> None:
+    one, other = (PahoMessageBus(options(mosquitto.port, "same")) for _ in range(2))
+    async with one, other:
+        await ready(one)
+        await asyncio.sleep(3.0)
+        assert one.connections + other.connections < 40
 
 
 @pytest.mark.mosquitto

@@ -75,6 +75,17 @@ def test_without_any_word_it_sends_again_less_and_less_often(rig: Rig) -> None:
     assert np.all(gaps <= 17 * TIMEOUT_S)
 
 
+def test_who_waits_for_the_store_is_told_once_for_each_time(rig: Rig) -> None:
+    for sensor in (A, B):
+        rig.write(sensor, 0, 0.0)
+    rig.sent(0.0)
+    rig.spool.commit({A: 0})
+    assert rig.outbox.missed == []
+    for k in range(25):
+        rig.sent(0.5 * k)
+    assert rig.outbox.missed == [B]
+
+
 def test_nothing_is_sent_again_while_all_is_committed_in_time(rig: Rig) -> None:
     for step in range(500):
         now_s = step * 0.1

@@ -1,18 +1,25 @@
-"""Marks of records that are sent again."""
+"""Marks of records that are sent again, and what becomes of those that the broker does not take."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dyncal.contracts import samples as wire
+from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain import quality
+from dyncal.domain.errors import PublishRefused
 from dyncal.domain.samples import CorrectedSpan, Gap, GapCause, GapRecord, Record, SampleBlock
-from dyncal.domain.sensors import EdgeId, SensorId
+from dyncal.domain.sensors import EdgeId, SensorId, site_id
 from dyncal.domain.time import DurationNs, ExplicitAxis, InstantNs, UniformAxis
-from edge_agent.publisher import replayed
+from dyncal.runtime.clocks import SystemClock
+from edge_agent.outbox import Outbox
+from edge_agent.publisher import Publisher, replayed
+from edge_agent.spool import Spool, entry_of
 
 FULL = SampleBlock(
     sensor=SensorId("TT-101"),
@@ -49,3 +56,49 @@ def test_a_record_is_marked_as_its_encoder_would(record: Record) -> None:
 @pytest.mark.parametrize("payload", [b"", b"\xc0", b"\xde\x00\x01\xa1a\x01", b"\x8f", b"nonsense"])
 def test_what_is_no_record_of_ours_goes_as_it_is(payload: bytes) -> None:
     assert replayed(payload) == payload
+
+
+class Choosy:
+    """A bus that is there, and takes no message on some topics."""
+
+    connected = True
+
+    def __init__(self, *refused: str) -> None:
+        self.refused = refused
+        self.taken: list[str] = []
+
+    async def wait_connected(self) -> None:
+        return
+
+    def post(self, topic: str, payload: bytes, *, retain: bool = False) -> asyncio.Future[None]:
+        del payload, retain
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if topic in self.refused:
+            answer.set_exception(PublishRefused(f"{topic}: too large"))
+        else:
+            self.taken.append(topic)
+            answer.set_result(None)
+        return answer
+
+
+async def test_a_message_that_the_broker_refuses_stops_no_other(tmp_path: Path) -> None:
+    spool = Spool.open(tmp_path, FULL.edge, InstantNs(0))
+    address = EdgeAddress(site_id("plant"), FULL.edge)
+    outbox = Outbox(spool, replay_per_s=1000.0, commit_timeout_s=30.0)
+    first, other = (replace(FULL, sensor=SensorId(name), sequence=0, epoch=spool.epoch) for name in ("A", "B"))
+    bus = Choosy(address.samples(first.sensor), address.status)
+    publisher = Publisher(bus, address, outbox, SystemClock())  # type: ignore[arg-type]  # as much of a bus as it needs
+    publisher.keep_said(address.status, b"{}")
+    for record in (first, other):
+        spool.append(entry_of(record, wire.encode(record)))
+    spool.flush()
+    task = asyncio.create_task(publisher.run())
+    async with asyncio.timeout(5):
+        while address.samples(other.sensor) not in bus.taken:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert set(publisher.refused) == set(bus.refused)
+    assert bus.taken == [address.samples(other.sensor)]
+    assert spool.n_uncommitted == 2
+    spool.close()
