@@ -28,6 +28,11 @@ class IngestMetrics:
         self._not_kept = Counter(
             "dyncal_ingest_quarantine_failures", "Messages that quarantine could not keep", registry=self.registry
         )
+        self._contested = Counter(
+            "dyncal_ingest_contested_sensors",
+            "Sensors that two edges write: of samples at one instant the last is kept",
+            registry=self.registry,
+        )
         self._errors = Counter("dyncal_ingest_store_errors", "Failed writes", ["kind"], registry=self.registry)
         self._write_s = Histogram(
             "dyncal_ingest_write_seconds",
@@ -75,6 +80,10 @@ class IngestMetrics:
     def not_kept(self, n: int) -> None:
         """Count messages that were set aside and could not even be kept there."""
         self._not_kept.inc(n)
+
+    def contested(self, n: int) -> None:
+        """Count sensors that are found to come from two edges."""
+        self._contested.inc(n)
 
     def ledger(self, total: Account) -> None:
         """Set the account of all sensors together."""

@@ -20,6 +20,7 @@ from dyncal.ports.sample_store import SampleStore, WriteReport
 from dyncal.runtime.logging import Logger
 from dyncal.runtime.quarantine import Quarantine
 from services.ingest.intake import Accepted, Birth, Numbers, Rejected, numbers_of
+from services.ingest.origins import Origins
 from services.ingest.pipeline import Batch, Item
 
 MAX_UNCOMMITTED: Final = 10_000
@@ -33,6 +34,7 @@ class Outcome:
     quarantined: tuple[Rejected, ...]
     watermarks: dict[tuple[EdgeAddress, int], dict[SensorId, int]]
     n_not_kept: int
+    n_contested: int
 
 
 class Persister:
@@ -57,6 +59,7 @@ class Persister:
         self._store: SampleStore | None = None
         self._ledger: Ledger | None = None
         self._quarantine: Quarantine | None = None
+        self._origins = Origins()
         self._kept: dict[bytes, None] = {}  # in quarantine already, oldest first, but not committed yet
         self._log = log
 
@@ -85,7 +88,14 @@ class Persister:
         watermarks = self._commit(ledger, stored, [why for _, why in outcasts])
         for item, _ in outcasts:
             self._kept.pop(_digest(item), None)
-        return Outcome(report, tuple(why for _, why in outcasts), watermarks, n_not_kept)
+        return Outcome(report, tuple(why for _, why in outcasts), watermarks, n_not_kept, self._contested(stored))
+
+    def _contested(self, stored: list[Accepted]) -> int:
+        """Say which sensors two edges write; return how many are new."""
+        found = self._origins.contested((content.record.sensor, content.record.edge) for content in stored)
+        for sensor, edge, other in found:
+            self._log.error("sensor_of_two_edges", sensor=sensor, edge=edge, other=other)
+        return len(found)
 
     def look_up(self, birth: Birth) -> dict[SensorId, int]:
         """Return the watermarks of an edge's epoch. Raises `StoreUnavailable`.

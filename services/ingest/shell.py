@@ -235,6 +235,7 @@ class Shell:
         lag = _lag_s(batch, self._clock)
         self._metrics.stored(outcome.report, n_messages=len(batch.items), seconds=ended - started, lag_s=lag)
         self._metrics.not_kept(outcome.n_not_kept)
+        self._metrics.contested(outcome.n_contested)
         for why in outcome.quarantined:
             self._metrics.quarantined(why.reason)
         for address, _ in outcome.watermarks:
