@@ -18,7 +18,8 @@ from dyncal.identification.shift import SURE, Shift
 from dyncal.identification.standstill import held
 
 _LEFT: Final = 0.5  # of what was found before
-_SHARPER: Final = 1.4  # than what was found before would need to be certain
+_CALM: Final = 3.0  # u of what is found now
+_SHARPER: Final = 2.0  # than what was found before would need to be certain
 _MOST_SCATTER: Final = 2.0  # what is wrong makes blocks contradict each other, too, and must not hide itself
 
 
@@ -69,6 +70,6 @@ def doubt(
         return before
     size = abs(before.shift.value)
     now = next((each for each in together if each.clock is before.shift.clock), None)
-    if now is None or _SHARPER * SURE * now.u > size or abs(now.value) > min(_LEFT * size, SURE * now.u):
+    if now is None or _SHARPER * SURE * now.u > size or abs(now.value) > min(_LEFT * size, _CALM * now.u):
         return before
     return None

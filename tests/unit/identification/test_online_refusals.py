@@ -136,6 +136,22 @@ def test_a_doubt_ends_where_the_offset_does_and_is_kept_in_a_snapshot(likelihood
     assert again.snapshot() == estimator.snapshot()
 
 
+@pytest.mark.parametrize(("likelihood", "seed"), [(Likelihood.INNOVATIONS, 0), (Likelihood.AUTO, 12)])
+def test_an_offset_that_comes_while_a_sensor_is_followed_stays_refused(likelihood: Likelihood, seed: int) -> None:
+    # a gain 6 % larger explains its mean, and the noise that the form takes for the measurand's most of the rest
+    plant = replace(THERMOCOUPLE, mean=8.0)
+    record = plant.record(2200, seed)
+    record = changed(record, y=record.indication + np.where(np.arange(2200) < 1000, 0.0, 0.5))
+    estimator = OnlineEstimator(plant.kind, plant.dt_ns, OnlineSettings(likelihood=likelihood))
+    verdicts = []
+    for at in range(0, 2200, 200):
+        estimator.update(part(record, at, at + 200))
+        assert estimator.estimate is not None
+        verdicts.append(estimator.estimate.verdict)
+    assert verdicts[4] is Verdict.ACCEPTED
+    assert Verdict.ACCEPTED not in verdicts[-3:]
+
+
 @pytest.mark.parametrize("likelihood", BOTH)
 @pytest.mark.parametrize("which", ["reference", "indication"])
 def test_a_stretch_that_stands_still_moves_no_parameter(which: str, likelihood: Likelihood) -> None:

@@ -30,6 +30,8 @@ from dyncal.models import SensorModel
 
 _PATIENCE: Final = 1.5  # as many more samples, up to a number of them, make another try worth while
 _CLEARLY: Final = 1.5  # a gain beyond its limit by this factor ends the innovations form
+_FOLLOWS: Final = 1 / 3  # where it was asked for: share of the noise in what the form corrects by, at least
+_SCATTERS: Final = 3.0  # Birge ratio of blocks that no one set of parameters explains
 
 Newest = Callable[[int], full_likelihood.Samples]
 """Copies of the samples of the k-th block of a step."""
@@ -269,6 +271,8 @@ class Followers:
         model, state, full = self._model, self._state, self._full.get(i)
         if not trouble and i in self._doubts:
             trouble = self._doubts[i].words
+        if not trouble and full is None and self._settings[i].likelihood is Likelihood.INNOVATIONS:
+            trouble = self._unfit(i)
         found = report.estimate(
             model,
             state.posterior(i) if full is None else full.posterior,
@@ -279,6 +283,24 @@ class Followers:
         if i not in self._provisional:
             return found
         return replace(found, verdict=Verdict.NOT_EXCITED, detail=self._why_not_yet(i))
+
+    def _unfit(self, i: int) -> str:
+        """Say why the innovations form, which was asked for, is not to be believed; empty where it is.
+
+        Elsewhere the full likelihood takes over long before (`_change_over`). Offsets that are stated may be why, and
+        widen u by what they do.
+        """
+        if self._settings[i].u_reference or self._settings[i].u_clock_s:
+            return ""
+        share, scatter = float(self._state.residuals[i, 4]), float(self._state.posterior(i).scatter)
+        if share < _FOLLOWS:
+            return (
+                f"the innovations form, which was asked for, follows the indication ({100 * (1 - share):.0f} % of each "
+                "innovation) and not the reference: it says little of the sensor"
+            )
+        if scatter > _SCATTERS:
+            return f"blocks scatter by {np.sqrt(scatter):.2g} times their noise: no parameters explain all of them"
+        return ""
 
     def _why_not_yet(self, i: int) -> str:
         """Say why the full likelihood has not begun, and what to state for the innovations form to be taken."""
