@@ -149,6 +149,7 @@ class Kind(enum.StrEnum):
     DESIRED_SET_IGNORED = "desired_set_ignored"
     DRAINED_LATE = "drained_late"
     INPUT_QUARANTINED = "input_quarantined"
+    INPUT_UNMAPPED = "input_unmapped"
     NODE_FAILED = "node_failed"
     NOT_COMMITTED = "not_committed"
     OVERFLOW = "overflow"

@@ -112,7 +112,11 @@ class MqttReader:
 
     def _reads(self, delivery: Delivery, arrival_ns: InstantNs) -> list[SamplesRead]:
         reads = []
-        for mapping in self._mappings(delivery.topic):
+        mappings = self._mappings(delivery.topic)
+        if not mappings:  # the session has a filter of other settings, or of another agent of this name
+            detail = f"{self._name}: no mapping is for {delivery.topic[:200]}"
+            self._sink.notice(Notice(Kind.INPUT_UNMAPPED, arrival_ns, None, detail))
+        for mapping in mappings:
             try:
                 reads.append(self._read(mapping, delivery, arrival_ns))
             except MalformedMessage as error:

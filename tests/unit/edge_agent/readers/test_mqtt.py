@@ -13,7 +13,7 @@ from dyncal.domain.time import DurationNs, InstantNs
 from dyncal.runtime.clocks import SystemClock
 from dyncal.testing.bus import FakeBroker
 from edge_agent.aside import Unreadable
-from edge_agent.events import Drain, Event, Notice, SamplesRead
+from edge_agent.events import Drain, Event, Kind, Notice, SamplesRead
 from edge_agent.readers.mqtt import MqttReader
 from edge_agent.source_settings import MqttSourceSettings
 
@@ -26,6 +26,7 @@ class Holding:
     def __init__(self) -> None:
         self.reads: list[SamplesRead] = []
         self.aside: list[Unreadable] = []
+        self.unmapped: list[str] = []
         self.n_drains = 0
 
     def take(self, events: Iterable[Event]) -> None:
@@ -38,7 +39,8 @@ class Holding:
         raise AssertionError(sensor)
 
     def notice(self, notice: Notice) -> None:
-        raise AssertionError(notice)
+        assert notice.kind is Kind.INPUT_UNMAPPED
+        self.unmapped.append(notice.detail)
 
     def set_aside(self, message: Unreadable, sensor: SensorId | None) -> None:
         del sensor
@@ -130,3 +132,12 @@ async def test_a_broker_that_waits_is_served_at_once(scene: Scene) -> None:
         for _ in range(12):
             await scene.send("t/A")
         assert scene.sink.n_drains == 3
+
+
+async def test_a_message_that_no_mapping_is_for_is_told_of(scene: Scene) -> None:
+    async with scene.reading() as reader:
+        await reader._bus.subscribe(["left/over"])  # as a session does that other settings had
+        await scene.send("left/over")
+        assert scene.waiting == 0
+        assert scene.sink.unmapped == ["south: no mapping is for left/over"]
+        assert scene.sink.reads == []
