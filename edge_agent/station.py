@@ -164,8 +164,10 @@ class Station:
             self._publisher.wake()
         if trouble is None or not self.sync_each_write:
             self._settle()
-        while self._spool.damage:
-            self.notice(Notice(Kind.SPOOL_DAMAGED, self._clock.now(), None, self._spool.damage.pop(0)))
+        if self._spool.damage:  # all in one: of many at once, the others would be held back as a flood
+            detail = "; ".join(self._spool.damage)
+            self._spool.damage.clear()
+            self.notice(Notice(Kind.SPOOL_DAMAGED, self._clock.now(), None, detail))
 
     def _sync(self) -> OSError | None:
         if self.sync_each_write:
