@@ -16,6 +16,8 @@ ARGS ?=
 DEV := $(VENV)/.installed-dev
 DEMO := $(VENV)/.installed-demo
 CONSTRAINTS := deploy/constraints.txt
+CONSOLE := $(shell find services/api/console \( -name node_modules -o -name dist -o -name __pycache__ \) -prune -o -type f -print)
+MADE_FROM := pyproject.toml $(CONSTRAINTS) $(CONSOLE)
 
 # Programs that tests start, and the Debian packages that hold them.
 TEST_PROGRAMS := mosquitto:mosquitto influxd:influxdb chromium:chromium
@@ -105,13 +107,13 @@ $(BIN)/python:
 	  $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q pip
 	}
 
-$(DEV): $(BIN)/python pyproject.toml $(CONSTRAINTS)
+$(DEV): $(BIN)/python $(MADE_FROM)
 	@echo "installing for development"
 	$(PIP) install -q -c $(CONSTRAINTS) -e '.[dev]'
 	$(BIN)/dyncal kernels
 	touch $(DEV) $(DEMO)
 
-$(DEMO): $(BIN)/python pyproject.toml $(CONSTRAINTS)
+$(DEMO): $(BIN)/python $(MADE_FROM)
 	@echo "installing"
 	$(PIP) install -q -c $(CONSTRAINTS) -e '.[demo]'
 	$(BIN)/dyncal kernels
