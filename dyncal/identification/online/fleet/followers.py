@@ -30,7 +30,7 @@ from dyncal.models import SensorModel
 
 _PATIENCE: Final = 1.5  # as many more samples, up to a number of them, make another try worth while
 _CLEARLY: Final = 1.5  # a gain beyond its limit by this factor ends the innovations form
-_FOLLOWS: Final = 1 / 3  # where it was asked for: share of the noise in what the form corrects by, at least
+_FOLLOWS: Final = 1 / 4  # where it was asked for: share of the noise in what the form corrects by, at least
 _SCATTERS: Final = 3.0  # Birge ratio of blocks that no one set of parameters explains
 
 Newest = Callable[[int], full_likelihood.Samples]
