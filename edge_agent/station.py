@@ -12,7 +12,7 @@ from dyncal.contracts import samples as wire
 from dyncal.contracts.codec import to_json
 from dyncal.contracts.coefficients import encode_report
 from dyncal.contracts.edges import VERSION, EventMessage
-from dyncal.contracts.topics import EdgeAddress
+from dyncal.contracts.topics import EdgeAddress, parse
 from dyncal.domain.coefficients import Outcome
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
@@ -138,8 +138,7 @@ class Station:
         now = self._clock.now()
         refused, self._publisher.refused = self._publisher.refused, {}
         for topic, why in refused.items():
-            sensor = topic.rpartition("/samples/")[2] if "/samples/" in topic else None
-            self.notice(Notice(Kind.PUBLISH_REFUSED, now, None if sensor is None else SensorId(sensor), why))
+            self.notice(Notice(Kind.PUBLISH_REFUSED, now, parse(topic).sensor, why))
         missed, self._outbox.missed = self._outbox.missed, []
         if missed:
             upto = self._spool.watermark(missed[0])

@@ -33,11 +33,18 @@ class Scene:
         self.quarantine = directory / "quarantine"
         self.spool = Spool.open(directory / "spool", ADDRESS.edge, InstantNs(0))
         self.outbox = Outbox(self.spool, replay_per_s=1.0, commit_timeout_s=1.0)
-        self.publisher = Publisher(nobody, ADDRESS, self.outbox, clock)  # type: ignore[arg-type]
+        self.publisher = Publisher(nobody, ADDRESS, self.outbox, clock)  # type: ignore[arg-type]  # never run: no bus
         self.aside = Aside(lambda: Quarantine(self.quarantine, max_files=10, max_bytes=1 << 20))
         self.station = Station(
-            nobody, self.spool, self.outbox, self.publisher, nobody, self.aside, ADDRESS, clock,  # type: ignore[arg-type]
-        )  # fmt: skip
+            nobody,  # type: ignore[arg-type]  # an engine, for events, of which there are none
+            self.spool,
+            self.outbox,
+            self.publisher,
+            nobody,  # type: ignore[arg-type]  # a keeper, for sets, of which there are none
+            self.aside,
+            ADDRESS,
+            clock,
+        )
 
     def said(self) -> list[tuple[str, str, str]]:
         found = [json.loads(payload) for payload in self.publisher._events]
