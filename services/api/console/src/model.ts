@@ -25,7 +25,9 @@ class Model {
   private offsets: number[] = [];
   private due: ReturnType<typeof setTimeout> | undefined;
   private reloading: ReturnType<typeof setTimeout> | undefined;
-  private loading: "no" | "once" | "again" = "no";
+  private loads: Promise<void> = Promise.resolve();
+  /** Whether a load waits that has not begun. */
+  private waiting = false;
   /** Alarms that the stream brought while an answer was on its way. */
   private readonly heard = new Map<string, Alarm>();
 
@@ -34,7 +36,9 @@ class Model {
     this.want();
     // What happens between an answer and the stream's beginning is in neither: load when the stream is up. Where it
     // does not come, show what can be had, and load once more when it does.
-    setTimeout(() => this.everConnected || void this.reload(), STREAM_WAIT_MS);
+    setTimeout(() => {
+      if (!this.everConnected) this.reload();
+    }, STREAM_WAIT_MS);
     // Ages grow and values become stale even when nothing arrives.
     setInterval(() => this.changed(), 500);
   }
@@ -71,23 +75,15 @@ class Model {
     this.send({ kind: "want", trend: [...this.trendListeners.keys()] });
   }
 
-  private async reload(): Promise<void> {
-    if (this.loading !== "no") {
-      this.loading = "again"; // of two at once the older answer could come last
-      return;
-    }
-    do {
-      this.loading = "once";
-      try {
-        await this.load();
-      } catch {
-        this.reloadSoon(3000);
-      }
-    } while ((this.loading as string) === "again");
-    this.loading = "no";
+  /** Load once what is under way has ended: of two loads at once the older answer could come last. */
+  private reload(): void {
+    if (this.waiting) return;
+    this.waiting = true;
+    this.loads = this.loads.then(() => this.load()).catch(() => this.reloadSoon(3000));
   }
 
   private async load(): Promise<void> {
+    this.waiting = false;
     const seen = new Set<string>();
     await eachSensorPage((page) => {
       this.tick(page.now_ns);
@@ -111,7 +107,7 @@ class Model {
 
   private reloadSoon(delay = 800): void {
     clearTimeout(this.reloading);
-    this.reloading = setTimeout(() => void this.reload(), delay);
+    this.reloading = setTimeout(() => this.reload(), delay);
   }
 
   private put(sensor: Sensor): void {
@@ -125,7 +121,7 @@ class Model {
   private receive(message: FromStream): void {
     if (message.kind === "status") {
       this.connected = message.connected;
-      if (message.connected && !this.everConnected) void this.reload();
+      if (message.connected && !this.everConnected) this.reload();
       this.everConnected ||= message.connected;
       this.lastHeard = message.lastHeard;
       this.changed(true);
@@ -153,7 +149,7 @@ class Model {
         break;
       case "reset":
         this.want(); // a worker that had forgotten this page does not know
-        void this.reload();
+        this.reload();
         for (const sensor of this.trendListeners.keys()) this.tell(sensor, null);
         break;
       case "lagged":
