@@ -22,6 +22,7 @@ from dyncal.identification.online.fleet import full_likelihood
 from dyncal.identification.online.fleet.outcomes import Outcomes
 from dyncal.identification.online.fleet.state import FleetState
 from dyncal.identification.online.fleet.step import Step
+from dyncal.identification.online.posterior import Posterior
 from dyncal.identification.online.shifts import u_bend, u_course
 from dyncal.identification.online.snapshot import Array, FleetSnapshot, FullState
 from dyncal.identification.records import BlockOutcome, Estimate
@@ -271,36 +272,17 @@ class Followers:
         model, state, full = self._model, self._state, self._full.get(i)
         if not trouble and i in self._doubts:
             trouble = self._doubts[i].words
+        posterior = state.posterior(i) if full is None else full.posterior
+        residuals = state.residuals_of(i) if full is None else full.residuals
         if not trouble and full is None and self._settings[i].likelihood is Likelihood.INNOVATIONS:
-            trouble = self._unfit(i)
+            trouble = _unfit(posterior, residuals, self._settings[i])
         found = report.estimate(
-            model,
-            state.posterior(i) if full is None else full.posterior,
-            state.residuals_of(i) if full is None else full.residuals,
-            state.window_of(i), self._settings[i], trouble=trouble,
+            model, posterior, residuals, state.window_of(i), self._settings[i], trouble=trouble,
             method=report.METHOD if full is None else f"{report.FULL} ({full.form.process})",
         )  # fmt: skip
         if i not in self._provisional:
             return found
         return replace(found, verdict=Verdict.NOT_EXCITED, detail=self._why_not_yet(i))
-
-    def _unfit(self, i: int) -> str:
-        """Say why the innovations form, which was asked for, is not to be believed; empty where it is.
-
-        Elsewhere the full likelihood takes over long before (`_change_over`). Offsets that are stated may be why, and
-        widen u by what they do.
-        """
-        if self._settings[i].u_reference or self._settings[i].u_clock_s:
-            return ""
-        share, scatter = float(self._state.residuals[i, 4]), float(self._state.posterior(i).scatter)
-        if share < _FOLLOWS:
-            return (
-                f"the innovations form, which was asked for, follows the indication ({100 * (1 - share):.0f} % of each "
-                "innovation) and not the reference: it says little of the sensor"
-            )
-        if scatter > _SCATTERS:
-            return f"blocks scatter by {np.sqrt(scatter):.2g} times their noise: no parameters explain all of them"
-        return ""
 
     def _why_not_yet(self, i: int) -> str:
         """Say why the full likelihood has not begun, and what to state for the innovations form to be taken."""
@@ -334,3 +316,21 @@ class Followers:
         kept = {i: (t.array(), y.array(), r.array()) for i, (t, y, r) in found.provisional.items()}
         self._provisional = {i: samples for i, samples in kept.items() if i not in self._full}
         self._young = {i: samples for i, samples in kept.items() if i in self._full}
+
+
+def _unfit(posterior: Posterior, residuals: report.Residuals, settings: OnlineSettings) -> str:
+    """Say why the innovations form, which was asked for, is not to be believed; empty where it is.
+
+    Elsewhere the full likelihood takes over long before (`Followers._change_over`). Offsets that are stated may be why,
+    and widen u by what they do.
+    """
+    if settings.u_reference or settings.u_clock_s:
+        return ""
+    if (share := residuals.noise_share) < _FOLLOWS:
+        return (
+            f"the innovations form, which was asked for, follows the indication ({100 * (1 - share):.0f} % of each "
+            "innovation) and not the reference: it says little of the sensor"
+        )
+    if (scatter := posterior.scatter) > _SCATTERS:
+        return f"blocks scatter by {np.sqrt(scatter):.2g} times their noise: no parameters explain all of them"
+    return ""
