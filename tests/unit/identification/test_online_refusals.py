@@ -152,6 +152,20 @@ def test_an_offset_that_comes_while_a_sensor_is_followed_stays_refused(likelihoo
     assert Verdict.ACCEPTED not in verdicts[-3:]
 
 
+@pytest.mark.parametrize("seed", [9, 19, 30])
+def test_an_offset_that_comes_is_not_even_for_a_while_a_gain(seed: int) -> None:
+    plant = replace(THERMOCOUPLE, mean=8.0)
+    record = plant.record(2200, seed)
+    record = changed(record, y=record.indication + np.where(np.arange(2200) < 1000, 0.0, 0.5))
+    estimator = OnlineEstimator(plant.kind, plant.dt_ns)
+    estimator.update(part(record, 0, 1000))
+    assert estimator.estimate is not None
+    assert estimator.estimate.accepted
+    for at in range(1000, 2200, 50):
+        estimator.update(part(record, at, at + 50))
+        assert at < 1100 or not estimator.estimate.accepted, (at, estimator.estimate)
+
+
 @pytest.mark.parametrize("likelihood", BOTH)
 @pytest.mark.parametrize("which", ["reference", "indication"])
 def test_a_stretch_that_stands_still_moves_no_parameter(which: str, likelihood: Likelihood) -> None:

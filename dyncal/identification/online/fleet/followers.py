@@ -69,7 +69,7 @@ class Followers:
         self._model, self._settings, self._dt_ns, self._limits, self._state = model, settings, dt_ns, limits, state
         self._full: dict[int, full_likelihood.Followed] = {}
         self._provisional: dict[int, full_likelihood.Samples] = {}
-        self._young: dict[int, full_likelihood.Samples] = {}  # all that is known of sensors begun lately
+        self._young: dict[int, full_likelihood.Samples] = {}  # all that is known of sensors begun, or changed, lately
         self._doubts: dict[int, Doubt] = {}
         self.tried = np.zeros(dt_ns.size, dtype=np.int64)
 
@@ -138,7 +138,9 @@ class Followers:
         if done.outcome.excited and not done.trouble:
             self._state.widen_window(i, done.outcome)
         young = self._young.pop(i, None)
-        if not (young is None or fresh or done.trouble or done.outcome.reset):
+        if done.outcome.reset:
+            self._young[i] = full_likelihood.NOTHING  # another sensor, or another plant, from here on
+        elif not (young is None or fresh or done.trouble):
             done = self._grown(i, young, samples, done, done.outcome)
         if done.outcome is not None and done.outcome.excited:
             self._doubt(i, samples)
@@ -152,12 +154,17 @@ class Followers:
         done: full_likelihood.Considered,
         outcome: BlockOutcome,
     ) -> full_likelihood.Considered:
-        """Fit a sensor's first record anew where it has doubled, as a whole; the drift of a block stays what it was."""
-        t_ns, y, r = (np.concatenate((old, new[1:])) for old, new in zip(young, samples, strict=True))
+        """Fit a young record anew where it has doubled, as a whole; the drift of a block stays what it was.
+
+        That of a sensor that jumped begins after the block that shows it. Followed on, its noise takes in what no
+        parameters explain, and an offset that came with the jump is never weighed against a record that has it.
+        """
+        known = young[0].size
+        t_ns, y, r = (np.concatenate((old, new[min(known, 1) :])) for old, new in zip(young, samples, strict=True))
         last = full_likelihood.ANEW[-1]
         if t_ns.size < last:
             self._young[i] = t_ns, y, r
-        if not any(young[0].size < at <= t_ns.size for at in full_likelihood.ANEW):
+        if not any(known < at <= t_ns.size for at in (self._fewest(i), *full_likelihood.ANEW)):
             return done
         eta, process = done.followed.h[: self._model.n_parameters], done.followed.form.process
         again = full_likelihood.found(
@@ -165,9 +172,9 @@ class Followers:
         )
         if again is None or again.outcome is None:
             return done
-        self._full[i] = again.followed
+        self._full[i] = followed = replace(again.followed, dispersion=done.followed.dispersion)
         outcome = replace(outcome, theta=again.outcome.theta, cov=again.outcome.cov)
-        return replace(done, followed=again.followed, outcome=outcome)
+        return replace(done, followed=followed, outcome=outcome)
 
     def take_over(self, step: Step, closed: Outcomes, newest: Newest) -> list[Outcomes]:
         """Return the blocks that a step has closed, and those with which the full likelihood begins."""
@@ -280,9 +287,8 @@ class Followers:
             model, posterior, residuals, state.window_of(i), self._settings[i], trouble=trouble,
             method=report.METHOD if full is None else f"{report.FULL} ({full.form.process})",
         )  # fmt: skip
-        if i not in self._provisional:
-            return found
-        return replace(found, verdict=Verdict.NOT_EXCITED, detail=self._why_not_yet(i))
+        why_not = self._why_not_yet(i) if i in self._provisional else "" if trouble else self._why_not_any_more(i)
+        return replace(found, verdict=Verdict.NOT_EXCITED, detail=why_not) if why_not else found
 
     def _why_not_yet(self, i: int) -> str:
         """Say why the full likelihood has not begun, and what to state for the innovations form to be taken."""
@@ -297,6 +303,16 @@ class Followers:
             detail += f"at intervals of {100 * share:.2g} % of the sensor's shortest time that is needed: "
             return f"{detail}state Likelihood.INNOVATIONS if the reference is good, or sample faster"
         return f"{detail}state u_reference_noise if it is known, or Likelihood.INNOVATIONS if it is negligible"
+
+    def _why_not_any_more(self, i: int) -> str:
+        """Say that a sensor has changed of late; empty where it has not."""
+        n, fewest = self._young[i][0].size if i in self._young else full_likelihood.MOST, self._fewest(i)
+        if n >= fewest:
+            return ""
+        return (
+            f"the sensor or its plant has changed: {n} samples since, of which {fewest} are needed to tell other "
+            "parameters from an offset or a delay"
+        )
 
     @property
     def doubts(self) -> dict[int, Doubt]:

@@ -61,7 +61,7 @@ def known(tracker: Tracker) -> tuple[bytes, bytes]:
 
 
 PLANTS = [
-    Plant(ModelKind.FIRST_ORDER, [(0, (1.0, 0.4)), (15, (1.0, 0.6))], 0.05, 1.5, 25.0, block=4),
+    Plant(ModelKind.FIRST_ORDER, [(0, (1.0, 0.4)), (15, (1.0, 0.6))], 0.05, 1.5, 32.0, block=4),
     Plant(ModelKind.SECOND_ORDER, [(0, (1.0, 0.4, 4.0))], 0.01, 3.0, 12.0, block=20),
 ]
 
