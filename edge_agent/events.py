@@ -73,11 +73,12 @@ class DesiredSet:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The store has everything of `epoch` up to and with these sequences."""
+    """The store has everything of `epoch` up to these sequences; ingest has listened since `since_ns`, 0 if unknown."""
 
     epoch: int
     upto: Mapping[SensorId, int]
     at_ns: InstantNs
+    since_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

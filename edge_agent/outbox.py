@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from dyncal.domain.sensors import SensorId
 from edge_agent.pacing import Pacing
 from edge_agent.spool import Entry, Position, Spool
@@ -20,6 +22,9 @@ from edge_agent.spool import Entry, Position, Spool
 MAX_LIVE_BYTES: Final = 16 << 20
 _MAX_PATIENCE: Final = 16
 _CHECKS: Final = 0.1  # of the timeout, between two looks at the watermarks
+_AFTER_WORD_S: Final = (1.0, 5.0)
+"""Wait after the word that ingest listens anew [s], left to chance: what the broker has kept for it comes first, and
+not all edges come at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +45,11 @@ class _Waiting:
 
 
 class Outbox:
-    """Decides what goes out. Times are seconds of a monotonic clock."""
+    """Decides what goes out. Times are seconds of a monotonic clock; `rng` spreads repetitions in time."""
 
-    def __init__(self, spool: Spool, *, replay_per_s: float, commit_timeout_s: float) -> None:
+    def __init__(self, spool: Spool, *, replay_per_s: float, commit_timeout_s: float, rng: np.random.Generator) -> None:
         self._spool = spool
+        self._rng = rng
         self._pacing = Pacing(replay_per_s, spool.watermark)
         self._commit_timeout_s = commit_timeout_s
         self._live: deque[Entry] = deque()
@@ -55,6 +61,10 @@ class Outbox:
         self._waiting: dict[SensorId, _Waiting] = {}
         self._only: frozenset[SensorId] | None = None  # whose backlog is sent; None is everybody's
         self._next_check_s = 0.0
+        self._sent: dict[SensorId, int] = {}  # the highest number, on this connection
+        self._since_ns = 0
+        self._doubted: dict[SensorId, int] = {}  # sent before ingest listened anew: these must be committed until
+        self._doubted_until_s: float | None = None
         self.missed: list[SensorId] = []  # whose records were sent again; to be told
         self.n_resends = 0
         self.n_read_errors = 0
@@ -88,7 +98,22 @@ class Outbox:
         self._backlog.clear()
         self._cursor = self._end = self._spool.end
         self._waiting.clear()
+        self._sent.clear()
+        self._doubted_until_s = None
         self._spool.hide()
+
+    def listened_to(self, since_ns: int, now_s: float) -> None:
+        """Take the word that ingest has listened without a break since an instant; 0 is no word.
+
+        What was sent before may never have reached it, and would be waited for in vain. Should it listen anew once more
+        while that is waited for, the wait goes on, for whatever was sent until then.
+        """
+        if since_ns in (0, self._since_ns):
+            return
+        self._since_ns = since_ns
+        self._doubted = {sensor: n for sensor, n in self._sent.items() if n > self._spool.watermark(sensor)}
+        if self._doubted and self._doubted_until_s is None:
+            self._doubted_until_s = now_s + self._rng.uniform(*_AFTER_WORD_S)
 
     def written(self, written: Iterable[Entry], now_s: float) -> None:
         """Take what the spool has just written, or shown because the disk does not take it."""
@@ -105,7 +130,9 @@ class Outbox:
         if self._live:
             entry = self._live.popleft()
             self._live_bytes -= len(entry.payload)
+            self._note_sent(entry)
             return Outgoing(entry, replayed=False)
+        self._check_doubts(now_s)
         self._check_patience(now_s)
         if not self.backlogged or not self._pacing.allows(now_s):
             return None
@@ -113,7 +140,11 @@ class Outbox:
         if again is None:
             return None
         self._pacing.sent(again.sensor, again.last, now_s)
+        self._note_sent(again)
         return Outgoing(again, replayed=True)
+
+    def _note_sent(self, entry: Entry) -> None:
+        self._sent[entry.sensor] = max(entry.last, self._sent.get(entry.sensor, -1))
 
     def _next_backlog(self) -> Entry | None:
         while not self._backlog and self._cursor < self._end:
@@ -150,6 +181,25 @@ class Outbox:
         self._cursor = self._spool.first_uncommitted(sensors)
         self._end = self._spool.end
 
+    def _check_doubts(self, now_s: float) -> None:
+        """Send again what ingest has not been given, by what it said since it listens anew."""
+        if self._doubted_until_s is None or now_s < self._doubted_until_s:
+            return
+        self._doubted_until_s = None
+        stuck = [sensor for sensor, n in self._doubted.items() if n > self._spool.watermark(sensor)]
+        if not stuck:
+            return
+        for sensor in stuck:  # how long it was waited for in vain tells nothing of an ingest that is there
+            self._waiting.pop(sensor, None)
+        self._pacing.begin(now_s)
+        # Of a backlog that is on its way none may be left out.
+        self._miss(stuck, None if self.backlogged else frozenset(stuck))
+
+    def _miss(self, stuck: list[SensorId], sensors: frozenset[SensorId] | None) -> None:
+        self.n_resends += 1
+        self.missed = stuck
+        self._rewind(sensors)
+
     def _check_patience(self, now_s: float) -> None:
         """Send again what was sent long ago without a word from the store, less and less often.
 
@@ -171,9 +221,7 @@ class Outbox:
             waiting = self._waiting[sensor]
             waiting.since_s = math.inf
             waiting.patience = min(2 * waiting.patience, _MAX_PATIENCE)
-        self.n_resends += 1
-        self.missed = stuck
-        self._rewind(frozenset(stuck))
+        self._miss(stuck, frozenset(stuck))
 
     def _watch(self, now_s: float) -> None:
         """Note for each stream that the store does not have in full since when its watermark has not risen.

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from typing import Final, Literal, Protocol
 
+import numpy as np
 from prometheus_client import CollectorRegistry
 
 import dyncal
@@ -130,6 +131,7 @@ class EdgeService:
             spool,
             replay_per_s=settings.edge.spool.replay_per_s,
             commit_timeout_s=settings.edge.spool.commit_timeout_s,
+            rng=np.random.default_rng(),
         )
         publisher = Publisher(bus, self._address, outbox, self._clock)
         keeper = SetKeeper(settings.sets_dir)

@@ -199,6 +199,7 @@ class Station:
     def _committed(self, event: Committed) -> None:
         if event.epoch == self._spool.epoch:
             self._spool.commit(event.upto)
+            self._outbox.listened_to(event.since_ns, self._clock.monotonic_s())
 
     def _keep(self, effect: Keep) -> None:
         try:

@@ -56,13 +56,19 @@ class StatusMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     released: dict[Name, Watermark] = {}
 
 
-class CommittedMessage(msgspec.Struct, frozen=True):
-    """Watermarks, retained: all records of `epoch` up to and with `upto[sensor]` are in the store."""
+class CommittedMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Watermarks, retained: all records of `epoch` up to and with `upto[sensor]` are in the store.
+
+    `since_ns` is the instant since when ingest has listened, and stored, without a break: what was sent before may
+    never have reached it. Where it changes, what had been sent until then and is not committed some seconds after is
+    sent again. 0 of an ingest that does not say.
+    """
 
     v: int
     epoch: Count
     at_ns: Instant
     upto: dict[Name, Watermark]
+    since_ns: Instant = 0
 
 
 class EventMessage(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -34,7 +34,14 @@ class Announcer:
     def __init__(self, interval_s: float, max_edges: int = MAX_EDGES) -> None:
         self._interval_s = interval_s
         self._max_edges = max_edges
+        self._since: InstantNs | None = None
         self._edges: dict[EdgeAddress, _Edge] = {}  # the one that was quiet for longest first
+
+    def began(self, at_s: float) -> None:
+        """Take note that messages may have been missed, and are taken from now on: every edge is told."""
+        self._since = None
+        for edge in self._edges.values():
+            edge.due_s = edge.due_s or max(at_s, edge.said_s + self._interval_s)
 
     def moved(self, address: EdgeAddress, epoch: int, upto: Mapping[SensorId, int], at_s: float) -> None:
         """Take note of watermarks after a commit; after a birth, of its epoch only.
@@ -78,9 +85,11 @@ class Announcer:
     def due(self, at_s: float, now: InstantNs, *, hurry: bool = False) -> list[tuple[EdgeAddress, bytes]]:
         """Return the announcements that are due, or with `hurry` all that are waiting."""
         said = []
+        since = self._since = now if self._since is None else self._since
         for address, edge in self._edges.items():
             if edge.due_s is not None and (hurry or edge.due_s <= at_s):
                 edge.due_s, edge.said_s = None, at_s
-                message = CommittedMessage(VERSION, edge.epoch, now, {str(s): n for s, n in sorted(edge.upto.items())})
+                upto = {str(sensor): n for sensor, n in sorted(edge.upto.items())}
+                message = CommittedMessage(VERSION, edge.epoch, now, upto, since)
                 said.append((address, codec.to_json(message)))
         return said

@@ -23,6 +23,9 @@ from services.ingest.intake import Accepted, Birth, Rejected
 
 MAX_BIRTHS: Final = 10_000
 
+AWAY_S: Final = 5.0
+"""Time without a store after which a broker may have had to drop what waits for ingest [s]."""
+
 Watermarks = Mapping[tuple[EdgeAddress, int], Mapping[SensorId, int]]
 
 
@@ -91,6 +94,13 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Connected:
+    """The broker has accepted a connection; what was sent meanwhile may have got lost."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class LookedUp:
     """The answer to `LookUp`."""
 
@@ -112,7 +122,7 @@ class Stopping:
     """Finish what is there; wait for nothing."""
 
 
-Event = Arrived | Tick | Persisted | Failed | LookedUp | NotAnnounced | Stopping
+Event = Arrived | Tick | Connected | Persisted | Failed | LookedUp | NotAnnounced | Stopping
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,6 +178,7 @@ class IngestPipeline:
         self._under_way: Batch | None = None
         self._retry_s: float | None = None
         self._attempts = 0
+        self._failing_s: float | None = None
         self._stopping = False
 
     @property
@@ -215,6 +226,9 @@ class IngestPipeline:
                 return self._persisted(event)
             case Failed():
                 self._failed(event)
+                return []
+            case Connected(at_s):
+                self._announcer.began(at_s)
                 return []
             case LookedUp(birth, upto, at_s):
                 self._announcer.born(birth.address, birth.epoch, upto, at_s)
@@ -274,6 +288,9 @@ class IngestPipeline:
         batch, self._under_way = self._under_way, None
         self._attempts = 0
         self._retry_s = None
+        if self._failing_s is not None and event.at_s - self._failing_s >= AWAY_S:
+            self._announcer.began(event.at_s)
+        self._failing_s = None
         for (address, epoch), upto in event.watermarks.items():
             self._announcer.moved(address, epoch, upto, event.at_s)
         done: list[Effect] = [] if batch is None else [Ack(tuple(item.delivery for item in batch.items))]
@@ -281,6 +298,7 @@ class IngestPipeline:
 
     def _failed(self, event: Failed) -> None:
         limits = self._limits
+        self._failing_s = event.at_s if self._failing_s is None else self._failing_s
         longest = limits.retry_longest_s
         wait = longest if event.patient else min(longest, limits.retry_first_s * 2.0 ** min(self._attempts, 30))
         self._attempts += 1

@@ -25,6 +25,7 @@ from services.ingest.pipeline import (
     Announce,
     Arrived,
     Batch,
+    Connected,
     Effect,
     Event,
     Failed,
@@ -42,6 +43,7 @@ from services.ingest.worker import Worker
 
 DRAIN_S: Final = 3.0
 CHECK_INTERVAL_S: Final = 5.0
+LOOK_INTERVAL_S: Final = 0.5
 SUBSCRIBE_AGAIN_S: Final = 2.0
 LEAST_SLEEP_S: Final = 0.0005
 MOST_AT_ONCE: Final = 100
@@ -98,6 +100,7 @@ class Shell:
                     for job in (
                         self._subscribe(),
                         self._receive(),
+                        self._watch_broker(),
                         self._watch_store(),
                         self._report_ledger(),
                         self._keep_time(),
@@ -155,6 +158,16 @@ class Shell:
                 ):
                     await self._wake.wait()
             self._wake.clear()
+
+    async def _watch_broker(self) -> None:
+        """Take note of each connection: before it, what was sent here may have got lost."""
+        known = 0
+        while True:
+            await self._bus.wait_connected()
+            if self._bus.connections != known:
+                known = self._bus.connections
+                self._feed(Connected(self._clock.monotonic_s()))
+            await asyncio.sleep(LOOK_INTERVAL_S)
 
     async def _watch_store(self) -> None:
         """Ask the store now and then while there is nothing to write, so that health tells the truth."""

@@ -8,18 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
+from dyncal.adapters.ledger import SqliteLedger
 from dyncal.adapters.mqtt import open_bus
 from dyncal.adapters.signing import open_signer
 from dyncal.contracts import samples as wire
 from dyncal.contracts.coefficients import decode_report, seal
 from dyncal.contracts.edges import CommittedMessage, StatusMessage
 from dyncal.domain.coefficients import Outcome
+from dyncal.domain.samples import SampleBlock
 from dyncal.domain.time import DurationNs, InstantNs
+from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.settings import BrokerSettings
 from dyncal.testing.bus import FakeBroker
+from dyncal.testing.store import MemorySampleStore
 from edge_agent.settings import EdgeSettings
+from services.ingest.service import IngestService
+from services.ingest.settings import IngestSection
 from tests.integration.edge_agent.plant import now_ns, running, sent, settings_of, until
 from tests.servers_mosquitto import Mosquitto
 from tests.unit.edge_agent.helpers import SENSOR, Content, coefficient_set
@@ -139,6 +146,33 @@ async def test_without_word_from_the_store_records_are_sent_again(tmp_path: Path
         await feed(broker, now_ns(), 0, 20)
         await until(lambda: len([r for r in sent(broker) if r.sequence == 0]) >= 2)
         assert [r.replayed for r in sent(broker) if r.sequence == 0][:2] == [False, True]
+
+
+async def test_what_ingest_was_away_for_comes_soon_after_it_is_there(tmp_path: Path, broker: FakeBroker) -> None:
+    """Nothing more is read meanwhile, and the edge has given up waiting for long."""
+    store = MemorySampleStore()
+    ingest = IngestService(
+        IngestSection(),
+        open_bus=lambda: broker.bus("ingest"),
+        open_store=lambda: store,
+        open_ledger=lambda: SqliteLedger(tmp_path / "ledger.sqlite"),
+        quarantine_dir=tmp_path / "ingest",
+        clock=SystemClock(),
+        rng=np.random.default_rng(1),
+    )
+    start = now_ns()
+    async with running(settings_of(tmp_path, edge(spool={"commit_timeout_s": 300})), broker):
+        await listening(broker)
+        await feed(broker, start, 0, 20)
+        await until(lambda: sum(len(r) for r in sent(broker) if isinstance(r, SampleBlock)) == 20)
+        stop = asyncio.Event()
+        task = asyncio.create_task(ingest.run(stop))
+        try:
+            await until(lambda: "TT-101" in store.sensors(), 10)
+            await until(lambda: len(store.read(SENSOR, InstantNs(0), InstantNs(2**62))) == 20)
+        finally:
+            stop.set()
+            await task
 
 
 async def test_hostile_messages_are_set_aside_and_the_edge_goes_on(tmp_path: Path, broker: FakeBroker) -> None:

@@ -22,9 +22,11 @@ TIMEOUT_S = 10.0
 class Rig:
     """An outbox on a spool, with a broker that is there and a store that has what it is told to have."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, seed: int = 1) -> None:
         self.spool = Spool.open(directory, EDGE, T0)
-        self.outbox = Outbox(self.spool, replay_per_s=1000.0, commit_timeout_s=TIMEOUT_S)
+        self.outbox = Outbox(
+            self.spool, replay_per_s=1000.0, commit_timeout_s=TIMEOUT_S, rng=np.random.default_rng(seed)
+        )
         self.outbox.connected(0.0)
 
     def write(self, sensor: SensorId, sequence: int, now_s: float) -> None:
@@ -155,3 +157,67 @@ def test_more_live_records_than_memory_allows_are_read_again_from_the_spool(
     assert rig.outbox.n_live < 20
     sent = [sequence for now_s in (1.0, 2.0) for _, sequence, _ in rig.sent(now_s)]
     assert sorted(sent) == list(range(100))
+
+
+def test_what_ingest_was_not_there_for_is_sent_again_soon_after_it_listens(rig: Rig) -> None:
+    """Long after the last try; what it had taken by then is not sent again, nor what is sent after its word."""
+    for sensor in (A, B):
+        rig.write(sensor, 0, 0.0)
+    for k in range(1, 200):
+        rig.sent(float(k))
+    assert rig.outbox.n_resends > 3
+    n_before = rig.outbox.n_resends
+    rig.outbox.listened_to(T0, 200.0)
+    rig.spool.commit({B: 0})
+    rig.write(B, 1, 200.1)
+    again = {0.1 * k: found for k in range(2001, 2060) if (found := rig.sent(0.1 * k))}
+    assert list(again.values()) == [[(B, 1, False)], [(A, 0, True)]]
+    assert 201 <= max(again) <= 205.2
+    assert (rig.outbox.n_resends, rig.outbox.missed) == (n_before + 1, [A])
+    rig.spool.commit({A: 0, B: 1})
+    rig.outbox.listened_to(T0, 210.0)
+    assert rig.sent(220.0) == []
+
+
+def test_a_backlog_begins_anew_when_ingest_listens_and_has_none_of_it(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.outbox.disconnected()
+    for sequence in range(2000):
+        rig.write(A, sequence, 0.0)
+    rig.outbox.connected(0.0)
+    for k in range(1, 300):
+        rig.sent(0.1 * k)
+    assert rig.outbox.backlogged
+    rig.outbox.listened_to(T0, 30.0)
+    numbers = [number for k in range(300, 360) for _, number, _ in rig.sent(0.1 * k)]
+    assert 0 in numbers
+    assert numbers[numbers.index(0) :] == list(range(len(numbers) - numbers.index(0)))
+
+
+def test_the_word_that_ingest_listens_disturbs_nothing_that_it_gets(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.outbox.disconnected()
+    for sequence in range(5000):
+        rig.write(A, sequence, 0.0)
+    rig.outbox.connected(0.0)
+    numbers: list[int] = []
+    for k in range(1, 80):
+        if k == 5:
+            rig.outbox.listened_to(T0, 0.1 * k)
+        numbers += [number for _, number, _ in rig.sent(0.1 * k)]
+        rig.spool.commit({A: len(numbers) - 1})
+    assert numbers == list(range(5000))
+    assert rig.outbox.n_resends == 0
+
+
+def test_edges_do_not_come_all_at_once_when_ingest_listens(tmp_path: Path) -> None:
+    times = []
+    for seed in range(30):
+        rig = Rig(tmp_path / str(seed), seed)
+        rig.write(A, 0, 0.0)
+        rig.sent(0.0)
+        rig.outbox.listened_to(T0, 0.5)
+        times.append(next(k / 10 for k in range(6, 100) if rig.sent(k / 10)))
+    assert min(times) >= 1.5
+    assert max(times) <= 5.7
+    assert np.ptp(times) > 2

@@ -84,7 +84,7 @@ class Choosy:
 async def test_a_message_that_the_broker_refuses_stops_no_other(tmp_path: Path) -> None:
     spool = Spool.open(tmp_path, FULL.edge, InstantNs(0))
     address = EdgeAddress(site_id("plant"), FULL.edge)
-    outbox = Outbox(spool, replay_per_s=1000.0, commit_timeout_s=30.0)
+    outbox = Outbox(spool, replay_per_s=1000.0, commit_timeout_s=30.0, rng=np.random.default_rng(1))
     first, other = (replace(FULL, sensor=SensorId(name), sequence=0, epoch=spool.epoch) for name in ("A", "B"))
     bus = Choosy(address.samples(first.sensor), address.status)
     publisher = Publisher(bus, address, outbox, SystemClock())  # type: ignore[arg-type]  # as much of a bus as it needs

@@ -32,7 +32,7 @@ class Scene:
         nobody, clock = None, SystemClock()
         self.quarantine = directory / "quarantine"
         self.spool = Spool.open(directory / "spool", ADDRESS.edge, InstantNs(0))
-        self.outbox = Outbox(self.spool, replay_per_s=1.0, commit_timeout_s=1.0)
+        self.outbox = Outbox(self.spool, replay_per_s=1.0, commit_timeout_s=1.0, rng=np.random.default_rng(1))
         self.publisher = Publisher(nobody, ADDRESS, self.outbox, clock)  # type: ignore[arg-type]  # never run: no bus
         self.aside = Aside(lambda: Quarantine(self.quarantine, max_files=10, max_bytes=1 << 20))
         self.station = Station(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,10 +16,13 @@ from dyncal.domain.time import InstantNs
 from dyncal.testing.records import TC, block
 from services.ingest import pipeline as ingest_pipeline
 from services.ingest.announcer import Announcer
+from services.ingest.intake import Birth
 from services.ingest.pipeline import (
+    AWAY_S,
     Ack,
     Announce,
     Arrived,
+    Connected,
     Effect,
     Failed,
     IngestPipeline,
@@ -197,6 +201,35 @@ def test_after_a_birth_only_its_epoch_speaks_even_a_lower_one() -> None:
     announcer.moved(EDGE, 5, {TC: 3}, 1.2)
     ((_, said),) = announcer.due(1.2, NOW)
     assert (codec.from_json(said, CommittedMessage).epoch, upto(said)) == (5, {TC: 3})
+
+
+def since(effects: Sequence[Effect]) -> list[int]:
+    return [codec.from_json(e.payload, CommittedMessage).since_ns for e in effects if isinstance(e, Announce)]
+
+
+def test_edges_are_told_since_when_ingest_listens() -> None:
+    p = pipeline()
+    p.handle(Connected(0.0))
+    assert p.handle(LookedUp(Birth(EDGE, 1), {}, 0.1)) == []
+    assert since(p.handle(Tick(0.1, NOW))) == [NOW]
+    p.handle(LookedUp(Birth(EDGE, 1), {}, 5.0))
+    assert since(p.handle(Tick(5.0, InstantNs(NOW + 5)))) == [NOW]
+    p.handle(Connected(9.0))
+    assert since(p.handle(Tick(9.0, InstantNs(NOW + 9)))) == [NOW + 9]
+
+
+@pytest.mark.parametrize(("failing_s", "n_told"), [(1.0, 0), (AWAY_S + 1, 1)])
+def test_edges_are_told_when_the_store_was_away_for_long(failing_s: float, n_told: int) -> None:
+    """The broker may have dropped what it could not hand over meanwhile."""
+    p = pipeline()
+    p.handle(LookedUp(Birth(EDGE, 1), {TC: 4}, 0.0))
+    assert since(p.handle(Tick(0.0, NOW))) == [NOW]
+    p.handle(Arrived([message(7)], 10.0))
+    p.handle(Tick(11.0, NOW))
+    p.handle(Failed(11.0))
+    p.handle(Tick(11 + failing_s, NOW))
+    p.handle(Persisted({(EDGE, 1): {TC: 4}}, 11 + failing_s))
+    assert since(p.handle(Tick(12 + failing_s, InstantNs(NOW + 99)))) == [NOW + 99] * n_told
 
 
 def birth(edge: str, epoch: int = 1) -> Message:
