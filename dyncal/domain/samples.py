@@ -116,6 +116,7 @@ class GapCause(enum.StrEnum):
     SERVER_OVERFLOW = "server_overflow"
     CONNECTION_LOST = "connection_lost"
     SPOOL_CAPPED = "spool_capped"
+    SPOOL_DAMAGED = "spool_damaged"
     SOURCE_SILENT = "source_silent"
     CLOCK_STEP = "clock_step"
     REJECTED = "rejected"

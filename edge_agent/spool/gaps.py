@@ -1,4 +1,4 @@
-"""The gaps that the spool made itself, one for numbers in a row, and the file that each is in.
+"""The gaps that the spool made itself, one for numbers in a row and a cause, and the file that each is in.
 
 A gap that grows is written anew and takes the place of the smaller one, which stays in its file and is not sent.
 """
@@ -39,7 +39,7 @@ class Gaps:
     def widened(self, sensor: SensorId, span: Span) -> Span:
         """Return the run of numbers that a new gap makes with those that it touches."""
         for other, _ in sorted(self.of(sensor), key=lambda told: told[0].first):
-            if other.last + 1 == span.first or span.last + 1 == other.first:
+            if span.goes_on(other) or other.goes_on(span):
                 span = span.joined(other)
         return span
 

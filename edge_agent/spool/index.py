@@ -149,7 +149,10 @@ class SpoolIndex:
             known = self.starts.get(sensor)
             if known is not None and known.next_sequence < state.next_sequence:
                 at = state.last_t_ns if state.last_t_ns is not None else 0
-                yield sensor, Span(known.next_sequence, state.next_sequence - 1, known.last_t_ns or at, at, 0)
+                yield (
+                    sensor,
+                    Span(known.next_sequence, state.next_sequence - 1, known.last_t_ns or at, at, 0, damaged=True),
+                )
             last = None if state.last_t_ns is None else InstantNs(state.last_t_ns)
             self.starts[sensor] = StreamStart(max(state.next_sequence, known.next_sequence if known else 0), last)
             self._watermarks[sensor] = max(state.watermark, self.watermark(sensor))

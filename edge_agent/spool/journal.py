@@ -202,7 +202,7 @@ class Journal:
         """
         found, reached, damaged = reading.read(self.index, start, end)
         for item, offset in damaged:
-            runs = reading.lost(item, offset)
+            runs = [(sensor, span._replace(damaged=True)) for sensor, span in reading.lost(item, offset)]
             self.damage.append(f"{item.path.name}: {item.size - offset} bytes from {offset} on are damaged")
             self._lost(item, offset, runs)
             self._broken |= item is self.index.newest

@@ -92,7 +92,7 @@ def stand_in(sensor: SensorId, span: Span, kind: EntryKind, edge: EdgeId, epoch:
     gap = Gap(
         InstantNs(max(0, span.t_first_ns - 1)),
         InstantNs(span.t_last_ns + 1),
-        GapCause.SPOOL_CAPPED,
+        GapCause.SPOOL_DAMAGED if span.damaged else GapCause.SPOOL_CAPPED,
         span.n_samples or None,
     )
     record = GapRecord(sensor, edge, epoch, span.first, span.last, gap)

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from edge_agent.spool.segment import Entry
+from dyncal.contracts import samples as wire
+from dyncal.domain.errors import MalformedMessage
+from dyncal.domain.samples import GapCause, GapRecord
+from edge_agent.spool.segment import Entry, EntryKind
 
 
 class Span(NamedTuple):
-    """Sequences `first` to `last` of a sensor, their samples between two instants [ns], and how many those are."""
+    """Sequences `first` to `last` of a sensor, their samples between two instants [ns], and how many those are.
+
+    Of what is lost, `damaged` tells that its file could not be read; the rest was given up for want of room.
+    """
 
     first: int
     last: int
     t_first_ns: int
     t_last_ns: int
     n_samples: int
+    damaged: bool = False
+
+    def goes_on(self, other: Span) -> bool:
+        """Tell whether this run follows the other at once, and is lost as that is."""
+        return other.last + 1 == self.first and other.damaged == self.damaged
 
     def joined(self, other: Span) -> Span:
         """Return the run that covers both."""
@@ -24,6 +35,7 @@ class Span(NamedTuple):
             min(self.t_first_ns, other.t_first_ns),
             max(self.t_last_ns, other.t_last_ns),
             self.n_samples + other.n_samples,
+            self.damaged,
         )
 
     def covers(self, other: Span) -> bool:
@@ -33,12 +45,21 @@ class Span(NamedTuple):
 
 def span_of(entry: Entry) -> Span:
     """Return the run that an entry is."""
-    return Span(entry.first, entry.last, entry.t_first_ns, entry.t_last_ns, entry.n_samples)
+    damaged = entry.kind is EntryKind.DROPPED and _damaged(entry)
+    return Span(entry.first, entry.last, entry.t_first_ns, entry.t_last_ns, entry.n_samples, damaged)
+
+
+def _damaged(entry: Entry) -> bool:
+    try:
+        record = wire.decode(entry.payload)
+    except MalformedMessage:  # of a later version
+        return False
+    return isinstance(record, GapRecord) and record.gap.cause is GapCause.SPOOL_DAMAGED
 
 
 def add_span(spans: list[Span], span: Span) -> None:
     """Add a run to the end of a list, joined with the last where it goes on from it."""
-    if spans and spans[-1].last + 1 == span.first:
+    if spans and span.goes_on(spans[-1]):
         spans[-1] = spans[-1].joined(span)
     else:
         spans.append(span)

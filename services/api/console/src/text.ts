@@ -149,6 +149,7 @@ export const causeText: Record<string, string> = {
   server_overflow: "server overflow",
   connection_lost: "connection lost",
   spool_capped: "spool full",
+  spool_damaged: "spool damaged",
   source_silent: "source silent",
   clock_step: "clock step",
   rejected: "rejected",

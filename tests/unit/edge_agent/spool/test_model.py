@@ -329,7 +329,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
 def _gives_up(entry: Entry) -> bool:
     record = wire.decode(entry.payload)
-    return isinstance(record, GapRecord) and record.gap.cause is GapCause.SPOOL_CAPPED
+    return isinstance(record, GapRecord) and record.gap.cause in (GapCause.SPOOL_CAPPED, GapCause.SPOOL_DAMAGED)
 
 
 SpoolMachine.TestCase.settings = settings(

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dyncal.contracts import samples as wire
 from dyncal.domain.errors import InvalidSetting
+from dyncal.domain.samples import GapCause, GapRecord
 from dyncal.domain.time import InstantNs
 from edge_agent.spool import Spool
 from tests.unit.edge_agent.helpers import DT, EDGE, SENSOR, T0, times
 from tests.unit.edge_agent.spool.helpers import OTHER, block, covered, opened, put, sequences
+
+
+def gaps(spool: Spool) -> list[tuple[GapCause, int, int]]:
+    records = [wire.decode(entry.payload) for entry in spool.replayable()]
+    return sorted((r.gap.cause, r.sequence, r.last_sequence) for r in records if isinstance(r, GapRecord))
+
+
+def causes(spool: Spool) -> set[GapCause]:
+    return {cause for cause, _, _ in gaps(spool)}
 
 
 def test_what_was_written_is_there_again_and_numbering_goes_on(tmp_path: Path) -> None:
@@ -99,6 +111,44 @@ def test_a_rotten_byte_in_the_middle_becomes_a_gap(tmp_path: Path) -> None:
     assert again.damage
     again.flush()
     assert covered(again) == list(range(60))
+    assert causes(again) == {GapCause.SPOOL_DAMAGED}
+    again.close()
+    once_more = opened(tmp_path, segment_bytes=2000)
+    assert covered(once_more) == list(range(60))
+    assert causes(once_more) == {GapCause.SPOOL_DAMAGED}, "also when it was read back"
+    once_more.close()
+
+
+def test_what_the_newest_file_had_and_lost_is_told_as_damaged(tmp_path: Path) -> None:
+    """Found at the start, by the checkpoint of the file behind it."""
+    spool = opened(tmp_path, segment_bytes=2000)
+    put(spool, *(block(k) for k in range(60)))
+    spool.close()
+    before_last = sorted(tmp_path.glob("*.seg"))[-2]
+    os.truncate(before_last, before_last.stat().st_size - 100)
+    again = opened(tmp_path, segment_bytes=2000)
+    again.flush()
+    assert covered(again) == list(range(60))
+    assert causes(again) == {GapCause.SPOOL_DAMAGED}
+    again.close()
+
+
+def test_what_is_damaged_and_what_there_is_no_room_for_are_told_apart(tmp_path: Path) -> None:
+    limits: dict[str, Any] = {"segment_bytes": 2000, "max_bytes": 12_000}
+    spool = opened(tmp_path, **limits)
+    put(spool, *(block(k) for k in range(30)))
+    first = min(tmp_path.glob("*.seg"))
+    content = bytearray(first.read_bytes())
+    content[900] ^= 0xFF
+    first.write_bytes(bytes(content))
+    assert len(covered(spool)) < 30
+    put(spool, *(block(k) for k in range(30, 90)))
+    assert covered(spool) == list(range(90))
+    assert causes(spool) == {GapCause.SPOOL_DAMAGED, GapCause.SPOOL_CAPPED}
+    told = gaps(spool)
+    spool.close()
+    again = opened(tmp_path, **limits)
+    assert gaps(again) == told
     again.close()
 
 
