@@ -52,22 +52,49 @@ class EdgeDirectory:
         return [self._edges[edge] for edge in sorted(self._edges)]
 
 
+@dataclass(frozen=True, slots=True)
+class EdgeAccount:
+    """What became of the records of one sensor that one edge has sent, as ingest said at an instant."""
+
+    edge: EdgeId
+    at_ns: InstantNs
+    account: Account
+
+
 class LedgerBook:
-    """What ingest said last of each edge's records, bounded in the number of edges."""
+    """What ingest said last of each edge's records, bounded in the number of edges; read from other threads too."""
 
     def __init__(self, limit: int = 5000) -> None:
         self._limit = limit
         self._edges: dict[EdgeId, tuple[InstantNs, Mapping[SensorId, Account]]] = {}
+        self._senders: dict[SensorId, frozenset[EdgeId]] = {}
 
     def put(self, edge: EdgeId, at_ns: InstantNs, accounts: Mapping[SensorId, Account]) -> bool:
         """Take the accounts of an edge; return False where the book is full and the edge is new to it."""
-        if edge not in self._edges and len(self._edges) >= self._limit:
+        known = self._edges.get(edge)
+        if known is None and len(self._edges) >= self._limit:
             return False
+        before: Mapping[SensorId, Account] = {} if known is None else known[1]
         self._edges[edge] = at_ns, accounts
+        for sensor in accounts.keys() - before.keys():
+            self._senders[sensor] = self._senders.get(sensor, frozenset()) | {edge}
+        for sensor in before.keys() - accounts.keys():
+            left = self._senders[sensor] - {edge}
+            if left:
+                self._senders[sensor] = left
+            else:
+                del self._senders[sensor]
         return True
 
-    def of(self, edge: EdgeId, sensor: SensorId) -> tuple[InstantNs, Account] | None:
-        """Return the account of a sensor and when it was so; None where ingest has not said anything of it."""
-        at_ns, accounts = self._edges.get(edge, (InstantNs(0), {}))
-        account = accounts.get(sensor)
-        return None if account is None else (at_ns, account)
+    def of(self, sensor: SensorId) -> list[EdgeAccount]:
+        """Return the accounts of a sensor in order of edge; none where ingest has not said anything of it."""
+        found = []
+        for edge in sorted(self._senders.get(sensor, ())):
+            at_ns, accounts = self._edges[edge]
+            if sensor in accounts:
+                found.append(EdgeAccount(edge, at_ns, accounts[sensor]))
+        return found
+
+    def has(self, edge: str, sensor: SensorId) -> bool:
+        """Tell whether an edge has sent records of a sensor."""
+        return edge in self._senders.get(sensor, ())

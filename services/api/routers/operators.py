@@ -88,14 +88,14 @@ def alarm_history(deps: DepsOf, sensor: Words = "", limit: Limit = 200) -> Alarm
 def ledger(
     request: Request, response: Response, deps: DepsOf, edge: Words = "", limit: Limit = 200, cursor: Cursor = None
 ) -> LedgerPage:
-    """List what became of the records of all sensors, in order of id."""
+    """List what became of the records of all sensors, in order of id; with `edge` of those that it has sent too."""
     after = "" if cursor is None else pages.decode(cursor)
     known = deps.catalogue.get().sensors.values()
-    found = [s for s in known if (not edge or s.edge == edge) and s.id > after]
+    found = [s for s in known if s.id > after and (not edge or s.edge == edge or deps.ledgers.has(edge, s.id))]
     page = found[:limit]
     following = pages.encode(page[-1].id) if len(found) > limit else None
     pages.link_next(request, response, following)
-    items = [LedgerOut.of(sensor, deps.ledgers.of(sensor.edge, sensor.id)) for sensor in page]
+    items = [LedgerOut.of(sensor, deps.ledgers.of(sensor.id)) for sensor in page]
     return LedgerPage(items=items, next_cursor=following)
 
 
@@ -103,7 +103,7 @@ def ledger(
 def sensor_ledger(sensor: str, deps: DepsOf) -> LedgerOut:
     """Say what became of the records of a sensor: stored, missing by cause, set aside, and what came again."""
     known = deps.catalogue.get().sensor(sensor)
-    return LedgerOut.of(known, deps.ledgers.of(known.edge, known.id))
+    return LedgerOut.of(known, deps.ledgers.of(known.id))
 
 
 @router.get("/edges")

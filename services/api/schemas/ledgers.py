@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 from dyncal.domain.accounts import Account
 from dyncal.domain.samples import GapCause
-from dyncal.domain.sensors import Sensor
+from dyncal.domain.sensors import EdgeId, Sensor
+from services.api.edges import EdgeAccount
 from services.api.schemas.base import InstantNs, Shape, example
 
 
@@ -20,30 +22,13 @@ class LostOut(Shape):
     """Gaps that do not say how many."""
 
 
-class LedgerOut(Shape):
-    """What became of the records of a sensor since ingest's ledger began.
+class AccountOut(Shape):
+    """What became of the records of a sensor that one edge has sent, since ingest's ledger began.
 
     ``numbers`` = ``blocks`` + ``gap_numbers`` + ``quarantined`` + ``unknown``: each number that the edge gave out is
     accounted for once. What is still under way is not in it.
     """
 
-    model_config = example(
-        sensor="TC-101",
-        edge="edge-1",
-        at_ns=1_769_860_800_000_000_000,
-        numbers=1205,
-        blocks=1203,
-        samples=120_300,
-        gap_numbers=2,
-        gaps={"connection_lost": {"gaps": 2, "samples": 130, "uncounted": 0}},
-        lost_samples=130,
-        quarantined=0,
-        unknown=0,
-        repeated_records=3,
-        repeated_samples=300,
-    )
-
-    sensor: str
     edge: str
     at_ns: InstantNs | None
     """When it was so; null where ingest has not said anything of this sensor yet."""
@@ -65,27 +50,67 @@ class LedgerOut(Shape):
     repeated_samples: int
 
     @classmethod
-    def of(cls, sensor: Sensor, found: tuple[InstantNs, Account] | None) -> Self:
-        """Return the shape of an account, or of none."""
-        at_ns, account = found or (None, Account())
-        return cls(
-            sensor=sensor.id,
-            edge=sensor.edge,
-            at_ns=at_ns,
-            numbers=account.numbers,
-            blocks=account.blocks,
-            samples=account.samples,
-            gap_numbers=account.gap_numbers,
-            gaps={
-                cause: LostOut(gaps=lost.gaps, samples=lost.samples, uncounted=lost.uncounted)
-                for cause, lost in account.gaps.items()
-            },
-            lost_samples=account.lost,
-            quarantined=account.quarantined,
-            unknown=account.unknown,
-            repeated_records=account.repeated_records,
-            repeated_samples=account.repeated_samples,
-        )
+    def of_edge(cls, found: EdgeAccount) -> Self:
+        """Return the shape of an edge's account."""
+        return cls(**_fields(found.edge, found.at_ns, found.account))
+
+
+class LedgerOut(AccountOut):
+    """What became of the records of a sensor that its edge has sent, since ingest's ledger began.
+
+    ``numbers`` = ``blocks`` + ``gap_numbers`` + ``quarantined`` + ``unknown``: each number that the edge gave out is
+    accounted for once. What is still under way is not in it. ``others`` are the accounts of other edges that have sent
+    samples of this sensor: of one from which it was moved, or of one that writes over the same samples. Together they
+    may count more than the store has.
+    """
+
+    model_config = example(
+        sensor="TC-101",
+        edge="edge-1",
+        at_ns=1_769_860_800_000_000_000,
+        numbers=1205,
+        blocks=1203,
+        samples=120_300,
+        gap_numbers=2,
+        gaps={"connection_lost": {"gaps": 2, "samples": 130, "uncounted": 0}},
+        lost_samples=130,
+        quarantined=0,
+        unknown=0,
+        repeated_records=3,
+        repeated_samples=300,
+        others=[],
+    )
+
+    sensor: str
+    others: list[AccountOut]
+
+    @classmethod
+    def of(cls, sensor: Sensor, found: Sequence[EdgeAccount]) -> Self:
+        """Return the shape of the accounts of a sensor; empty ones where its edge has none."""
+        own = next((each for each in found if each.edge == sensor.edge), None)
+        fields = _fields(sensor.edge, None, Account()) if own is None else _fields(own.edge, own.at_ns, own.account)
+        others = [AccountOut.of_edge(each) for each in found if each is not own]
+        return cls(sensor=sensor.id, others=others, **fields)
+
+
+def _fields(edge: EdgeId, at_ns: int | None, account: Account) -> dict[str, Any]:
+    return {
+        "edge": edge,
+        "at_ns": at_ns,
+        "numbers": account.numbers,
+        "blocks": account.blocks,
+        "samples": account.samples,
+        "gap_numbers": account.gap_numbers,
+        "gaps": {
+            cause: LostOut(gaps=lost.gaps, samples=lost.samples, uncounted=lost.uncounted)
+            for cause, lost in account.gaps.items()
+        },
+        "lost_samples": account.lost,
+        "quarantined": account.quarantined,
+        "unknown": account.unknown,
+        "repeated_records": account.repeated_records,
+        "repeated_samples": account.repeated_samples,
+    }
 
 
 class LedgerPage(Shape):

@@ -208,7 +208,7 @@ async def test_what_ingest_says_of_records_is_shown(api: Api, broker: FakeBroker
     before = (await api.http.get(f"/v1/sensors/{S1}/ledger")).json()
     assert (before["at_ns"], before["numbers"]) == (None, 0)
     broker.publish(address.ledger, ledger_contract.encode(InstantNs(9), {S1: account}), retain=True)
-    await until(lambda: api.deps.ledgers.of(edge, S1))
+    await until(lambda: api.deps.ledgers.of(S1))
     shown = (await api.http.get(f"/v1/sensors/{S1}/ledger")).json()
     assert (shown["at_ns"], shown["samples"], shown["lost_samples"]) == (9, 50, 13)
     assert shown["gaps"] == {"connection_lost": {"gaps": 2, "samples": 13, "uncounted": 0}}
@@ -223,10 +223,27 @@ async def test_what_ingest_says_of_records_is_shown(api: Api, broker: FakeBroker
     assert seen == sorted(api.deps.catalogue.get().sensors)
 
 
+async def test_the_ledger_shows_all_edges_that_send_a_sensor(api: Api, broker: FakeBroker) -> None:
+    own = api.deps.catalogue.get().sensors[S1].edge
+    for at_ns, edge, n in ((9, own, 5), (8, EdgeId("edge-0"), 3), (7, EdgeId("zz"), 2)):
+        account = Account(numbers=n, blocks=n, samples=10 * n)
+        address = topics.EdgeAddress(SiteId("plant"), edge)
+        broker.publish(address.ledger, ledger_contract.encode(InstantNs(at_ns), {S1: account}), retain=True)
+    await until(lambda: len(api.deps.ledgers.of(S1)) == 3)
+    shown = (await api.http.get(f"/v1/sensors/{S1}/ledger")).json()
+    assert (shown["edge"], shown["at_ns"], shown["samples"]) == (own, 9, 50)
+    assert [(o["edge"], o["at_ns"], o["samples"]) for o in shown["others"]] == [("edge-0", 8, 30), ("zz", 7, 20)]
+    page = (await api.http.get("/v1/ledger?edge=zz")).json()
+    assert [item["sensor"] for item in page["items"]] == [S1]
+    assert page["items"][0] == shown
+    broker.publish(topics.EdgeAddress(SiteId("plant"), EdgeId("zz")).ledger, ledger_contract.encode(InstantNs(10), {}))
+    await until(lambda: len(api.deps.ledgers.of(S1)) == 2)
+
+
 async def test_a_ledger_that_does_not_add_up_is_refused(api: Api, broker: FakeBroker) -> None:
     edge = api.deps.catalogue.get().sensors[S1].edge
     payload = ledger_contract.encode(InstantNs(9), {S1: Account(numbers=7, blocks=5)})
     broker.publish(topics.EdgeAddress(SiteId("plant"), edge).ledger, payload, retain=True)
     await until(lambda: rejected(api, "ledger") == 1)
     assert broker.unacknowledged("api") == 0
-    assert api.deps.ledgers.of(edge, S1) is None
+    assert api.deps.ledgers.of(S1) == []
