@@ -50,6 +50,13 @@ class FullState(msgspec.Struct, frozen=True):
     arrays: dict[str, Array]
 
 
+class YoungRecord(msgspec.Struct, frozen=True):
+    """A record that grows: instants, indications, references; whether nothing else is known of the sensor."""
+
+    samples: tuple[Array, Array, Array]
+    unsure: bool
+
+
 class FleetSnapshot(msgspec.Struct, frozen=True):
     """Everything that a fleet holds."""
 
@@ -64,6 +71,7 @@ class FleetSnapshot(msgspec.Struct, frozen=True):
     provisional: dict[int, tuple[Array, ...]]
     version: int = VERSION
     doubts: dict[int, Doubt] = msgspec.field(default_factory=dict)
+    young: dict[int, YoungRecord] = msgspec.field(default_factory=dict)
 
     @staticmethod
     def packed(settings: tuple[OnlineSettings, ...]) -> list[dict[str, Any]]:

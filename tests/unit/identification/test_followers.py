@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,54 +62,6 @@ def test_a_first_record_is_fitted_anew_each_time_it_has_doubled(monkeypatch: pyt
     assert all(at <= size < at + 100 for at, size in zip(full_likelihood.ANEW, followed, strict=True))
     assert [process is None for size, process in begun if size in followed] == [False, False, True]
     assert not any(outcome.reset for outcome in outcomes)
-
-
-def test_a_sensor_that_jumped_is_fitted_anew_from_there_and_not_accepted_before(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    other = replace(THERMOCOUPLE, theta=(1.0, 1.3))
-    record = THERMOCOUPLE.record(4000, seed=1)
-    slower = other.record(4000, seed=1)  # the same measurand
-    y = np.where(np.arange(4000) < 2000, record.indication, slower.indication)
-    record = AlignedRecord(record.t_ns, y, record.reference)
-    estimator = OnlineEstimator(THERMOCOUPLE.kind, THERMOCOUPLE.dt_ns)
-    estimator.update(part(record, 0, 2000))
-    sizes: list[int] = []
-    real = full_likelihood.found
-
-    def counted(model: Any, samples: Any, *more: Any) -> Any:
-        sizes.append(samples[0].size)
-        return real(model, samples, *more)
-
-    monkeypatch.setattr(full_likelihood, "found", counted)
-    jumped_at, accepted_at = None, None
-    for at in range(2000, 4000, 20):
-        again = OnlineEstimator.restore(estimator.snapshot())
-        outcomes = estimator.update(part(record, at, at + 20))
-        again.update(part(record, at, at + 20))
-        assert again.snapshot() == estimator.snapshot()
-        found = estimator.estimate
-        assert found is not None
-        if jumped_at is None and any(outcome.reset for outcome in outcomes):
-            jumped_at = at
-        elif jumped_at is not None and accepted_at is None:
-            if found.accepted:
-                accepted_at = at
-            else:
-                assert found.verdict is Verdict.NOT_EXCITED
-                assert "has changed" in found.detail
-    found = estimator.estimate
-    assert found is not None
-    assert jumped_at is not None
-    assert accepted_at is not None
-    assert full_likelihood.FEWEST - 20 < accepted_at - jumped_at <= full_likelihood.FEWEST + 100
-    # each counted twice: once for the estimator that was restored
-    fitted = sizes[::2]
-    at_least = (full_likelihood.FEWEST, *full_likelihood.ANEW)
-    assert len(fitted) == len(at_least)
-    assert all(at <= size < at + 100 for at, size in zip(at_least, fitted, strict=True))
-    assert found.parameters is not None
-    assert np.all(np.abs(found.parameters.values - other.theta) < 3 * found.parameters.u)
 
 
 def test_a_record_that_is_young_is_restored_and_goes_on_alike() -> None:

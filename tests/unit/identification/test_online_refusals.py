@@ -152,12 +152,15 @@ def test_an_offset_that_comes_while_a_sensor_is_followed_stays_refused(likelihoo
     assert Verdict.ACCEPTED not in verdicts[-3:]
 
 
-@pytest.mark.parametrize("seed", [9, 19, 30])
-def test_an_offset_that_comes_is_not_even_for_a_while_a_gain(seed: int) -> None:
+@pytest.mark.parametrize(
+    ("likelihood", "seed"),
+    [(Likelihood.AUTO, 9), (Likelihood.AUTO, 19), (Likelihood.INNOVATIONS, 21), (Likelihood.INNOVATIONS, 25)],
+)
+def test_an_offset_that_comes_is_not_even_for_a_while_a_gain(likelihood: Likelihood, seed: int) -> None:
     plant = replace(THERMOCOUPLE, mean=8.0)
     record = plant.record(2200, seed)
     record = changed(record, y=record.indication + np.where(np.arange(2200) < 1000, 0.0, 0.5))
-    estimator = OnlineEstimator(plant.kind, plant.dt_ns)
+    estimator = OnlineEstimator(plant.kind, plant.dt_ns, OnlineSettings(likelihood=likelihood))
     estimator.update(part(record, 0, 1000))
     assert estimator.estimate is not None
     assert estimator.estimate.accepted

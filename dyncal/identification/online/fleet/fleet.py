@@ -224,7 +224,11 @@ class EstimatorFleet:
         if step.closed.any():
             closed = step.conclude()
             self._note(step)
-            outcomes += self._followers.take_over(step, closed, lambda k: self._waiting(int(who[k]), int(n[k])))
+
+            def newest(k: int, ahead: int = 0) -> Samples:
+                return self._waiting(int(who[k]), int(n[k]) + ahead)
+
+            outcomes += self._followers.take_over(step, closed, newest)
             self._used(who[step.closed], n[step.closed])
         more = ~step.closed
         longer = np.minimum((n[more] * step.grow[more]).astype(np.int64) + 1, self._longest[who[more]])
@@ -334,7 +338,7 @@ class EstimatorFleet:
         pending = [Array.of(np.concatenate(column)) for column in zip(*parts, strict=True)]
         own = {name: Array.of(array) for name, array in self._own().items()}
         own |= {name: Array.of(getattr(buffers, name)) for name in ("count", *_MARKS)}
-        full, provisional = self._followers.pack()
+        full, provisional, young = self._followers.pack()
         return msgspec.msgpack.encode(
             FleetSnapshot(
                 model=self.model,
@@ -346,6 +350,7 @@ class EstimatorFleet:
                 trouble=dict(sorted(self._trouble.items())),
                 full=full,
                 provisional=provisional,
+                young=young,
                 doubts=self._followers.doubts,
             )
         )

@@ -6,9 +6,8 @@ waits while the samples gather that the full likelihood needs to begin; what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -16,15 +15,19 @@ from dyncal.domain.calibration import Verdict
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, Int64Array
 from dyncal.identification import report
+from dyncal.identification.interpolation import CONTEXT
 from dyncal.identification.online import passes, start
 from dyncal.identification.online.doubts import Doubt, doubt
+from dyncal.identification.online.first_record import first_estimate
 from dyncal.identification.online.fleet import full_likelihood
+from dyncal.identification.online.fleet.founding import founded
 from dyncal.identification.online.fleet.outcomes import Outcomes
 from dyncal.identification.online.fleet.state import FleetState
 from dyncal.identification.online.fleet.step import Step
+from dyncal.identification.online.fleet.young import YoungRecords
 from dyncal.identification.online.posterior import Posterior
 from dyncal.identification.online.shifts import u_bend, u_course
-from dyncal.identification.online.snapshot import Array, FleetSnapshot, FullState
+from dyncal.identification.online.snapshot import Array, FleetSnapshot, FullState, YoungRecord
 from dyncal.identification.records import BlockOutcome, Estimate
 from dyncal.identification.settings import Likelihood, OnlineSettings
 from dyncal.models import SensorModel
@@ -34,8 +37,13 @@ _CLEARLY: Final = 1.5  # a gain beyond its limit by this factor ends the innovat
 _FOLLOWS: Final = 1 / 4  # where it was asked for: share of the noise in what the form corrects by, at least
 _SCATTERS: Final = 3.0  # Birge ratio of blocks that no one set of parameters explains
 
-Newest = Callable[[int], full_likelihood.Samples]
-"""Copies of the samples of the k-th block of a step."""
+
+class Newest(Protocol):
+    """Copies of the samples of the k-th block of a step, and of some that come after it."""
+
+    def __call__(self, k: int, ahead: int = 0) -> full_likelihood.Samples:
+        """Return instants, indications, references; `ahead` is `interpolation.CONTEXT` at most."""
+        ...
 
 
 class Followers:
@@ -69,7 +77,7 @@ class Followers:
         self._model, self._settings, self._dt_ns, self._limits, self._state = model, settings, dt_ns, limits, state
         self._full: dict[int, full_likelihood.Followed] = {}
         self._provisional: dict[int, full_likelihood.Samples] = {}
-        self._young: dict[int, full_likelihood.Samples] = {}  # all that is known of sensors begun, or changed, lately
+        self._young = YoungRecords(np.array([s.max_block_s for s in settings]))
         self._doubts: dict[int, Doubt] = {}
         self.tried = np.zeros(dt_ns.size, dtype=np.int64)
 
@@ -113,7 +121,8 @@ class Followers:
         full = full_likelihood.found(self._model, samples, h[: self._model.n_parameters], settings)
         if full is None or full.outcome is None:
             return None
-        self._full[i], self._young[i] = full.followed, samples
+        self._full[i] = full.followed
+        self._young.begin(i, samples)
         self._provisional.pop(i, None)
         self._state.window[i] = 0
         self._state.widen_window(i, full.outcome)
@@ -137,41 +146,32 @@ class Followers:
         fresh, self._full[i] = self.fresh(i), done.followed
         if done.outcome.excited and not done.trouble:
             self._state.widen_window(i, done.outcome)
-        young = self._young.pop(i, None)
         if done.outcome.reset:
-            self._young[i] = full_likelihood.NOTHING  # another sensor, or another plant, from here on
-        elif not (young is None or fresh or done.trouble):
-            done = self._grown(i, young, samples, done, done.outcome)
+            self._young.jumped(i)
+        elif i in self._young and done.trouble:
+            self._young.interrupt(i)
+        elif i in self._young:
+            record = self._young.extend(i, samples, (full_likelihood.FEWEST, *full_likelihood.ANEW), 0 if fresh else 1)
+            if record is not None:
+                done = self._grown(i, record, done, done.outcome)
         if done.outcome is not None and done.outcome.excited:
             self._doubt(i, samples)
         return done
 
     def _grown(
-        self,
-        i: int,
-        young: full_likelihood.Samples,
-        samples: full_likelihood.Samples,
-        done: full_likelihood.Considered,
-        outcome: BlockOutcome,
+        self, i: int, record: full_likelihood.Samples, done: full_likelihood.Considered, outcome: BlockOutcome
     ) -> full_likelihood.Considered:
-        """Fit a young record anew where it has doubled, as a whole; the drift of a block stays what it was.
+        """Fit a young record anew, as a whole; the drift of its newest block stays what it was.
 
-        That of a sensor that jumped begins after the block that shows it. Followed on, its noise takes in what no
-        parameters explain, and an offset that came with the jump is never weighed against a record that has it.
+        Followed on after a jump, its noise takes in what no parameters explain, and an offset that came with the jump
+        is never weighed against a record that has it.
         """
-        known = young[0].size
-        t_ns, y, r = (np.concatenate((old, new[min(known, 1) :])) for old, new in zip(young, samples, strict=True))
-        last = full_likelihood.ANEW[-1]
-        if t_ns.size < last:
-            self._young[i] = t_ns, y, r
-        if not any(known < at <= t_ns.size for at in (self._fewest(i), *full_likelihood.ANEW)):
-            return done
         eta, process = done.followed.h[: self._model.n_parameters], done.followed.form.process
-        again = full_likelihood.found(
-            self._model, (t_ns, y, r), eta, self._settings[i], None if t_ns.size >= last else process
-        )
+        final = record[0].size >= full_likelihood.ANEW[-1]
+        again = full_likelihood.found(self._model, record, eta, self._settings[i], None if final else process)
         if again is None or again.outcome is None:
             return done
+        self._young.fitted(i)
         self._full[i] = followed = replace(again.followed, dispersion=done.followed.dispersion)
         outcome = replace(outcome, theta=again.outcome.theta, cov=again.outcome.cov)
         return replace(done, followed=followed, outcome=outcome)
@@ -182,6 +182,7 @@ class Followers:
         for k in np.flatnonzero(look).tolist():
             if int(step.blocks.who[k]) not in self._provisional:
                 self._doubt(int(step.blocks.who[k]), newest(k))
+        self._renew(step, closed, newest)
         blocks = [self.silenced(self.without_provisional(closed))]
         for k in np.flatnonzero(step.closed).tolist() if self._provisional else ():
             if int(step.blocks.who[k]) in self._provisional:
@@ -190,6 +191,38 @@ class Followers:
         for k in np.flatnonzero(step.taken & (step.result[:, passes.NOISE_SHARE] < least)).tolist():
             self._change_over(int(step.blocks.who[k]), k, newest)
         return blocks
+
+    def _renew(self, step: Step, closed: Outcomes, newest: Newest) -> None:
+        """Gather what comes after jumps, and fit it anew; write into the blocks what is known then."""
+        for i in step.blocks.who[step.jumped].tolist():
+            if i not in self._provisional:  # which gather already
+                self._young.jumped(i)
+        if not self._young:
+            return
+        for row, k in enumerate(np.flatnonzero(step.closed).tolist()):
+            i = int(step.blocks.who[k])
+            if i not in self._young or step.jumped[k]:
+                continue
+            if step.rejected[k]:
+                self._young.interrupt(i)
+            elif (record := self._young.extend(i, newest(k), full_likelihood.ANEW)) is not None:
+                self._found_anew(i, record, newest(k, CONTEXT), closed, row)
+
+    def _found_anew(
+        self, i: int, record: full_likelihood.Samples, newest: full_likelihood.Samples, closed: Outcomes, row: int
+    ) -> None:
+        """Begin again to follow a sensor in the innovations form, where a first record would be enough to begin."""
+        ahead = (column[-CONTEXT:] for column in newest)
+        t_ns, y, r = (np.concatenate(pair) for pair in zip(record, ahead, strict=True))
+        first = first_estimate(self._model, t_ns, y, r, self._settings[i])
+        if isinstance(first, start.Refused):
+            return
+        state, dispersion = self._state, float(self._state.dispersion[i])
+        block = founded(state, i, self._model, first)
+        state.dispersion[i] = dispersion
+        closed.theta[row], closed.cov[row] = block.theta[0], block.cov[0]
+        self._young.fitted(i)
+        self._doubt(i, record)
 
     def without_provisional(self, closed: Outcomes) -> Outcomes:
         """Return blocks; those of sensors that wait for the full likelihood say nothing: their u is too small."""
@@ -263,14 +296,16 @@ class Followers:
 
         What gathers for the full likelihood goes on gathering (`_gather`).
         """
-        self._young.pop(i, None)
         if i in self._full:
+            self._young.cut(i)
             self._full[i] = replace(self._full[i], state=None)
+        else:
+            self._young.drop(i)
 
     def drop(self, i: int, *, known: bool = False) -> None:
         """Neither follow a sensor nor wait for it; what is `known` of it stays to be reported."""
         self._provisional.pop(i, None)
-        self._young.pop(i, None)
+        self._young.drop(i)
         if not known:
             self._full.pop(i, None)
 
@@ -306,32 +341,29 @@ class Followers:
 
     def _why_not_any_more(self, i: int) -> str:
         """Say that a sensor has changed of late; empty where it has not."""
-        n, fewest = self._young[i][0].size if i in self._young else full_likelihood.MOST, self._fewest(i)
-        if n >= fewest:
+        n = self._young.unsure(i)
+        if n is None:
             return ""
-        return (
-            f"the sensor or its plant has changed: {n} samples since, of which {fewest} are needed to tell other "
-            "parameters from an offset or a delay"
-        )
+        return f"the sensor or its plant has changed: {n} samples since do not tell which, or what else is behind it"
 
     @property
     def doubts(self) -> dict[int, Doubt]:
         """Sensors that are doubted, and why."""
         return dict(sorted(self._doubts.items()))
 
-    def pack(self) -> tuple[dict[int, FullState], dict[int, tuple[Array, ...]]]:
-        """Return what is followed, and what waits, as parts of a snapshot."""
+    def pack(self) -> tuple[dict[int, FullState], dict[int, tuple[Array, ...]], dict[int, YoungRecord]]:
+        """Return what is followed, what waits, and what is young, as parts of a snapshot."""
         full = {i: full_likelihood.pack(now) for i, now in sorted(self._full.items())}
-        kept = self._provisional | self._young  # of which a sensor is in one at most
-        return full, {i: tuple(Array.of(a) for a in s) for i, s in sorted(kept.items())}
+        waits = {i: tuple(Array.of(a) for a in samples) for i, samples in sorted(self._provisional.items())}
+        return full, waits, self._young.pack()
 
     def resume(self, found: FleetSnapshot) -> None:
         """Go on from a snapshot; raises KeyError, TypeError or ValueError where something is missing."""
         self._full = {i: full_likelihood.unpack(packed) for i, packed in found.full.items()}
         self._doubts = dict(found.doubts)
-        kept = {i: (t.array(), y.array(), r.array()) for i, (t, y, r) in found.provisional.items()}
-        self._provisional = {i: samples for i, samples in kept.items() if i not in self._full}
-        self._young = {i: samples for i, samples in kept.items() if i in self._full}
+        waits = {i: each for i, each in found.provisional.items() if i not in self._full}
+        self._provisional = {i: (t.array(), y.array(), r.array()) for i, (t, y, r) in waits.items()}
+        self._young.resume(found.young.items())
 
 
 def _unfit(posterior: Posterior, residuals: report.Residuals, settings: OnlineSettings) -> str:

@@ -106,6 +106,12 @@ class Step:
         self.stale: dict[int, str] = {}
         self._look()
 
+    @property
+    def jumped(self) -> BoolArray:
+        """Blocks that were taken in, and nothing of what was known before them; shape (k,)."""
+        jumped: BoolArray = self._found == JUMP
+        return self.taken & jumped
+
     def _look(self) -> None:
         """Pass over each block at what is known, and decide which of them close."""
         blocks, rules, (t_ns, values) = self.blocks, self._rules, self._samples

@@ -1,0 +1,110 @@
+"""Records that are fitted anew, as a whole, while they grow: those of sensors begun, or changed, lately.
+
+After a jump only the samples since then say what the sensor is, and few of them do not tell other parameters from an
+offset or a delay that came: the sensor is *unsure* until its new record has been fitted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import NS_PER_S
+from dyncal.identification.online.fleet.full_likelihood import NOTHING, Samples
+from dyncal.identification.online.snapshot import Array, YoungRecord
+
+
+class YoungRecords:
+    """Samples of some sensors of a fleet, each from the beginning of its record.
+
+    Parameters
+    ----------
+    longest_hole_s : float64, shape (n,)
+        Of each sensor of the fleet, after which it may be another.
+    """
+
+    def __init__(self, longest_hole_s: FloatArray) -> None:
+        self._longest_hole_s = longest_hole_s
+        self._of: dict[int, Samples] = {}
+        self._unsure: set[int] = set()
+
+    def __contains__(self, i: int) -> bool:
+        return i in self._of
+
+    def __bool__(self) -> bool:
+        return bool(self._of)
+
+    def unsure(self, i: int) -> int | None:
+        """Return how many samples are known of a sensor since it changed; None of one that is known well enough."""
+        return self._of[i][0].size if i in self._unsure else None
+
+    def begin(self, i: int, samples: Samples) -> None:
+        """Begin with a first record, which has been fitted."""
+        self._of[i] = samples
+        self._unsure.discard(i)
+
+    def jumped(self, i: int) -> None:
+        """Begin with the block that comes next: this one shows a sensor that changes."""
+        self._of[i] = NOTHING
+        self._unsure.add(i)
+
+    def cut(self, i: int) -> None:
+        """End a segment: what gathers of a sensor that is unsure goes on."""
+        if i not in self._unsure:
+            self._of.pop(i, None)
+
+    def interrupt(self, i: int) -> None:
+        """End a record that does not go on; that of a sensor that is unsure begins again."""
+        if i in self._unsure:
+            self.jumped(i)
+        else:
+            self.drop(i)
+
+    def drop(self, i: int) -> None:
+        """Fit a record anew no more."""
+        self._of.pop(i, None)
+        self._unsure.discard(i)
+
+    def extend(self, i: int, samples: Samples, sizes: Sequence[int], used: int = 0) -> Samples | None:
+        """Take in the next block; return the record if it is to be fitted now.
+
+        Parameters
+        ----------
+        i : int
+        samples : tuple of arrays
+            Of the block, the first of them `used` already.
+        sizes : sequence of int
+            Of records at which they are fitted, increasing; the last is the end of them.
+        used : int
+        """
+        before = self._of[i]
+        known = before[0].size
+        if known and samples[0][used] - before[0][-1] > self._longest_hole_s[i] * NS_PER_S:
+            self.interrupt(i)
+            return None
+        t_ns, y, r = (np.concatenate((old, new[used:])) for old, new in zip(before, samples, strict=True))
+        self._of[i] = t_ns, y, r
+        if t_ns.size >= sizes[-1]:
+            self.drop(i)
+        return (t_ns, y, r) if any(known < at <= t_ns.size for at in sizes) else None
+
+    def fitted(self, i: int) -> None:
+        """Note that the record since a jump has been fitted."""
+        self._unsure.discard(i)
+
+    def pack(self) -> dict[int, YoungRecord]:
+        """Return all of them as a part of a snapshot."""
+        return {
+            i: YoungRecord((Array.of(t_ns), Array.of(y), Array.of(r)), unsure=i in self._unsure)
+            for i, (t_ns, y, r) in sorted(self._of.items())
+        }
+
+    def resume(self, packed: Iterable[tuple[int, YoungRecord]]) -> None:
+        """Go on from a snapshot; raises ValueError where something is missing."""
+        for i, record in packed:
+            t_ns, y, r = (a.array() for a in record.samples)
+            self._of[i] = t_ns, y, r
+            if record.unsure:
+                self._unsure.add(i)
