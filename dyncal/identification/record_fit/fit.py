@@ -145,7 +145,7 @@ def _fit(outer: ResponseModel, setup: Setup, method: Method | None, given: Float
         diverged = judge.Judgement(Verdict.DIVERGED, "no start led to a fit")
         return refusal(outer, setup, method or Method.OUTPUT_ERROR, diverged)
     evidence = judge.Evidence(
-        first.h[: core.n_parameters], first.e, unexplained(first), ljung_box(first.e)
+        first.h[: core.n_parameters], first.e, first.y, unexplained(first), ljung_box(first.e)
     )  # fmt: skip
     trouble = judge.against_pair(core, taken, evidence)
     if trouble is not None:

@@ -63,10 +63,14 @@ def before(taken: Taken, model: SensorModel, settings: RecordSettings) -> Judgem
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What the output-error fit says of the pair: η, residuals e (n,), share of the variance left, whiteness."""
+    """What the output-error fit says of the pair: η, residuals e (n,) of y (n,), share of the variance left, whiteness.
+
+    Where dead times or splines need more of the reference than there is, y is less than all indications.
+    """
 
     eta: FloatArray
     e: FloatArray
+    y: FloatArray
     unexplained: float
     whiteness_p: float
 
@@ -85,7 +89,7 @@ def against_pair(model: SensorModel, taken: Taken, says: Evidence) -> Judgement 
     if (fast < 0.5 * taken.dt_s or says.unexplained > _SUSPICIOUS) and _swapped(model, taken, says.unexplained):
         detail = "the reference lags the sensor: the two seem to be swapped, or their clocks are apart"
         return Judgement(Verdict.INCONSISTENT, detail)
-    full = _saturated(taken, says)
+    full = _saturated(taken.r, says)
     if full:
         return Judgement(Verdict.BAD_DATA, full)
     if says.unexplained > _UNRELATED:
@@ -135,16 +139,13 @@ def commanded(reference: FloatArray) -> bool:
     return bool(np.unique(reference).size <= _COMMANDED * reference.size)
 
 
-def _saturated(taken: Taken, says: Evidence) -> str:
+def _saturated(r: FloatArray, says: Evidence) -> str:
     """Name a channel that stays at an end of its range while the other shows that it should not."""
-    r = taken.r
     if not commanded(r):
         full = clipped("reference", r)
         if full:
             return full
-    y = taken.y
-    if y.size != says.e.size:
-        return ""
+    y = says.y
     for level, outward in ((y.max(), -1.0), (y.min(), 1.0)):
         at = y == level
         n = int(np.count_nonzero(at))

@@ -102,6 +102,11 @@ class Stage:
         """Residuals of all segments, whitened where the sensor's noise is coloured."""
         return np.concatenate(self.done.last.e)
 
+    @property
+    def y(self) -> FloatArray:
+        """The indications that the residuals are of."""
+        return np.concatenate([reading.y for reading in self.problem.readings])
+
 
 def first_stage(setup: Setup, begins: Iterable[Begin]) -> Stage | None:
     """Return the best output-error fit from any start, with the course between samples that the data ask for."""
