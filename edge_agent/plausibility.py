@@ -38,3 +38,9 @@ def sane(raw: FloatArray, codes: UInt32Array) -> tuple[FloatArray, UInt32Array]:
         return raw, codes
     codes = np.where(fit | quality.is_bad(codes), codes, np.uint32(quality.BAD_OUT_OF_RANGE)).astype(np.uint32)
     return np.where(fit, raw, np.nan), codes
+
+
+def n_without_value(codes: UInt32Array) -> int:
+    """Return how many samples there are before the first that is a value."""
+    values = np.flatnonzero(~quality.is_bad(codes))
+    return int(values[0]) if values.size else codes.size

@@ -77,6 +77,7 @@ class Stream:
         self._since_arrival_ns = 0
         self._set_back = False  # the source's clock, and not set right since
         self._silent = False
+        self._spoke = start.last_t_ns is not None  # what never had a value has not fallen silent
         self._n_late_run = 0
         self._last_late = 0
         self._pending = Pending()
@@ -189,6 +190,7 @@ class Stream:
         self._again = False
         self._find_gaps(t_ns, codes, read, effects)
         self._last_t = InstantNs(int(t_ns[-1]))
+        self._spoke = self._spoke or bool(np.count_nonzero(~quality.is_bad(codes)))
         done = 0
         while done < t_ns.size:
             part = slice(done, done + self._limits.block_samples - len(self._pending))
@@ -210,6 +212,7 @@ class Stream:
             before = np.concatenate((np.array([self._last_t], np.int64), t_ns[:-1]))
             steps = t_ns - before
         cause, self._cause = self._cause, None
+        n_mute = 0 if self._spoke else plausibility.n_without_value(codes) + 1 - (t_ns.size - steps.size)
         for k in np.flatnonzero((steps > self._config.gap_after_ns) | overflow).tolist():
             step = int(steps[k])
             instant = int(before[k]) + step
@@ -218,6 +221,8 @@ class Stream:
                 if overflow[k]
                 else self._why(cause if k == 0 else None, step, instant, read.arrival_ns)
             )
+            if why is GapCause.SOURCE_SILENT and k < n_mute:
+                continue
             n_lost = round(step / self._config.sensor.dt_ns) - 1
             lost = n_lost if n_lost > 0 and why is not GapCause.CLOCK_STEP else None
             after = InstantNs(instant - step)

@@ -16,10 +16,12 @@ from dyncal.domain.time import DurationNs, InstantNs, Int64Array
 
 BAD_TYPE_MISMATCH: Final = 0x8074_0000
 BAD_WAITING_FOR_INITIAL_DATA: Final = 0x8032_0000
+UNCERTAIN_INITIAL_VALUE: Final = 0x4092_0000
 MAX_ARRAY: Final = 1_000_000
 _EPOCH_UTC: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _EPOCH_NAIVE: Final = _EPOCH_UTC.replace(tzinfo=None)
 _LIMIT: Final = 1 << 62  # with room for the span of an array
+_NO_VALUE_YET: Final = (BAD_WAITING_FOR_INITIAL_DATA, UNCERTAIN_INITIAL_VALUE)
 _WITHOUT_INFO: Final = 0xFFFF_0000  # of a status code: what it says without its info bits
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
 
@@ -91,7 +93,8 @@ class Gathered:
         """Add an ``asyncua.ua.DataValue``.
 
         What a server sends before it has a first value (OPC 10000-4, 7.39.2) is no sample: made one at its arrival, it
-        would stand in the way of those that were taken before.
+        would stand in the way of those that were taken before; made one at the start of the server, which node-opcua
+        gives as its time, it would have the sensor silent ever since.
         """
         source, server = data_value.SourceTimestamp, data_value.ServerTimestamp
         if server is not None:
@@ -101,7 +104,7 @@ class Gathered:
         status = data_value.StatusCode
         code = quality.GOOD if status is None else int(status.value) & 0xFFFF_FFFF
         value = None if data_value.Value is None else data_value.Value.Value
-        if value is None and code & _WITHOUT_INFO == BAD_WAITING_FOR_INITIAL_DATA:
+        if value is None and code & _WITHOUT_INFO in _NO_VALUE_YET:
             return
         if isinstance(value, (list, tuple)):
             self._add_array(value, t_ns, code)

@@ -104,6 +104,33 @@ def test_a_lost_connection_is_the_cause_of_the_next_gap_only() -> None:
     assert causes == [GapCause.CONNECTION_LOST, GapCause.SOURCE_SILENT]
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_what_never_had_a_value_has_not_been_silent(together: bool) -> None:
+    """A server's empty first values, by the time of its start; then the sensor speaks, and falls silent once."""
+    agent = engine()
+    bad = np.full(2, quality.BAD, np.uint32)
+    empty = np.array([T0 - 9000 * DT, T0 - 5000 * DT], np.int64)
+    spoken = np.concatenate((times(5), times(5, 9)))
+    if together:
+        codes = np.concatenate((bad, np.zeros(10, np.uint32)))
+        effects = agent.handle(read(np.concatenate((empty, spoken)), codes=codes, arrival=T0 + 14 * DT))
+    else:
+        effects = agent.handle(read(empty[:1], codes=bad[:1])) + agent.handle(read(empty[1:], codes=bad[1:]))
+        effects += agent.handle(read(spoken, arrival=T0 + 14 * DT))
+    effects += agent.handle(Drain(T0))
+    assert Content.of(records(effects)).n_raw == 12
+    gaps = [record.gap for record in records(effects) if isinstance(record, GapRecord)]
+    assert [(gap.after_ns, gap.before_ns, gap.n_lost) for gap in gaps] == [(T0 + 4 * DT, T0 + 9 * DT, 4)]
+
+
+def test_what_is_lost_before_the_first_value_is_told_all_the_same() -> None:
+    agent = engine()
+    agent.handle(read(times(1), codes=np.full(1, quality.BAD, np.uint32)))
+    agent.handle(SourceLost((SENSOR,), T0))
+    gaps = [r.gap for r in records(agent.handle(read(times(5, 20)))) if isinstance(r, GapRecord)]
+    assert [(gap.cause, gap.n_lost) for gap in gaps] == [(GapCause.CONNECTION_LOST, 19)]
+
+
 def test_silence_is_noticed_once() -> None:
     agent = engine()
     agent.handle(read(times(5)))

@@ -31,10 +31,19 @@ def value(
 
 @pytest.mark.parametrize("array", [False, True])
 @pytest.mark.parametrize("info", [0, 0x400])
-def test_what_comes_before_the_first_value_is_no_sample(array: bool, info: int) -> None:
-    """It has no source time: a sample at its arrival would stand in the way of those that were taken before."""
+@pytest.mark.parametrize(
+    ("status", "at"),
+    [
+        (ua.StatusCodes.BadWaitingForInitialData, None),
+        (ua.StatusCodes.UncertainInitialValue, TAKEN - datetime.timedelta(days=7)),  # node-opcua: when it was started
+    ],
+)
+def test_what_comes_before_the_first_value_is_no_sample(
+    array: bool, info: int, status: int, at: datetime.datetime | None
+) -> None:
+    """A sample at its arrival would stand in the way of those that were taken before; an old one would be a gap."""
     into = gathered(array=array)
-    into.add(value(None, ua.StatusCodes.BadWaitingForInitialData | info, ua.VariantType.Null), ARRIVAL)
+    into.add(value(None, status | info, ua.VariantType.Null, at=at), ARRIVAL)
     assert not into.t
     assert not into.faults
     into.add(value([1.5] if array else 1.5, 0, at=TAKEN), ARRIVAL)
@@ -42,6 +51,14 @@ def test_what_comes_before_the_first_value_is_no_sample(array: bool, info: int) 
     assert part.t_ns.tolist() == [instant_of(TAKEN)]
     assert part.raw.tolist() == [1.5]
     assert part.codes.tolist() == [quality.GOOD]
+
+
+def test_an_initial_value_that_there_is_counts() -> None:
+    into = gathered()
+    into.add(value(7.5, ua.StatusCodes.UncertainInitialValue, at=TAKEN), ARRIVAL)
+    part = into.part()
+    assert part.raw.tolist() == [7.5]
+    assert part.codes.tolist() == [ua.StatusCodes.UncertainInitialValue]
 
 
 def test_a_value_that_is_missing_for_another_reason_is_a_hole() -> None:
