@@ -1,7 +1,8 @@
 """Sensors of a fleet that are followed by the full likelihood, one by one, and those that wait for it.
 
 All others are followed by the innovations form, in the fleet's compiled step. So is, *provisionally*, a sensor that
-waits while the samples gather that the full likelihood needs to begin; what is said of it is not accepted.
+waits while the samples gather that the full likelihood needs to begin; what is said of it is not accepted. Neither is
+what is said of a sensor of either kind that has changed, until the record since then has been fitted as a whole.
 """
 
 from __future__ import annotations
@@ -199,10 +200,9 @@ class Followers:
                 self._young.jumped(i)
         if not self._young:
             return
-        for row, k in enumerate(np.flatnonzero(step.closed).tolist()):
-            i = int(step.blocks.who[k])
-            if i not in self._young or step.jumped[k]:
-                continue
+        grows = step.closed & ~step.jumped & np.isin(step.blocks.who, list(self._young))
+        for k in np.flatnonzero(grows).tolist():
+            i, row = int(step.blocks.who[k]), int(np.count_nonzero(step.closed[:k]))
             if step.rejected[k]:
                 self._young.interrupt(i)
             elif (record := self._young.extend(i, newest(k), full_likelihood.ANEW)) is not None:

@@ -1,12 +1,12 @@
 """Records that are fitted anew, as a whole, while they grow: those of sensors begun, or changed, lately.
 
 After a jump only the samples since then say what the sensor is, and few of them do not tell other parameters from an
-offset or a delay that came: the sensor is *unsure* until its new record has been fitted once.
+offset or a delay that came: the sensor is *unsure* until its new record has been fitted once, or is as long as any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -32,6 +32,9 @@ class YoungRecords:
 
     def __contains__(self, i: int) -> bool:
         return i in self._of
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._of)
 
     def __bool__(self) -> bool:
         return bool(self._of)
