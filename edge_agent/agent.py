@@ -40,6 +40,8 @@ class AgentEngine:
         Where the records of each go on, by the spool; absent ones begin.
     newest : mapping of sensor to array of int64, optional
         Instants [ns] of the samples that an earlier life spooled last: they are not taken again.
+    refused : mapping of sensor to mapping, optional
+        What an earlier life told last of what it refused, with the instants [ns]: it is not told again.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class AgentEngine:
         limits: AgentLimits,
         policy: Policy,
         newest: Mapping[SensorId, Int64Array] | None = None,
+        refused: Mapping[SensorId, Mapping[int, InstantNs]] | None = None,
     ) -> None:
         self._epoch = epoch
         self._streams = {
@@ -61,6 +64,9 @@ class AgentEngine:
         for sensor, t_ns in ({} if newest is None else newest).items():
             if sensor in self._streams:
                 self._streams[sensor].know(t_ns)
+        for sensor, told in ({} if refused is None else refused).items():
+            if sensor in self._streams:
+                self._streams[sensor].refusals.know(told)
 
     @property
     def streams(self) -> Mapping[SensorId, Stream]:

@@ -13,6 +13,9 @@ from dyncal.domain.samples import FloatArray, GapCause, Record
 from dyncal.domain.sensors import Pairing, Sensor, SensorId
 from dyncal.domain.time import DurationNs, InstantNs, Int64Array
 
+DELIVERED_AGAIN_NS: Final = 30_000_000_000
+"""For so long after a start, or a new connection, what comes may be delivered again [ns]."""
+
 # Events -------------------------------------------------------------------------------------------------------------
 
 
@@ -35,8 +38,11 @@ class SamplesRead:
         Handed back in `Release` once every sample is in a record that was appended, or was found not to belong in one.
     from_history : bool
         Whether they were read from a source's memory: however old they are, they are no fault then.
-    unreadable : bool
-        Whether there was more, nobody knows how much, that could not be read: a gap stands for it.
+    unreadable : int, optional
+        That there was more, nobody knows how much, that could not be read (a gap stands for it), and what that message
+        is known by.
+    again_since_ns : int, optional
+        That the source may deliver again what came before this instant, not having heard that it was taken.
     """
 
     sensor: SensorId
@@ -47,7 +53,8 @@ class SamplesRead:
     server_ns: InstantNs | None = None
     receipt: Hashable | None = None
     from_history: bool = False
-    unreadable: bool = False
+    unreadable: int | None = None
+    again_since_ns: InstantNs | None = None
 
 
 @dataclass(frozen=True, slots=True)

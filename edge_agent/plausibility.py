@@ -10,7 +10,7 @@ import numpy.typing as npt
 from dyncal.domain import quality
 from dyncal.domain.quality import UInt32Array
 from dyncal.domain.samples import FloatArray
-from dyncal.domain.time import EARLIEST, LATEST, DurationNs, InstantNs
+from dyncal.domain.time import EARLIEST, LATEST, DurationNs, InstantNs, Int64Array
 from edge_agent.events import SamplesRead
 
 _SANE: Final = 1e100  # squares and products with coefficients stay far from overflow below it
@@ -38,6 +38,13 @@ def sane(raw: FloatArray, codes: UInt32Array) -> tuple[FloatArray, UInt32Array]:
         return raw, codes
     codes = np.where(fit | quality.is_bad(codes), codes, np.uint32(quality.BAD_OUT_OF_RANGE)).astype(np.uint32)
     return np.where(fit, raw, np.nan), codes
+
+
+def increase(t_ns: Int64Array, newest: int) -> bool:
+    """Tell whether instants are after `newest` and increase strictly."""
+    if not t_ns.size:
+        return True
+    return int(t_ns[0]) > newest and (t_ns.size == 1 or not np.count_nonzero(t_ns[1:] <= t_ns[:-1]))
 
 
 def n_without_value(codes: UInt32Array) -> int:

@@ -143,6 +143,7 @@ class EdgeService:
             limits=declared.agent_limits(settings),
             policy=declared.policy(settings, open_verifier(settings.signing, settings.data_dir)),
             newest=spool.newest,
+            refused=spool.refused,
         )
         aside = Aside(self._open_quarantine)
         station = Station(engine, spool, outbox, publisher, keeper, aside, self._address, self._clock)

@@ -7,7 +7,7 @@ a sample that comes late is sent in a record of its own, without correction.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,13 +16,14 @@ import numpy.typing as npt
 
 from dyncal.domain import quality
 from dyncal.domain.quality import UInt32Array
-from dyncal.domain.samples import CorrectedSpan, FloatArray, Gap, GapCause, GapRecord, SampleBlock
+from dyncal.domain.samples import MAX_BLOCK_SAMPLES, CorrectedSpan, FloatArray, Gap, GapCause, GapRecord, SampleBlock
 from dyncal.domain.sensors import EdgeId
 from dyncal.domain.time import EARLIEST, InstantNs, Int64Array, axis_of
 from edge_agent import plausibility
 from edge_agent.acceptance import Policy
 from edge_agent.adjustment import Adjustment
 from edge_agent.events import (
+    DELIVERED_AGAIN_NS,
     AgentLimits,
     Append,
     Effect,
@@ -36,11 +37,10 @@ from edge_agent.events import (
 )
 from edge_agent.history import History
 from edge_agent.pending import Pending
+from edge_agent.refusals import Refusals, of_samples
 
 _OVERFLOW_MASK: Final = np.uint32(0x0C80)
-_OVERFLOW_BITS: Final = np.uint32(0x0480)
 _CLOCK_AHEAD_NS: Final = 5_000_000_000
-_DELIVERED_AGAIN_NS: Final = 30_000_000_000
 _AT_ONCE: Final = 16_384
 
 
@@ -84,6 +84,7 @@ class Stream:
         self._history = History(limits.history_samples)
         self._seen: dict[int, None] = {}
         self.adjustment = Adjustment(config.sensor, policy, self._history, config.u_t_ns)
+        self.refusals = Refusals(limits.history_samples)
         self.counts = StreamCounts()
 
     @property
@@ -115,11 +116,11 @@ class Stream:
         if self._first_arrival is None:
             self._first_arrival = read.arrival_ns
         elif self._again:
-            self._again = 0 <= read.arrival_ns - self._first_arrival < _DELIVERED_AGAIN_NS
+            self._again = 0 <= read.arrival_ns - self._first_arrival < DELIVERED_AGAIN_NS
         self._silent = False
         effects: list[Effect] = []
-        if read.unreadable:
-            self._gap(Gap(read.arrival_ns, read.arrival_ns, GapCause.REJECTED), effects)
+        if read.unreadable is not None and not self.refusals.told([read.unreadable], read, self._first_arrival)[0]:
+            self._gap(Gap(read.arrival_ns, read.arrival_ns, GapCause.REJECTED), effects, [read.unreadable])
         t_ns, raw, codes = self._plausible(read, effects)
         raw, codes = plausibility.sane(raw, codes)
         done = 0
@@ -139,12 +140,19 @@ class Stream:
         return read.t_ns[good], read.raw[good], read.codes[good]
 
     def _refuse(self, read: SamplesRead, bad: npt.NDArray[np.bool_], effects: list[Effect]) -> None:
-        """Keep samples with impossible times out of the records, but not out of the account."""
-        t_ns, now = read.t_ns[bad], read.arrival_ns
-        self.counts.n_refused += t_ns.size
-        self._gap(Gap(now, now, GapCause.REJECTED, t_ns.size), effects)
+        """Keep samples with impossible times out of the records, but not out of the account; of each once."""
+        positions, now = np.flatnonzero(bad), read.arrival_ns
+        digests = of_samples(read.t_ns[bad], read.raw[bad], read.codes[bad])
+        fresh = [k for k, told in enumerate(self.refusals.told(digests, read, self._first_arrival)) if not told]
+        self.counts.n_duplicate += positions.size - len(fresh)
+        self.counts.n_refused += len(fresh)
+        if not fresh:
+            return
+        chosen = positions[fresh]
+        self._gap(Gap(now, now, GapCause.REJECTED, len(fresh)), effects, [digests[k] for k in fresh])
+        t_ns = read.t_ns[chosen]
         why = f"{t_ns.size} samples with impossible times, such as {int(t_ns[0])} ns at arrival {now} ns"
-        effects.append(Refuse(self._config.sensor.id, t_ns, read.raw[bad], read.codes[bad], why, now))
+        effects.append(Refuse(self._config.sensor.id, t_ns, read.raw[chosen], read.codes[chosen], why, now))
         effects.append(Notice(Kind.SAMPLES_REFUSED, now, self._config.sensor.id, why))
 
     def _sort(
@@ -152,7 +160,7 @@ class Stream:
     ) -> int:
         """Take samples up to where the source's clock was set back, or all; return how many."""
         newest = EARLIEST - 1 if self._last_t is None else self._last_t
-        if _increase(t_ns, newest):
+        if plausibility.increase(t_ns, newest):
             self._fresh(t_ns, raw, codes, read, effects)
             return t_ns.size
         bar = np.maximum.accumulate(np.concatenate((np.array([newest], np.int64), t_ns)))[:-1]
@@ -204,7 +212,7 @@ class Stream:
         if self._goes_on(t_ns, codes):
             self._cause = None
             return
-        overflow = (codes & _OVERFLOW_MASK) == _OVERFLOW_BITS
+        overflow = (codes & _OVERFLOW_MASK) == np.uint32(quality.OVERFLOW_BITS)
         if self._last_t is None:
             before, steps = t_ns[:-1], np.diff(t_ns)
             overflow = overflow[1:]
@@ -253,10 +261,12 @@ class Stream:
             self._set_back = False
         return GapCause.CLOCK_STEP if set_right or before_ns - arrival_ns > ahead_ns else GapCause.SOURCE_SILENT
 
-    def _gap(self, gap: Gap, effects: list[Effect]) -> None:
+    def _gap(self, gap: Gap, effects: list[Effect], refused: Sequence[int] = ()) -> None:
         self.counts.n_gaps += 1
         sequence = self._number()
-        effects.append(Append(GapRecord(self._config.sensor.id, self._edge, self._epoch, sequence, sequence, gap)))
+        told = tuple(refused[:MAX_BLOCK_SAMPLES])
+        record = GapRecord(self._config.sensor.id, self._edge, self._epoch, sequence, sequence, gap, refused=told)
+        effects.append(Append(record))
 
     # Late samples
 
@@ -388,10 +398,3 @@ class Stream:
         number = self._next
         self._next += 1
         return number
-
-
-def _increase(t_ns: Int64Array, newest: int) -> bool:
-    """Tell whether instants are after `newest` and increase strictly."""
-    if not t_ns.size:
-        return True
-    return int(t_ns[0]) > newest and (t_ns.size == 1 or not np.count_nonzero(t_ns[1:] <= t_ns[:-1]))

@@ -6,6 +6,7 @@ import functools
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from dyncal.contracts import codec
 from dyncal.contracts.fields import Count, Instant, Interval, Name, Ordinal, SetId, Span, StatusCode
@@ -66,7 +67,10 @@ class BlockMessage(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k
 
 
 class GapMessage(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="gap"):
-    """A gap that takes the sequence numbers `sequence` to `last_sequence`."""
+    """A gap that takes the sequence numbers `sequence` to `last_sequence`.
+
+    `refused` is for the edge alone, int64 little-endian: by it, it knows again what it has refused.
+    """
 
     v: int
     sensor: Name
@@ -78,6 +82,7 @@ class GapMessage(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kin
     before_ns: Instant
     cause: GapCause
     n_lost: Count | None = None
+    refused: bytes = b""
     replayed: bool = False
 
 
@@ -99,6 +104,7 @@ def encode(record: Record) -> bytes:
                 before_ns=record.gap.before_ns,
                 cause=record.gap.cause,
                 n_lost=record.gap.n_lost,
+                refused=codec.array_to_bytes(np.array(record.refused, np.int64), "<i8"),
                 replayed=record.replayed,
             )
         )
@@ -155,6 +161,7 @@ def _gap(message: GapMessage) -> GapRecord:
         last_sequence=message.last_sequence,
         gap=Gap(InstantNs(message.after_ns), InstantNs(message.before_ns), message.cause, message.n_lost),
         replayed=message.replayed,
+        refused=tuple(codec.array_from_bytes(message.refused, "<i8", "refused").tolist()),
     )
 
 

@@ -146,7 +146,8 @@ class GapRecord:
     """A gap in the sequence of a sensor's blocks, as reliable as a block: spooled, sent, stored and committed like one.
 
     It takes the sequence numbers `sequence` to `last_sequence`: one where the source lost samples, more where a capped
-    spool had to drop blocks that were numbered already.
+    spool had to drop blocks that were numbered already. `refused` are numbers by which the edge knows again what
+    it refused, should a source not have heard that it was told: at most `MAX_BLOCK_SAMPLES`.
     """
 
     sensor: SensorId
@@ -156,6 +157,7 @@ class GapRecord:
     last_sequence: int
     gap: Gap
     replayed: bool = False
+    refused: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.sequence <= self.last_sequence:

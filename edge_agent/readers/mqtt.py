@@ -17,10 +17,11 @@ from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import Delivery, MessageBus
 from edge_agent.aside import Unreadable
-from edge_agent.events import Drain, Event, Kind, Notice, SamplesRead, SourceLost
+from edge_agent.events import DELIVERED_AGAIN_NS, Drain, Event, Kind, Notice, SamplesRead, SourceLost
 from edge_agent.readers.mapping import decode, sensor_of
 from edge_agent.readers.receipts import SharedReceipt
 from edge_agent.readers.sink import Sink
+from edge_agent.refusals import of_message
 from edge_agent.source_settings import MappingSettings, MqttSourceSettings
 
 # Brokers keep few messages in flight (mosquitto 20): with so many held, ask for them to be spooled at once.
@@ -61,6 +62,8 @@ class MqttReader:
         self._filters = [(mapping.topic.split("/"), mapping) for mapping in settings.mappings]
         self._by_topic: dict[str, list[MappingSettings]] = {}
         self._trouble = ""
+        self._connection = 0
+        self._since_ns = InstantNs(0)  # by the present connection
         self.n_messages = 0
         self.n_quarantined = 0
         self._held: deque[_Held] = deque()
@@ -105,10 +108,17 @@ class MqttReader:
             self._done(held)
             return
         receipt = SharedReceipt(len(reads), partial(self._done, held))
-        events: list[Event] = [replace(read, receipt=receipt) for read in reads]
+        again = self._again_since(arrival_ns)
+        events: list[Event] = [replace(read, receipt=receipt, again_since_ns=again) for read in reads]
         if self.n_held >= _HELD:
             events.append(Drain(arrival_ns, tuple(self._sensors)))
         self._sink.take(events)
+
+    def _again_since(self, now: InstantNs) -> InstantNs | None:
+        """Return the instant before which came what may come again by this connection; None if it is too old."""
+        if self._bus.connections != self._connection:
+            self._connection, self._since_ns = self._bus.connections, now
+        return self._since_ns if 0 <= now - self._since_ns < DELIVERED_AGAIN_NS else None
 
     def _reads(self, delivery: Delivery, arrival_ns: InstantNs) -> list[SamplesRead]:
         reads = []
@@ -123,7 +133,7 @@ class MqttReader:
                 sensor = self._sensor_of(mapping, delivery.topic)
                 self._set_aside(delivery, sensor, str(error))
                 if sensor is not None:
-                    reads.append(SamplesRead(sensor, *_NOTHING, arrival_ns, unreadable=True))
+                    reads.append(SamplesRead(sensor, *_NOTHING, arrival_ns, unreadable=of_message(delivery.payload)))
         return reads
 
     def _done(self, held: _Held) -> None:

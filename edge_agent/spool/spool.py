@@ -18,7 +18,7 @@ from typing import Final, Self
 
 from dyncal.domain.errors import InvalidSetting, Unavailable
 from dyncal.domain.sensors import EdgeId, SensorId
-from dyncal.domain.time import InstantNs, Int64Array
+from dyncal.domain.time import InstantNs
 from dyncal.runtime.exclusive import Exclusive
 from edge_agent.events import StreamStart
 from edge_agent.spool import disk
@@ -28,6 +28,7 @@ from edge_agent.spool.marks import Marks
 from edge_agent.spool.policy import SpoolLimits, hole
 from edge_agent.spool.recovery import recover
 from edge_agent.spool.segment import Entry
+from edge_agent.spool.tail import Tail
 from edge_agent.spool.waiting import Waiting
 
 SHOW_AFTER_S: Final = 2.0
@@ -47,11 +48,13 @@ class Spool:
         lock: Exclusive,
         marks: Marks,
         sensors: tuple[SensorId, ...],
-        newest: Mapping[SensorId, Int64Array],
+        tail: Tail,
     ) -> None:
         self.epoch = journal.epoch
-        self.newest = newest
+        self.newest = tail.instants()
         """Instants [ns] of the samples in the last blocks of an earlier life, by sensor."""
+        self.refused = tail.refused()
+        """What an earlier life has refused and told last, by sensor, each with its instant [ns]."""
         self.trouble: OSError | None = None
         self._directory = directory
         self._journal = journal
@@ -109,7 +112,7 @@ class Spool:
         epoch = now // 1_000_000 if found.epoch is None else found.epoch
         stale = not fresh and disk.age_s(found.index.newest.path, directory / _LOCK) > _STALE_S
         journal = Journal(directory, edge, epoch, limits.beside(found.aside_bytes), found)
-        spool = cls(directory, journal, lock, Marks(directory, epoch), sensors, found.tail.instants())
+        spool = cls(directory, journal, lock, Marks(directory, epoch), sensors, found.tail)
         spool._skip(now, fresh=fresh, stale=stale)
         return spool
 

@@ -18,7 +18,7 @@ from dyncal.contracts import samples as wire
 from dyncal.contracts.coefficients import decode_report, seal
 from dyncal.contracts.edges import CommittedMessage, StatusMessage
 from dyncal.domain.coefficients import Outcome
-from dyncal.domain.samples import SampleBlock
+from dyncal.domain.samples import GapRecord, SampleBlock
 from dyncal.domain.time import DurationNs, InstantNs
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.settings import BrokerSettings
@@ -173,6 +173,29 @@ async def test_what_ingest_was_away_for_comes_soon_after_it_is_there(tmp_path: P
         finally:
             stop.set()
             await task
+
+
+async def test_what_was_refused_and_comes_again_after_a_restart_is_told_once(
+    tmp_path: Path, broker: FakeBroker
+) -> None:
+    settings = settings_of(tmp_path, edge())
+    start = now_ns()
+
+    def causes() -> list[str]:
+        return [r.gap.cause.value for r in sent(broker) if isinstance(r, GapRecord) and not r.replayed]
+
+    async with running(settings, broker):
+        await listening(broker)
+        broker.publish(DEVICE, b"nonsense")
+        broker.publish(DEVICE, message(10, 1.0))
+        await until(lambda: causes() == ["rejected", "rejected"])
+    async with running(settings, broker):
+        await listening(broker)
+        broker.publish(DEVICE, b"nonsense")
+        broker.publish(DEVICE, message(10, 1.0))
+        broker.publish(DEVICE, message(start, 2.0))
+        await until(lambda: any(isinstance(r, SampleBlock) for r in sent(broker)))
+        assert causes() == ["rejected", "rejected"]
 
 
 async def test_hostile_messages_are_set_aside_and_the_edge_goes_on(tmp_path: Path, broker: FakeBroker) -> None:

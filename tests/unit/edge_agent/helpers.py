@@ -190,6 +190,7 @@ def engine(
     limits: AgentLimits | None = None,
     policy: Policy | None = None,
     newest: dict[SensorId, Int64Array] | None = None,
+    refused: dict[SensorId, dict[int, InstantNs]] | None = None,
 ) -> AgentEngine:
     return AgentEngine(
         EDGE,
@@ -199,6 +200,7 @@ def engine(
         limits=limits or AgentLimits(),
         policy=policy or Policy(KEY),
         newest=newest,
+        refused=refused,
     )
 
 

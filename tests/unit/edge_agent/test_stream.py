@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -278,12 +279,70 @@ def test_what_waited_at_its_source_for_days_is_taken() -> None:
 
 def test_what_cannot_be_read_is_a_gap_of_unknown_number() -> None:
     agent = engine()
-    nothing = replace(read(times(0), arrival=T0, receipt="message"), unreadable=True)
+    nothing = replace(read(times(0), arrival=T0, receipt="message"), unreadable=77)
     effects = agent.handle(nothing)
     assert [record.gap for record in records(effects) if isinstance(record, GapRecord)] == [
         Gap(T0, T0, GapCause.REJECTED)
     ]
     assert isinstance(effects[-1], Release)
+
+
+def rejected(effects: list[Effect]) -> list[GapRecord]:
+    return [r for r in records(effects) if isinstance(r, GapRecord) and r.gap.cause is GapCause.REJECTED]
+
+
+RESET = np.arange(3, dtype=np.int64) * DT
+LATER = InstantNs(T0 + 60 * NS_PER_S)
+
+
+def nonsense(at: int = LATER, **more: Any) -> SamplesRead:
+    """Samples by a clock that forgot what time it is, in a message that is unreadable besides."""
+    return replace(read(RESET, np.array([1.0, 2.0, 3.0]), arrival=at), unreadable=77, **more)
+
+
+def test_what_is_refused_counts_once_when_it_is_delivered_again() -> None:
+    agent = engine()
+    agent.handle(read(times(1)))
+    assert [r.gap.n_lost for r in rejected(agent.handle(nonsense()))] == [None, 3]
+    again = InstantNs(LATER + 1)
+    assert rejected(agent.handle(nonsense(again, again_since_ns=again))) == []
+    assert rejected(agent.handle(nonsense(again + 1, again_since_ns=again))) == []
+    other = replace(nonsense(again, again_since_ns=again), raw=np.array([1.0, 7.0, 3.0]), unreadable=78)
+    assert [r.gap.n_lost for r in rejected(agent.handle(other))] == [None, 1]
+    assert agent.streams[SENSOR].counts.n_refused == 4
+
+
+def test_what_a_source_repeats_of_its_own_accord_counts_each_time() -> None:
+    agent = engine()
+    agent.handle(read(times(1)))
+    effects = agent.handle(nonsense()) + agent.handle(nonsense(LATER + 1)) + agent.handle(nonsense(LATER + 2))
+    assert [r.gap.n_lost for r in rejected(effects)] == [None, 3] * 3
+
+
+def test_what_a_source_repeats_after_a_start_counts_each_time() -> None:
+    agent = engine()
+    effects = agent.handle(nonsense()) + agent.handle(nonsense(LATER + 1))
+    assert [r.gap.n_lost for r in rejected(effects)] == [None, 3] * 2
+
+
+def test_what_is_refused_of_a_history_counts_once_however_often_it_is_read() -> None:
+    agent = engine()
+    ahead = LATER + 10 * 86_400 * NS_PER_S + RESET
+    effects: list[Effect] = []
+    for k in range(3):
+        page = read(ahead, np.array([1.0, 2.0, 3.0]), arrival=LATER + k)
+        effects += agent.handle(replace(page, from_history=k > 0))
+    assert [r.gap.n_lost for r in rejected(effects)] == [3]
+
+
+def test_what_an_earlier_life_refused_counts_once() -> None:
+    told = rejected(engine().handle(nonsense()))
+    known = {digest: r.gap.after_ns for r in told for digest in r.refused}
+    start = {SENSOR: StreamStart(2, T0)}
+    agent = engine(starts=start, refused={SENSOR: known})
+    assert rejected(agent.handle(nonsense(LATER + NS_PER_S))) == []
+    long_after = LATER + 100 * NS_PER_S
+    assert len(rejected(agent.handle(nonsense(long_after)))) == 2, "now the source says it again"
 
 
 @pytest.mark.parametrize("y", [np.nan, np.inf, -np.inf, 1e308, -1e200])

@@ -127,6 +127,17 @@ async def test_what_was_not_spooled_when_the_connection_broke_comes_again(scene:
         assert scene.waiting == 0
 
 
+async def test_what_a_new_connection_brings_may_have_come_before(scene: Scene) -> None:
+    async with scene.reading():
+        await scene.send("t/A", b"nonsense")
+        scene.broker.cut("south")
+        scene.broker.restore("south")
+        await scene.send("t/A", b"other nonsense")
+        first, again, other = scene.sink.reads
+        assert first.unreadable == again.unreadable != other.unreadable
+        assert again.again_since_ns == other.again_since_ns == again.arrival_ns > first.arrival_ns
+
+
 async def test_a_broker_that_waits_is_served_at_once(scene: Scene) -> None:
     async with scene.reading():
         for _ in range(12):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dyncal.contracts import samples as wire
 from dyncal.domain.errors import InvalidSetting
-from dyncal.domain.samples import GapCause, GapRecord
+from dyncal.domain.samples import Gap, GapCause, GapRecord
 from dyncal.domain.time import InstantNs
 from edge_agent.spool import Spool
 from tests.unit.edge_agent.helpers import DT, EDGE, SENSOR, T0, times
@@ -149,6 +149,16 @@ def test_what_is_damaged_and_what_there_is_no_room_for_are_told_apart(tmp_path: 
     spool.close()
     again = opened(tmp_path, **limits)
     assert gaps(again) == told
+    again.close()
+
+
+def test_what_was_refused_last_is_known_after_a_start(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    gap = Gap(T0, T0, GapCause.REJECTED, 2)
+    put(spool, block(0), GapRecord(SENSOR, EDGE, 1, 1, 1, gap, refused=(5, 2**63 - 1)))
+    spool.close()
+    again = opened(tmp_path)
+    assert again.refused == {SENSOR: {5: T0, 2**63 - 1: T0}}
     again.close()
 
 
