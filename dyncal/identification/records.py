@@ -13,6 +13,14 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 
 
+def check_arrays(record: object, *names: str) -> None:
+    """Raise `InvalidData` naming the first of a record's attributes that is no array."""
+    for name in names:
+        given = getattr(record, name)
+        if not isinstance(given, np.ndarray):
+            raise InvalidData(f"{name} must be an array, not a {type(given).__name__}")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class AlignedRecord:
     """A gap-free run of a sensor's indications with the reference's at the same instants.
@@ -32,10 +40,7 @@ class AlignedRecord:
     reference: FloatArray
 
     def __post_init__(self) -> None:
-        for name in ("t_ns", "indication", "reference"):
-            given = getattr(self, name)
-            if not isinstance(given, np.ndarray):
-                raise InvalidData(f"{name} must be an array, not a {type(given).__name__}")
+        check_arrays(self, "t_ns", "indication", "reference")
         n = self.t_ns.shape
         if len(n) != 1 or self.t_ns.dtype != np.int64:
             raise InvalidData(f"instants must be int64 of one dimension, not {self.t_ns.dtype} of shape {n}")

@@ -17,6 +17,7 @@ from dyncal.identification.in_situ.averaging import Belief, Pooled, pooled
 from dyncal.identification.in_situ.conduction import Body
 from dyncal.identification.in_situ.modes import Transient, conducting, fit_modes, free
 from dyncal.identification.in_situ.onset import onset
+from dyncal.identification.records import check_arrays
 from dyncal.identification.screen import trouble_with
 
 METHOD: Final = "loop-current step response, heat conduction and free modes averaged"
@@ -44,6 +45,7 @@ class StepRecord:
     step_ns: int
 
     def __post_init__(self) -> None:
+        check_arrays(self, "t_ns", "indication")
         if self.t_ns.ndim != 1 or self.t_ns.shape != self.indication.shape:
             shapes = f"{self.t_ns.shape} and {self.indication.shape}"
             raise InvalidData(f"instants and indications have one length, not {shapes}")

@@ -13,6 +13,7 @@ from dyncal.correction.streaming.slots import LARGEST, usable
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
+from dyncal.identification.records import check_arrays
 from dyncal.identification.screen import trouble_with
 from dyncal.models.base import ComplexArray
 
@@ -40,6 +41,7 @@ class PairRecord:
     second: FloatArray
 
     def __post_init__(self) -> None:
+        check_arrays(self, "t_ns", "first", "second")
         if self.t_ns.ndim != 1 or not self.t_ns.shape == self.first.shape == self.second.shape:
             shapes = f"{self.t_ns.shape}, {self.first.shape} and {self.second.shape}"
             raise InvalidData(f"instants and indications of two sensors have one length, not {shapes}")

@@ -17,6 +17,7 @@ from dyncal.identification.frequency_response import (
     FrequencyPoints,
     fit_frequency_response,
 )
+from dyncal.identification.in_situ import PairRecord, StepRecord
 from dyncal.identification.record_fit import RecordSettings, choose_model, fit_record
 from dyncal.models import model_of
 from tests.unit.identification.record_fit.records import random_record
@@ -82,6 +83,15 @@ def test_records_that_are_none() -> None:
         parts[name] = parts[name].tolist()
         with pytest.raises(InvalidData, match=f"{name} must be an array, not a list"):
             AlignedRecord(**parts)
+
+
+@pytest.mark.parametrize(("record", "names"), [(PairRecord, ("first", "second")), (StepRecord, ("indication",))])
+def test_columns_that_are_no_arrays(record: type, names: tuple[str, ...]) -> None:
+    whole: dict[str, Any] = {"t_ns": np.arange(300, dtype=np.int64)} | {name: np.zeros(300) for name in names}
+    more = {"step_ns": 0} if record is StepRecord else {}
+    for name, values in whole.items():
+        with pytest.raises(InvalidData, match=f"{name} must be an array, not a list"):
+            record(**{**whole, name: values.tolist()}, **more)
 
 
 def test_numbers_that_are_none() -> None:
