@@ -16,6 +16,7 @@ from dyncal.identification.report import ljung_box
 
 _PARTS: Final = 32
 _EXACT: Final = 1e-9
+_ROUNDING: Final = 1e-12  # of the indications: no descent goes on below it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +50,8 @@ def of_innovations(setup: Setup, stage: Stage) -> Numbers:
     widened = max(scatter, 1.0) if not white >= WHITE and not exact else 1.0
     a = stage.done.last.a[np.ix_(core, core)]
     cov = np.zeros((stage.problem.m, stage.problem.m))
-    cov[np.ix_(core, core)] = widened * inverse(a / variance + np.diag(stage.prior.information[core]))
+    told = max(variance, _ROUNDING**2 * stage.problem.power)  # rounding does not average out
+    cov[np.ix_(core, core)] = widened * inverse(a / told + np.diag(stage.prior.information[core]))
     for rival in stage.rivals:
         # a course between samples that would do as well is an uncertainty of its own
         cov += rival.weight * np.outer(rival.moved, rival.moved)
