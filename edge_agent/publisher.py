@@ -14,6 +14,7 @@ from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
 from dyncal.runtime.logging import logger
 from edge_agent.outbox import Outbox, Outgoing
+from edge_agent.suspects import Key, Suspects
 
 _WINDOW: Final = 64
 _MAX_SAID: Final = 1000
@@ -21,6 +22,7 @@ _IDLE_S: Final = 0.05
 _AFTER_REFUSAL_S: Final = 1.0
 _MAP: Final = 0x80  # of up to 15 fields: MessagePack says how many in its first byte
 _MOST_FIELDS: Final = 15
+_ENDS: Final = "the broker ends the connection whenever it is sent: too large for it?"
 _MARK: Final = msgspec.msgpack.encode("replayed") + msgspec.msgpack.encode(True)  # noqa: FBT003  # a value
 
 
@@ -50,6 +52,8 @@ class Publisher:
         self._wake = asyncio.Event()
         self._under_way: set[asyncio.Future[None]] = set()
         self._broken = asyncio.Event()
+        self._suspects = Suspects()
+        self._held: Outgoing | None = None  # until nothing else is under way
         self.refused: dict[str, str] = {}  # why, by topic; to be told
         self.n_published = 0
         self.n_replayed = 0
@@ -86,13 +90,15 @@ class Publisher:
             finally:
                 self._outbox.disconnected()
                 await self._settle()
+                self._held = None
+            self._judge()
             if self._bus.connected:  # the broker is there and does not take it: do not insist
                 await asyncio.sleep(_AFTER_REFUSAL_S)
 
     async def _while_connected(self) -> None:
         while not self._broken.is_set() and self._bus.connected:
             self._wake.clear()
-            while len(self._under_way) < _WINDOW and (message := self._next()) is not None:
+            while self._room and (message := self._next()) is not None:
                 self._send(*message)
             try:
                 async with asyncio.timeout(_IDLE_S):
@@ -100,17 +106,43 @@ class Publisher:
             except TimeoutError:
                 continue
 
-    def _next(self) -> tuple[str, bytes, bool] | None:
+    def _judge(self) -> None:
+        """Look at what was under way when the connection ended: a record may be the reason."""
+        if self._bus.connected:
+            return
+        refused = self._suspects.lost(self._clock.monotonic_s())
+        if refused is not None:
+            self._refused(self._address.samples(refused[0]), _ENDS)
+
+    @property
+    def _room(self) -> bool:
+        return len(self._under_way) < _WINDOW and not self._suspects.one_alone
+
+    def _next(self) -> tuple[str, bytes, bool, Key | None] | None:
         if self._unsaid:
             topic = next(iter(self._unsaid))
             del self._unsaid[topic]
-            return topic, self._retained[topic], True
-        outgoing = self._outbox.next(self._clock.monotonic_s())
+            return topic, self._retained[topic], True, None
+        outgoing = self._next_record()
         if outgoing is not None:
-            return self._address.samples(outgoing.entry.sensor), self._payload(outgoing), False
-        if self._events:
-            return self._address.events, self._events.popleft(), False
+            key = outgoing.entry.sensor, outgoing.entry.first
+            return self._address.samples(key[0]), self._payload(outgoing), False, key
+        if self._events and self._held is None:
+            return self._address.events, self._events.popleft(), False, None
         return None
+
+    def _next_record(self) -> Outgoing | None:
+        """Return the next record that may go out; one that is suspected waits until nothing else is under way."""
+        now_s = self._clock.monotonic_s()
+        outgoing, self._held = self._held or self._outbox.next(now_s), None
+        while outgoing is not None:
+            key = outgoing.entry.sensor, outgoing.entry.first
+            if not self._suspects.refused(key, now_s):
+                break
+            outgoing = self._outbox.next(now_s)
+        if outgoing is not None and self._under_way and self._suspects.suspected(key):
+            self._held, outgoing = outgoing, None
+        return outgoing
 
     def _payload(self, outgoing: Outgoing) -> bytes:
         payload = outgoing.entry.payload
@@ -119,15 +151,19 @@ class Publisher:
         self.n_replayed += 1
         return replayed(payload)
 
-    def _send(self, topic: str, payload: bytes, retain: bool) -> None:  # as the port has it
+    def _send(self, topic: str, payload: bytes, retain: bool, key: Key | None) -> None:  # as the port has it
+        if key is not None:
+            self._suspects.sent(key, self._clock.monotonic_s())
         answer = self._bus.post(topic, payload, retain=retain)
         self._under_way.add(answer)
-        answer.add_done_callback(lambda answer: self._answered(answer, topic, retain=retain))
+        answer.add_done_callback(lambda answer: self._answered(answer, topic, retain=retain, key=key))
 
-    def _answered(self, answer: asyncio.Future[None], topic: str, *, retain: bool) -> None:
+    def _answered(self, answer: asyncio.Future[None], topic: str, *, retain: bool, key: Key | None) -> None:
         self._under_way.discard(answer)
         self._wake.set()
         error = BusUnavailable("given up") if answer.cancelled() else answer.exception()
+        if key is not None and (error is None or isinstance(error, PublishRefused)):
+            self._suspects.answered(key)
         if error is None:
             self.n_published += 1
             return

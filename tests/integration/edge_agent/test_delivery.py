@@ -24,6 +24,7 @@ from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.settings import BrokerSettings
 from dyncal.testing.bus import FakeBroker
 from dyncal.testing.store import MemorySampleStore
+from edge_agent.service import EdgeService
 from edge_agent.settings import EdgeSettings
 from services.ingest.service import IngestService
 from services.ingest.settings import IngestSection
@@ -284,3 +285,69 @@ async def test_on_a_real_broker_devices_to_records(tmp_path: Path, mosquitto: Mo
         collector.cancel()
         await asyncio.gather(collector, return_exceptions=True)
     assert content == {start + k * DT: float(k) for k in range(500)}
+
+
+async def test_a_record_over_which_a_broker_of_3_1_1_ends_the_connection_stops_no_other(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    """Blocks of TT-101, from a broker that sets no limit, are more bytes than the other takes."""
+    (tmp_path / "north").mkdir()
+    broker = Mosquitto(tmp_path / "north", extra="allow_anonymous true\nmax_packet_size 900")
+    broker.start()
+    mappings = [
+        {"topic": f"devices/{name}", "sensor": name, "unit": "Cel", "dt_s": dt_s, "time_at": "/t", "value_at": "/v"}
+        | {"time_format": "ns"}
+        for name, dt_s in (("TT-101", 0.01), ("TT-102", 1.0))
+    ]
+    south = {"port": mosquitto.port}
+    settings = EdgeSettings(
+        data_dir=tmp_path / "var",
+        broker=BrokerSettings(port=broker.port, protocol="3.1.1"),
+        edge={"name": "edge1", "mqtt": [{"broker": south, "mappings": mappings}], "metrics_port": None},
+    )
+    start = now_ns()
+    taken: set[int] = set()
+    try:
+        async with (
+            open_bus(BrokerSettings(port=mosquitto.port), "device") as device,
+            open_bus(settings.broker, "store") as store,
+            running(settings) as service,
+        ):
+
+            async def collect() -> None:
+                async for delivery in store.deliveries():
+                    record = wire.decode(delivery.payload)
+                    assert isinstance(record, SampleBlock)
+                    taken.update(record.axis.t_ns.tolist())
+                    delivery.ack()
+
+            await device.wait_connected()
+            await store.wait_connected()
+            await store.subscribe(["dyncal/v1/plant/edge1/samples/TT-102"])
+            collector = asyncio.create_task(collect())
+            await until(lambda: service.health().parts["broker"] == "")
+            large = json.dumps({"t": start, "v": [0.5 * k for k in range(200)]}).encode()
+            await device.publish("devices/TT-101", large)
+            for k in range(5):
+                await device.publish("devices/TT-102", message(start + k * 100 * DT, float(k)))
+            await until(lambda: taken >= {start + k * 100 * DT for k in range(5)}, 20)
+            connection = await settled(service)
+            await device.publish("devices/TT-102", message(start + 500 * DT, 5.0))
+            await until(lambda: start + 500 * DT in taken)
+            assert service._bus is not None
+            assert service._bus.connections == connection, "the broker is left in peace"
+            collector.cancel()
+            await asyncio.gather(collector, return_exceptions=True)
+    finally:
+        broker.stop()
+
+
+async def settled(service: EdgeService) -> int:
+    """Return the number of the connection that has stood for two seconds."""
+    async with asyncio.timeout(30):
+        while True:
+            assert service._bus is not None
+            before = service._bus.connections
+            await asyncio.sleep(2)
+            if service._bus.connected and service._bus.connections == before:
+                return before

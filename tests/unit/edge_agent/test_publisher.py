@@ -12,7 +12,7 @@ import pytest
 from dyncal.contracts import samples as wire
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain import quality
-from dyncal.domain.errors import PublishRefused
+from dyncal.domain.errors import BusUnavailable, PublishRefused
 from dyncal.domain.samples import CorrectedSpan, Gap, GapCause, GapRecord, Record, SampleBlock
 from dyncal.domain.sensors import EdgeId, SensorId, site_id
 from dyncal.domain.time import DurationNs, ExplicitAxis, InstantNs, UniformAxis
@@ -20,6 +20,7 @@ from dyncal.runtime.clocks import SystemClock
 from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher, replayed
 from edge_agent.spool import Spool, entry_of
+from edge_agent.suspects import ALONE_AFTER, REFUSED_AFTER
 
 FULL = SampleBlock(
     sensor=SensorId("TT-101"),
@@ -68,7 +69,7 @@ class Choosy:
         self.taken: list[str] = []
 
     async def wait_connected(self) -> None:
-        return
+        self.connected = True
 
     def post(self, topic: str, payload: bytes, *, retain: bool = False) -> asyncio.Future[None]:
         del payload, retain
@@ -101,4 +102,55 @@ async def test_a_message_that_the_broker_refuses_stops_no_other(tmp_path: Path) 
     assert set(publisher.refused) == set(bus.refused)
     assert bus.taken == [address.samples(other.sensor)]
     assert spool.n_uncommitted == 2
+    spool.close()
+
+
+class Curt(Choosy):
+    """A bus whose broker ends the connection over a message on some topics, and all that is under way is lost."""
+
+    def __init__(self, *refused: str) -> None:
+        super().__init__(*refused)
+        self.n_lost = 0
+        self.under_way: list[tuple[str, asyncio.Future[None]]] = []
+
+    def post(self, topic: str, payload: bytes, *, retain: bool = False) -> asyncio.Future[None]:
+        del payload, retain
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.under_way.append((topic, answer))
+        if len(self.under_way) == 1:
+            asyncio.get_running_loop().call_soon(self._go_on)
+        return answer
+
+    def _go_on(self) -> None:
+        under_way, self.under_way = self.under_way, []
+        if any(topic in self.refused for topic, _ in under_way):
+            self.connected = False
+            self.n_lost += 1
+            for _, answer in under_way:
+                answer.set_exception(BusUnavailable("connection lost before the answer"))
+            return
+        for topic, answer in under_way:
+            self.taken.append(topic)
+            answer.set_result(None)
+
+
+async def test_a_record_over_which_the_broker_ends_the_connection_stops_no_other(tmp_path: Path) -> None:
+    spool = Spool.open(tmp_path, FULL.edge, InstantNs(0))
+    address = EdgeAddress(site_id("plant"), FULL.edge)
+    outbox = Outbox(spool, replay_per_s=10_000.0, commit_timeout_s=300.0, rng=np.random.default_rng(1))
+    bus = Curt(address.samples(SensorId("A")))
+    publisher = Publisher(bus, address, outbox, SystemClock())  # type: ignore[arg-type]  # as much of a bus as it needs
+    for name in ("A", "B", "C"):
+        record = replace(FULL, sensor=SensorId(name), sequence=0, epoch=spool.epoch)
+        spool.append(entry_of(record, wire.encode(record)))
+    spool.flush()
+    task = asyncio.create_task(publisher.run())
+    async with asyncio.timeout(10):
+        while not publisher.refused or not {address.samples(SensorId(name)) for name in ("B", "C")} <= set(bus.taken):
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert set(publisher.refused) == set(bus.refused)
+    assert bus.n_lost == ALONE_AFTER + REFUSED_AFTER
+    assert spool.n_uncommitted == 3
     spool.close()
