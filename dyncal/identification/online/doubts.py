@@ -12,7 +12,7 @@ from typing import Final
 from dyncal.domain.samples import FloatArray
 from dyncal.identification import report
 from dyncal.identification.online.posterior import Posterior
-from dyncal.identification.online.shifts import shifts, unstated
+from dyncal.identification.online.shifts import MOST_SCATTER, shifts, unstated
 from dyncal.identification.settings import OnlineSettings
 from dyncal.identification.shift import SURE, Shift
 from dyncal.identification.standstill import held
@@ -20,7 +20,6 @@ from dyncal.identification.standstill import held
 _LEFT: Final = 0.5  # of what was found before
 _CALM: Final = 3.0  # u of what is found now
 _SHARPER: Final = 2.0  # than what was found before would need to be certain
-_MOST_SCATTER: Final = 2.0  # what is wrong makes blocks contradict each other, too, and must not hide itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def doubt(
     """
     p = posterior.trend.size
     cov = report.spread(posterior, settings)[:p, :p]
-    alone, together = shifts(weight, score, posterior.considered, cov, u_clock_s, min(posterior.scatter, _MOST_SCATTER))
+    alone, together = shifts(weight, score, posterior.considered, cov, u_clock_s, min(posterior.scatter, MOST_SCATTER))
     found = unstated(alone, together, settings.u_reference, settings.u_clock_s)
     repeats = held("indication", y) or held("reference", r) if found is not None or before is not None else ""
     if found is not None:

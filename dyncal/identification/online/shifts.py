@@ -28,6 +28,8 @@ _ALONE2: Final = SURE**2
 _CLOCK: Final = 1
 _CONTRADICTS: Final = 4.0  # as much less noise of a block with u free
 _MIXED: Final = 0.25  # weight of a block in which a change falls: neither of what was nor of what is
+MOST_SCATTER: Final = 2.0
+"""Of blocks that counts where offsets are judged: what is wrong makes them contradict each other, and must not hide."""
 _LONGER: Final = 4.0
 """As many times longer than the parameters u is remembered: it does not drift as they do."""
 

@@ -15,6 +15,7 @@ from dyncal.identification.online.doubts import Doubt
 from dyncal.identification.online.start import Refused
 from dyncal.identification.report import Residuals
 from dyncal.identification.settings import OnlineSettings
+from dyncal.identification.shift import Shift
 
 VERSION: Final = 3
 
@@ -51,10 +52,18 @@ class FullState(msgspec.Struct, frozen=True):
 
 
 class YoungRecord(msgspec.Struct, frozen=True):
-    """A record that grows: instants, indications, references; whether nothing else is known of the sensor."""
+    """A record that grows: instants, indications, references; whether it has not been fitted since a jump."""
 
     samples: tuple[Array, Array, Array]
-    unsure: bool
+    gathers: bool
+
+
+class ChangedSensor(msgspec.Struct, frozen=True):
+    """What was known of a sensor before a jump, and the offset that may have come instead of its change."""
+
+    eta: Array
+    cov: Array
+    instead: Shift | None
 
 
 class FleetSnapshot(msgspec.Struct, frozen=True):
@@ -72,6 +81,7 @@ class FleetSnapshot(msgspec.Struct, frozen=True):
     version: int = VERSION
     doubts: dict[int, Doubt] = msgspec.field(default_factory=dict)
     young: dict[int, YoungRecord] = msgspec.field(default_factory=dict)
+    changed: dict[int, ChangedSensor] = msgspec.field(default_factory=dict)
 
     @staticmethod
     def packed(settings: tuple[OnlineSettings, ...]) -> list[dict[str, Any]]:

@@ -338,7 +338,6 @@ class EstimatorFleet:
         pending = [Array.of(np.concatenate(column)) for column in zip(*parts, strict=True)]
         own = {name: Array.of(array) for name, array in self._own().items()}
         own |= {name: Array.of(getattr(buffers, name)) for name in ("count", *_MARKS)}
-        full, provisional, young = self._followers.pack()
         return msgspec.msgpack.encode(
             FleetSnapshot(
                 model=self.model,
@@ -348,10 +347,7 @@ class EstimatorFleet:
                 pending=(pending[0], pending[1], pending[2]),
                 refused=dict(sorted(self._refused.items())),
                 trouble=dict(sorted(self._trouble.items())),
-                full=full,
-                provisional=provisional,
-                young=young,
-                doubts=self._followers.doubts,
+                **self._followers.pack(),
             )
         )
 

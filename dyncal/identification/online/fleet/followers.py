@@ -8,7 +8,7 @@ what is said of a sensor of either kind that has changed, until the record since
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from dyncal.domain.time import NS_PER_S, Int64Array
 from dyncal.identification import report
 from dyncal.identification.interpolation import CONTEXT
 from dyncal.identification.online import passes, start
+from dyncal.identification.online.changes import Known, instead
 from dyncal.identification.online.doubts import Doubt, doubt
 from dyncal.identification.online.first_record import first_estimate
 from dyncal.identification.online.fleet import full_likelihood
@@ -28,9 +29,10 @@ from dyncal.identification.online.fleet.step import Step
 from dyncal.identification.online.fleet.young import YoungRecords
 from dyncal.identification.online.posterior import Posterior
 from dyncal.identification.online.shifts import u_bend, u_course
-from dyncal.identification.online.snapshot import Array, FleetSnapshot, FullState, YoungRecord
+from dyncal.identification.online.snapshot import Array, ChangedSensor, FleetSnapshot
 from dyncal.identification.records import BlockOutcome, Estimate
 from dyncal.identification.settings import Likelihood, OnlineSettings
+from dyncal.identification.shift import Shift
 from dyncal.models import SensorModel
 
 _PATIENCE: Final = 1.5  # as many more samples, up to a number of them, make another try worth while
@@ -80,6 +82,8 @@ class Followers:
         self._provisional: dict[int, full_likelihood.Samples] = {}
         self._young = YoungRecords(np.array([s.max_block_s for s in settings]))
         self._doubts: dict[int, Doubt] = {}
+        self._before: dict[int, Known] = {}  # of sensors that have jumped
+        self._instead: dict[int, Shift] = {}  # what of these may be why
         self.tried = np.zeros(dt_ns.size, dtype=np.int64)
 
     def __bool__(self) -> bool:
@@ -144,11 +148,12 @@ class Followers:
         )  # fmt: skip
         if done.outcome is None:
             return done
-        fresh, self._full[i] = self.fresh(i), done.followed
+        before, fresh = self._full[i].posterior, self.fresh(i)
+        self._full[i] = done.followed
         if done.outcome.excited and not done.trouble:
             self._state.widen_window(i, done.outcome)
         if done.outcome.reset:
-            self._young.jumped(i)
+            self._jumped(i, Known.of(before))
         elif i in self._young and done.trouble:
             self._young.interrupt(i)
         elif i in self._young:
@@ -179,7 +184,7 @@ class Followers:
 
     def take_over(self, step: Step, closed: Outcomes, newest: Newest) -> list[Outcomes]:
         """Return the blocks that a step has closed, and those with which the full likelihood begins."""
-        look = step.taken & ((step.shifted > 0) | np.isin(step.blocks.who, list(self._doubts)))
+        look = step.taken & ((step.shifted > 0) | np.isin(step.blocks.who, [*self._doubts, *self._before]))
         for k in np.flatnonzero(look).tolist():
             if int(step.blocks.who[k]) not in self._provisional:
                 self._doubt(int(step.blocks.who[k]), newest(k))
@@ -193,11 +198,17 @@ class Followers:
             self._change_over(int(step.blocks.who[k]), k, newest)
         return blocks
 
+    def _jumped(self, i: int, before: Known) -> None:
+        """Begin anew with the samples that come; what was known before tells later what has changed."""
+        self._young.jumped(i)
+        if i not in self._doubts:
+            self._before.setdefault(i, before)
+
     def _renew(self, step: Step, closed: Outcomes, newest: Newest) -> None:
         """Gather what comes after jumps, and fit it anew; write into the blocks what is known then."""
-        for i in step.blocks.who[step.jumped].tolist():
-            if i not in self._provisional:  # which gather already
-                self._young.jumped(i)
+        for k, before in step.before.items():
+            if int(step.blocks.who[k]) not in self._provisional:  # which gather already
+                self._jumped(int(step.blocks.who[k]), before)
         if not self._young:
             return
         grows = step.closed & ~step.jumped & np.isin(step.blocks.who, list(self._young))
@@ -268,20 +279,17 @@ class Followers:
         return replace(blocks, excited=blocks.excited & ~np.isin(blocks.sensor, list(self._doubts)))
 
     def _doubt(self, i: int, samples: full_likelihood.Samples) -> None:
+        """Judge what the blocks say of offsets of zero and clock: are they there, may they be what has changed."""
         full, state, before = self._full.get(i), self._state, self._doubts.pop(i, None)
+        now = state.posterior(i) if full is None else full.posterior
+        weight = state.shift_weight[i] if full is None else full.shift_weight
+        score = state.shift_score[i] if full is None else full.shift_score
         motion, dt_s = state.motion[i] if full is None else full.motion, float(self._dt_ns[i]) / NS_PER_S
         u_clock_s = u_course(motion, dt_s)
         if full is None:  # the full likelihood knows what a measurand does between samples
             u_clock_s = float(np.hypot(u_clock_s, u_bend(motion, dt_s)))
-        found = doubt(
-            before,
-            state.posterior(i) if full is None else full.posterior,
-            state.shift_weight[i] if full is None else full.shift_weight,
-            state.shift_score[i] if full is None else full.shift_score,
-            u_clock_s,
-            self._settings[i],
-            *samples[1:],
-        )
+        self._settle(i, now, weight, score, u_clock_s)
+        found = doubt(before, now, weight, score, u_clock_s, self._settings[i], *samples[1:])
         if found is None:
             return
         self._doubts[i] = found
@@ -290,6 +298,17 @@ class Followers:
             if full is not None:
                 self._full[i] = replace(full, shift_weight=np.zeros((2, 2)), shift_score=np.zeros(2))
             state.shift_weight[i], state.shift_score[i] = 0.0, 0.0
+
+    def _settle(self, i: int, now: Posterior, weight: FloatArray, score: FloatArray, u_clock_s: float) -> None:
+        """Find whether it is the sensor that has changed; once that is certain, forget what was known before."""
+        if i not in self._before or self._young.gathered(i) is not None:
+            return
+        found = instead(self._before[i], now, weight, score, u_clock_s, self._settings[i])
+        if found is not None:
+            self._instead[i] = found
+        else:
+            del self._before[i]
+            self._instead.pop(i, None)
 
     def cut(self, i: int) -> None:
         """End a sensor's segment: the next block finds its state anew.
@@ -306,6 +325,8 @@ class Followers:
         """Neither follow a sensor nor wait for it; what is `known` of it stays to be reported."""
         self._provisional.pop(i, None)
         self._young.drop(i)
+        self._before.pop(i, None)
+        self._instead.pop(i, None)
         if not known:
             self._full.pop(i, None)
 
@@ -340,22 +361,30 @@ class Followers:
         return f"{detail}state u_reference_noise if it is known, or Likelihood.INNOVATIONS if it is negligible"
 
     def _why_not_any_more(self, i: int) -> str:
-        """Say that a sensor has changed of late; empty where it has not."""
-        n = self._young.unsure(i)
-        if n is None:
+        """Say of a sensor that has changed of late what is not known yet; empty where it is."""
+        since, shift = self._young.gathered(i), self._instead.get(i)
+        if since is None and i not in self._before:
             return ""
-        return f"the sensor or its plant has changed: {n} samples since do not tell which, or what else is behind it"
+        if since is None:
+            since = self._state.window_of(i).n_samples
+        if shift is None:
+            return f"the sensor or its plant has changed: {since} samples since do not tell which"
+        what = f"the clocks by {abs(shift.value):.2g} s" if shift.clock else f"a zero by {abs(shift.value):.2g}"
+        stated = "u_clock_s" if shift.clock else "u_reference"
+        return f"{since} samples do not tell whether the sensor has changed or {what} (state {stated} if it may)"
 
-    @property
-    def doubts(self) -> dict[int, Doubt]:
-        """Sensors that are doubted, and why."""
-        return dict(sorted(self._doubts.items()))
-
-    def pack(self) -> tuple[dict[int, FullState], dict[int, tuple[Array, ...]], dict[int, YoungRecord]]:
-        """Return what is followed, what waits, and what is young, as parts of a snapshot."""
-        full = {i: full_likelihood.pack(now) for i, now in sorted(self._full.items())}
-        waits = {i: tuple(Array.of(a) for a in samples) for i, samples in sorted(self._provisional.items())}
-        return full, waits, self._young.pack()
+    def pack(self) -> dict[str, Any]:
+        """Return what is known here as parts of a snapshot, by name."""
+        return {
+            "full": {i: full_likelihood.pack(now) for i, now in sorted(self._full.items())},
+            "provisional": {i: tuple(Array.of(a) for a in each) for i, each in sorted(self._provisional.items())},
+            "doubts": dict(sorted(self._doubts.items())),
+            "young": self._young.pack(),
+            "changed": {
+                i: ChangedSensor(Array.of(before.eta), Array.of(before.cov), self._instead.get(i))
+                for i, before in sorted(self._before.items())
+            },
+        }
 
     def resume(self, found: FleetSnapshot) -> None:
         """Go on from a snapshot; raises KeyError, TypeError or ValueError where something is missing."""
@@ -364,6 +393,8 @@ class Followers:
         waits = {i: each for i, each in found.provisional.items() if i not in self._full}
         self._provisional = {i: (t.array(), y.array(), r.array()) for i, (t, y, r) in waits.items()}
         self._young.resume(found.young.items())
+        self._before = {i: Known(each.eta.array(), each.cov.array()) for i, each in found.changed.items()}
+        self._instead = {i: each.instead for i, each in found.changed.items() if each.instead is not None}
 
 
 def _unfit(posterior: Posterior, residuals: report.Residuals, settings: OnlineSettings) -> str:

@@ -14,6 +14,7 @@ from dyncal.identification import standstill
 from dyncal.identification.interpolation import CONTEXT, Interpolation
 from dyncal.identification.online import passes
 from dyncal.identification.online.block import BlockData, BlockProblem, Start, interpolations, rows
+from dyncal.identification.online.changes import Known
 from dyncal.identification.online.fleet.outcomes import Outcomes
 from dyncal.identification.online.fleet.state import FleetState
 from dyncal.identification.online.renewal import JUMP, judge_blocks, renew_blocks, significant
@@ -84,6 +85,8 @@ class Step:
         Blocks that renewed the estimate; that no parameters explain.
     stale : dict of int to str
         Which of these have a channel that was not measured anew.
+    before : dict of int to Known
+        What was known before of those that have jumped.
     shifted : int64, shape (k,)
         1 for blocks after which an offset of zero or clock seems to be there (`online.shifts`).
     result : float64, shape (k, `passes.N_RESULT`)
@@ -104,6 +107,7 @@ class Step:
         self.taken = np.zeros(k, dtype=np.bool_)
         self.shifted = np.zeros(k, dtype=np.int64)
         self.stale: dict[int, str] = {}
+        self.before: dict[int, Known] = {}
         self._look()
 
     @property
@@ -227,6 +231,8 @@ class Step:
         )  # fmt: skip
         state.shift_weight[who], state.shift_score[who], state.motion[who] = weight, pull, motion
         reset = self._found == JUMP
+        for j in np.flatnonzero(self.jumped).tolist():
+            self.before[j] = Known.of(state.posterior(int(who[j])))
         first, last = blocks.samples
         t_ns = self._samples[0]
         from_ns, to_ns = t_ns[np.where(blocks.fresh, first, first + 1)], t_ns[last]

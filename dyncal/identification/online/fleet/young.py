@@ -1,7 +1,7 @@
 """Records that are fitted anew, as a whole, while they grow: those of sensors begun, or changed, lately.
 
-After a jump only the samples since then say what the sensor is, and few of them do not tell other parameters from an
-offset or a delay that came: the sensor is *unsure* until its new record has been fitted once, or is as long as any.
+After a jump only the samples since then say what the sensor is. They *gather* until they have been fitted once, or are
+as many as are kept: nothing is believed before.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class YoungRecords:
     def __init__(self, longest_hole_s: FloatArray) -> None:
         self._longest_hole_s = longest_hole_s
         self._of: dict[int, Samples] = {}
-        self._unsure: set[int] = set()
+        self._gathering: set[int] = set()
 
     def __contains__(self, i: int) -> bool:
         return i in self._of
@@ -39,28 +39,28 @@ class YoungRecords:
     def __bool__(self) -> bool:
         return bool(self._of)
 
-    def unsure(self, i: int) -> int | None:
-        """Return how many samples are known of a sensor since it changed; None of one that is known well enough."""
-        return self._of[i][0].size if i in self._unsure else None
+    def gathered(self, i: int) -> int | None:
+        """Return how many samples are known of a sensor since it changed; None where they have been fitted."""
+        return self._of[i][0].size if i in self._gathering else None
 
     def begin(self, i: int, samples: Samples) -> None:
         """Begin with a first record, which has been fitted."""
         self._of[i] = samples
-        self._unsure.discard(i)
+        self._gathering.discard(i)
 
     def jumped(self, i: int) -> None:
         """Begin with the block that comes next: this one shows a sensor that changes."""
         self._of[i] = NOTHING
-        self._unsure.add(i)
+        self._gathering.add(i)
 
     def cut(self, i: int) -> None:
-        """End a segment: what gathers of a sensor that is unsure goes on."""
-        if i not in self._unsure:
+        """End a segment: what gathers goes on."""
+        if i not in self._gathering:
             self._of.pop(i, None)
 
     def interrupt(self, i: int) -> None:
-        """End a record that does not go on; that of a sensor that is unsure begins again."""
-        if i in self._unsure:
+        """End a record that does not go on; one that gathers begins again."""
+        if i in self._gathering:
             self.jumped(i)
         else:
             self.drop(i)
@@ -68,7 +68,7 @@ class YoungRecords:
     def drop(self, i: int) -> None:
         """Fit a record anew no more."""
         self._of.pop(i, None)
-        self._unsure.discard(i)
+        self._gathering.discard(i)
 
     def extend(self, i: int, samples: Samples, sizes: Sequence[int], used: int = 0) -> Samples | None:
         """Take in the next block; return the record if it is to be fitted now.
@@ -95,12 +95,12 @@ class YoungRecords:
 
     def fitted(self, i: int) -> None:
         """Note that the record since a jump has been fitted."""
-        self._unsure.discard(i)
+        self._gathering.discard(i)
 
     def pack(self) -> dict[int, YoungRecord]:
         """Return all of them as a part of a snapshot."""
         return {
-            i: YoungRecord((Array.of(t_ns), Array.of(y), Array.of(r)), unsure=i in self._unsure)
+            i: YoungRecord((Array.of(t_ns), Array.of(y), Array.of(r)), gathers=i in self._gathering)
             for i, (t_ns, y, r) in sorted(self._of.items())
         }
 
@@ -109,5 +109,5 @@ class YoungRecords:
         for i, record in packed:
             t_ns, y, r = (a.array() for a in record.samples)
             self._of[i] = t_ns, y, r
-            if record.unsure:
-                self._unsure.add(i)
+            if record.gathers:
+                self._gathering.add(i)
