@@ -18,21 +18,19 @@ from dyncal.domain.time import NS_PER_S, Int64Array
 from dyncal.identification import report
 from dyncal.identification.interpolation import CONTEXT
 from dyncal.identification.online import passes, start
-from dyncal.identification.online.changes import Known, instead
-from dyncal.identification.online.doubts import Doubt, doubt
+from dyncal.identification.online.changes import Known
 from dyncal.identification.online.first_record import first_estimate
 from dyncal.identification.online.fleet import full_likelihood
 from dyncal.identification.online.fleet.founding import founded
 from dyncal.identification.online.fleet.outcomes import Outcomes
 from dyncal.identification.online.fleet.state import FleetState
 from dyncal.identification.online.fleet.step import Step
+from dyncal.identification.online.fleet.suspicions import Suspicions
 from dyncal.identification.online.fleet.young import YoungRecords
 from dyncal.identification.online.posterior import Posterior
-from dyncal.identification.online.shifts import u_bend, u_course
-from dyncal.identification.online.snapshot import Array, ChangedSensor, FleetSnapshot
+from dyncal.identification.online.snapshot import Array, FleetSnapshot
 from dyncal.identification.records import BlockOutcome, Estimate
 from dyncal.identification.settings import Likelihood, OnlineSettings
-from dyncal.identification.shift import Shift
 from dyncal.models import SensorModel
 
 _PATIENCE: Final = 1.5  # as many more samples, up to a number of them, make another try worth while
@@ -81,9 +79,7 @@ class Followers:
         self._full: dict[int, full_likelihood.Followed] = {}
         self._provisional: dict[int, full_likelihood.Samples] = {}
         self._young = YoungRecords(np.array([s.max_block_s for s in settings]))
-        self._doubts: dict[int, Doubt] = {}
-        self._before: dict[int, Known] = {}  # of sensors that have jumped
-        self._instead: dict[int, Shift] = {}  # what of these may be why
+        self._suspicions = Suspicions(settings, dt_ns)
         self.tried = np.zeros(dt_ns.size, dtype=np.int64)
 
     def __bool__(self) -> bool:
@@ -108,7 +104,7 @@ class Followers:
         self.drop(i)
         self.tried[i] = 0
         if not full_likelihood.needed(self._model, first, float(self._dt_ns[i]) / 1e9, self._settings[i]):
-            self._doubt(i, samples)
+            self._judge(i, samples)
             return self.silenced(block)
         begun = self._begin(i, samples, first.fit.h)
         if begun is not None:
@@ -131,7 +127,7 @@ class Followers:
         self._provisional.pop(i, None)
         self._state.window[i] = 0
         self._state.widen_window(i, full.outcome)
-        self._doubt(i, samples)
+        self._judge(i, samples)
         return self.silenced(Outcomes.one(i, full.outcome))
 
     def _fewest(self, i: int) -> int:
@@ -161,7 +157,7 @@ class Followers:
             if record is not None:
                 done = self._grown(i, record, done, done.outcome)
         if done.outcome is not None and done.outcome.excited:
-            self._doubt(i, samples)
+            self._judge(i, samples)
         return done
 
     def _grown(
@@ -184,10 +180,10 @@ class Followers:
 
     def take_over(self, step: Step, closed: Outcomes, newest: Newest) -> list[Outcomes]:
         """Return the blocks that a step has closed, and those with which the full likelihood begins."""
-        look = step.taken & ((step.shifted > 0) | np.isin(step.blocks.who, [*self._doubts, *self._before]))
+        look = step.taken & ((step.shifted > 0) | np.isin(step.blocks.who, self._suspicions.watched))
         for k in np.flatnonzero(look).tolist():
             if int(step.blocks.who[k]) not in self._provisional:
-                self._doubt(int(step.blocks.who[k]), newest(k))
+                self._judge(int(step.blocks.who[k]), newest(k))
         self._renew(step, closed, newest)
         blocks = [self.silenced(self.without_provisional(closed))]
         for k in np.flatnonzero(step.closed).tolist() if self._provisional else ():
@@ -199,10 +195,9 @@ class Followers:
         return blocks
 
     def _jumped(self, i: int, before: Known) -> None:
-        """Begin anew with the samples that come; what was known before tells later what has changed."""
+        """Begin anew with the samples that come."""
         self._young.jumped(i)
-        if i not in self._doubts:
-            self._before.setdefault(i, before)
+        self._suspicions.jumped(i, before)
 
     def _renew(self, step: Step, closed: Outcomes, newest: Newest) -> None:
         """Gather what comes after jumps, and fit it anew; write into the blocks what is known then."""
@@ -233,7 +228,7 @@ class Followers:
         state.dispersion[i] = dispersion
         closed.theta[row], closed.cov[row] = block.theta[0], block.cov[0]
         self._young.fitted(i)
-        self._doubt(i, record)
+        self._judge(i, record)
 
     def without_provisional(self, closed: Outcomes) -> Outcomes:
         """Return blocks; those of sensors that wait for the full likelihood say nothing: their u is too small."""
@@ -274,41 +269,22 @@ class Followers:
 
     def silenced(self, blocks: Outcomes) -> Outcomes:
         """Return blocks; those of sensors that are doubted say nothing to others: they follow no drift."""
-        if not self._doubts:
-            return blocks
-        return replace(blocks, excited=blocks.excited & ~np.isin(blocks.sensor, list(self._doubts)))
+        doubted = self._suspicions.doubted
+        return replace(blocks, excited=blocks.excited & ~np.isin(blocks.sensor, doubted)) if doubted else blocks
 
-    def _doubt(self, i: int, samples: full_likelihood.Samples) -> None:
-        """Judge what the blocks say of offsets of zero and clock: are they there, may they be what has changed."""
-        full, state, before = self._full.get(i), self._state, self._doubts.pop(i, None)
-        now = state.posterior(i) if full is None else full.posterior
-        weight = state.shift_weight[i] if full is None else full.shift_weight
-        score = state.shift_score[i] if full is None else full.shift_score
-        motion, dt_s = state.motion[i] if full is None else full.motion, float(self._dt_ns[i]) / NS_PER_S
-        u_clock_s = u_course(motion, dt_s)
-        if full is None:  # the full likelihood knows what a measurand does between samples
-            u_clock_s = float(np.hypot(u_clock_s, u_bend(motion, dt_s)))
-        self._settle(i, now, weight, score, u_clock_s)
-        found = doubt(before, now, weight, score, u_clock_s, self._settings[i], *samples[1:])
-        if found is None:
-            return
-        self._doubts[i] = found
-        if before is None:
+    def _judge(self, i: int, samples: full_likelihood.Samples) -> None:
+        """Judge what the blocks say of offsets of zero and clock."""
+        full, state = self._full.get(i), self._state
+        if full is None:
+            now, evidence = state.posterior(i), (state.shift_weight[i], state.shift_score[i], state.motion[i])
+        else:
+            now, evidence = full.posterior, (full.shift_weight, full.shift_score, full.motion)
+        settled = self._young.gathered(i) is None
+        if self._suspicions.judge(i, now, *evidence, samples, full=full is not None, settled=settled):
             # what follows is to bear it out by itself: a block in which the sensor changed says false things of both
             if full is not None:
                 self._full[i] = replace(full, shift_weight=np.zeros((2, 2)), shift_score=np.zeros(2))
             state.shift_weight[i], state.shift_score[i] = 0.0, 0.0
-
-    def _settle(self, i: int, now: Posterior, weight: FloatArray, score: FloatArray, u_clock_s: float) -> None:
-        """Find whether it is the sensor that has changed; once that is certain, forget what was known before."""
-        if i not in self._before or self._young.gathered(i) is not None:
-            return
-        found = instead(self._before[i], now, weight, score, u_clock_s, self._settings[i])
-        if found is not None:
-            self._instead[i] = found
-        else:
-            del self._before[i]
-            self._instead.pop(i, None)
 
     def cut(self, i: int) -> None:
         """End a sensor's segment: the next block finds its state anew.
@@ -325,16 +301,14 @@ class Followers:
         """Neither follow a sensor nor wait for it; what is `known` of it stays to be reported."""
         self._provisional.pop(i, None)
         self._young.drop(i)
-        self._before.pop(i, None)
-        self._instead.pop(i, None)
+        self._suspicions.drop(i)
         if not known:
             self._full.pop(i, None)
 
     def estimate(self, i: int, trouble: str) -> Estimate:
         """Return what is known of a sensor now, by whichever likelihood follows it."""
         model, state, full = self._model, self._state, self._full.get(i)
-        if not trouble and i in self._doubts:
-            trouble = self._doubts[i].words
+        trouble = trouble or self._suspicions.trouble(i)
         posterior = state.posterior(i) if full is None else full.posterior
         residuals = state.residuals_of(i) if full is None else full.residuals
         if not trouble and full is None and self._settings[i].likelihood is Likelihood.INNOVATIONS:
@@ -362,39 +336,27 @@ class Followers:
 
     def _why_not_any_more(self, i: int) -> str:
         """Say of a sensor that has changed of late what is not known yet; empty where it is."""
-        since, shift = self._young.gathered(i), self._instead.get(i)
-        if since is None and i not in self._before:
-            return ""
-        if since is None:
-            since = self._state.window_of(i).n_samples
-        if shift is None:
-            return f"the sensor or its plant has changed: {since} samples since do not tell which"
-        what = f"the clocks by {abs(shift.value):.2g} s" if shift.clock else f"a zero by {abs(shift.value):.2g}"
-        stated = "u_clock_s" if shift.clock else "u_reference"
-        return f"{since} samples do not tell whether the sensor has changed or {what} (state {stated} if it may)"
+        n = self._young.gathered(i)
+        if n is not None:
+            return f"the sensor or its plant has changed: {n} samples since do not tell which"
+        return self._suspicions.open_question(i, self._state.window_of(i).n_samples)
 
     def pack(self) -> dict[str, Any]:
         """Return what is known here as parts of a snapshot, by name."""
         return {
             "full": {i: full_likelihood.pack(now) for i, now in sorted(self._full.items())},
             "provisional": {i: tuple(Array.of(a) for a in each) for i, each in sorted(self._provisional.items())},
-            "doubts": dict(sorted(self._doubts.items())),
             "young": self._young.pack(),
-            "changed": {
-                i: ChangedSensor(Array.of(before.eta), Array.of(before.cov), self._instead.get(i))
-                for i, before in sorted(self._before.items())
-            },
+            **self._suspicions.pack(),
         }
 
     def resume(self, found: FleetSnapshot) -> None:
         """Go on from a snapshot; raises KeyError, TypeError or ValueError where something is missing."""
         self._full = {i: full_likelihood.unpack(packed) for i, packed in found.full.items()}
-        self._doubts = dict(found.doubts)
         waits = {i: each for i, each in found.provisional.items() if i not in self._full}
         self._provisional = {i: (t.array(), y.array(), r.array()) for i, (t, y, r) in waits.items()}
         self._young.resume(found.young.items())
-        self._before = {i: Known(each.eta.array(), each.cov.array()) for i, each in found.changed.items()}
-        self._instead = {i: each.instead for i, each in found.changed.items() if each.instead is not None}
+        self._suspicions.resume(found)
 
 
 def _unfit(posterior: Posterior, residuals: report.Residuals, settings: OnlineSettings) -> str:
