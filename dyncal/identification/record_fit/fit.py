@@ -75,7 +75,8 @@ def fit_record(
     Parameters
     ----------
     records : AlignedRecord or sequence of AlignedRecord
-        NaN in the reference cuts a record into segments; NaN in the indication leaves that instant unobserved.
+        NaN in the reference is bridged (up to three in a row, even sampling) or cuts a record into segments; NaN in the
+        indication leaves that instant unobserved.
     model : ModelKind or ResponseModel
         A `Delayed` model has its dead time estimated.
     method : Method, optional
@@ -221,6 +222,13 @@ def _by_innovations(parts: Parts, against: judge.Judgement | None = None) -> Rec
     numbers = of_innovations(parts.setup, parts.stage)
     if numbers.widened > 1:
         note = f"the residuals are not white, and the covariance is multiplied by {numbers.widened:.3g} for it"
+        parts = replace(parts, notes=(*parts.notes, note))
+    if numbers.by_bridges > _WORTH_SAYING:
+        note = f"bridges over what the reference misses move parameters by {numbers.by_bridges:.2g} u, counted in u"
+        parts = replace(parts, notes=(*parts.notes, note))
+    left_out = parts.setup.taken.n - sum(int(np.isfinite(r.segment.y).sum()) for r in parts.stage.problem.readings)
+    if left_out:
+        note = f"{left_out} samples lie in pieces of the reference too short for splines, and are left out"
         parts = replace(parts, notes=(*parts.notes, note))
     u = np.sqrt(np.maximum(np.diag(numbers.cov), 1e-300))
     for rival in parts.stage.rivals:

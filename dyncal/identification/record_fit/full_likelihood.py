@@ -68,12 +68,11 @@ def _read_at(setup: Setup, delay_s: float) -> list[AlignedRecord]:
 
 def _shifted(segment: Segment, late_ns: int) -> AlignedRecord:
     if late_ns == 0:
-        return AlignedRecord(segment.t_ns, segment.y, segment.r)
+        return AlignedRecord(segment.t_ns, segment.y, segment.measured)
     instants = np.union1d(segment.t_ns, segment.t_ns + late_ns)
     y, r = np.full(instants.size, np.nan), np.full(instants.size, np.nan)
     y[np.searchsorted(instants, segment.t_ns)] = segment.y
-    knots, values = segment.knots
-    r[np.searchsorted(instants, knots + late_ns)] = values
+    r[np.searchsorted(instants, segment.t_ns + late_ns)] = segment.measured
     return AlignedRecord(instants, y, r)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from dyncal.domain.calibration import Verdict
 from dyncal.domain.samples import FloatArray
 from dyncal.identification.expected import against_expected
+from dyncal.identification.record_fit.bridges import COMMANDED
 from dyncal.identification.record_fit.method import WHITE, time_constants
 from dyncal.identification.record_fit.segments import SHORTEST, Segment, Taken
 from dyncal.identification.record_fit.settings import FARTHEST_CLOCK, RecordSettings
@@ -29,7 +30,6 @@ _SURELY: Final = 6.0  # standard uncertainties
 _ROUNDING: Final = 1e-9
 _PILE: Final = 3  # samples at an end of the range
 _SHOWN: Final = 4.0  # standard deviations: p < 3e-5
-_COMMANDED: Final = 0.1  # share of different values below which a reference is made of levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def _beyond(model: SensorModel, taken: Taken, says: Evidence) -> str:
 
 def commanded(reference: FloatArray) -> bool:
     """Tell whether a reference, shape (n,), is made of the levels of a command, which are no saturation."""
-    return bool(np.unique(reference).size <= _COMMANDED * reference.size)
+    return bool(np.unique(reference).size <= COMMANDED * reference.size)
 
 
 def _saturated(r: FloatArray, says: Evidence) -> str:

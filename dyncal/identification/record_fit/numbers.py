@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
+from dyncal.identification.record_fit.bridge_effect import moved_by_bridges
 from dyncal.identification.record_fit.full_likelihood import FullFit, coordinates
 from dyncal.identification.record_fit.method import WHITE
 from dyncal.identification.record_fit.reference import inverse
@@ -24,7 +26,8 @@ class Numbers:
     """Coordinates h = (η, T, offset) with their covariance, (p + 2,) and (p + 2, p + 2), and the residuals in numbers.
 
     Rows of coordinates that were not free are 0. `widened` is the factor on the covariance for residuals that are not
-    white; `n_values` and `n_estimated` count what went in and what was estimated, initial states and noise included.
+    white, `by_bridges` the largest ratio of what bridges in the reference move to u without them; `n_values` and
+    `n_estimated` count what went in and what was estimated, initial states and noise included.
     """
 
     h: FloatArray
@@ -36,6 +39,7 @@ class Numbers:
     n_values: int
     n_estimated: int
     widened: float = 1.0
+    by_bridges: float = 0.0
 
 
 def of_innovations(setup: Setup, stage: Stage) -> Numbers:
@@ -55,6 +59,9 @@ def of_innovations(setup: Setup, stage: Stage) -> Numbers:
     for rival in stage.rivals:
         # a course between samples that would do as well is an uncertainty of its own
         cov += rival.weight * np.outer(rival.moved, rival.moved)
+    bridges = moved_by_bridges(setup, stage)
+    by_bridges = _share(bridges, cov, core)
+    cov += bridges
     known = setup.settings.noise_std
     share = max(1 - stage.problem.output_gain(stage.h), 0.0)
     own = float(np.var(np.concatenate(stage.done.last.raw))) if noise else variance * share
@@ -68,6 +75,7 @@ def of_innovations(setup: Setup, stage: Stage) -> Numbers:
         n_values=n,
         n_estimated=n_estimated + 1,
         widened=widened,
+        by_bridges=by_bridges,
     )
 
 
@@ -87,6 +95,11 @@ def of_kalman(setup: Setup, found: FullFit) -> Numbers:
         n_values=2 * fit.n_samples,
         n_estimated=n_estimated,
     )
+
+
+def _share(extra: FloatArray, cov: FloatArray, core: Int64Array) -> float:
+    """Return the largest ratio of standard deviations of the coordinates `core`."""
+    return float(np.sqrt(np.max(np.diag(extra)[core] / np.maximum(np.diag(cov)[core], 1e-300), initial=0.0)))
 
 
 def dispersion(stage: Stage, variance: float) -> float:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from dyncal.correction.streaming.slots import usable
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, Int64Array
+from dyncal.identification.record_fit.bridges import bridged
 from dyncal.identification.records import AlignedRecord
 
 SHORTEST: Final = 8
@@ -31,11 +33,20 @@ class Segment:
     t_ns : int64, shape (n,), strictly increasing
     y, r : float64, shape (n,)
         Indications and reference; NaN where there is none at that instant. The two need not share instants.
+    bridged : bool, shape (n,) or (0,)
+        Where the reference was not measured, but bridged.
     """
 
     t_ns: Int64Array
     y: FloatArray
     r: FloatArray
+    bridged: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+
+    @property
+    def measured(self) -> FloatArray:
+        """The reference without what is bridged, (n,)."""
+        values: FloatArray = np.where(self.bridged, np.nan, self.r) if self.bridged.size else self.r
+        return values
 
     @property
     def knots(self) -> tuple[Int64Array, FloatArray]:
@@ -145,10 +156,11 @@ def _same(a: AlignedRecord, b: AlignedRecord) -> bool:
 def _pieces(record: AlignedRecord) -> list[Segment]:
     y = np.where(usable(record.indication), record.indication, np.nan)
     r = np.where(usable(record.reference), record.reference, np.nan)
+    t_ns, y, r, filled = bridged(record.t_ns, y, r)
     known = np.flatnonzero(np.isfinite(r))
     if known.size < SHORTEST:
         return []
-    steps = np.diff(record.t_ns[known])
+    steps = np.diff(t_ns[known])
     usual = float(np.percentile(steps, 95))
     # what was marked as missing is a hole sooner than what may be the way of the sampling
     marked = np.diff(known) > 1
@@ -161,7 +173,7 @@ def _pieces(record: AlignedRecord) -> list[Segment]:
         if seen.size < SHORTEST or np.count_nonzero(np.isfinite(r[begin:end])) < SHORTEST:
             continue
         inner = slice(begin, end)
-        found.append(Segment(record.t_ns[inner], y[inner], r[inner]))
+        found.append(Segment(t_ns[inner], y[inner], r[inner], filled[inner]))
     return found
 
 

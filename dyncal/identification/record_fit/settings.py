@@ -36,6 +36,10 @@ class InterSample(enum.StrEnum):
     QUINTIC = "quintic spline"
 
 
+SPLINES: Final = (InterSample.CUBIC, InterSample.QUINTIC)
+"""Courses that want a reference that is spaced evenly, with values beyond either end of what is read."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecordSettings:
     """Settings of `fit_record`; what a certificate says of the reference, and how to judge.

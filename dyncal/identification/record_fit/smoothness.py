@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.identification.interpolation import CONTEXT, Interpolation, refined
-from dyncal.identification.record_fit.segments import Taken
+from dyncal.identification.record_fit.segments import Segment, Taken
 from dyncal.identification.record_fit.settings import InterSample
 
 LEAST: Final = 4 * CONTEXT
@@ -16,9 +17,14 @@ LEAST: Final = 4 * CONTEXT
 _CLEARLY_SMOOTHER: Final = 0.7  # ratio of rms errors
 
 
-def spline_fits(taken: Taken) -> bool:
-    """Tell whether splines can be laid through the reference of every segment."""
-    return all(each.smooth and each.knots[0].size >= LEAST for each in taken.segments)
+def long_enough(segment: Segment, least: int = LEAST) -> bool:
+    """Tell whether a segment has so many values of the reference."""
+    return segment.knots[0].size >= least
+
+
+def spline_fits(segment: Segment, least: int = LEAST) -> bool:
+    """Tell whether splines can be laid through the reference of a segment: evenly spaced, and long enough."""
+    return long_enough(segment, least) and segment.smooth
 
 
 def course_of_reference(taken: Taken) -> InterSample:
@@ -27,20 +33,21 @@ def course_of_reference(taken: Taken) -> InterSample:
     A measurand as rough as a random walk is best met by straight lines, and so is one hidden by the reference's noise;
     a smooth one by splines, by far. (What is held between samples cannot be told from what is rough in this way.)
     """
-    if not spline_fits(taken) or any(each.knots[0].size < 2 * LEAST for each in taken.segments):
+    segments = [each for each in taken.segments if spline_fits(each, 2 * LEAST)]
+    if not segments:
         return InterSample.LINEAR
-    best, error = InterSample.LINEAR, _CLEARLY_SMOOTHER * _left_out(taken, None)
+    best, error = InterSample.LINEAR, _CLEARLY_SMOOTHER * _left_out(segments, None)
     for course, kind in ((InterSample.CUBIC, Interpolation.CUBIC), (InterSample.QUINTIC, Interpolation.QUINTIC)):
-        own = _left_out(taken, kind)
+        own = _left_out(segments, kind)
         if own < error:
             best, error = course, _CLEARLY_SMOOTHER * own
     return best
 
 
-def _left_out(taken: Taken, kind: Interpolation | None) -> float:
+def _left_out(segments: Sequence[Segment], kind: Interpolation | None) -> float:
     """Return the rms error of the odd values as interpolated between the even ones, away from the ends."""
     errors: list[FloatArray] = []
-    for segment in taken.segments:
+    for segment in segments:
         values = segment.knots[1]
         coarse, between = values[::2], values[1::2]
         if kind is None:

@@ -16,9 +16,9 @@ from dyncal.identification.record_fit.gain import NO_NOISE
 from dyncal.identification.record_fit.method import WHITE
 from dyncal.identification.record_fit.problem import Point, RecordProblem
 from dyncal.identification.record_fit.reference import MOST_INFLATION, inflation, inverse
-from dyncal.identification.record_fit.segments import Taken
-from dyncal.identification.record_fit.settings import FARTHEST_CLOCK, InterSample, RecordSettings
-from dyncal.identification.record_fit.smoothness import course_of_reference, spline_fits
+from dyncal.identification.record_fit.segments import Segment, Taken
+from dyncal.identification.record_fit.settings import FARTHEST_CLOCK, SPLINES, InterSample, RecordSettings
+from dyncal.identification.record_fit.smoothness import course_of_reference, long_enough, spline_fits
 from dyncal.identification.record_fit.start import Begin
 from dyncal.identification.record_fit.track import Reading
 from dyncal.identification.report import ljung_box
@@ -54,8 +54,16 @@ class Setup:
         return -max(clock, 2 * self.taken.dt_s), longest + clock
 
     def problem(self, between: InterSample) -> RecordProblem:
-        """Return the problem for a course between samples."""
-        readings = [Reading(segment, between, self.reach) for segment in self.taken.segments]
+        """Return the problem for a course between samples, of the segments that can take it."""
+        return self.problem_of(self.taken.segments, between)
+
+    def problem_of(self, segments: Iterable[Segment], between: InterSample) -> RecordProblem:
+        """Return the problem of these segments of the record, or of others in their place."""
+        every = list(segments)
+        if between in SPLINES:
+            # splines may be asked for on what is not quite even
+            every = [each for each in every if spline_fits(each)] or [each for each in every if long_enough(each)]
+        readings = [Reading(each, between, self.reach) for each in every]
         return RecordProblem(self.model, [each for each in readings if each.n], self.taken.dt_s, self.noise)
 
     def free(self) -> BoolArray:
@@ -138,23 +146,37 @@ def _good_enough(problem: RecordProblem, done: Descent) -> bool:
 def with_course(setup: Setup, begin: Stage) -> Stage:
     """Return the fit with another course between samples where that leaves clearly smaller residuals."""
     best, margin, tried = begin, _CLEARLY_BETTER, [begin]
-    splines = (InterSample.CUBIC, InterSample.QUINTIC) if spline_fits(setup.taken) else ()
+    splines = SPLINES if any(spline_fits(each) for each in setup.taken.segments) else ()
     for between in (InterSample.ZERO, InterSample.LINEAR, *splines):
         if between is begin.between or (between is InterSample.QUINTIC and best.between is not InterSample.CUBIC):
             continue
         problem = setup.problem(between)
         most = problem.n_y * begin.done.cost / begin.problem.n_y + _HOPELESS
-        first = promised(problem, begin.done.last.at, begin.free, begin.prior, most + _HOPELESS)
+        at = _carried(begin, problem)
+        first = None if at is None else promised(problem, at, begin.free, begin.prior, most + _HOPELESS)
         if first is None or first[1] > most:
             continue
         done = descend(problem, first[0], begin.free, begin.prior)
         if done is None:
             continue
-        there = replace(begin, problem=problem, between=between, done=done)
-        tried.append(there)
-        if better_by(there, best) > margin:
-            best, margin = there, 0.0
+        own = replace(begin, problem=problem, between=between, done=done)
+        tried.append(own)
+        if better_by(own, best) > margin:
+            best, margin = own, 0.0
     return replace(best, rivals=_rivals(best, tried))
+
+
+def _carried(stage: Stage, problem: RecordProblem) -> Point | None:
+    """Return where a fit ended as a point of another problem; at rest where a segment begins that it did not have."""
+    p, at = problem.p, stage.done.last.at
+    begin = problem.begin(at.h[:p], float(at.h[p]))
+    if begin is None:
+        return None
+    known = {id(reading.segment): k for k, reading in enumerate(stage.problem.readings)}
+    for i, reading in enumerate(problem.readings):
+        if id(reading.segment) in known:
+            begin.x0[i] = at.x0[known[id(reading.segment)]]
+    return Point(at.h, begin.x0)
 
 
 def _rivals(best: Stage, tried: list[Stage]) -> tuple[Rival, ...]:
@@ -169,14 +191,17 @@ def better_by(one: Stage, other: Stage) -> float:
     """Return twice the log-likelihood ratio of two fits on the indications that both have."""
     squares = np.zeros(2)
     n = 0
-    for k, (a, b) in enumerate(zip(one.problem.readings, other.problem.readings, strict=True)):
+    places = {id(reading.segment): k for k, reading in enumerate(other.problem.readings)}
+    for k, a in enumerate(one.problem.readings):
+        if id(a.segment) not in places:
+            continue
+        b = other.problem.readings[places[id(a.segment)]]
         same = np.array_equal(a.t_ns, b.t_ns)
         common = a.t_ns if same else np.intersect1d(a.t_ns, b.t_ns, assume_unique=True)
         n += common.size
-        for i, (stage, reading) in enumerate(((one, a), (other, b))):
-            e = stage.done.last.e[k]
-            e = e if same else e[np.searchsorted(reading.t_ns, common)]
-            squares[i] += float(e @ e)
+        for i, (reading, e) in enumerate(((a, one.done.last.e[k]), (b, other.done.last.e[places[id(a.segment)]]))):
+            own = e if same else e[np.searchsorted(reading.t_ns, common)]
+            squares[i] += float(own @ own)
     return n * float(np.log(max(squares[1], 1e-300) / max(squares[0], 1e-300)))
 
 

@@ -55,13 +55,14 @@ class Reading:
 
     Attributes
     ----------
+    segment : Segment
     t_ns : int64, shape (n,)
     y : float64, shape (n,)
         The indications that are left, with their instants.
     """
 
     def __init__(self, segment: Segment, between: InterSample, reach: tuple[float, float] = (0.0, 0.0)) -> None:
-        self._hold = between is InterSample.ZERO
+        self.segment, self._hold = segment, between is InterSample.ZERO
         span = int(segment.t_ns[-1] - segment.t_ns[0])
         # ticks finer than a nanosecond where there is room for them: T is not a whole number of anything
         self._per_ns = 1000 if span < _EXACT // 1000 else 1
