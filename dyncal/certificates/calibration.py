@@ -93,7 +93,7 @@ def certificate_of(evidence: Evidence, administration: Administration) -> Certif
     InvalidData
         If the calibration was not accepted, its parameters are no sensor's or its data no record, the set is of another
         sensor or calibration, a unit has no spelling in D-SI, a number is not finite, the covariance not positive
-        semidefinite, or a requirement names no parameter.
+        semidefinite, a parameter has no uncertainty, or a requirement names no parameter.
     """
     c = evidence.calibration
     if c.verdict is not Verdict.ACCEPTED:
@@ -143,6 +143,9 @@ def _check_numbers(calibration: Calibration, dt_ns: int) -> None:
     p = calibration.parameters
     if p.model is not ModelKind.STATIC:
         named_model(p.model, p.names).check_physical(p.values)
+    certain = [name for name, u in zip(p.names, np.diag(p.cov).tolist(), strict=True) if u == 0]
+    if certain:
+        raise InvalidData(f"no calibration makes parameters certain: u of {', '.join(certain)} is 0")
     if dt_ns <= 0 or calibration.n_samples < 0:
         raise InvalidData(f"{calibration.n_samples} samples every {dt_ns} ns are no record")
     if calibration.window_to_ns < calibration.window_from_ns:

@@ -11,7 +11,7 @@ from dyncal.certificates import vocabulary as v
 from dyncal.certificates.document import QuantityList
 from dyncal.certificates.parameters import parameter_unit
 from dyncal.certificates.quantity import AnyQuantity, Quantity, TextQuantity, real
-from dyncal.certificates.search import single, with_ref_type
+from dyncal.certificates.search import number, single, with_ref_type
 from dyncal.certificates.units import HERTZ, ONE, RADIAN, SECOND, Unit
 from dyncal.domain.choices import choice
 from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter, CorrectionSmoother, MeasurandPrior
@@ -72,8 +72,8 @@ def smoother_list(set_id: str, s: CorrectionSmoother, indication: Unit, measuran
 
 def read_smoother(entries: QuantityList) -> CorrectionSmoother:
     """Return the smoother of a list that `smoother_list` wrote. Raises `InvalidData`, naming what cannot be."""
-    interval, latency = _number(entries, v.INTERVAL) * NS_PER_S, _number(entries, v.LATENCY) * NS_PER_S
-    prior, order = single(entries, v.PRIOR, TextQuantity).text, _number(entries, v.ORDER)
+    interval, latency = number(entries, v.INTERVAL, SECOND) * NS_PER_S, number(entries, v.LATENCY, SECOND) * NS_PER_S
+    prior, order = single(entries, v.PRIOR, TextQuantity).text, number(entries, v.ORDER, ONE)
     if not (1 <= interval < 2**62 and 0 <= latency < 2**62 and order == round(order)):
         raise InvalidData(
             f"{entries.where}: a smoother with interval {interval} ns, latency {latency} ns, order {order}"
@@ -82,11 +82,11 @@ def read_smoother(entries: QuantityList) -> CorrectionSmoother:
         dt_ns=DurationNs(round(interval)),
         latency_ns=DurationNs(round(latency)),
         prior=choice(MeasurandPrior, prior, "prior"),
-        density=_number(entries, v.DENSITY),
-        corner_rad_s=_number(entries, v.CORNER),
+        density=number(entries, v.DENSITY),
+        corner_rad_s=number(entries, v.CORNER, RADIAN / SECOND),
         order=round(order),
-        noise_std=_number(entries, v.NOISE),
-        band_hz=_number(entries, v.BAND),
+        noise_std=number(entries, v.NOISE),
+        band_hz=number(entries, v.BAND, HERTZ),
     )
 
 
@@ -98,8 +98,8 @@ def read_filter(entries: QuantityList) -> CorrectionFilter:
     InvalidData
         Naming what is missing or cannot be.
     """
-    interval = _number(entries, v.INTERVAL) * NS_PER_S
-    delay = _number(entries, v.DELAY)
+    interval = number(entries, v.INTERVAL, SECOND) * NS_PER_S
+    delay = number(entries, v.DELAY, ONE)
     if not (1 <= interval < 2**62 and 0 <= delay < 2**31 and delay == round(delay)):
         raise InvalidData(f"{entries.where}: a filter with interval {interval} ns and delay {delay}")
     return CorrectionFilter(
@@ -108,14 +108,10 @@ def read_filter(entries: QuantityList) -> CorrectionFilter:
         sos=_rows(entries, v.SECTION, 6),
         delay=round(delay),
         sensitivities=_rows(entries, v.SENSITIVITY, 5),
-        u_noise=_number(entries, v.U_NOISE),
-        u_model=_number(entries, v.U_MODEL),
-        band_hz=_number(entries, v.BAND),
+        u_noise=number(entries, v.U_NOISE),
+        u_model=number(entries, v.U_MODEL),
+        band_hz=number(entries, v.BAND, HERTZ),
     )
-
-
-def _number(entries: QuantityList, ref_type: str) -> float:
-    return float(single(entries, ref_type, Quantity).checked().values[0])
 
 
 def _rows(entries: QuantityList, ref_type: str, n: int) -> FloatArray:

@@ -30,8 +30,11 @@ def parse(data: bytes, *, max_bytes: int = MAX_BYTES) -> Element:
     Raises
     ------
     InvalidData
-        If it is too large, no XML, has a document type, is no certificate, or one of another major version than 3.
+        If it is no bytes, too large, no XML, has a document type, is no certificate, or one of another major version
+        than 3.
     """
+    if not isinstance(data, bytes):
+        raise InvalidData(f"a certificate is bytes, not {type(data).__name__}")
     if len(data) > max_bytes:
         raise InvalidData(f"a certificate of {len(data)} bytes; at most {max_bytes} are read")
     parser = etree.XMLParser(

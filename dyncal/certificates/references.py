@@ -59,7 +59,8 @@ def parameter_vector(
     Raises
     ------
     InvalidData
-        If a parameter is missing or stated twice, has no uncertainty or another unit, or the model has none such.
+        If a parameter is missing or stated twice, has no uncertainty or another unit, the model has none such, or no
+        stable sensor has such values.
     """
     columns = _labelled(certificate, table)
     wanted = dict(labels) if labels is not None else {label: label for label in columns}
@@ -68,13 +69,14 @@ def parameter_vector(
         known = ", ".join(columns) or "none"
         raise InvalidData(f"the certificate states no parameter {', '.join(missing)}; the labels there are: {known}")
     names = tuple(wanted.values())
-    named_model(model, names)
+    sensor = named_model(model, names)
     places = [columns[label] for label in wanted]
     factors = np.array([
         _parameter_factor(name, place, gain_unit) for name, place in zip(names, places, strict=True)
     ])  # fmt: skip
     values = np.array([place.quantity.values[place.index] for place in places])
     cov = _joint_covariance(places)
+    sensor.check_physical(values * factors)
     return Parameters(model, names, values * factors, cov * np.outer(factors, factors))
 
 

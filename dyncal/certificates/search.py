@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from dyncal.certificates.document import Certificate, QuantityList
 from dyncal.certificates.quantity import AnyQuantity, ComplexQuantity, Quantity, TextQuantity
+from dyncal.certificates.units import Unit, scale
 from dyncal.domain.errors import InvalidData
 
 _Kind = TypeVar("_Kind", Quantity, ComplexQuantity, TextQuantity)
@@ -55,3 +56,25 @@ def single(entries: QuantityList, ref_type: str, kind: type[_Kind]) -> _Kind:
     if len(found) != 1:
         raise InvalidData(f"list {entries.name!r} at {entries.where}: {ref_type} is there {len(found)} times, not once")
     return found[0]
+
+
+def number(entries: QuantityList, ref_type: str, unit: Unit | None = None) -> float:
+    """Return the first value of the one quantity of that refType, in `unit`; as it is stated where none is given.
+
+    Raises
+    ------
+    InvalidData
+        If there is none or several, a number is not finite, or the unit is of another kind.
+    """
+    quantity = single(entries, ref_type, Quantity).checked()
+    value = float(quantity.values[0])
+    return value if unit is None else value * factor(quantity, unit)
+
+
+def factor(quantity: Quantity | ComplexQuantity, unit: Unit, index: int = 0) -> float:
+    """Return the factor from the unit of a value to another, of differences. Raises `InvalidData` with its name."""
+    own = quantity.unit(index) if isinstance(quantity, Quantity) else quantity.unit()
+    try:
+        return scale(own.difference, unit)
+    except InvalidData as error:
+        raise InvalidData(f"{quantity.who}: {error}") from error

@@ -104,6 +104,12 @@ def test_too_large_is_refused_before_it_is_parsed() -> None:
     assert time.process_time() - started < 2
 
 
+@pytest.mark.parametrize("data", [None, "<dcc/>", 7])
+def test_what_is_no_bytes_is_refused_by_name(data: object) -> None:
+    with pytest.raises(InvalidData, match=f"a certificate is bytes, not {type(data).__name__}"):
+        read_certificate(data)  # type: ignore[arg-type]  # what a caller without a type checker may do
+
+
 def test_deep_nesting() -> None:
     with pytest.raises(InvalidData, match="not a certificate in XML"):
         read_certificate(certificate("<dcc:list>" * 5000 + "</dcc:list>" * 5000))
