@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -32,9 +32,10 @@ from dyncal.identification.record_fit.method import (
 from dyncal.identification.record_fit.misfit import MUCH_MORE, left_by_higher_order
 from dyncal.identification.record_fit.numbers import of_innovations, of_kalman
 from dyncal.identification.record_fit.result import RecordFit
-from dyncal.identification.record_fit.segments import take
-from dyncal.identification.record_fit.settings import Method, RecordSettings
-from dyncal.identification.record_fit.spikes import with_spikes
+from dyncal.identification.record_fit.segments import Taken, take
+from dyncal.identification.record_fit.settings import SPLINES, Method, RecordSettings
+from dyncal.identification.record_fit.smoothness import spline_fits
+from dyncal.identification.record_fit.spikes import explains_more, with_spikes, without_dropouts
 from dyncal.identification.record_fit.spurious import made_by_noise
 from dyncal.identification.record_fit.stages import (
     Setup,
@@ -53,6 +54,7 @@ from dyncal.models import DELAY, Delayed, ResponseModel, SensorModel, model_of
 
 _WORTH_SAYING: Final = 0.3  # standard uncertainties
 _LITTLE: Final = 0.02  # share of the indications' variance
+_TOLD: Final = 0.5  # share of the record: in it the course between samples is looked for
 _FAR_SHARE: Final = 0.3  # of the record: dead times that are looked at where those of a tenth do not do
 
 
@@ -97,9 +99,49 @@ def fit_record(
     if not isinstance(core, SensorModel):
         raise InvalidData(f"{outer.label}: a record fit takes a model with dynamics")
     check_known(wishes.expected, [outer])
+    task = _Task(outer, core, wishes, method, None if start is None else _checked(outer, start))
+    found = _of_records(task, records)
+    cleaned = without_dropouts(records)
+    other = None if cleaned is None else _of_records(task, cleaned.records)
+    if cleaned is not None and other is not None and explains_more(other, found):
+        return cleaned.named(other, found)
+    return with_spikes(found, take(records))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """What is asked for: the model, with and without its dead time, and how."""
+
+    outer: ResponseModel
+    core: SensorModel
+    settings: RecordSettings
+    method: Method | None
+    start: FloatArray | None
+
+
+def _checked(model: ResponseModel, start: FloatArray | Sequence[float]) -> FloatArray:
+    return model.check_physical(np.asarray(start, dtype=np.float64))
+
+
+def _of_records(task: _Task, records: AlignedRecord | Sequence[AlignedRecord]) -> RecordFit:
+    """Return the fit with short holes bridged; cut there instead where the reference is too rough for bridges."""
     taken = take(records)
+    found = _of_taken(task, taken)
+    if found.between in SPLINES or not any(each.bridged.any() for each in taken.segments):
+        return found
+    cut = take(records, bridges=False)
+    told = sum(each.knots[0].size for each in cut.segments if spline_fits(each))
+    # in pieces too short for splines a smooth measurand could not be told
+    if told < _TOLD * taken.r.size:
+        return found
+    other = _of_taken(task, cut)
+    rough = other.accepted and other.between not in SPLINES
+    return other if rough and explains_more(other, found) else found
+
+
+def _of_taken(task: _Task, taken: Taken) -> RecordFit:
+    outer, core, wishes, method, given = task.outer, task.core, task.settings, task.method, task.start
     setup = Setup(core, core is not outer, taken, wishes)
-    given = None if start is None else outer.check_physical(np.asarray(start, dtype=np.float64))
     trouble = judge.before(taken, core, wishes)
     if trouble is not None:
         return refusal(outer, setup, method or Method.OUTPUT_ERROR, trouble)
@@ -114,7 +156,7 @@ def fit_record(
         found = replace(found, verdict=Verdict.NOT_IDENTIFIABLE, unobservable=(DELAY,), detail=detail)
     if setup.delayed and wishes.max_delay_s is None:
         found = _with_lateness(found, setup)
-    return with_spikes(with_standstill(found, taken), taken)
+    return with_standstill(found, taken)
 
 
 def _with_lateness(found: RecordFit, setup: Setup) -> RecordFit:

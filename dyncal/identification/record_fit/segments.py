@@ -117,8 +117,10 @@ class Taken:
         return values
 
 
-def take(records: AlignedRecord | Sequence[AlignedRecord]) -> Taken:
+def take(records: AlignedRecord | Sequence[AlignedRecord], *, bridges: bool = True) -> Taken:
     """Cut records where the reference has a hole; instants of the indication alone are read between its neighbours.
+
+    Short holes in even sampling are bridged unless `bridges` is false.
 
     Raises
     ------
@@ -136,7 +138,7 @@ def take(records: AlignedRecord | Sequence[AlignedRecord]) -> Taken:
                 raise InvalidData("a record is there twice")
     found: list[Segment] = []
     for record in several:
-        found += _pieces(record)
+        found += _pieces(record, bridges=bridges)
     n_all = sum(len(record) for record in several)
     used = sum(int(np.count_nonzero(np.isfinite(segment.y))) for segment in found)
     steps = [np.diff(segment.t_ns[np.isfinite(segment.y)]) for segment in found]
@@ -153,10 +155,12 @@ def _same(a: AlignedRecord, b: AlignedRecord) -> bool:
     )
 
 
-def _pieces(record: AlignedRecord) -> list[Segment]:
+def _pieces(record: AlignedRecord, *, bridges: bool) -> list[Segment]:
     y = np.where(usable(record.indication), record.indication, np.nan)
     r = np.where(usable(record.reference), record.reference, np.nan)
-    t_ns, y, r, filled = bridged(record.t_ns, y, r)
+    t_ns, filled = record.t_ns, np.zeros(len(record), dtype=np.bool_)
+    if bridges:
+        t_ns, y, r, filled = bridged(t_ns, y, r)
     known = np.flatnonzero(np.isfinite(r))
     if known.size < SHORTEST:
         return []
