@@ -52,10 +52,11 @@ class FullState(msgspec.Struct, frozen=True):
 
 
 class YoungRecord(msgspec.Struct, frozen=True):
-    """A record that grows: instants, indications, references; whether it has not been fitted since a jump."""
+    """A record that grows: instants, indications, references; whether it waits to be fitted, and follows a jump."""
 
     samples: tuple[Array, Array, Array]
     gathers: bool
+    after_jump: bool
 
 
 class ChangedSensor(msgspec.Struct, frozen=True):

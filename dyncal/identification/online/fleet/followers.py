@@ -153,16 +153,18 @@ class Followers:
         elif i in self._young and done.trouble:
             self._young.interrupt(i)
         elif i in self._young:
+            after_jump = self._young.after_jump(i)
             record = self._young.extend(i, samples, (full_likelihood.FEWEST, *full_likelihood.ANEW), 0 if fresh else 1)
             if record is not None:
-                done = self._grown(i, record, done, done.outcome)
+                done = self._grown(i, record, done, done.outcome, after_jump=after_jump)
         if done.outcome is not None and done.outcome.excited:
             self._judge(i, samples)
         return done
 
     def _grown(
-        self, i: int, record: full_likelihood.Samples, done: full_likelihood.Considered, outcome: BlockOutcome
-    ) -> full_likelihood.Considered:
+        self, i: int, record: full_likelihood.Samples, done: full_likelihood.Considered, outcome: BlockOutcome,
+        *, after_jump: bool,
+    ) -> full_likelihood.Considered:  # fmt: skip
         """Fit a young record anew, as a whole; the drift of its newest block stays what it was.
 
         Followed on after a jump, its noise takes in what no parameters explain, and an offset that came with the jump
@@ -174,7 +176,10 @@ class Followers:
         if again is None or again.outcome is None:
             return done
         self._young.fitted(i)
-        self._full[i] = followed = replace(again.followed, dispersion=done.followed.dispersion)
+        followed = again.followed
+        if after_jump:  # how blocks scatter was known before; those of a first record are all in it
+            followed = replace(followed, dispersion=done.followed.dispersion)
+        self._full[i] = followed
         outcome = replace(outcome, theta=again.outcome.theta, cov=again.outcome.cov)
         return replace(done, followed=followed, outcome=outcome)
 

@@ -29,6 +29,7 @@ class YoungRecords:
         self._longest_hole_s = longest_hole_s
         self._of: dict[int, Samples] = {}
         self._gathering: set[int] = set()
+        self._after_jump: set[int] = set()
 
     def __contains__(self, i: int) -> bool:
         return i in self._of
@@ -43,20 +44,25 @@ class YoungRecords:
         """Return how many samples are known of a sensor since it changed; None where they have been fitted."""
         return self._of[i][0].size if i in self._gathering else None
 
+    def after_jump(self, i: int) -> bool:
+        """Tell whether more was known of a sensor than its record."""
+        return i in self._after_jump
+
     def begin(self, i: int, samples: Samples) -> None:
         """Begin with a first record, which has been fitted."""
+        self.drop(i)
         self._of[i] = samples
-        self._gathering.discard(i)
 
     def jumped(self, i: int) -> None:
         """Begin with the block that comes next: this one shows a sensor that changes."""
         self._of[i] = NOTHING
         self._gathering.add(i)
+        self._after_jump.add(i)
 
     def cut(self, i: int) -> None:
         """End a segment: what gathers goes on."""
         if i not in self._gathering:
-            self._of.pop(i, None)
+            self.drop(i)
 
     def interrupt(self, i: int) -> None:
         """End a record that does not go on; one that gathers begins again."""
@@ -69,6 +75,7 @@ class YoungRecords:
         """Fit a record anew no more."""
         self._of.pop(i, None)
         self._gathering.discard(i)
+        self._after_jump.discard(i)
 
     def extend(self, i: int, samples: Samples, sizes: Sequence[int], used: int = 0) -> Samples | None:
         """Take in the next block; return the record if it is to be fitted now.
@@ -100,7 +107,7 @@ class YoungRecords:
     def pack(self) -> dict[int, YoungRecord]:
         """Return all of them as a part of a snapshot."""
         return {
-            i: YoungRecord((Array.of(t_ns), Array.of(y), Array.of(r)), gathers=i in self._gathering)
+            i: YoungRecord((Array.of(t_ns), Array.of(y), Array.of(r)), i in self._gathering, i in self._after_jump)
             for i, (t_ns, y, r) in sorted(self._of.items())
         }
 
@@ -111,3 +118,5 @@ class YoungRecords:
             self._of[i] = t_ns, y, r
             if record.gathers:
                 self._gathering.add(i)
+            if record.after_jump:
+                self._after_jump.add(i)
