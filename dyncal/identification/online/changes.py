@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
-from dyncal.identification.online.posterior import Posterior
+from dyncal.identification.online.posterior import Posterior, inverse
 from dyncal.identification.online.shifts import MOST_SCATTER
 from dyncal.identification.settings import OnlineSettings
 from dyncal.identification.shift import STATED, SURE, Shift
@@ -73,9 +73,7 @@ def instead(
         own = 1 / (scatter / weight[i, i] + u**2) if weight[i, i] > 0 else 0.0
         pull = own * score[i] / weight[i, i] if weight[i, i] > 0 else 0.0
         d, c = away[same], now.considered[:p, i][same]
-        w = np.linalg.pinv(both[same, same] / np.outer(u_both[same], u_both[same])) / np.outer(
-            u_both[same], u_both[same]
-        )
+        w = inverse(both[same, same])
         certain = max(float(c @ w @ c) + own, _LEAST)
         value = (float(c @ w @ d) + pull) / certain
         deviance = float(d @ w @ d) - certain * value**2

@@ -144,12 +144,12 @@ class Followers:
         )  # fmt: skip
         if done.outcome is None:
             return done
-        before, fresh = self._full[i].posterior, self.fresh(i)
+        before, fresh = self._full[i], self.fresh(i)
         self._full[i] = done.followed
         if done.outcome.excited and not done.trouble:
             self._state.widen_window(i, done.outcome)
         if done.outcome.reset:
-            self._jumped(i, Known.of(before))
+            self._jumped(i, Known.of(before.posterior))
         elif i in self._young and done.trouble:
             self._young.interrupt(i)
         elif i in self._young:
