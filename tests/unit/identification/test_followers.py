@@ -11,6 +11,7 @@ from dyncal.domain.calibration import Verdict
 from dyncal.identification import OnlineEstimator
 from dyncal.identification.online.fleet import full_likelihood
 from dyncal.identification.records import AlignedRecord
+from tests.unit.identification.conftest import Begun
 from tests.unit.identification.plant import THERMOCOUPLE, part
 
 RECORD = THERMOCOUPLE.record(12_000, seed=1)
@@ -46,15 +47,7 @@ def test_what_was_in_vain_is_tried_again_and_restored_in_between(monkeypatch: py
     assert again.estimate.accepted
 
 
-def test_a_first_record_is_fitted_anew_each_time_it_has_doubled(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun: list[tuple[int, Any]] = []
-    real = full_likelihood.found
-
-    def counted(model: Any, samples: Any, eta: Any, settings: Any, process: Any = None) -> Any:
-        begun.append((samples[0].size, process))
-        return real(model, samples, eta, settings, process)
-
-    monkeypatch.setattr(full_likelihood, "found", counted)
+def test_a_first_record_is_fitted_anew_each_time_it_has_doubled(begun: Begun) -> None:
     estimator = OnlineEstimator(THERMOCOUPLE.kind, THERMOCOUPLE.dt_ns)
     outcomes = estimator.update(part(RECORD, 0, 4000))
     followed = [size for size, _ in begun if size >= full_likelihood.ANEW[0]]
@@ -73,20 +66,12 @@ def test_a_record_that_is_young_is_restored_and_goes_on_alike() -> None:
     assert halves.snapshot() == whole.snapshot()
 
 
-def test_a_hole_ends_the_first_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[int] = []
-    real = full_likelihood.found
-
-    def counted(model: Any, samples: Any, *more: Any) -> Any:
-        sizes.append(samples[0].size)
-        return real(model, samples, *more)
-
-    monkeypatch.setattr(full_likelihood, "found", counted)
+def test_a_hole_ends_the_first_record(begun: Begun) -> None:
     estimator = OnlineEstimator(THERMOCOUPLE.kind, THERMOCOUPLE.dt_ns)
     estimator.update(part(RECORD, 0, 400))
-    n = len(sizes)
+    n = len(begun)
     estimator.update(part(RECORD, 440, 2500))
-    assert len(sizes) == n
+    assert len(begun) == n
     assert estimator.estimate is not None
     assert estimator.estimate.accepted
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +10,10 @@ import pytest
 from dyncal.domain.calibration import Verdict
 from dyncal.domain.time import NS_PER_S
 from dyncal.identification import AlignedRecord, OnlineEstimator, OnlineSettings
-from dyncal.identification.online.fleet import full_likelihood
 from dyncal.identification.online.fleet.full_likelihood import ANEW, FEWEST, Samples
 from dyncal.identification.online.fleet.young import YoungRecords
 from dyncal.identification.settings import Likelihood
+from tests.unit.identification.conftest import Begun
 from tests.unit.identification.plant import PRESSURE, THERMOCOUPLE, THERMOWELL, Plant, part
 
 QUIET = 0.0003
@@ -75,22 +74,15 @@ def test_a_sensor_that_changed_is_fitted_anew_and_believed_then(
     assert np.all(np.abs(estimator.estimate.parameters.values - to.theta) < 3 * estimator.estimate.parameters.u)
 
 
-def test_the_record_after_a_jump_is_fitted_each_time_it_has_doubled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_record_after_a_jump_is_fitted_each_time_it_has_doubled(begun: Begun) -> None:
     record = changing(THERMOCOUPLE, times(THERMOCOUPLE, 1, 1.3), 4000, 2000, seed=1)
     estimator = OnlineEstimator(THERMOCOUPLE.kind, THERMOCOUPLE.dt_ns)
     estimator.update(part(record, 0, 2000))
-    sizes: list[int] = []
-    real = full_likelihood.found
-
-    def counted(model: Any, samples: Any, *more: Any) -> Any:
-        sizes.append(samples[0].size)
-        return real(model, samples, *more)
-
-    monkeypatch.setattr(full_likelihood, "found", counted)
+    begun.clear()
     estimator.update(part(record, 2000, 4000))
     marks = (FEWEST, *ANEW)
-    assert len(sizes) == len(marks)
-    assert all(at <= size < at + 100 for at, size in zip(marks, sizes, strict=True))
+    assert len(begun) == len(marks)
+    assert all(at <= size < at + 100 for at, (size, _) in zip(marks, begun, strict=True))
 
 
 @pytest.mark.parametrize("likelihood", [FULL, INNOVATIONS])
