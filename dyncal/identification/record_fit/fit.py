@@ -99,13 +99,14 @@ def fit_record(
     if not isinstance(core, SensorModel):
         raise InvalidData(f"{outer.label}: a record fit takes a model with dynamics")
     check_known(wishes.expected, [outer])
-    task = _Task(outer, core, wishes, method, None if start is None else _checked(outer, start))
-    found = _of_records(task, records)
+    given = None if start is None else outer.check_physical(np.asarray(start, dtype=np.float64))
+    task, taken = _Task(outer, core, wishes, method, given), take(records)
+    found = _of_records(task, records, taken)
     cleaned = without_dropouts(records)
-    other = None if cleaned is None else _of_records(task, cleaned.records)
+    other = None if cleaned is None else _of_records(task, cleaned.records, take(cleaned.records))
     if cleaned is not None and other is not None and explains_more(other, found):
         return cleaned.named(other, found)
-    return with_spikes(found, take(records))
+    return with_spikes(found, taken)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,13 +120,8 @@ class _Task:
     start: FloatArray | None
 
 
-def _checked(model: ResponseModel, start: FloatArray | Sequence[float]) -> FloatArray:
-    return model.check_physical(np.asarray(start, dtype=np.float64))
-
-
-def _of_records(task: _Task, records: AlignedRecord | Sequence[AlignedRecord]) -> RecordFit:
+def _of_records(task: _Task, records: AlignedRecord | Sequence[AlignedRecord], taken: Taken) -> RecordFit:
     """Return the fit with short holes bridged; cut there instead where the reference is too rough for bridges."""
-    taken = take(records)
     found = _of_taken(task, taken)
     if found.between in SPLINES or not any(each.bridged.any() for each in taken.segments):
         return found
