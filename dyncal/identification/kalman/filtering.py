@@ -159,7 +159,7 @@ def filter_pass(  # noqa: C901 - one loop over samples, kept together for the co
                 for r in range(m):
                     psi[r] += f * s[a, r] + drows[j, a, r] * v
             if not fast:
-                sj = noise[j]
+                sj = 0.0
                 for r in range(mc):
                     ds[r] = dnoise[j, r]
                 for a in range(n):
@@ -177,6 +177,8 @@ def filter_pass(  # noqa: C901 - one loop over samples, kept together for the co
                     sj += f * v
                     for r in range(mc):
                         ds[r] += f * dpcol[a, r] + drows[j, a, r] * v
+                # a singular P may show less than nothing by rounding
+                sj = max(sj, 0.0) + noise[j]
                 inverse = 1.0 / sj
                 for a in range(n):
                     v = pcol[a] * inverse

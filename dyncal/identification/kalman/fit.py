@@ -7,6 +7,7 @@ so the uncertainty of θ holds where the innovations form, which takes the refer
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -33,6 +34,8 @@ from dyncal.models import SensorModel
 _ROUGH: Final = Process.ORNSTEIN_UHLENBECK
 _SMOOTH: Final = Process.MATERN_32
 _SMOOTHER: Final = (Process.MATERN_52, Process.BUTTERWORTH_2, Process.BUTTERWORTH_4)
+_CLEARLY: Final = 20.0
+"""By how much Akaike's criterion must be lower for straight lines between samples, which no plant goes in."""
 _U_LOG_RATE: Final = 3.0
 _LEAST_CHI2: Final = 0.7
 _NOISE_ROUNDS: Final = 4
@@ -71,7 +74,8 @@ def fit_kalman(
         The model's internal coordinates, roughly right (a lag or a resonance within a factor of about 3).
     settings : KalmanSettings, optional
         With ``process=None`` the process is chosen by Akaike's criterion: the Ornstein-Uhlenbeck process, and where
-        Matérn-3/2 is better than it, the best of the smoother ones.
+        Matérn-3/2 is better than it, the best of the smoother ones; straight lines between samples where they are
+        clearly better than all of these. Steps are not chosen: they look like a late clock.
 
     Returns
     -------
@@ -102,16 +106,24 @@ def fit_kalman(
 
 def _chosen(setting: _Setting, eta: FloatArray) -> KalmanFit:
     rough = _fit(setting, eta, _ROUGH)
-    smooth = _fit(setting, rough.eta if rough.converged else eta, _SMOOTH)
-    best = _better(rough, smooth)
+    smooth = _fit(setting, _start(rough, eta), _SMOOTH)
+    best, lines = _better(rough, smooth), [Process.LINES]
     if smooth.aic < rough.aic or not rough.converged:
+        lines.append(Process.SMOOTH_LINES)
         for process in _SMOOTHER:
-            best = _better(best, _fit(setting, best.eta if best.converged else eta, process))
-    return best
+            best = _better(best, _fit(setting, _start(best, eta), process))
+    if not setting.model.n_states:  # to which lines are the process itself
+        return best
+    drawn = [_fit(setting, _start(best, eta), process) for process in lines]
+    return _better(best, functools.reduce(_better, drawn), _CLEARLY)
 
 
-def _better(best: KalmanFit, other: KalmanFit) -> KalmanFit:
-    return other if other.converged and (other.aic < best.aic or not best.converged) else best
+def _start(known: KalmanFit, eta: FloatArray) -> FloatArray:
+    return known.eta if known.converged else eta
+
+
+def _better(best: KalmanFit, other: KalmanFit, margin: float = 0.0) -> KalmanFit:
+    return other if other.converged and (other.aic < best.aic - margin or not best.converged) else best
 
 
 def _trouble(segments: Sequence[Segment], model: SensorModel, *, levels: bool) -> str:

@@ -9,9 +9,9 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.identification.kalman.assembly import assemble
-from dyncal.identification.kalman.discretisation import discretise
+from dyncal.identification.kalman.held import Intervals, discretised, held
 from dyncal.identification.kalman.measurand import Chain, Process
-from dyncal.models import SensorModel
+from dyncal.models import Hold, SensorModel
 
 REFERENCE: Final = 0
 SENSOR: Final = 1
@@ -106,6 +106,10 @@ class JointModel:
         Measurement rows, variances, and what each channel shows of a constant measurand, with derivatives.
     cov, dcov : float64, shapes (n, n), (n, n, m)
         Covariance of the initial state; 0 for what is to be found.
+    n_sensor : int
+        States of the sensor, which come first.
+    hold : Hold, optional
+        What the measurand does between samples; None where it is the process there too.
     """
 
     a: FloatArray
@@ -120,14 +124,13 @@ class JointModel:
     dgains: FloatArray
     cov: FloatArray
     dcov: FloatArray
+    n_sensor: int
+    hold: Hold | None
 
-    def intervals(self, steps_s: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    def intervals(self, steps_s: FloatArray) -> Intervals:
         """Return Φ, Q and their derivatives for intervals h [s], shape (i,)."""
-        n, m = self.a.shape[0], self.da.shape[2]
-        i = steps_s.size
-        parts = np.empty((i, n, n)), np.empty((i, n, n)), np.empty((i, n, n, m)), np.empty((i, n, n, m))
-        discretise(self.a, self.da, self.g, self.dg, steps_s, *parts)
-        return parts
+        parts = self.a, self.da, self.g, self.dg, steps_s
+        return discretised(*parts) if self.hold is None else held(*parts, self.n_sensor, self.hold)
 
 
 def joint_model(model: SensorModel, layout: Layout, h: FloatArray, scale_s: float) -> JointModel:
@@ -159,4 +162,6 @@ def joint_model(model: SensorModel, layout: Layout, h: FloatArray, scale_s: floa
         dcov[ns:, ns:, layout.rate] = chain.dstationary_cov
     noise, dnoise = np.exp(h[[layout.reference_noise, layout.sensor_noise]]), np.zeros((2, m))
     dnoise[REFERENCE, layout.reference_noise], dnoise[SENSOR, layout.sensor_noise] = noise
-    return JointModel(a, da, g, dg, rows, drows, noise, dnoise, gains, dgains, cov, dcov)
+    return JointModel(
+        a, da, g, dg, rows, drows, noise, dnoise, gains, dgains, cov, dcov, ns, layout.process.hold
+    )  # fmt: skip

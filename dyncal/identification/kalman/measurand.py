@@ -1,9 +1,12 @@
-"""Random processes that stand for the measurand between and at the samples.
+"""Random processes that stand for the measurand at the samples, and for most of them between these too.
 
 ``D(d/dt) w = √q · white noise`` about a constant level, D of degree k with its poles on a circle of radius λ: all at -λ
 (Matérn; k = 1 is the Ornstein-Uhlenbeck process, as rough as a measurand can be), or spread as those of a Butterworth
 filter, for a measurand with a band. λ = 0 with k = 2 is the integrated Wiener process, whose likelihood is that of a
 cubic spline (Wahba, J. R. Stat. Soc. B 40 (1978) 364; Hartikainen & Särkkä, MLSP 2010).
+
+A measurand that goes in straight lines from sample to sample (a simulation on the samples, a ramp generator), or in
+steps (a D/A converter on the clock of the samples), is random at the samples alone.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
+from dyncal.models import Hold
 
 
 class Process(enum.StrEnum):
@@ -27,6 +31,14 @@ class Process(enum.StrEnum):
     BUTTERWORTH_2 = "butterworth_2"
     BUTTERWORTH_4 = "butterworth_4"
     INTEGRATED_WIENER = "integrated_wiener"
+    LINES = "lines"
+    SMOOTH_LINES = "smooth_lines"
+    STEPS = "steps"
+
+    @property
+    def hold(self) -> Hold | None:
+        """What it does between the samples; None where that is as random as it is at them."""
+        return _HOLDS.get(self)
 
     @property
     def order(self) -> int:
@@ -47,8 +59,12 @@ _POLYNOMIALS: Final = {
     Process.BUTTERWORTH_2: np.array([1.0, np.sqrt(2.0), 1.0]),
     Process.BUTTERWORTH_4: np.convolve([1.0, _R8[0], 1.0], [1.0, _R8[1], 1.0]),
     Process.INTEGRATED_WIENER: np.array([1.0, 2.0, 1.0]),
+    Process.LINES: np.array([1.0, 1.0]),
+    Process.SMOOTH_LINES: np.array([1.0, 2.0, 1.0]),
+    Process.STEPS: np.array([1.0, 1.0]),
 }
-"""D for λ = 1, lowest power first."""
+"""D for λ = 1, lowest power first; of the values at the samples where these alone are random."""
+_HOLDS: Final = {Process.LINES: Hold.FIRST, Process.SMOOTH_LINES: Hold.FIRST, Process.STEPS: Hold.ZERO}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

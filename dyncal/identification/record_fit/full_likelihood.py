@@ -10,9 +10,10 @@ import numpy as np
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S
-from dyncal.identification.kalman import KalmanFit, KalmanSettings, fit_kalman
+from dyncal.identification.kalman import KalmanFit, KalmanSettings, Process, fit_kalman
 from dyncal.identification.record_fit import judge
 from dyncal.identification.record_fit.segments import Segment
+from dyncal.identification.record_fit.settings import InterSample
 from dyncal.identification.record_fit.stages import Setup, Stage, Unknowns
 from dyncal.identification.records import AlignedRecord
 
@@ -40,6 +41,7 @@ def full_likelihood(setup: Setup, stage: Stage, unknowns: Unknowns) -> FullFit |
         u_reference=settings.u_reference * unknowns.offset_freed,
         u_clock_s=clock,
         max_relative_u=settings.max_relative_u,
+        process=Process.STEPS if settings.between is InterSample.ZERO and not setup.delayed else None,
         levels=judge.commanded(setup.taken.r),
     )
     found: KalmanFit | None = None

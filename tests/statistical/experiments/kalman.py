@@ -1,8 +1,8 @@
 """Coverage and efficiency of the Kalman fit where the reference's noise counts, and what other measurands do to it.
 
-The truth is made 32 times finer than the sampling. An Ornstein-Uhlenbeck measurand and one filtered by Butterworth's
-polynomials are among the processes that the fit can choose; lines or steps between samples, a bit sequence and sines
-are not, and are for information.
+The truth is made 32 times finer than the sampling. An Ornstein-Uhlenbeck measurand, one filtered by Butterworth's
+polynomials, and one that goes in lines from sample to sample are among the processes that the fit can choose; steps at
+the samples, a bit sequence and sines are not, and are for information.
 """
 
 from __future__ import annotations
@@ -61,20 +61,24 @@ SECOND: Final = Sensor(ModelKind.SECOND_ORDER, (1.0, 0.3, 5.0), 200.0, 6.0)
 ROUGH: Final = "Ornstein-Uhlenbeck"
 BAND_2: Final = "band-limited, order 2"
 BAND_4: Final = "band-limited, order 4"
+LINES: Final = "lines between samples"
 _PROCESSES: Final = {
     ROUGH: Process.ORNSTEIN_UHLENBECK,
     BAND_2: Process.BUTTERWORTH_2,
     BAND_4: Process.BUTTERWORTH_4,
+    LINES: Process.LINES,
 }
+_NEIGHBOURS: Final = 0.95  # correlation of the samples that lines or steps join
 NOISES: Final = ((30.0, 0.01), (40.0, 0.01), (50.0, 0.01), (40.0, 0.1), (50.0, 0.1))
 CASES: Final = (
     *(Case(sensor, kind, *noise) for sensor in (FIRST, SECOND) for kind in (ROUGH, BAND_2) for noise in NOISES),
     Case(SECOND, BAND_4, 50.0, 0.01),
+    *(Case(sensor, LINES, *noise) for sensor in (FIRST, SECOND) for noise in ((40.0, 0.01), (60.0, 0.001))),
 )
 OTHERS: Final = tuple(
     Case(sensor, measurand, 40.0, 0.01)
     for sensor in (FIRST, SECOND)
-    for measurand in ("lines between samples", "steps between samples", "bits", "five sines", "one sine")
+    for measurand in ("steps between samples", "bits", "five sines", "one sine")
 )
 
 
@@ -82,7 +86,7 @@ def measurand(case: Case, rng: np.random.Generator) -> FloatArray:
     """Return N·FINER values of unit variance."""
     n, fine_hz = N * FINER, case.sensor.rate_hz * FINER
     corner = case.sensor.corner_hz
-    if case.measurand in _PROCESSES:
+    if case.measurand in (ROUGH, BAND_2, BAND_4):
         run_in = int(10 * fine_hz / corner)
         white = rng.normal(size=n + run_in)
         if case.measurand == ROUGH:
@@ -91,9 +95,10 @@ def measurand(case: Case, rng: np.random.Generator) -> FloatArray:
             x = lfilter(*butter(2 if case.measurand == BAND_2 else 4, 2 * corner / fine_hz), white)
         x = x[run_in:]
     elif "samples" in case.measurand:
-        coarse = lfilter([1.0], [1.0, -0.95], rng.normal(size=N + 1001))[1000:]
-        lines = case.measurand.startswith("lines")
-        x = np.interp(np.arange(n) / FINER, np.arange(N + 1), coarse) if lines else np.repeat(coarse[:-1], FINER)
+        coarse = lfilter([1.0], [1.0, -_NEIGHBOURS], rng.normal(size=N + 1001))[1000:]
+        x = np.repeat(coarse[:-1], FINER)
+        if case.measurand == LINES:
+            x = np.interp(np.arange(n) / FINER, np.arange(N + 1), coarse)
     elif case.measurand == "bits":
         length = round(fine_hz / corner / 4)
         x = np.repeat(rng.integers(0, 2, size=n // length + 2) * 2.0 - 1, length)[rng.integers(length) :][:n]
@@ -120,7 +125,9 @@ def bound(case: Case, data: AlignedRecord, noise: float) -> FloatArray:
     """Return standard deviations of the Cramér-Rao bound, noise of the sensor, process and initial state unknown."""
     model = model_of(case.sensor.kind)
     layout = Layout(model.n_parameters, model.n_states, _PROCESSES[case.measurand])
-    scale, rate = 1 / case.sensor.rate_hz, float(np.log(2 * np.pi * case.sensor.corner_hz))
+    scale = 1 / case.sensor.rate_hz
+    rate_per_s = -np.log(_NEIGHBOURS) / scale if case.measurand == LINES else 2 * np.pi * case.sensor.corner_hz
+    rate = float(np.log(rate_per_s))
     eta = model.to_internal(np.array(case.sensor.theta))
     logs = [
         2 * np.log(noise),

@@ -10,7 +10,7 @@ from scipy.signal import butter, lfilter
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.identification import AlignedRecord
-from dyncal.models import model_of
+from dyncal.models import Hold, model_of
 
 OVERSAMPLING = 16
 
@@ -56,6 +56,14 @@ class Plant:
         t = np.arange(n, dtype=np.int64) * self.dt_ns + 1_700_000_000_000_000_000
         reference = ahead + self.u_reference_noise * rng.normal(size=n)
         return AlignedRecord(t, z + noise * rng.normal(size=n), reference)
+
+    def driven(self, n: int, seed: int, hold: Hold) -> AlignedRecord:
+        """Return n samples of a measurand that goes in lines or steps from sample to sample; noise of 0.1 % of both."""
+        rng = np.random.default_rng(seed)
+        t = np.arange(n, dtype=np.int64) * self.dt_ns
+        x = lfilter([1.0], [1.0, -0.95], rng.normal(size=n + 200))[200:]
+        y = model_of(self.kind).simulate(np.array(self.theta), t, x, hold)
+        return AlignedRecord(t, y + 1e-3 * y.std() * rng.normal(size=n), x + 1e-3 * rng.normal(size=n))
 
     def _continued(self, z: float, x: FloatArray, theta: tuple[float, ...]) -> FloatArray:
         """A first-order sensor at `z` that goes on with other parameters: the state does not jump."""

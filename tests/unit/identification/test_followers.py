@@ -11,8 +11,9 @@ from dyncal.domain.calibration import Verdict
 from dyncal.identification import OnlineEstimator
 from dyncal.identification.online.fleet import full_likelihood
 from dyncal.identification.records import AlignedRecord
+from dyncal.models import Hold
 from tests.unit.identification.conftest import Begun
-from tests.unit.identification.plant import THERMOCOUPLE, part
+from tests.unit.identification.plant import PRESSURE, THERMOCOUPLE, part
 
 RECORD = THERMOCOUPLE.record(12_000, seed=1)
 
@@ -94,3 +95,18 @@ def test_what_gathers_for_the_full_likelihood_survives_short_holes(hole_s: float
         assert np.all(np.abs(found.parameters.values - THERMOCOUPLE.theta) < 4 * found.parameters.u)
     else:
         assert "too short" in found.detail
+
+
+def test_lines_between_the_samples_are_followed_as_such() -> None:
+    record = PRESSURE.driven(3000, 3, Hold.FIRST)
+    estimator = OnlineEstimator(PRESSURE.kind, PRESSURE.dt_ns)
+    estimator.update(part(record, 0, 2000))
+    estimator = OnlineEstimator.restore(estimator.snapshot())
+    estimator.update(part(record, 2000, 3000))
+    found = estimator.estimate
+    assert found is not None
+    assert found.accepted, found.detail
+    assert found.method.endswith("(lines)")
+    assert found.parameters is not None
+    assert np.all(np.abs(found.parameters.values - PRESSURE.theta) < 4 * found.parameters.u)
+    assert np.all(found.parameters.u < 2e-3 * np.abs(PRESSURE.theta))

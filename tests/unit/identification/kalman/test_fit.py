@@ -13,7 +13,7 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.identification import AlignedRecord
 from dyncal.identification.kalman import KalmanFit, KalmanSettings, Process, fit_kalman
-from dyncal.models import model_of
+from dyncal.models import Hold, model_of
 from tests.unit.identification.plant import ACCELEROMETER, PRESSURE, THERMOCOUPLE, THERMOWELL, Plant, changed, part
 
 OU = KalmanSettings(process=Process.ORNSTEIN_UHLENBECK)
@@ -61,6 +61,32 @@ def test_a_measurand_that_is_not_of_the_process_is_said() -> None:
     record = quiet.record(3000, seed=2)
     assert "none of the processes" in fitted(quiet, [record], OU).detail
     assert fitted(quiet, [record]).detail == ""
+
+
+@pytest.mark.parametrize("plant", [THERMOCOUPLE, PRESSURE], ids=lambda plant: plant.kind.value)
+def test_lines_between_the_samples_are_found_out(plant: Plant) -> None:
+    for seed in range(5):
+        record = plant.driven(800, seed, Hold.FIRST)
+        fit, rough = fitted(plant, [record]), fitted(plant, [record], OU)
+        assert fit.process is Process.LINES
+        assert np.all(np.abs(z_scores(plant, fit)) < 4)
+        assert fit.parameters is not None
+        assert rough.parameters is not None
+        assert np.all(fit.parameters.u < rough.parameters.u / 10)
+
+
+def test_a_rough_measurand_is_not_taken_for_lines() -> None:
+    rough = Plant(ModelKind.FIRST_ORDER, (1.0, 0.5), 20.0, 0.5, order=1, snr_db=50.0, u_reference_noise=1e-3)
+    for seed in range(5):
+        assert fitted(rough, [rough.record(400, seed)]).process.hold is None
+
+
+def test_steps_at_the_samples_are_what_they_are_said_to_be() -> None:
+    record = THERMOCOUPLE.driven(800, 1, Hold.ZERO)
+    stepped = fitted(THERMOCOUPLE, [record], KalmanSettings(process=Process.STEPS))
+    assert np.all(np.abs(z_scores(THERMOCOUPLE, stepped)) < 4)
+    # they look like a late clock, and are not looked for
+    assert fitted(THERMOCOUPLE, [record]).process is not Process.STEPS
 
 
 def test_starts_far_off_lead_to_the_same_end() -> None:

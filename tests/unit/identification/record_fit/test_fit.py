@@ -10,6 +10,7 @@ from dyncal.domain.sensors import ModelKind
 from dyncal.identification import AlignedRecord
 from dyncal.identification.record_fit import InterSample, Method, RecordFit, RecordSettings, fit_record
 from dyncal.models import Delayed, Hold, Rational, Static, model_of
+from tests.unit.identification.plant import THERMOCOUPLE
 from tests.unit.identification.record_fit.records import DT_S, THETA, instants, random_record, walk
 
 KINDS = list(THETA)
@@ -152,6 +153,16 @@ def test_clock_offset_is_estimated_where_the_data_tell_it_from_the_lag() -> None
     assert fit.parameters is not None
     assert not ignored.clock.freed
     assert abs(ignored.parameters.values[1] - 0.5) > 0.005 > 4 * fit.parameters.u[1]
+
+
+def test_the_full_likelihood_takes_steps_that_are_stated() -> None:
+    record = THERMOCOUPLE.driven(800, 1, Hold.ZERO)
+    wishes = RecordSettings(between=InterSample.ZERO, u_reference_noise=1e-3)
+    fit = fit_record(record, THERMOCOUPLE.kind, settings=wishes, method=Method.KALMAN)
+    assert fit.accepted, fit.detail
+    assert "measurand taken as steps" in fit.detail
+    assert fit.parameters is not None
+    assert np.all(np.abs(fit.parameters.values - THERMOCOUPLE.theta) < 4 * fit.parameters.u)
 
 
 def test_clock_and_dead_time_by_the_kalman_likelihood() -> None:
