@@ -171,6 +171,13 @@ def verdict_of(trouble: str) -> Verdict:
     return Verdict.BAD_DATA if any(words in trouble for words in _NOT_MEASURED) else Verdict.INCONSISTENT
 
 
+def without(found: Estimate, left_out: int) -> Estimate:
+    """Return an estimate that says how many values were left out before."""
+    if not left_out:
+        return found
+    return replace(found, detail=f"{found.detail}; {left_out} values leapt and came back: taken as not measured")
+
+
 def outdated(found: Estimate, verdict: Verdict, detail: str) -> Estimate:
     """Return the last good estimate of a sensor that is not followed any more, with the verdict that says why."""
     return replace(found, verdict=verdict, detail=f"{detail}; the parameters are the last good ones")

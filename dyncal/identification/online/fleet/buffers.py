@@ -9,12 +9,14 @@ import numpy.typing as npt
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
+from dyncal.identification.interpolation import CONTEXT
+from dyncal.identification.online.fleet.leaps import LONGEST, leave_out
 from dyncal.kernels import kernel
 
 HOLE: Final = 4
 """Nominal intervals without a sample that end a segment."""
 
-DARK: Final = 3
+DARK: Final = LONGEST
 """Samples in a row without a reference that are bridged."""
 
 NEVER: Final = np.iinfo(np.int64).min
@@ -89,6 +91,10 @@ class Buffers:
         The next sample begins a segment.
     dark, lost : int64, shape (n,)
         Samples without a reference in a row up to now; samples that could not be used at all.
+    dropped_to : float64, shape (n, 2)
+        Value that each channel dropped out to last; NaN for none.
+    left_out : int64, shape (n,)
+        Values taken as not measured.
     """
 
     def __init__(self, n: int, dt_ns: Int64Array) -> None:
@@ -98,6 +104,7 @@ class Buffers:
         self.last_ns = np.full(n, NEVER)
         self.broken = np.zeros(n, dtype=np.bool_)
         self.dark, self.lost = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+        self.dropped_to, self.left_out = np.full((n, 2), np.nan), np.zeros(n, dtype=np.int64)
         self._hole_ns = HOLE * dt_ns
 
     @property
@@ -124,6 +131,11 @@ class Buffers:
             sensor, at, end, t_ns, y, r, self.t_ns, self.values, self.head, self.count, self.last_ns, self.broken,
             self.dark, self.lost, wanted, self._hole_ns,
         )  # fmt: skip
+
+    def leave_out(self, who: Int64Array, first: Int64Array, n: Int64Array) -> None:
+        """Take as not measured what leaps, among n samples (k,) of rows from `first` (k,) on, and their context."""
+        begin, size = self.head[who] + first - CONTEXT, n + 2 * CONTEXT
+        leave_out(who, begin, size, self.values, self.dropped_to, self.left_out)
 
     def drop(self, who: Int64Array, n: Int64Array) -> None:
         """Forget the first n samples (k,) of the rows `who` (k,)."""

@@ -44,8 +44,9 @@ _GROWTH: Final = 1.3
 _PATIENCE: Final = 4
 _LONGER: Final = 12  # shortest blocks that a new start takes after a pair has proved inconsistent
 
-_LATER: Final = ("shift_weight", "shift_score", "motion")  # snapshots of before 2026-11-22 have none
-_MARKS: Final = ("last_ns", "broken", "dark", "lost")
+_LATER: Final = ("shift_weight", "shift_score", "motion", "left_out", "dropped_to")
+"""Not in snapshots of before 2026-11-23."""
+_MARKS: Final = ("last_ns", "broken", "dark", "lost", "left_out", "dropped_to")
 
 Flags = npt.NDArray[np.bool_]
 
@@ -122,7 +123,7 @@ class EstimatorFleet:
             last_ns = int(self._buffers.last_ns[i])
             refused = refused or self._holes(i)
             return None if refused is None else report.refusal(refused.verdict, refused.detail, max(last_ns, 0))
-        found = self._followers.estimate(i, self._trouble.get(i, ""))
+        found = report.without(self._followers.estimate(i, self._trouble.get(i, "")), int(self._buffers.left_out[i]))
         return found if refused is None else report.outdated(found, refused.verdict, refused.detail)
 
     def ingest(
@@ -207,6 +208,7 @@ class EstimatorFleet:
 
     def _consider(self, who: Int64Array, n: Int64Array, outcomes: list[Outcomes], *, final: bool) -> None:
         """Close blocks of the first n samples that wait, or let them grow."""
+        self._buffers.leave_out(who, self._behind[who], n)
         tracked = self._state.tracked[who]
         for i, several in zip(who[~tracked].tolist(), n[~tracked].tolist(), strict=True):
             self._begin(i, several, outcomes)
@@ -374,7 +376,8 @@ class EstimatorFleet:
         for name, array in self._own().items():
             array[:] = own[name]
         for name in _MARKS:
-            getattr(self._buffers, name)[:] = own[name]
+            if name in own or name not in _LATER:
+                getattr(self._buffers, name)[...] = own[name]
         t_ns, y, r = (packed.array() for packed in found.pending)
         edges = np.concatenate([[0], np.cumsum(own["count"])])
         if edges[-1] != t_ns.size or not t_ns.size == y.size == r.size:

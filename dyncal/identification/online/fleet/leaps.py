@@ -1,0 +1,158 @@
+"""Values that a channel leaps to and back from: dropouts and spikes, in samples that wait for their blocks.
+
+A source that loses its sensor for a sample gives 0, or an end of its range. What leaps out and back again within
+`LONGEST` samples, further than anything else that the channel does around it, is taken as not measured; from then on
+so is that value wherever it is, if others hardly ever come again. Were a leap a motion of the measurand, its samples
+would not show its area, on which the sensor's answer rests. A channel that mostly repeats its values is commanded, and
+may leap.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
+from dyncal.kernels import kernel
+
+LONGEST: Final = 3
+"""Samples at one value."""
+
+_LEAPS: Final = 2.0  # the largest step that the others make
+_FEW: Final = 0.02  # share of values that come again: what has been dropped out to comes again by dropping out
+_ALIKE: Final = 0.5  # of the furthest leap: what leaps as far is no step of the others
+_MOST: Final = 0.1  # share of the samples: more are what the channel does
+_COMMANDED: Final = 0.5  # share of steps that are none
+_ROUNDS: Final = 6
+
+
+@kernel("void(i8[::1], i8[::1], i8[::1], f8[:, :, ::1], f8[:, ::1], i8[::1])")
+def leave_out(
+    who: Int64Array, begin: Int64Array, size: Int64Array, values: FloatArray, known: FloatArray, left_out: Int64Array
+) -> None:
+    """Make NaN of leaps, in place.
+
+    Parameters
+    ----------
+    who, begin, size : int64, shape (k,)
+        Rows, and which of their samples to look at; leaps that are not over at the end are left for the next time.
+    values : float64, shape (2, n, capacity)
+    known : float64, shape (n, 2)
+        The value that each channel dropped out to last, NaN for none; in and out.
+    left_out : int64, shape (n,)
+        Values that have been left out; in and out.
+    """
+    for k in range(who.size):
+        i = who[k]
+        for channel in range(2):
+            x = values[channel, i, begin[k] : begin[k] + size[k]]
+            for _ in range(_ROUNDS):  # a nearer value shows once a further one is gone
+                n = _leaps_left_out(x, known, i, channel)
+                left_out[i] += n
+                if n == 0:
+                    break
+            if not np.isnan(known[i, channel]):
+                left_out[i] += _value_left_out(x, known[i, channel])
+
+
+@kernel(inline=True)
+def _leaps_left_out(x: FloatArray, known: FloatArray, i: int, channel: int) -> int:
+    """Make NaN of the furthest leaps of a channel; return how many samples were."""
+    furthest = _furthest(x)
+    usual, count = _usual(x, _ALIKE * furthest)
+    if furthest == 0.0 or count > _MOST * x.size:
+        return 0
+    n = 0
+    for k in range(x.size):
+        if np.isnan(x[k]):
+            continue
+        leap, end = _leap(x, k)
+        if leap > _LEAPS * usual and leap >= _ALIKE * furthest:
+            known[i, channel] = x[k]
+            for j in range(k, end):
+                n += not np.isnan(x[j])
+                x[j] = np.nan
+    return n
+
+
+@kernel(inline=True)
+def _furthest(x: FloatArray) -> float:
+    """Return how far a channel leaps at most; 0 for one that is commanded."""
+    furthest, last, still, steps = 0.0, np.nan, 0, 0
+    for k in range(x.size):
+        if np.isnan(x[k]):
+            continue
+        if not np.isnan(last):
+            steps += 1
+            still += x[k] == last
+        last = x[k]
+        furthest = max(furthest, _leap(x, k)[0])
+    return 0.0 if still > _COMMANDED * steps else furthest
+
+
+@kernel(inline=True)
+def _usual(x: FloatArray, far: float) -> tuple[float, int]:
+    """Return the largest step that is of no leap as far as that, nor of one that began before or ends later.
+
+    Besides, the number of samples in such leaps.
+    """
+    usual, last, count, end, begun = 0.0, np.nan, 0, 0, False
+    for k in range(x.size):
+        if np.isnan(x[k]) or k < end:
+            continue
+        leap, end = _leap(x, k)
+        if leap >= far:
+            count += end - k
+            last = np.nan  # the step out of it is the leap's
+            continue
+        if not np.isnan(last):
+            step = abs(x[k] - last)
+            if step < far or (begun and end < x.size):
+                usual = max(usual, step)
+            begun = True
+        last = x[k]
+    return usual, count
+
+
+@kernel(inline=True)
+def _value_left_out(x: FloatArray, value: float) -> int:
+    """Make NaN of a value wherever it is among others that hardly ever come again; return how many samples were."""
+    there = 0
+    for k in range(x.size):
+        there += x[k] == value
+    if there == 0:
+        return 0
+    others = np.sort(x[(x != value) & ~np.isnan(x)])
+    twice = 0
+    for k in range(1, others.size):
+        twice += others[k] == others[k - 1]
+    if twice > _FEW * others.size or there > _MOST * x.size:
+        return 0
+    n, run = 0, 0
+    for k in range(x.size + 1):
+        if k < x.size and x[k] == value:
+            run += 1
+            continue
+        if run <= LONGEST:
+            for j in range(k - run, k):
+                x[j] = np.nan
+                n += 1
+        run = 0
+    return n
+
+
+@kernel(inline=True)
+def _leap(x: FloatArray, k: int) -> tuple[float, int]:
+    """Return how far a channel leaps at k to one same value and back, 0 if it does not, and where that value ends."""
+    before = k - 1
+    while before >= 0 and np.isnan(x[before]):
+        before -= 1
+    after, n = k + 1, 1
+    while after < x.size and (np.isnan(x[after]) or x[after] == x[k]):
+        n += x[after] == x[k]
+        after += 1
+    if before < 0 or after == x.size or n > LONGEST or (x[before] < x[k]) == (x[k] < x[after]):
+        return 0.0, after
+    return min(abs(x[k] - x[before]), abs(x[k] - x[after])), after
