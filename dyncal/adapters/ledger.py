@@ -103,13 +103,13 @@ class SqliteLedger:
     """
 
     def __init__(self, path: Path) -> None:
+        self._known: dict[StreamKey, tuple[int, Progress]] = {}
         self._lock = _lock(path)
         try:
-            self._file = SqliteFile(path, _SCHEMA, _VERSION)
+            self._file = SqliteFile(path, _SCHEMA, _VERSION, self._known.clear)
         except BaseException:
             self._lock.close()
             raise
-        self._known: dict[StreamKey, tuple[int, Progress]] = {}
 
     def commit(self, entries: Iterable[tuple[StreamKey, Entry]]) -> dict[StreamKey, int]:
         """Enter records in one transaction and return the watermarks of their streams; see the port."""

@@ -37,7 +37,7 @@ class SqliteSampleStore:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(path, SCHEMA, VERSION)
+        self._file = SqliteFile(path, SCHEMA, VERSION, self._forget_notes)
         self._sensors: dict[str, int] = {}
         self._sets: dict[str, int] = {}
         self._tails: dict[Stream, tuple[int, int]] = {}
@@ -45,8 +45,8 @@ class SqliteSampleStore:
     def write(self, records: Sequence[Record]) -> WriteReport:
         """Write in one transaction; see the port."""
         n_raw = n_corrected = n_gaps = 0
-        with self._file.writing() as db:
-            try:
+        try:
+            with self._file.writing() as db:
                 for item in runs(records):
                     if isinstance(item, GapRecord):
                         self._add_gap(db, self._sensor(db, item.sensor), item.gap)
@@ -57,9 +57,9 @@ class SqliteSampleStore:
                     n_raw += item.n_rows
                     n_corrected += self._add_corrected(db, number, item)
                 self._merge_long_tails(db)
-            except BaseException:  # the transaction is undone, so what was noted of it is wrong
-                self._forget_notes()
-                raise
+        except BaseException:  # the transaction is undone, at its very end maybe: what was noted of it is wrong
+            self._forget_notes()
+            raise
         return WriteReport(n_raw, n_corrected, n_gaps)
 
     def read(
