@@ -12,6 +12,8 @@ _NOTHING: Final = 1e-100  # squares of less are 0
 _CLIPPED_SHARE: Final = 0.05
 _CLIPPED_RUN: Final = 3
 _GAIN_LIMITS: Final = (0.1, 10.0)
+_CELSIUS_K: Final = 273.15
+_NEAR_K: Final = 5.0  # what else may lie between the means of two sensors of one temperature
 
 
 def trouble_with(name: str, values: FloatArray) -> str:
@@ -48,6 +50,18 @@ def quantised(values: FloatArray) -> bool:
 def saturated(name: str, level: float, share: float) -> str:
     """Say that a channel is saturated."""
     return f"the {name} is saturated at {level:.6g} ({100 * share:.1f} % of the samples)"
+
+
+def kelvin(y: FloatArray, r: FloatArray) -> str:
+    """Say that one of two channels (NaN: not measured) seems to be in kelvin, or return an empty string."""
+    both = np.isfinite(y) & np.isfinite(r)
+    if not both.any():
+        return ""
+    higher = float(np.mean(y[both]) - np.mean(r[both]))
+    if abs(abs(higher) - _CELSIUS_K) > _NEAR_K or np.std(r[both]) > _CELSIUS_K:
+        return ""
+    one, other = ("indication", "reference") if higher > 0 else ("reference", "indication")
+    return f"the {one} is {abs(higher):.4g} above the {other}: one in kelvin, and the other in degrees Celsius?"
 
 
 def trouble_with_gain(gain: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from dyncal.domain.calibration import Verdict
@@ -14,6 +15,7 @@ from dyncal.identification.record_fit import RecordSettings, fit_record
 from dyncal.identification.record_fit.segments import take
 from dyncal.identification.record_fit.standstill import said
 from dyncal.identification.records import AlignedRecord
+from dyncal.identification.screen import kelvin
 from dyncal.identification.settings import OnlineSettings
 from dyncal.identification.standstill import runs_of
 from dyncal.identification.stated_noise import contradiction
@@ -31,7 +33,8 @@ def first_estimate(
         return Refused(Verdict.INCONSISTENT, against, final=False)
     found = start(model, t_ns, y, r)
     if isinstance(found, Refused):
-        return found
+        words = kelvin(y, r)
+        return replace(found, detail=f"{words}; with that, {found.detail}") if words else found
     against = _not_measured(model.kind, t_ns, y, r, settings)
     return Refused(Verdict.BAD_DATA, against, final=False) if against else found
 

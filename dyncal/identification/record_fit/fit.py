@@ -50,6 +50,7 @@ from dyncal.identification.record_fit.start import starts
 from dyncal.identification.record_fit.unstated import unstated
 from dyncal.identification.records import AlignedRecord
 from dyncal.identification.report import ljung_box
+from dyncal.identification.screen import kelvin
 from dyncal.models import DELAY, Delayed, ResponseModel, SensorModel, model_of
 
 _WORTH_SAYING: Final = 0.3  # standard uncertainties
@@ -106,7 +107,16 @@ def fit_record(
     other = None if cleaned is None else _of_records(task, cleaned.records, take(cleaned.records))
     if cleaned is not None and other is not None and explains_more(other, found):
         return cleaned.named(other, found)
-    return with_spikes(found, taken)
+    return _with_units(with_spikes(found, taken), taken)
+
+
+def _with_units(fit: RecordFit, taken: Taken) -> RecordFit:
+    """Return a fit that was not accepted with what the levels of its channels say of their units."""
+    if fit.accepted or not taken.segments:
+        return fit
+    y, r = (np.concatenate([getattr(segment, name) for segment in taken.segments]) for name in "yr")
+    words = kelvin(y, r)
+    return replace(fit, detail=f"{words}; with that, {fit.detail}") if words else fit
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -213,7 +213,7 @@ def _implausible(outer: ResponseModel, theta: FloatArray, cov: FloatArray, setti
         if name == "gain" and "gain" not in settings.expected:
             trouble = trouble_with_gain(value)
             if trouble:
-                return trouble
+                return f"{trouble}; if such a gain is right, state its range (`expected`)"
         if against := against_expected(name, value, own, settings.expected):
             return against
         if name == DELAY and value < -_SURELY * own:

@@ -215,6 +215,7 @@ def test_wrong_sign_and_wrong_units(kind: ModelKind) -> None:
     fit = fit_record(_changed(record, y=1000 * record.indication), kind)
     assert fit.verdict is Verdict.INCONSISTENT
     assert "units" in fit.detail
+    assert "state its range (`expected`)" in fit.detail
     known = RecordSettings(expected={"gain": (900.0, 1100.0)})
     assert fit_record(_changed(record, y=1000 * record.indication), kind, settings=known).accepted
 

@@ -12,7 +12,7 @@ from dyncal.domain.calibration import Verdict
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
-from dyncal.identification import AlignedRecord
+from dyncal.identification import AlignedRecord, OnlineEstimator
 from dyncal.identification.record_fit import RecordFit, RecordSettings, fit_record
 from dyncal.models import model_of
 from tests.unit.identification.record_fit.records import THETA, instants
@@ -43,6 +43,21 @@ def _fit(record: AlignedRecord, settings: RecordSettings | None = None) -> Recor
 def _error_in_u(fit: RecordFit) -> float:
     assert fit.parameters is not None
     return float(np.max(np.abs(fit.parameters.values - FIRST) / fit.parameters.u))
+
+
+@pytest.mark.parametrize(("y", "r", "who"), [(273.15, 0.0, "indication"), (0.0, 273.15, "reference")])
+def test_kelvin_against_degrees_celsius_is_named(y: float, r: float, who: str) -> None:
+    record = _record(1)
+    mixed = AlignedRecord(record.t_ns, record.indication / FIRST[0] + y, record.reference + r)
+    words = f"the {who} is 273"
+    fit = _fit(mixed)
+    assert not fit.accepted
+    assert fit.detail.startswith(words)
+    estimator = OnlineEstimator(ModelKind.FIRST_ORDER, 50_000_000)
+    estimator.update(mixed)
+    assert estimator.estimate is not None
+    assert not estimator.estimate.accepted
+    assert estimator.estimate.detail.startswith(words)
 
 
 @pytest.mark.parametrize("seed", range(2))
