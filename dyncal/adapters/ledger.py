@@ -106,10 +106,16 @@ class SqliteLedger:
         self._known: dict[StreamKey, tuple[int, Progress]] = {}
         self._lock = _lock(path)
         try:
-            self._file = SqliteFile(path, _SCHEMA, _VERSION, self._known.clear)
+            self._file = SqliteFile(path, _SCHEMA, _VERSION, self._renewed)
         except BaseException:
             self._lock.close()
             raise
+
+    def _renewed(self) -> None:
+        """Take the lock beside a file that has taken the place of ours: it may be another ingest's."""
+        self._known.clear()
+        self._lock.close()
+        self._lock = _lock(self._file.path)
 
     def commit(self, entries: Iterable[tuple[StreamKey, Entry]]) -> dict[StreamKey, int]:
         """Enter records in one transaction and return the watermarks of their streams; see the port."""

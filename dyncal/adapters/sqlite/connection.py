@@ -38,7 +38,8 @@ class SqliteFile:
     version : int
         Of the schema, kept in ``user_version``; a file of another version is refused.
     renewed : callable
-        Called before the first use of a file that has taken the place of another: what was known of that is wrong.
+        Called before a file that has taken the place of another is opened: what was known of that is wrong. Where it
+        raises, the file is not opened.
 
     Raises
     ------
@@ -106,8 +107,8 @@ class SqliteFile:
             for connection in (*self._readers, self._writer):
                 connection.close()
             self._readers = []
-        self._writer = self._open("rw")
         self._renewed()
+        self._writer = self._open("rw")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

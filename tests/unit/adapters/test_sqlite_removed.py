@@ -134,3 +134,17 @@ def test_a_ledger_that_was_replaced_is_what_counts(home: Path) -> None:
     assert ledger.commit([numbers(5, 5)]) == {KEY: -1}
     assert ledger.commit([numbers(0, 4)]) == {KEY: 5}
     ledger.close()
+
+
+def test_a_ledger_that_another_ingest_has_begun_is_left_to_it(home: Path) -> None:
+    ledger = SqliteLedger(home / "ledger.sqlite")
+    ledger.commit([numbers(0, 4)])
+    shutil.rmtree(home)
+    other = SqliteLedger(home / "ledger.sqlite")
+    other.commit([numbers(0, 0)])
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="in use: another ingest"):
+            ledger.commit([numbers(5, 5)])
+    other.close()
+    assert ledger.commit([numbers(1, 1)]) == {KEY: 1}
+    ledger.close()
