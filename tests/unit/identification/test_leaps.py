@@ -10,7 +10,8 @@ from dyncal import kernels
 from dyncal.domain.samples import FloatArray
 from dyncal.identification import OnlineEstimator
 from dyncal.identification.online.fleet.leaps import leave_out
-from tests.unit.identification.plant import THERMOCOUPLE, changed
+from dyncal.models import model_of
+from tests.unit.identification.plant import PRESSURE, THERMOCOUPLE, Plant, changed
 
 N = 200
 
@@ -97,6 +98,38 @@ def test_a_pulse_of_a_command_is_kept() -> None:
     x = np.zeros(N)
     x[[50, 100, 150]] = 1.0
     assert left_out(x)[0] == []
+
+
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize("plant", [THERMOCOUPLE, PRESSURE], ids=lambda plant: str(plant.kind))
+@pytest.mark.parametrize("seed", range(3))
+def test_leaps_that_the_indication_answers_are_kept(seed: int, plant: Plant, *, answered: bool) -> None:
+    rng = np.random.default_rng(seed)
+    blows = [30, 75, 120, 165]
+    x = np.zeros(N)
+    x[blows] = rng.uniform(3, 5, size=4)
+    t_ns = np.arange(N, dtype=np.int64) * plant.dt_ns
+    moves = x if answered else np.zeros(N)
+    y = model_of(plant.kind).simulate(np.array(plant.theta), t_ns, moves)
+    values = np.stack([y + 1e-3 * rng.normal(size=N), x + 1e-3 * rng.normal(size=N)])[:, None].copy()
+    one, whole = np.zeros(1, dtype=np.int64), np.array([N], dtype=np.int64)
+    count = np.zeros(1, dtype=np.int64)
+    leave_out(one, one, whole, values, np.full((1, 2), np.nan), count)
+    assert np.flatnonzero(np.isnan(values[1, 0])).tolist() == ([] if answered else blows)
+    assert count[0] == np.count_nonzero(np.isnan(values))
+
+
+def test_dropouts_among_answered_leaps_are_left_out() -> None:
+    rng = np.random.default_rng(1)
+    x = np.full(N, 5.0)
+    x[[30, 75, 120, 165]] += rng.uniform(3, 5, size=4)
+    y = model_of(THERMOCOUPLE.kind).simulate(np.array([1.0, 1.0]), np.arange(N) * THERMOCOUPLE.dt_ns, x)
+    values = np.stack([y + 1e-3 * rng.normal(size=N), x + 1e-3 * rng.normal(size=N)])[:, None].copy()
+    dropped = [50, 51, 100, 140]
+    values[1, 0, dropped] = 0.0
+    one, whole = np.zeros(1, dtype=np.int64), np.array([N], dtype=np.int64)
+    leave_out(one, one, whole, values, np.full((1, 2), np.nan), np.zeros(1, dtype=np.int64))
+    assert np.flatnonzero(np.isnan(values[1, 0])).tolist() == dropped
 
 
 @pytest.mark.skipif(not kernels.HAVE_NUMBA, reason="numba is not installed: the function runs as it stands")

@@ -2,9 +2,9 @@
 
 A source that loses its sensor for a sample gives 0, or an end of its range. What leaps out and back again within
 `LONGEST` samples, further than anything else that the channel does around it, is taken as not measured; from then on
-so is that value wherever it is, if others hardly ever come again. Were a leap a motion of the measurand, its samples
-would not show its area, on which the sensor's answer rests. A channel that mostly repeats its values is commanded, and
-may leap.
+so is that value wherever it is, if others hardly ever come again. A channel that mostly repeats its values is
+commanded, and may leap. So may a reference whose leaps the indication answers, by a step or a bend there: a blow or a
+pulse of the measurand. Without it the sensor would move for no reason.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ _ALIKE: Final = 0.5  # of the furthest leap: what leaps as far is no step of the
 _MOST: Final = 0.1  # share of the samples: more are what the channel does
 _COMMANDED: Final = 0.5  # share of steps that are none
 _ROUNDS: Final = 6
+_ANSWERED: Final = 4.0  # standard deviations of what the indication does elsewhere
+_AROUND: Final = 9  # samples on either side that show an answer
+_ELSEWHERE: Final = 8  # places without leaps that say what is usual
 
 
 @kernel("void(i8[::1], i8[::1], i8[::1], f8[:, :, ::1], f8[:, ::1], i8[::1])")
@@ -48,8 +51,9 @@ def leave_out(
         i = who[k]
         for channel in range(2):
             x = values[channel, i, begin[k] : begin[k] + size[k]]
+            answers = values[0, i, begin[k] : begin[k] + size[k] if channel == 1 else begin[k]]  # none to its own
             for _ in range(_ROUNDS):  # a nearer value shows once a further one is gone
-                n = _leaps_left_out(x, known, i, channel)
+                n = _leaps_left_out(x, answers, known, i, channel)
                 left_out[i] += n
                 if n == 0:
                     break
@@ -58,23 +62,82 @@ def leave_out(
 
 
 @kernel(inline=True)
-def _leaps_left_out(x: FloatArray, known: FloatArray, i: int, channel: int) -> int:
+def _leaps_left_out(x: FloatArray, answers: FloatArray, known: FloatArray, i: int, channel: int) -> int:
     """Make NaN of the furthest leaps of a channel; return how many samples were."""
     furthest = _furthest(x)
     usual, count = _usual(x, _ALIKE * furthest)
     if furthest == 0.0 or count > _MOST * x.size:
         return 0
-    n = 0
+    leaps, before = np.zeros((x.size, 3), dtype=np.int64), x.copy()  # begin, end, whether it is kept
+    found = 0
     for k in range(x.size):
         if np.isnan(x[k]):
             continue
         leap, end = _leap(x, k)
         if leap > _LEAPS * usual and leap >= _ALIKE * furthest:
-            known[i, channel] = x[k]
-            for j in range(k, end):
-                n += not np.isnan(x[j])
-                x[j] = np.nan
+            leaps[found, 0], leaps[found, 1] = k, end
+            found += 1
+            x[k:end] = np.nan
+    leaps = leaps[:found]
+    if answers.size:
+        _keep_answered(before, answers, known[i, channel], leaps)
+    n = 0
+    for k in range(found):
+        begin, end, kept = leaps[k]
+        if kept:
+            x[begin:end] = before[begin:end]
+        else:
+            known[i, channel] = before[begin]
+            n += int(np.count_nonzero(~np.isnan(before[begin:end])))
     return n
+
+
+@kernel(inline=True)
+def _keep_answered(x: FloatArray, y: FloatArray, known: float, leaps: Int64Array) -> None:
+    """Mark the leaps of the reference that the indication answers: those to one same value together, and the others."""
+    values = x[leaps[:, 0]]
+    depth = values - (x[leaps[:, 0] - 1] + x[leaps[:, 1]]) / 2
+    group = np.zeros(values.size, dtype=np.int64)  # of the first leap to that value; -1 where there is no other
+    for k in range(values.size):
+        same = values == values[k]
+        group[k] = np.argmax(same) if same.sum() > 1 or values[k] == known else -1
+    for span in (0, 4, 8):
+        usual = _usual_answer(y, leaps, span)
+        weight, follows = np.zeros(values.size), np.zeros(values.size)
+        for k in range(values.size):
+            answer = _answer(y, leaps[k, 0], leaps[k, 1], span)
+            if not (np.isnan(answer) or np.isnan(depth[k])):
+                weight[k], follows[k] = depth[k] ** 2, depth[k] * answer
+        for k in range(values.size):
+            same = group == group[k]
+            if np.sum(follows[same]) > _ANSWERED * usual * np.sqrt(np.sum(weight[same])):
+                leaps[k, 2] = 1
+
+
+@kernel(inline=True)
+def _usual_answer(y: FloatArray, leaps: Int64Array, span: int) -> float:
+    """Return the standard deviation of `_answer` far from leaps; infinite where there is too little of that."""
+    near = np.zeros(y.size, dtype=np.bool_)
+    for k in range(leaps.shape[0]):
+        near[max(leaps[k, 0] - _AROUND, 0) : leaps[k, 1] + _AROUND] = True
+    square, n = 0.0, 0
+    for k in range(y.size):
+        answer = _answer(y, k, k + 1, span)
+        if not (near[k] or np.isnan(answer)):
+            square += answer**2
+            n += 1
+    return float(np.sqrt(square / n)) if n >= _ELSEWHERE else np.inf
+
+
+@kernel(inline=True)
+def _answer(y: FloatArray, begin: int, end: int, span: int) -> float:
+    """Return how an indication bends over a leap of the reference, or steps (no span); NaN where that is not known."""
+    b, a, reach = begin - 1, end, max(span, 2)
+    if b < reach or a + reach >= y.size:
+        return np.nan
+    if span:
+        return float((y[a + span] - y[a] - y[b] + y[b - span]) / span)
+    return float(y[a] - y[b] - (a - b) * (y[b] - y[b - 2] + y[a + 2] - y[a]) / 4)
 
 
 @kernel(inline=True)
