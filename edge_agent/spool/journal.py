@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -83,6 +84,9 @@ class Journal:
     def _add(self, content: bytes) -> None:
         self.writer.write(self.index.newest, content)
         self.index.n_bytes += len(content)
+        if self.writer.removed:  # what went into it is nowhere: it is written again, to another file
+            self._broken = True
+            raise OSError(errno.ENOENT, "removed while in use", str(self.index.newest.path))
         self.n_writes += 1
 
     def _rotate(self) -> None:

@@ -53,6 +53,11 @@ class Writer:
         file.size += len(content)
         self._dirty = True
 
+    @property
+    def removed(self) -> bool:
+        """Whether the file that is written to has no name any more: what it takes is gone with this process."""
+        return self._fd is not None and os.fstat(self._fd).st_nlink == 0
+
     def _mend(self, descriptor: int, file: StoredFile) -> None:
         """Cut off what a write left behind that did not come to its end; what followed it could not be read again."""
         if self._torn:

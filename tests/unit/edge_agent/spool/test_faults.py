@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -257,3 +258,34 @@ def test_a_file_that_is_summed_up_is_not_read_at_a_start(tmp_path: Path, monkeyp
     assert sequences(again) == list(range(200))
     assert again.starts[SENSOR].next_sequence == 200
     again.close()
+
+
+def test_what_is_written_to_a_removed_file_is_not_safe(tmp_path: Path) -> None:
+    home = tmp_path / "spool"
+    spool = opened(home)
+    put(spool, block(0))
+    shutil.rmtree(home)
+    for number in (1, 2):  # found out by the first, said by every other
+        assert taken(spool, number) == []
+        assert spool.trouble is not None
+        assert spool.trouble.errno == errno.ENOENT
+    assert (spool.n_taken, spool.n_safe) == (3, 1)
+    assert [entry.first for entry in spool.show()] == [1, 2], "it is sent without the disk"
+    spool.commit({SENSOR: 2})
+    assert spool.n_safe == 3
+    spool.close()
+
+
+def test_a_file_that_was_removed_alone_is_followed_by_another(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    put(spool, block(0))
+    for path in tmp_path.glob("*.seg"):
+        path.unlink()
+    assert taken(spool, 1) == []
+    assert taken(spool, 2) == [1, 2]
+    assert sequences(spool) == [1, 2]
+    assert taken(spool) == [0], "a gap that stands for what was in the file"
+    assert covered(spool) == [0, 1, 2]
+    assert spool.n_bytes >= sum(path.stat().st_size for path in tmp_path.glob("*.seg"))
+    spool.close()
+    assert covered(opened(tmp_path)) == [0, 1, 2]
