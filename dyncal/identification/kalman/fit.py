@@ -36,6 +36,8 @@ _SMOOTH: Final = Process.MATERN_32
 _SMOOTHER: Final = (Process.MATERN_52, Process.BUTTERWORTH_2, Process.BUTTERWORTH_4)
 _CLEARLY: Final = 20.0
 """By how much Akaike's criterion must be lower for straight lines between samples, which no plant goes in."""
+_WHITE: Final = 0.01
+"""Least p-value of whiteness of both channels for them; lines with ends between the samples have less."""
 _U_LOG_RATE: Final = 3.0
 _LEAST_CHI2: Final = 0.7
 _NOISE_ROUNDS: Final = 4
@@ -115,7 +117,8 @@ def _chosen(setting: _Setting, eta: FloatArray) -> KalmanFit:
     if not setting.model.n_states:  # to which lines are the process itself
         return best
     drawn = [_fit(setting, _start(best, eta), process) for process in lines]
-    return _better(best, functools.reduce(_better, drawn), _CLEARLY)
+    white = [fit for fit in drawn if min(fit.whiteness_p) >= _WHITE]
+    return _better(best, functools.reduce(_better, white), _CLEARLY) if white else best
 
 
 def _start(known: KalmanFit, eta: FloatArray) -> FloatArray:
