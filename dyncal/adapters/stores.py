@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, assert_never
 
+from dyncal.domain.time import NS_PER_S
 from dyncal.ports.sample_store import SampleStore
 from dyncal.runtime.settings import StoreSettings
 
 SQLITE_FILE: Final = "samples.sqlite"
+_DAY_NS: Final = 86_400 * NS_PER_S
 
 
 def open_store(settings: StoreSettings, data_dir: Path) -> SampleStore:
@@ -25,7 +27,11 @@ def open_store(settings: StoreSettings, data_dir: Path) -> SampleStore:
         case "sqlite":
             from dyncal.adapters.sqlite import SqliteSampleStore  # noqa: PLC0415  # only what is used is loaded
 
-            return SqliteSampleStore(settings.path if settings.path is not None else data_dir / SQLITE_FILE)
+            days = settings.retention_days
+            return SqliteSampleStore(
+                settings.path if settings.path is not None else data_dir / SQLITE_FILE,
+                keep_ns=None if days is None else round(days * _DAY_NS),
+            )
         case "influx":
             from dyncal.adapters.influx import InfluxSampleStore  # noqa: PLC0415
 

@@ -67,6 +67,13 @@ class SampleStore(Protocol):
         """Return a line that names the store and its version. Raises as `write` does."""
         ...
 
+    def tidy(self, now: InstantNs) -> bool:
+        """Forget some of what is older than the store is to keep; return whether there is more of it.
+
+        A server that does so by itself has nothing to do. Raises as `write` does.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of files and connections; idempotent."""
         ...

@@ -115,7 +115,7 @@ class StoreSettings(Section):
     """Retention policy (1.x) that is written and read, made where it is missing; default the database's own."""
 
     retention_days: float | None = Field(None, ge=1 / 24, le=36_500)
-    """How long a database, bucket or retention policy keeps samples if it is made here [d]; default for ever."""
+    """How long samples are kept [d]; default for ever. InfluxDB: of a database, bucket or policy that is made here."""
 
     org: str = ""
     """Organisation (2.x)."""

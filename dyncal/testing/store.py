@@ -106,6 +106,11 @@ class MemorySampleStore:
         """Return a line that names the store."""
         return "memory"
 
+    def tidy(self, now: InstantNs) -> bool:
+        """Keep everything."""
+        del now
+        return False
+
     def close(self) -> None:
         """Do nothing."""
 

@@ -116,6 +116,10 @@ class Persister:
         """Return what became of the records of each sensor. Raises `StoreUnavailable`."""
         return self._opened_ledger().accounts()
 
+    def tidy(self, now: InstantNs) -> bool:
+        """Let the store forget some of what is too old; return whether there is more. Raises as `SampleStore.write`."""
+        return self._opened_store().tidy(now)
+
     def close(self) -> None:
         """Close what was opened."""
         for opened in (self._store, self._ledger):

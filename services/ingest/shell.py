@@ -43,6 +43,7 @@ from services.ingest.worker import Worker
 
 DRAIN_S: Final = 3.0
 CHECK_INTERVAL_S: Final = 5.0
+TIDY_INTERVAL_S: Final = 60.0
 LOOK_INTERVAL_S: Final = 0.5
 SUBSCRIBE_AGAIN_S: Final = 2.0
 LEAST_SLEEP_S: Final = 0.0005
@@ -103,6 +104,7 @@ class Shell:
                         self._watch_broker(),
                         self._watch_store(),
                         self._report_ledger(),
+                        self._tidy(),
                         self._keep_time(),
                     )
                 ]
@@ -196,6 +198,16 @@ class Shell:
                     await self._bus.publish(address.ledger, payload, retain=True)
                 except BusUnavailable:
                     self._reporter.failed(address)
+
+    async def _tidy(self) -> None:
+        """Let the store forget what is too old, a little at a time: what is to be written goes in between."""
+        while True:
+            await asyncio.sleep(TIDY_INTERVAL_S)
+            try:
+                while await self._worker.run(self._persister.tidy, self._clock.now()):
+                    pass
+            except DyncalError as error:
+                self._log.warning("not_tidied", error=str(error), kind=type(error).__name__)
 
     def _feed(self, event: Event) -> None:
         idle = self._pipeline.idle

@@ -120,6 +120,11 @@ class InfluxSampleStore:
         dialects.probe(self._connected(again=True))
         return f"InfluxDB {self._version} at {self._endpoint.url}, database {self._endpoint.database}"
 
+    def tidy(self, now: InstantNs) -> bool:
+        """Leave it to the server, which has been told (`Endpoint.retention_days`)."""
+        del now
+        return False
+
     def close(self) -> None:
         """Let go of connections; idempotent."""
         self._http.close()

@@ -20,6 +20,7 @@ from dyncal.domain.time import InstantNs
 from dyncal.ports.sample_store import WriteReport
 
 _VACUUM_PAGES = 2048
+_FORGET_SEGMENTS = 200
 
 
 class SqliteSampleStore:
@@ -29,6 +30,8 @@ class SqliteSampleStore:
     ----------
     path : Path
         The file; made if absent.
+    keep_ns : int, optional
+        How long samples and gaps are kept [ns]; None keeps them for ever.
 
     Raises
     ------
@@ -36,7 +39,8 @@ class SqliteSampleStore:
         If it cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, keep_ns: int | None = None) -> None:
+        self._keep_ns = keep_ns
         self._file = SqliteFile(path, SCHEMA, VERSION, self._forget_notes)
         self._sensors: dict[str, int] = {}
         self._sets: dict[str, int] = {}
@@ -116,17 +120,25 @@ class SqliteSampleStore:
             pass
         return f"SQLite {sqlite3.sqlite_version}, {self._file.path}, schema {VERSION}"
 
+    def tidy(self, now: InstantNs) -> bool:
+        """Forget some of what is older than is to be kept; see the port."""
+        if self._keep_ns is None:
+            return False
+        return len(self._forget(InstantNs(now - self._keep_ns), _FORGET_SEGMENTS)) == _FORGET_SEGMENTS
+
     def forget_before(self, instant: InstantNs) -> int:
         """Remove segments and gaps that end before `instant`; return the number of samples removed.
 
         Whole segments only: up to some thousand older rows of a sensor stay. Space is given back in small steps, so
         that writers wait for none of them long.
         """
+        return sum(self._forget(instant))
+
+    def _forget(self, instant: InstantNs, most: int | None = None) -> list[int]:
+        """Remove as many segments; return of each how many samples that removes."""
         with self._file.writing() as db:
-            (n,) = db.execute(
-                "SELECT coalesce(sum(n), 0) FROM segment WHERE t_last_ns < ? AND kind = ?", (instant, RAW)
-            ).fetchone()
-            db.execute("DELETE FROM segment WHERE t_last_ns < ?", (instant,))
+            found = self._ended_before(db, instant, most)
+            db.executemany("DELETE FROM segment WHERE id = ?", [(number,) for number, _ in found])
             db.execute("DELETE FROM gap WHERE before_ns < ?", (instant,))
             self._forget_notes()
         while self._free_pages() > 0:
@@ -134,7 +146,21 @@ class SqliteSampleStore:
             self._file.execute_alone(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
             if self._free_pages() >= before:
                 break
-        return int(n)
+        return [n for _, n in found]
+
+    @staticmethod
+    def _ended_before(db: sqlite3.Connection, instant: InstantNs, most: int | None) -> list[tuple[int, int]]:
+        """Return segments, and the samples that each is; by the index of each stream, which is in order of time."""
+        found: list[tuple[int, int]] = []
+        for (sensor,) in db.execute("SELECT id FROM sensor").fetchall():
+            for kind in (RAW, CORRECTED):
+                left = -1 if most is None else most - len(found)
+                found += db.execute(
+                    "SELECT id, CASE kind WHEN ? THEN n ELSE 0 END FROM segment"
+                    " WHERE sensor = ? AND kind = ? AND t_first_ns < ? AND t_last_ns < ? LIMIT ?",
+                    (RAW, sensor, kind, instant, instant, left),
+                ).fetchall()
+        return found
 
     def close(self) -> None:
         """Let go of the file; idempotent."""

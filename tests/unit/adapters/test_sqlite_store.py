@@ -18,12 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dyncal.adapters.sqlite import SqliteSampleStore, columns, segments
+from dyncal.adapters.sqlite import store as sqlite_store
 from dyncal.adapters.sqlite.merging import FULL_ROWS, TAIL_SEGMENTS
 from dyncal.adapters.sqlite.ranges import PIECE_SEGMENTS
+from dyncal.adapters.stores import open_store
 from dyncal.domain.errors import StoreUnavailable
 from dyncal.domain.samples import Record, SampleBlock
 from dyncal.domain.sensors import SensorId
-from dyncal.domain.time import InstantNs
+from dyncal.domain.time import DurationNs, InstantNs, UniformAxis
+from dyncal.runtime.settings import StoreSettings
 from dyncal.testing.records import DT, T0, TC, assert_same, block, gap, span, uniform
 from dyncal.testing.store import MemorySampleStore
 
@@ -204,6 +207,39 @@ def test_retention_forgets_and_gives_space_back(tmp_path: Path) -> None:
     assert store.latest(TC).t_ns.tolist() == [T0 + 409_599 * DT]
     store.close()
     assert path.stat().st_size < 0.5 * 8 * 409_600
+
+
+def test_a_store_forgets_what_it_is_not_to_keep_in_small_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_store, "_FORGET_SEGMENTS", 3)
+    store = open_store(StoreSettings(retention_days=1.0), tmp_path)
+    day = 86_400 * 10**9
+    hours = [InstantNs(T0 + k * day // 24) for k in range(48)]
+    for sensor in (TC, SensorId("other")):
+        for k, hour in enumerate(hours):  # segments of their own: they are merged when there are many
+            axis, values = UniformAxis(hour, DurationNs(DT), 10), np.full(10, float(k))
+            store.write([block(values, sensor=sensor, sequence=k, axis=axis, corrected=span(axis, values))])
+    store.write([gap(0, 10)])
+    now = InstantNs(hours[-1] + day // 48)
+    steps = 1
+    while store.tidy(now):
+        steps += 1
+    assert steps > 2
+    for sensor in (TC, SensorId("other")):
+        left = store.read(sensor, *ALL)
+        oldest = int(left.t_ns[0])
+        assert oldest > now - 2 * day
+        assert np.count_nonzero(left.t_ns >= now - day) == 240
+        assert np.all(np.isfinite(left.corrected))
+    assert store.gaps(TC, *ALL) == []
+    assert not store.tidy(now)
+    store.close()
+
+
+def test_a_store_keeps_everything_unless_it_is_told_otherwise(tmp_path: Path) -> None:
+    store = open_store(StoreSettings(), tmp_path)
+    store.write([block(np.zeros(10))])
+    assert not store.tidy(InstantNs(T0 + 10**18))
+    assert len(store.read(TC, *ALL)) == 10
 
 
 WRITER = """

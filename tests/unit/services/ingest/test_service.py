@@ -26,6 +26,7 @@ from dyncal.runtime.clocks import SystemClock
 from dyncal.testing.bus import FakeBroker
 from dyncal.testing.records import TC, block, uniform
 from dyncal.testing.store import MemorySampleStore
+from services.ingest import shell
 from services.ingest.service import IngestService
 from services.ingest.settings import IngestSection
 
@@ -44,6 +45,8 @@ class TroubledStore(MemorySampleStore):
     crash: float | None = None
     crash_with: Exception = ZeroDivisionError("nobody thought of this")
     attempts = 0
+    too_old = 0
+    n_tidied = 0
 
     def write(self, records: Sequence[Record]) -> WriteReport:
         self.attempts += 1
@@ -56,6 +59,14 @@ class TroubledStore(MemorySampleStore):
         if bad:
             raise PoisonedWrite("not with me", bad)
         return report
+
+    def tidy(self, now: InstantNs) -> bool:
+        if self.trouble is not None:
+            raise self.trouble
+        assert abs(now - SystemClock().now()) < 10**9
+        self.too_old = max(0, self.too_old - 1)
+        self.n_tidied += 1
+        return self.too_old > 0
 
     @staticmethod
     def _has(record: Record, value: float | None) -> bool:
@@ -361,3 +372,17 @@ async def test_hostile_payloads_are_contained(plant: Plant) -> None:
 
 def os_noise(n: int) -> bytes:
     return np.random.default_rng(9).bytes(n)
+
+
+async def test_what_is_too_old_is_forgotten_a_little_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shell, "TIDY_INTERVAL_S", 0.02)
+    plant = Plant(tmp_path)
+    plant.store.too_old = 30
+    async with running(plant.service):
+        plant.send(0, 1, 2)
+        await until(lambda: plant.store.too_old == 0 and plant.rows() == 6, "all forgotten, and stored in between")
+        plant.store.trouble = StoreUnavailable("away")
+        await asyncio.sleep(0.1)
+        plant.store.trouble, plant.store.too_old = None, 2
+        await until(lambda: plant.store.too_old == 0, "forgotten after the store has come back")
+    assert plant.store.n_tidied >= 32
