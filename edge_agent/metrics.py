@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from edge_agent.agent import AgentEngine
+from edge_agent.counts import StreamCounts
 from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher
 from edge_agent.readers.mqtt import MqttReader
@@ -16,7 +17,6 @@ from edge_agent.readers.opcua import OpcuaReader
 from edge_agent.readers.sink import Reader
 from edge_agent.spool import Spool
 from edge_agent.station import Station
-from edge_agent.stream import StreamCounts
 
 
 class EdgeCollector(Collector):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -22,6 +21,7 @@ from dyncal.domain.time import EARLIEST, InstantNs, Int64Array, axis_of
 from edge_agent import plausibility
 from edge_agent.acceptance import Policy
 from edge_agent.adjustment import Adjustment
+from edge_agent.counts import StreamCounts
 from edge_agent.events import (
     DELIVERED_AGAIN_NS,
     AgentLimits,
@@ -42,18 +42,6 @@ from edge_agent.refusals import Refusals, of_samples
 _OVERFLOW_MASK: Final = np.uint32(0x0C80)
 _CLOCK_AHEAD_NS: Final = 5_000_000_000
 _AT_ONCE: Final = 16_384
-
-
-@dataclass(slots=True)
-class StreamCounts:
-    """What became of a sensor's samples since the start."""
-
-    n_read: int = 0
-    n_duplicate: int = 0
-    n_late: int = 0
-    n_refused: int = 0
-    n_gaps: int = 0
-    n_blocks: int = 0
 
 
 class Stream:
@@ -79,6 +67,7 @@ class Stream:
         self._silent = False
         self._spoke = start.last_t_ns is not None  # what never had a value has not fallen silent
         self._n_late_run = 0
+        self._n_told = 0  # refused since the newest sample: missing after it, and told already
         self._last_late = 0
         self._pending = Pending()
         self._history = History(limits.history_samples)
@@ -146,6 +135,7 @@ class Stream:
         fresh = [k for k, told in enumerate(self.refusals.told(digests, read, self._first_arrival)) if not told]
         self.counts.n_duplicate += positions.size - len(fresh)
         self.counts.n_refused += len(fresh)
+        self._n_told += len(fresh)
         if not fresh:
             return
         chosen = positions[fresh]
@@ -197,6 +187,7 @@ class Stream:
         self._n_late_run = 0
         self._again = False
         self._find_gaps(t_ns, codes, read, effects)
+        self._n_told = 0
         self._last_t = InstantNs(int(t_ns[-1]))
         self._spoke = self._spoke or bool(np.count_nonzero(~quality.is_bad(codes)))
         done = 0
@@ -233,6 +224,8 @@ class Stream:
                 continue
             n_lost = round(step / self._config.sensor.dt_ns) - 1
             lost = n_lost if n_lost > 0 and why is not GapCause.CLOCK_STEP else None
+            if lost is not None and k == 0:
+                lost = max(lost - self._n_told, 0)
             after = InstantNs(instant - step)
             self._gap(Gap(after, InstantNs(instant), why, lost), effects)
             if why in (GapCause.SERVER_OVERFLOW, GapCause.CLOCK_STEP):

@@ -300,6 +300,23 @@ def nonsense(at: int = LATER, **more: Any) -> SamplesRead:
     return replace(read(RESET, np.array([1.0, 2.0, 3.0]), arrival=at), unreadable=77, **more)
 
 
+@pytest.mark.parametrize(("n_refused", "n_lost"), [(40, 60), (100, 0), (150, 0)])
+def test_what_was_refused_is_not_lost_again_with_the_hole_that_it_leaves(n_refused: int, n_lost: int) -> None:
+    agent = engine()
+    agent.handle(read(times(10)))
+    year = 365 * 86_400 * NS_PER_S  # by the device's clock, until it is set right
+    effects = agent.handle(read(times(n_refused, 10) + year, arrival=T0 + (9 + n_refused) * DT))
+    effects += agent.handle(read(times(10, 110)))
+    effects += agent.handle(read(times(10, 150)))
+    gaps = [record.gap for record in records(effects) if isinstance(record, GapRecord)]
+    assert [(gap.cause, gap.n_lost) for gap in gaps] == [
+        (GapCause.REJECTED, n_refused),
+        (GapCause.SOURCE_SILENT, n_lost),
+        (GapCause.SOURCE_SILENT, 30),
+    ]
+    assert (gaps[1].after_ns, gaps[1].before_ns) == (T0 + 9 * DT, T0 + 110 * DT)
+
+
 def test_what_is_refused_counts_once_when_it_is_delivered_again() -> None:
     agent = engine()
     agent.handle(read(times(1)))
