@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -137,9 +138,13 @@ class SqliteSampleStore:
     def _forget(self, instant: InstantNs, most: int | None = None) -> list[int]:
         """Remove as many segments; return of each how many samples that removes."""
         with self._file.writing() as db:
-            found = self._ended_before(db, instant, most)
+            sensors = [sensor for (sensor,) in db.execute("SELECT id FROM sensor")]
+            found = self._ended_before(db, sensors, instant, most)
             db.executemany("DELETE FROM segment WHERE id = ?", [(number,) for number, _ in found])
-            db.execute("DELETE FROM gap WHERE before_ns < ?", (instant,))
+            db.executemany(
+                "DELETE FROM gap WHERE sensor = ? AND after_ns < ? AND before_ns < ?",
+                [(sensor, instant, instant) for sensor in sensors],
+            )
             self._forget_notes()
         while self._free_pages() > 0:
             before = self._free_pages()
@@ -149,17 +154,19 @@ class SqliteSampleStore:
         return [n for _, n in found]
 
     @staticmethod
-    def _ended_before(db: sqlite3.Connection, instant: InstantNs, most: int | None) -> list[tuple[int, int]]:
+    def _ended_before(
+        db: sqlite3.Connection, sensors: Sequence[int], instant: InstantNs, most: int | None
+    ) -> list[tuple[int, int]]:
         """Return segments, and the samples that each is; by the index of each stream, which is in order of time."""
         found: list[tuple[int, int]] = []
-        for (sensor,) in db.execute("SELECT id FROM sensor").fetchall():
-            for kind in (RAW, CORRECTED):
-                left = -1 if most is None else most - len(found)
-                found += db.execute(
-                    "SELECT id, CASE kind WHEN ? THEN n ELSE 0 END FROM segment"
-                    " WHERE sensor = ? AND kind = ? AND t_first_ns < ? AND t_last_ns < ? LIMIT ?",
-                    (RAW, sensor, kind, instant, instant, left),
-                ).fetchall()
+        for sensor, kind in itertools.product(sensors, (RAW, CORRECTED)):
+            if len(found) == most:
+                break
+            found += db.execute(
+                "SELECT id, CASE kind WHEN ? THEN n ELSE 0 END FROM segment"
+                " WHERE sensor = ? AND kind = ? AND t_first_ns < ? AND t_last_ns < ? LIMIT ?",
+                (RAW, sensor, kind, instant, instant, -1 if most is None else most - len(found)),
+            ).fetchall()
         return found
 
     def close(self) -> None:

@@ -56,7 +56,7 @@ class YoungRecord(msgspec.Struct, frozen=True):
 
     samples: tuple[Array, Array, Array]
     gathers: bool
-    after_jump: bool
+    after_jump: bool = False
 
 
 class ChangedSensor(msgspec.Struct, frozen=True):

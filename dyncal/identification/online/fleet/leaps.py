@@ -65,8 +65,10 @@ def leave_out(
 def _leaps_left_out(x: FloatArray, answers: FloatArray, known: FloatArray, i: int, channel: int) -> int:
     """Make NaN of the furthest leaps of a channel; return how many samples were."""
     furthest = _furthest(x)
+    if furthest == 0.0:
+        return 0
     usual, count = _usual(x, _ALIKE * furthest)
-    if furthest == 0.0 or count > _MOST * x.size:
+    if furthest <= _LEAPS * usual or count > _MOST * x.size:  # as a rule
         return 0
     leaps, before = np.zeros((x.size, 3), dtype=np.int64), x.copy()  # begin, end, whether it is kept
     found = 0
