@@ -4,61 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shutil
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, expect
 
-from services.api.deps import CONSOLE_DIST
+from tests.e2e.console.browser import chromium, watched
 from tests.integration.api.plant import Plant, running
 
 pytestmark = pytest.mark.chromium
-
-PICTURES = os.environ.get("DYNCAL_TEST_PICTURES")
-"""A directory in which the tests leave pictures of the pages, for people to look at."""
 
 
 @contextlib.asynccontextmanager
 async def page_of(browser: Browser, plant: Plant, route: str, theme: str = "dark") -> AsyncIterator[Page]:
     """Yield a page; fail if its console has an error, or a request goes elsewhere."""
-    faults: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            faults.append(message.text)
-
-    page = await browser.new_page(viewport={"width": 1440, "height": 900})
-    page.on("console", listen)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda r: None if r.url.startswith(plant.service.address) else faults.append(r.url))
-    try:
-        await page.goto(f"{plant.service.address}/?theme={theme}#{route}")
+    async with watched(browser, plant.service.address, route, theme) as page:
         yield page
-        if PICTURES:
-            name = route.strip("/").replace("/", "-") or "fleet"
-            await page.screenshot(path=Path(PICTURES) / f"{name}-{theme}.png")
-    finally:
-        await page.close()
-    assert faults == []
-
-
-@contextlib.asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """Yield the browser that is installed."""
-    program = shutil.which("chromium")
-    assert program is not None, "chromium is not installed: apt-get install chromium"
-    assert (CONSOLE_DIST / "index.html").is_file(), (
-        "the console is not built: python services/api/console/hatch_build.py"
-    )
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        try:
-            yield browser
-        finally:
-            await browser.close()
 
 
 async def pixels(page: Page) -> bytes:

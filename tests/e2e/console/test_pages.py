@@ -1,0 +1,74 @@
+"""Every page in both themes: no error, nothing from elsewhere, nothing that axe finds, and a picture to look at."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page
+
+from tests.e2e.console.browser import chromium, complaints, picture, watched
+from tests.integration.api.plant import Plant, running
+
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
+
+
+class Screen(NamedTuple):
+    """A page, and what is there when it has been drawn."""
+
+    name: str
+    route: str
+    drawn: str
+
+
+SCREENS = [
+    Screen("sensors", "/", "#row-TT-101 .c-value"),
+    Screen("sensor", "/sensors/TT-101", "table.deviations"),
+    Screen("sensor-without-set", "/sensors/FT-101", ".panels"),
+    Screen("alarms", "/alarms", "table[aria-label=Active] tbody tr"),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plant() -> AsyncIterator[Plant]:
+    """Yield a plant with an alarm, at work."""
+    async with running(5) as made:
+        made.alarm("RTD-101")
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """Yield one browser for all pages."""
+    async with chromium() as made:
+        yield made
+
+
+async def settled(page: Page) -> None:
+    """Return when the page is connected and has drawn what it asked for."""
+    await page.locator(".link.up").wait_for()
+    await page.wait_for_load_state("load")
+    await page.wait_for_timeout(300)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.name)
+async def test_a_page_has_nothing_to_complain_about(browser: Browser, plant: Plant, screen: Screen, theme: str) -> None:
+    async with watched(browser, plant.service.address, screen.route, theme) as page:
+        await page.locator(screen.drawn).first.wait_for()
+        await settled(page)
+        await picture(page, f"{screen.name}-{theme}", whole=True)
+        assert await complaints(page) == []
+
+
+async def test_what_is_wrong_with_a_page_is_found(browser: Browser, plant: Plant) -> None:
+    async with watched(browser, plant.service.address, "/alarms") as page:
+        await settled(page)
+        await page.evaluate(
+            "() => { const p = document.createElement('p'); p.textContent = 'hardly there'; p.className = 'planted'; "
+            "p.style.color = '#333'; document.querySelector('main').append(p, document.createElement('button')) }"
+        )
+        rules = {line.split(":")[0] for line in await complaints(page)}
+        assert rules >= {"color-contrast", "button-name"}
