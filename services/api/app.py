@@ -12,7 +12,7 @@ from services.api.middleware import Gate
 from services.api.routers import edge, integrators, live, operators, system
 from services.api.schemas.operations import ProblemOut
 
-API_VERSION = "1.4.0"
+API_VERSION = "1.5.0"
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",
