@@ -19,6 +19,7 @@ from services.api.edges import EdgeDirectory, LedgerBook
 from services.api.hub import LiveHub
 from services.api.metrics import ApiMetrics
 from services.api.settings import ApiSection
+from services.api.trends import TrendBook
 from services.api.watch import Watcher
 
 CONSOLE_DIST = Path(__file__).parent / "console" / "dist"
@@ -53,6 +54,7 @@ class Deps:
     settings: ApiSection
     parts: Parts
     console: Path
+    trends: TrendBook = field(default_factory=TrendBook)
     changing: threading.Lock = field(default_factory=threading.Lock)
     """Held by whoever changes pairings, from looking until it is written: no other process changes them."""
 

@@ -31,9 +31,7 @@ def views(deps: Deps, catalogue: Catalogue, sensors: Iterable[Sensor], *, ask_st
     now = deps.clock.now()
     shapes = []
     for sensor in sensors:
-        latest = deps.hub.latest(sensor.id)
-        if latest is None and ask_store:
-            latest = _stored(deps, sensor.id)
+        latest = latest_of(deps, sensor.id) if ask_store else deps.hub.latest(sensor.id)
         mine = list(alarms.get(sensor.id, ()))
         online = deps.edges.online(sensor.edge)
         pairing, active = catalogue.pairings.get(sensor.id), catalogue.active.get(sensor.id)
@@ -63,6 +61,12 @@ def views(deps: Deps, catalogue: Catalogue, sensors: Iterable[Sensor], *, ask_st
             )
         )
     return shapes
+
+
+def latest_of(deps: Deps, sensor: SensorId) -> Latest | None:
+    """Return the newest values that came by; the store is asked, once, for a sensor of which none did. Blocks."""
+    latest = deps.hub.latest(sensor)
+    return latest if latest is not None else _stored(deps, sensor)
 
 
 def _stored(deps: Deps, sensor: SensorId) -> Latest | None:

@@ -1,0 +1,51 @@
+"""Pages on the system and on the audit trail."""
+
+from __future__ import annotations
+
+import pytest
+
+from dyncal.domain.sensors import SensorId
+from dyncal.testing.registry import act, make_calibration, make_sensor
+from services.api.routers.console import last_number
+from tests.unit.services.api.conftest import Api
+
+
+async def test_the_system_says_what_is_wrong_and_what_was_counted(api: Api) -> None:
+    api.deps.parts.faults.update(store="the disk is full")
+    api.deps.metrics.messages.labels("samples").inc(3)
+    api.deps.metrics.rejected.labels("alarms").inc()
+    await api.http.get("/v1/sensors/none-such")
+    found = (await api.http.get("/v1/system")).json()
+    assert (found["ready"], found["parts"]) == (False, {"store": "the disk is full"})
+    assert found["sensors"] == 3
+    assert found["messages"] == [
+        {"kind": "alarms", "taken": 0, "rejected": 1},
+        {"kind": "samples", "taken": 3, "rejected": 0},
+    ]
+    assert found["requests"] == {"answered": 1, "refused": 1, "failed": 0}
+    assert found["streams"]["clients"] == 0
+    assert found["memory_bytes"] > 1_000_000
+    assert found["api_version"] == api.app.version
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 6])
+async def test_the_trail_backwards_is_the_trail(api: Api, n: int) -> None:
+    for k in range(n):
+        api.registry.put_sensors([make_sensor(SensorId(f"new-{k}"))], [], act(k))
+    forwards = [entry.number for entry in api.registry.audit()]
+    assert last_number(api.registry) == forwards[-1]
+    backwards, cursor, pages = [], None, 0
+    while cursor is not None or not pages:
+        query = {"limit": 2, **({} if cursor is None else {"cursor": cursor})}
+        answer = await api.http.get("/v1/audit/newest", params=query)
+        assert len(answer.json()["items"]) <= 2
+        backwards += [entry["number"] for entry in answer.json()["items"]]
+        cursor, pages = answer.json()["next_cursor"], pages + 1
+        assert ("link" in answer.headers) == (cursor is not None)
+    assert backwards == forwards[::-1]
+
+
+async def test_the_chain_of_the_trail_is_checked(api: Api) -> None:
+    api.registry.add_calibration(make_calibration(), act())
+    assert (await api.http.get("/v1/audit/verification")).json()["first_misfit"] is None
+    assert (await api.http.get("/v1/audit/newest", params={"cursor": "nonsense!"})).status_code == 422
