@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from dyncal.contracts import alarms, coefficients, edges, ledgers, samples, topics
+from dyncal.contracts import alarms, coefficients, edges, health, ledgers, samples, topics
 
 JSON_SCHEMA_FILE: Final = "messages.schema.json"
 ASYNCAPI_FILE: Final = "asyncapi.json"
@@ -49,6 +49,8 @@ _CHANNELS: Final = (
              "What the edge did with a set.", retained=True),
     _Channel("alarms", "{site}/alarms/{sensor}/{kind}", _JSON, (alarms.AlarmMessage,),
              "The state of an alarm, for third parties.", retained=True),
+    _Channel("health", "{site}/sensors/{sensor}/health", _JSON, (health.HealthMessage,),
+             "How far a sensor can be trusted, and since when, by its calibration.", retained=True),
 )  # fmt: skip
 
 _PARAMETERS: Final = {

@@ -59,6 +59,11 @@ def alarm(site: SiteId, sensor: SensorId, alarm_kind: str) -> str:
     return f"{ROOT}/{site}/alarms/{sensor}/{alarm_kind}"
 
 
+def health(site: SiteId, sensor: SensorId) -> str:
+    """Return the topic of what calibration says of one sensor, retained."""
+    return f"{ROOT}/{site}/sensors/{sensor}/health"
+
+
 ALL_SAMPLES: Final = f"{ROOT}/+/+/samples/+"
 ALL_STATUS: Final = f"{ROOT}/+/+/status"
 ALL_EVENTS: Final = f"{ROOT}/+/+/events"
@@ -66,6 +71,7 @@ ALL_COMMITTED: Final = f"{ROOT}/+/+/committed"
 ALL_LEDGERS: Final = f"{ROOT}/+/+/ledger"
 ALL_REPORTED: Final = f"{ROOT}/+/+/coefficients/+/reported"
 ALL_ALARMS: Final = f"{ROOT}/+/alarms/+/+"
+ALL_HEALTH: Final = f"{ROOT}/+/sensors/+/health"
 
 
 class EdgeTopic(NamedTuple):

@@ -8,12 +8,13 @@ from typing import Final
 import msgspec
 
 from dyncal.contracts import alarms as alarm_contract
+from dyncal.contracts import health as health_contract
 from dyncal.contracts import ledgers as ledger_contract
 from dyncal.contracts import samples as sample_contract
 from dyncal.contracts import topics
 from dyncal.contracts.edges import StatusMessage
 from dyncal.domain.errors import DyncalError, MalformedMessage, Unavailable
-from dyncal.domain.sensors import EdgeId, SensorId
+from dyncal.domain.sensors import EdgeId, SensorId, sensor_id
 from dyncal.domain.time import InstantNs
 from dyncal.ports.message_bus import Delivery, MessageBus
 from dyncal.ports.registry import Act
@@ -21,8 +22,9 @@ from dyncal.runtime.logging import logger
 from services.api.births import decode_declared, decode_status, encode_declared, read_birth
 from services.api.deps import Deps
 from services.api.edges import EdgeStatus
+from services.api.health import news
 
-FILTERS: Final = (topics.ALL_SAMPLES, topics.ALL_STATUS, topics.ALL_LEDGERS, topics.ALL_ALARMS)
+FILTERS: Final = (topics.ALL_SAMPLES, topics.ALL_STATUS, topics.ALL_LEDGERS, topics.ALL_ALARMS, topics.ALL_HEALTH)
 RETRY_S: Final = 1.0
 LOG_EVERY: Final = 100
 
@@ -58,6 +60,8 @@ class BusConsumer:
                 self._ledger(delivery)
             elif kind == "alarms" and delivery.payload:
                 self._deps.hub.alarm(alarm_contract.decode(delivery.payload))
+            elif kind == "health":
+                self._health(delivery)
             elif kind == "unknown":
                 self._reject(kind, delivery.topic, MalformedMessage("nothing that this service reads"))
         except MalformedMessage as error:
@@ -78,6 +82,19 @@ class BusConsumer:
         edge = topics.parse(delivery.topic).address.edge
         if not self._deps.ledgers.put(edge, *ledger_contract.decode(delivery.payload)):
             raise MalformedMessage("there are more edges than this service keeps")
+
+    def _health(self, delivery: Delivery) -> None:
+        sensor = sensor_id(delivery.topic.split("/")[-2])
+        if not delivery.payload:
+            self._deps.health.drop(sensor)
+            return
+        said, before = health_contract.decode(delivery.payload), self._deps.health.of(sensor)
+        if said.sensor != sensor:
+            raise MalformedMessage(f"health of {said.sensor} on the topic of another")
+        if not self._deps.health.put(said):
+            raise MalformedMessage("there are more sensors than this service keeps")
+        if news(before, said):
+            self._deps.hub.announce("health", delivery.payload, sensor)
 
     async def _status(self, delivery: Delivery) -> None:
         address = topics.parse(delivery.topic).address
@@ -159,6 +176,8 @@ def _kind(topic: str) -> str:
     match topic.split("/"):
         case [_, _, _, "alarms", _, _]:
             return "alarms"
+        case [_, _, _, "sensors", _, "health"]:
+            return "health"
         case [_, _, _, _, "status"]:
             return "status"
         case [_, _, _, _, "ledger"]:

@@ -16,6 +16,7 @@ from dyncal.ports.sample_store import SampleStore
 from services.api.catalogue import CatalogueCache
 from services.api.documents import EdgeDocuments
 from services.api.edges import EdgeDirectory, LedgerBook
+from services.api.health import HealthBook
 from services.api.hub import LiveHub
 from services.api.metrics import ApiMetrics
 from services.api.settings import ApiSection
@@ -46,6 +47,7 @@ class Deps:
     hub: LiveHub
     edges: EdgeDirectory
     ledgers: LedgerBook
+    health: HealthBook
     watcher: Watcher
     catalogue: CatalogueCache
     documents: EdgeDocuments
@@ -78,6 +80,7 @@ class Deps:
             LiveHub(clock, settings, metrics),
             EdgeDirectory(),
             LedgerBook(),
+            HealthBook(),
             Watcher(registry),
             catalogue,
             EdgeDocuments(registry, catalogue),

@@ -28,7 +28,7 @@ MAX_ALARMS: Final = 200_000
 MAX_RING_BYTES: Final = 32 << 20
 
 FRAMES: Final = frozenset({"samples", "values"})
-EVENTS: Final = FRAMES | {"alarm", "edge", "registry", "backfill"}
+EVENTS: Final = FRAMES | {"alarm", "edge", "registry", "backfill", "health"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,9 +253,9 @@ class LiveHub:
         self._emit("alarm", {alarm.sensor: alarm_contract.encode(alarm)})
         return True
 
-    def announce(self, event: str, data: bytes) -> None:
-        """Tell all clients something that is about no one sensor: `edge`, `registry`."""
-        self._emit(event, {"": data})
+    def announce(self, event: str, data: bytes, about: str = "") -> None:
+        """Tell all clients something: `edge`, `registry`; or about a sensor: `health`."""
+        self._emit(event, {about: data})
 
     def flush(self) -> None:
         """Make frames of what came since the last call; call it every `frame_interval_s`."""

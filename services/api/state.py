@@ -8,20 +8,27 @@ from typing import Final, NamedTuple
 
 from dyncal.domain import quality
 from dyncal.domain.alarms import Alarm, AlarmKind
+from dyncal.domain.health import Cause, SensorHealth, Watch
 from dyncal.domain.sensors import Sensor
 from dyncal.domain.time import NS_PER_S, InstantNs
 from services.api.frames import Latest
+from services.api.health import unknown_since
 
 STALE_INTERVALS: Final = 20
 STALE_LEAST_NS: Final = 5 * NS_PER_S
 
 
 class SensorState(enum.StrEnum):
-    """NE 107, and two of our own: `learning` (no coefficients yet) and `reference` (calibrates others)."""
+    """NE 107, and three of our own.
+
+    `learning`: no coefficients yet, or too few data since; `reference`: calibrates others; `cannot_tell`: there are
+    coefficients, and nothing says whether they still hold.
+    """
 
     NORMAL = "normal"
     REFERENCE = "reference"
     LEARNING = "learning"
+    CANNOT_TELL = "cannot_tell"
     MAINTENANCE_REQUIRED = "maintenance_required"
     OUT_OF_SPECIFICATION = "out_of_specification"
     CHECK_FUNCTION = "check_function"
@@ -29,10 +36,11 @@ class SensorState(enum.StrEnum):
 
 
 class Standing(NamedTuple):
-    """A state and its reason."""
+    """A state, its reason, and since when it stands where that is known."""
 
     state: SensorState
     detail: str
+    since_ns: InstantNs | None = None
 
 
 def stale_after_ns(sensor: Sensor) -> int:
@@ -50,10 +58,12 @@ def standing(
     has_set: bool,
     alarms: Sequence[Alarm],
     now: InstantNs,
+    health: SensorHealth | None = None,
 ) -> Standing:
     """Return how a sensor stands: the gravest of what applies.
 
-    `alarms` are those of this sensor that are active. What cannot be told is never called normal.
+    `alarms` are those of this sensor that are active, `health` what calibration said last. What cannot be told is never
+    called normal.
     """
     if latest is None or latest.raw_t_ns < 0:
         return Standing(SensorState.FAILURE, "no value has ever arrived")
@@ -63,20 +73,56 @@ def standing(
         return Standing(SensorState.FAILURE, "values have stopped")
     if latest.quality & quality.BAD:
         return Standing(SensorState.FAILURE, f"the source reports bad quality (0x{latest.quality:08X})")
-    kinds = {alarm.kind for alarm in alarms}
-    if AlarmKind.OUT_OF_TOLERANCE in kinds:
-        return Standing(SensorState.OUT_OF_SPECIFICATION, "out of tolerance")
-    if AlarmKind.DRIFT in kinds:
-        names = sorted({alarm.parameter for alarm in alarms if alarm.kind is AlarmKind.DRIFT and alarm.parameter})
-        return Standing(SensorState.MAINTENANCE_REQUIRED, "drift" + (f" of {', '.join(names)}" if names else ""))
-    if AlarmKind.CORRECTION_REVERTED in kinds:
-        return Standing(SensorState.CHECK_FUNCTION, "the edge went back to earlier coefficients")
-    if AlarmKind.REFERENCE_LOST in kinds:
-        return Standing(SensorState.CHECK_FUNCTION, "the reference is lost: drift cannot be told")
+    found = _found(alarms, health)
+    if found is not None:
+        return found
     if has_set:
-        return Standing(SensorState.NORMAL, "")
+        return _corrected(health, now)
     if is_reference:
         return Standing(SensorState.REFERENCE, "")
     if paired:
         return Standing(SensorState.LEARNING, "no coefficients yet: values are uncorrected")
     return Standing(SensorState.LEARNING, "has no reference: values are uncorrected")
+
+
+def _found(alarms: Sequence[Alarm], health: SensorHealth | None) -> Standing | None:
+    """Return what alarms, or calibration itself, say is wrong; None where nothing is."""
+    kinds = {alarm.kind for alarm in alarms}
+    if AlarmKind.OUT_OF_TOLERANCE in kinds:
+        return Standing(SensorState.OUT_OF_SPECIFICATION, "out of tolerance")
+    drifts = health is not None and health.watch is Watch.DRIFT
+    if drifts or AlarmKind.DRIFT in kinds:
+        names = {alarm.parameter for alarm in alarms if alarm.kind is AlarmKind.DRIFT and alarm.parameter}
+        since = None
+        if drifts and health is not None:
+            names |= {health.parameter} - {""}
+            since = health.since_ns
+        detail = "drift" + (f" of {', '.join(sorted(names))}" if names else "") + _cause(health)
+        return Standing(SensorState.MAINTENANCE_REQUIRED, detail, since)
+    if AlarmKind.CORRECTION_REVERTED in kinds:
+        return Standing(SensorState.CHECK_FUNCTION, "the edge went back to earlier coefficients")
+    if AlarmKind.REFERENCE_LOST in kinds:
+        return Standing(SensorState.CHECK_FUNCTION, "the reference is lost: drift cannot be told")
+    return None
+
+
+def _cause(health: SensorHealth | None) -> str:
+    told = None if health is None else health.attribution
+    words = {
+        Cause.SENSOR: ": the sensor has changed",
+        Cause.REFERENCE: ": its reference has changed",
+        Cause.PROCESS: ": goes with the process",
+        Cause.SENSOR_OR_REFERENCE: ": the sensor or its reference has changed",
+        Cause.CANNOT_TELL: ": what has changed cannot be told",
+    }
+    return "" if told is None else words[told.cause]
+
+
+def _corrected(health: SensorHealth | None, now: InstantNs) -> Standing:
+    """Return how a sensor with coefficients stands of which nothing is known to be wrong."""
+    unknown = unknown_since(health, now)
+    if unknown is not None:
+        return Standing(SensorState.CANNOT_TELL, unknown[1], unknown[0])
+    if health is not None and health.watch is Watch.LEARNING:
+        return Standing(SensorState.LEARNING, "has coefficients; too few data yet to tell whether it drifts")
+    return Standing(SensorState.NORMAL, "", None if health is None else health.since_ns)

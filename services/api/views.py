@@ -36,6 +36,7 @@ def views(deps: Deps, catalogue: Catalogue, sensors: Iterable[Sensor], *, ask_st
         online = deps.edges.online(sensor.edge)
         pairing, active = catalogue.pairings.get(sensor.id), catalogue.active.get(sensor.id)
         reference_of = catalogue.reference_of.get(sensor.id, ())
+        health = deps.health.of(sensor.id)
         stands = standing(
             sensor,
             latest,
@@ -45,6 +46,7 @@ def views(deps: Deps, catalogue: Catalogue, sensors: Iterable[Sensor], *, ask_st
             has_set=active is not None,
             alarms=mine,
             now=now,
+            health=health,
         )
         shapes.append(
             SensorOut.of(
@@ -58,6 +60,7 @@ def views(deps: Deps, catalogue: Catalogue, sensors: Iterable[Sensor], *, ask_st
                 active=active,
                 alarms=mine,
                 now=now,
+                health=health,
             )
         )
     return shapes

@@ -8,10 +8,12 @@ from pydantic import Field
 
 from dyncal.domain.alarms import Alarm
 from dyncal.domain.errors import InvalidData
+from dyncal.domain.health import SensorHealth
 from dyncal.domain.sensors import MAX_POLES, ModelKind, Pairing, Sensor, SensorId, sensor_id
 from services.api.catalogue import ActiveSet
 from services.api.frames import Latest
 from services.api.schemas.base import InstantNs, Shape, example, number
+from services.api.schemas.health import HealthOut
 from services.api.state import SensorState, Standing
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -175,6 +177,7 @@ class SensorOut(Shape):
         label="Reactor inlet",
         state="normal",
         state_detail="",
+        state_since_ns=None,
         edge_online=True,
         stale_after_s=5.0,
         pairing={"reference": "TT-101-REF", "model": "first_order"},
@@ -182,6 +185,7 @@ class SensorOut(Shape):
         latest=None,
         active_set=None,
         alarms=[],
+        health=None,
     )
 
     id: str
@@ -196,6 +200,8 @@ class SensorOut(Shape):
     """How it stands, after NAMUR NE 107."""
     state_detail: str
     """Why, for people."""
+    state_since_ns: InstantNs | None
+    """Since when, where that is known; for `cannot_tell` the last instant at which anything could be told."""
     edge_online: bool | None
     """Whether its edge is online; null where the edge has not said anything since this service started."""
     stale_after_s: float
@@ -207,6 +213,8 @@ class SensorOut(Shape):
     active_set: ActiveSetOut | None
     alarms: list[str]
     """Ids of its alarms that are active."""
+    health: HealthOut | None
+    """What calibration said last of it; null where it said nothing, or is not asked to."""
 
     @classmethod
     def of(
@@ -222,6 +230,7 @@ class SensorOut(Shape):
         active: ActiveSet | None,
         alarms: list[Alarm],
         now: int,
+        health: SensorHealth | None,
     ) -> Self:
         """Return the shape of a sensor."""
         return cls(
@@ -233,6 +242,7 @@ class SensorOut(Shape):
             label=sensor.label,
             state=standing.state,
             state_detail=standing.detail,
+            state_since_ns=standing.since_ns,
             edge_online=edge_online,
             stale_after_s=stale_after_ns / 1e9,
             pairing=None if pairing is None else PairingBody.of(pairing),
@@ -240,6 +250,7 @@ class SensorOut(Shape):
             latest=None if latest is None else LatestOut.of(latest, now),
             active_set=None if active is None else ActiveSetOut.of(active),
             alarms=[alarm.id for alarm in alarms],
+            health=None if health is None else HealthOut.of(health),
         )
 
 

@@ -19,13 +19,16 @@ import numpy as np
 from dyncal.adapters.registry import open_registry
 from dyncal.contracts import alarms as alarm_contract
 from dyncal.contracts import coefficients as coefficient_contract
+from dyncal.contracts import health as health_contract
 from dyncal.contracts import samples as sample_contract
 from dyncal.contracts.edges import PairingMessage, SensorMessage, StatusMessage
 from dyncal.contracts.topics import EdgeAddress, alarm
+from dyncal.contracts.topics import health as health_topic
 from dyncal.domain import quality
 from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
 from dyncal.domain.calibration import Calibration, Conformity, Deviation, Verdict
 from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter, Parameters, Provenance, SetState
+from dyncal.domain.health import SensorHealth, Watch
 from dyncal.domain.samples import CorrectedSpan, Gap, GapCause, GapRecord, SampleBlock
 from dyncal.domain.sensors import EdgeId, ModelKind, SensorId, SiteId
 from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs, UniformAxis
@@ -178,7 +181,15 @@ class Plant:
         envelope = coefficient_contract.seal(coefficients, NoSigner())
         self.registry.add_set(coefficients, envelope, SetState.PUBLISHED, act)
         self.registry.set_state(channel.set_id, SetState.ACTIVE, Act(f"edge:{EDGE}", InstantNs(now), "applied"))
+        self.trust(channel)
         return coefficients
+
+    def trust(self, channel: Channel, watch: Watch = Watch.IN_CONTROL, reason: str = "") -> None:
+        """Say how far a sensor can be trusted, as calibration does."""
+        now = InstantNs(self.clock.now())
+        until = InstantNs(now + 3600 * NS_PER_S)
+        said = SensorHealth(channel.id, now, until, watch, now, now, reason)
+        self.broker.publish(health_topic(SITE, channel.id), health_contract.encode(said), retain=True)
 
     def alarm(self, sensor: str, state: AlarmState = AlarmState.UNACKNOWLEDGED) -> Alarm:
         """Raise or change a drift alarm, in the registry and on the bus."""

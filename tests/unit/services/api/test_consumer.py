@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from dyncal.contracts import alarms as alarm_contract
+from dyncal.contracts import health as health_contract
 from dyncal.contracts import ledgers as ledger_contract
 from dyncal.contracts import samples as sample_contract
 from dyncal.contracts import topics
@@ -16,6 +17,7 @@ from dyncal.contracts.edges import PairingMessage, SensorMessage, StatusMessage
 from dyncal.domain.accounts import Account, Lost
 from dyncal.domain.alarms import AlarmState
 from dyncal.domain.errors import StoreUnavailable
+from dyncal.domain.health import SensorHealth, Watch
 from dyncal.domain.samples import GapCause
 from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, SensorId, SiteId
 from dyncal.domain.time import InstantNs
@@ -136,6 +138,23 @@ async def test_samples_and_alarms_reach_the_hub(api: Api, broker: FakeBroker) ->
     assert '"raw":4.0' in told
 
 
+async def test_what_calibration_says_of_a_sensor_is_kept_and_its_changes_are_told(api: Api, broker: FakeBroker) -> None:
+    client, _ = api.deps.hub.subscribe(Wanted(EVENTS, sensors=frozenset({S1})))
+    topic = topics.health(SiteId("plant"), S1)
+    for at, watch in ((1, Watch.IN_CONTROL), (2, Watch.IN_CONTROL), (3, Watch.CANNOT_TELL)):
+        said = SensorHealth(S1, InstantNs(at), InstantNs(at + 9), watch, InstantNs(1))
+        broker.publish(topic, health_contract.encode(said), retain=True)
+    other = SensorHealth(S2, InstantNs(1), InstantNs(9), Watch.LEARNING, InstantNs(1))
+    broker.publish(topics.health(SiteId("plant"), S2), health_contract.encode(other), retain=True)
+    await until(lambda: api.deps.health.of(S2) is not None)
+    found = api.deps.health.of(S1)
+    assert found is not None
+    assert (found.at_ns, found.watch) == (3, Watch.CANNOT_TELL)
+    assert client.take().decode().count("event: health") == 2
+    broker.publish(topic, b"", retain=True)
+    await until(lambda: api.deps.health.of(S1) is None)
+
+
 async def test_a_registry_that_is_away_is_waited_for(
     api: Api, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +176,8 @@ async def test_a_registry_that_is_away_is_waited_for(
 GOOD_BLOCK = sample_contract.encode(block([1.0], sensor=S1))
 SAMPLES = "dyncal/v1/plant/edge-1/samples/tc-1"
 ALARM = "dyncal/v1/plant/alarms/tc-1/drift"
+HEALTH = "dyncal/v1/plant/sensors/tc-1/health"
+GOOD_HEALTH = health_contract.encode(SensorHealth(S2, InstantNs(1), InstantNs(9), Watch.LEARNING, InstantNs(1)))
 
 HOSTILE = [
     (SAMPLES, b""),
@@ -175,6 +196,9 @@ HOSTILE = [
     (ALARM, b'{"v":9}'),
     (ALARM, alarm_contract.encode(make_alarm()).replace(b"tc-1", b"tc/1")),
     (ALARM, alarm_contract.encode(make_alarm()).replace(b"drift", b"doom")),
+    (HEALTH, b"{"),
+    (HEALTH, GOOD_HEALTH),
+    (HEALTH, GOOD_HEALTH.replace(b"learning", b"healthy")),
     (EDGE.status, b"{"),
     (EDGE.status, b'{"v":1,"state":"asleep"}'),
     (EDGE.status, status("online", "a/b")),
@@ -190,7 +214,15 @@ async def test_a_hostile_payload_is_counted_and_the_next_one_is_used(
 ) -> None:
     before = api.registry.revision()
     broker.publish(topic, payload)
-    kind = "alarms" if "/alarms/" in topic else "status" if topic.endswith("status") else "samples"
+    kind = (
+        "health"
+        if topic == HEALTH
+        else "alarms"
+        if "/alarms/" in topic
+        else "status"
+        if topic.endswith("status")
+        else "samples"
+    )
     await until(lambda: rejected(api, kind) == 1)
     await until(lambda: broker.unacknowledged("api") == 0)
     assert api.registry.revision() == before

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
+from dyncal.domain.health import Attribution, Cause, SensorHealth, Watch
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.testing.registry import make_sensor
@@ -20,6 +21,11 @@ def alarm(kind: AlarmKind) -> Alarm:
     return Alarm(SensorId("tc-1"), kind, AlarmState.UNACKNOWLEDGED, Priority.LOW, NOW, NOW, "tau_s")
 
 
+def health(watch: Watch = Watch.IN_CONTROL, **changes: Any) -> SensorHealth:
+    facts: dict[str, Any] = {"at_ns": NOW, "holds_until_ns": InstantNs(NOW + 1), "since_ns": InstantNs(NOW - 7)}
+    return SensorHealth(SensorId("tc-1"), watch=watch, **{**facts, **changes})
+
+
 def stands(age_s: float = 0.1, **changes: Any) -> SensorState:
     latest = Latest(raw_t_ns=NOW - int(age_s * 1e9), raw=1.0, quality=changes.pop("code", 0))
     facts: dict[str, Any] = {
@@ -29,8 +35,35 @@ def stands(age_s: float = 0.1, **changes: Any) -> SensorState:
         "has_set": True,
         "alarms": (),
         "now": NOW,
+        "health": health(),
     }
     return standing(make_sensor(), changes.pop("latest", latest), **{**facts, **changes}).state
+
+
+def test_without_news_of_its_dynamics_it_is_never_normal() -> None:
+    idle = health(Watch.CANNOT_TELL, reason="no excitation")
+    silent = health(at_ns=InstantNs(NOW - 9), holds_until_ns=InstantNs(NOW - 1))
+    latest = Latest(raw_t_ns=NOW, raw=1.0)
+    for said, since, words in (
+        (None, None, "calibration has said nothing of this sensor"),
+        (idle, NOW - 7, "no excitation"),
+        (silent, NOW - 9, "calibration has fallen silent"),
+    ):
+        found = standing(
+            make_sensor(), latest, edge_online=True, paired=True, is_reference=False, has_set=True, alarms=(), now=NOW,
+            health=said,
+        )  # fmt: skip
+        assert found == (SensorState.CANNOT_TELL, words, since)
+    assert stands(health=health(Watch.LEARNING)) is SensorState.LEARNING
+
+
+def test_a_drift_shows_with_its_cause_whatever_becomes_of_its_alarm() -> None:
+    told = Attribution(Cause.REFERENCE, 0.01, 0.97, 0.01, 0.01)
+    found = standing(
+        make_sensor(), Latest(raw_t_ns=NOW, raw=1.0), edge_online=True, paired=True, is_reference=False, has_set=True,
+        alarms=(), now=NOW, health=health(Watch.DRIFT, parameter="tau_s", attribution=told),
+    )  # fmt: skip
+    assert found == (SensorState.MAINTENANCE_REQUIRED, "drift of tau_s: its reference has changed", NOW - 7)
 
 
 def test_a_sensor_with_fresh_corrected_values_is_normal() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dyncal.domain.alarms import AlarmState
 from dyncal.domain.coefficients import SetState
+from dyncal.domain.health import SensorHealth, Watch
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import DurationNs, InstantNs
 from dyncal.testing.records import block, span, uniform
@@ -36,7 +37,12 @@ async def test_a_sensor_shows_how_it_stands(api: Api) -> None:
     api.registry.add_set(make_set(), b"{}", SetState.PUBLISHED, act())
     api.registry.set_state(make_set().id, SetState.ACTIVE, act(4))
     sensor = (await api.http.get(f"/v1/sensors/{S1}")).json()
-    assert sensor["state"] == "normal"
+    assert (sensor["state"], sensor["state_since_ns"], sensor["health"]) == ("cannot_tell", None, None)
+    now = InstantNs(api.clock.instant)
+    api.deps.health.put(SensorHealth(S1, now, InstantNs(now + 1), Watch.IN_CONTROL, InstantNs(now - 5), now))
+    sensor = (await api.http.get(f"/v1/sensors/{S1}")).json()
+    assert (sensor["state"], sensor["state_since_ns"]) == ("normal", now - 5)
+    assert (sensor["health"]["watch"], sensor["health"]["informed_ns"]) == ("in_control", now)
     assert sensor["pairing"]["reference"] == S2
     assert sensor["latest"]["raw"] == 3.0
     assert sensor["latest"]["age_s"] == 2.0
