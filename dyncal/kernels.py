@@ -29,6 +29,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 HAVE_NUMBA: Final = numba is not None
 
+_CAN_LEAVE_COUNTING: Final = HAVE_NUMBA and hasattr(numba.core.options.DefaultOptions, "_nrt")  # it is not documented
+
 
 @dataclass(frozen=True, slots=True)
 class _Registered:
@@ -49,11 +51,12 @@ class WarmUp:
     seconds: float
 
 
-def kernel(*signatures: str, inline: bool = False) -> Callable[[F], F]:
+def kernel(*signatures: str, inline: bool = False, counted: bool = True) -> Callable[[F], F]:
     """Compile the decorated function for exactly `signatures`, numba's type strings such as ``"f8(f8[::1], i8)"``.
 
     Compilation waits for the first call or for `warm_up`, and is kept in numba's cache beside the source. With
-    `inline`, and no signature, the function is a helper of kernels in the same file.
+    `inline`, and no signature, the function is a helper of kernels in the same file. A kernel that neither makes arrays
+    nor views of them need not have its references `counted`: helpers that are given arrays cost a count each.
     """
 
     def decorate(function: F) -> F:
@@ -61,6 +64,8 @@ def kernel(*signatures: str, inline: bool = False) -> Callable[[F], F]:
             # compiled arithmetic is IEEE 754 without warnings, and so is this
             return function if inline else np.errstate(all="ignore")(function)
         options: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy"}
+        if not counted and _CAN_LEAVE_COUNTING:
+            options["_nrt"] = False
         if inline:
             helper = numba.njit(inline="always", **options)(function)
             _home[id(helper)] = function.__module__

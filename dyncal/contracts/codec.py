@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -85,3 +86,10 @@ def array_from_bytes(packed: bytes, kind: str, what: str) -> npt.NDArray[Any]:
         raise MalformedMessage(f"{what}: {len(packed)} bytes are no whole number of 8-byte items")
     # A copy: an array over the payload is read-only, and compiled kernels take writable ones only.
     return np.frombuffer(packed, dtype).copy() if native else np.frombuffer(packed, dtype).astype(kind[1:])
+
+
+def joined_array(parts: Iterable[bytes], kind: str) -> npt.NDArray[Any]:
+    """Unpack little-endian arrays of `kind`, of whole items each, into one that is native and writable."""
+    dtype, native = _dtype(kind)
+    joined = np.frombuffer(bytearray().join(parts), dtype)
+    return joined if native else joined.astype(kind[1:])

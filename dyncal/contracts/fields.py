@@ -9,11 +9,15 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import EARLIEST, LATEST
 
 _INT64: Final = 2**63 - 1
 
-Name = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128, description="A topic level.")]
+_NAME: Final = Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128, description="A topic level.")
+Name = Annotated[str, _NAME]
+SensorName = Annotated[SensorId, _NAME]
+EdgeName = Annotated[EdgeId, _NAME]
 SetId = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:@+-]*$", max_length=256, description="Id of a set.")]
 Text = Annotated[str, Meta(max_length=10_000)]
 

@@ -9,7 +9,18 @@ import msgspec
 import numpy as np
 
 from dyncal.contracts import codec
-from dyncal.contracts.fields import Count, Instant, Interval, Name, Ordinal, SetId, Span, StatusCode
+from dyncal.contracts.fields import (
+    Count,
+    EdgeName,
+    Instant,
+    Interval,
+    Name,
+    Ordinal,
+    SensorName,
+    SetId,
+    Span,
+    StatusCode,
+)
 from dyncal.domain.errors import InvalidData, MalformedMessage
 from dyncal.domain.samples import (
     MAX_BLOCK_SAMPLES,
@@ -21,7 +32,7 @@ from dyncal.domain.samples import (
     SampleBlock,
 )
 from dyncal.domain.sensors import edge_id, sensor_id
-from dyncal.domain.time import DurationNs, ExplicitAxis, InstantNs, TimeAxis, UniformAxis
+from dyncal.domain.time import LATEST, DurationNs, ExplicitAxis, InstantNs, Int64Array, TimeAxis, UniformAxis
 
 VERSION: Final = 1
 
@@ -52,18 +63,46 @@ class BlockMessage(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="k
     """A block of samples: `raw` is float64 little-endian, `quality` runs of (OPC UA status code, count)."""
 
     v: int
-    sensor: Name
-    edge: Name
+    sensor: SensorName
+    edge: EdgeName
     epoch: Count
     sequence: Count
     axis: AxisMessage
     raw: bytes
-    quality: list[tuple[StatusCode, Ordinal]]
+    quality: tuple[tuple[StatusCode, Ordinal], ...]
     arrival_ns: Instant
     u_t_ns: Span = 0
     server_ns: Instant | None = None
     corrected: CorrectedMessage | None = None
     replayed: bool = False
+
+    def __len__(self) -> int:
+        return len(self.raw) // 8
+
+    def unpacked(self) -> SampleBlock:
+        """Return the block. Raises `MalformedMessage`, `InvalidData` or `OverflowError` if it contradicts itself."""
+        span = self.corrected
+        return SampleBlock(
+            sensor=_sensor(self.sensor),
+            edge=_edge(self.edge),
+            epoch=self.epoch,
+            sequence=self.sequence,
+            axis=_axis(self.axis),
+            raw=codec.array_from_bytes(self.raw, "<f8", "raw"),
+            quality=self.quality,
+            arrival_ns=InstantNs(self.arrival_ns),
+            u_t_ns=DurationNs(self.u_t_ns),
+            server_ns=None if self.server_ns is None else InstantNs(self.server_ns),
+            corrected=None
+            if span is None
+            else CorrectedSpan(
+                _axis(span.axis),
+                codec.array_from_bytes(span.value, "<f8", "corrected value"),
+                codec.array_from_bytes(span.u, "<f8", "corrected u"),
+                span.set,
+            ),
+            replayed=self.replayed,
+        )
 
 
 class GapMessage(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="gap"):
@@ -108,30 +147,33 @@ def encode(record: Record) -> bytes:
                 replayed=record.replayed,
             )
         )
-    span = record.corrected
-    return codec.pack(
-        BlockMessage(
-            v=VERSION,
-            sensor=record.sensor,
-            edge=record.edge,
-            epoch=record.epoch,
-            sequence=record.sequence,
-            axis=_axis_message(record.axis),
-            raw=codec.array_to_bytes(record.raw, "<f8"),
-            quality=list(record.quality),
-            arrival_ns=record.arrival_ns,
-            u_t_ns=record.u_t_ns,
-            server_ns=record.server_ns,
-            corrected=None
-            if span is None
-            else CorrectedMessage(
-                _axis_message(span.axis),
-                codec.array_to_bytes(span.value, "<f8"),
-                codec.array_to_bytes(span.u, "<f8"),
-                span.set_id,
-            ),
-            replayed=record.replayed,
-        )
+    return codec.pack(message_of(record))
+
+
+def message_of(block: SampleBlock) -> BlockMessage:
+    """Return a block as it travels."""
+    span = block.corrected
+    return BlockMessage(
+        v=VERSION,
+        sensor=block.sensor,
+        edge=block.edge,
+        epoch=block.epoch,
+        sequence=block.sequence,
+        axis=_axis_message(block.axis),
+        raw=codec.array_to_bytes(block.raw, "<f8"),
+        quality=block.quality,
+        arrival_ns=block.arrival_ns,
+        u_t_ns=block.u_t_ns,
+        server_ns=block.server_ns,
+        corrected=None
+        if span is None
+        else CorrectedMessage(
+            _axis_message(span.axis),
+            codec.array_to_bytes(span.value, "<f8"),
+            codec.array_to_bytes(span.u, "<f8"),
+            span.set_id,
+        ),
+        replayed=block.replayed,
     )
 
 
@@ -143,13 +185,56 @@ def decode(payload: bytes) -> Record:
     MalformedMessage
         If it is unreadable, of another version, or its content contradicts itself.
     """
+    message = _message(payload)
+    try:
+        return _gap(message) if isinstance(message, GapMessage) else message.unpacked()
+    except (InvalidData, OverflowError) as error:
+        raise MalformedMessage(str(error)) from error
+
+
+def decode_packed(payload: bytes) -> BlockMessage | GapRecord:
+    """Return what `decode` does, but a block as it came, for who puts many together; raises as `decode`."""
+    message = _message(payload)
+    try:
+        if isinstance(message, GapMessage):
+            return _gap(message)
+        _sensor(message.sensor), _edge(message.edge)
+        if not _plainly_right(message):
+            message.unpacked()  # right nevertheless, or it says what is wrong
+    except (InvalidData, OverflowError) as error:
+        raise MalformedMessage(str(error)) from error
+    return message
+
+
+def _message(payload: bytes) -> RecordMessage:
     message: RecordMessage = codec.unpack(payload, RecordMessage)  # type: ignore[arg-type]  # a union, tagged
     if message.v != VERSION:
         raise MalformedMessage(f"record of version {message.v}; this program reads {VERSION}")
-    try:
-        return _gap(message) if isinstance(message, GapMessage) else _block(message)
-    except (InvalidData, OverflowError) as error:
-        raise MalformedMessage(str(error)) from error
+    return message
+
+
+def instants(axis: AxisMessage) -> Int64Array:
+    """Return the instants of an axis, int64, shape (n,). Raises as `BlockMessage.unpacked`."""
+    return _axis(axis).t_ns
+
+
+def _plainly_right(message: BlockMessage) -> bool:
+    """Tell a block with which nothing is wrong, at a glance: without arrays. Not all that are right are so plain."""
+    n, runs, span = len(message.raw) // 8, message.quality, message.corrected
+    if not (n and _plain(message.axis, message.raw) and len(runs) == 1 and runs[0][1] == n):
+        return False
+    if span is None:
+        return True
+    # The sign of a float64 is the highest bit of its last byte.
+    return _plain(span.axis, span.value) and len(span.u) == len(span.value) and span.u[7::8].isascii()
+
+
+def _plain(axis: AxisMessage, packed: bytes) -> bool:
+    """Tell whether an axis is uniform, allowed, and as long as the floats."""
+    t0, dt, n = axis.t0_ns, axis.dt_ns, axis.n
+    if t0 is None or dt is None or n is None or axis.t_ns is not None:
+        return False
+    return 8 * n == len(packed) and n <= MAX_BLOCK_SAMPLES and t0 + dt * n <= LATEST
 
 
 def _gap(message: GapMessage) -> GapRecord:
@@ -162,31 +247,6 @@ def _gap(message: GapMessage) -> GapRecord:
         gap=Gap(InstantNs(message.after_ns), InstantNs(message.before_ns), message.cause, message.n_lost),
         replayed=message.replayed,
         refused=tuple(codec.array_from_bytes(message.refused, "<i8", "refused").tolist()),
-    )
-
-
-def _block(message: BlockMessage) -> SampleBlock:
-    span = message.corrected
-    return SampleBlock(
-        sensor=_sensor(message.sensor),
-        edge=_edge(message.edge),
-        epoch=message.epoch,
-        sequence=message.sequence,
-        axis=_axis(message.axis),
-        raw=codec.array_from_bytes(message.raw, "<f8", "raw"),
-        quality=tuple(message.quality),
-        arrival_ns=InstantNs(message.arrival_ns),
-        u_t_ns=DurationNs(message.u_t_ns),
-        server_ns=None if message.server_ns is None else InstantNs(message.server_ns),
-        corrected=None
-        if span is None
-        else CorrectedSpan(
-            _axis(span.axis),
-            codec.array_from_bytes(span.value, "<f8", "corrected value"),
-            codec.array_from_bytes(span.u, "<f8", "corrected u"),
-            span.set,
-        ),
-        replayed=message.replayed,
     )
 
 

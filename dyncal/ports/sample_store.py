@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from dyncal.domain.samples import Gap, Record, SampleSeries
+from dyncal.domain.samples import Gap, GapRecord, Record, SampleBlock, SampleSeries
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 
@@ -20,6 +20,26 @@ class WriteReport:
     n_gaps: int
 
 
+class PackedBlock(Protocol):
+    """A block as it came over the wire, known to be right: a store that knows its form need not unpack it first."""
+
+    def __len__(self) -> int:
+        """Return how many raw samples there are."""
+        ...
+
+    def unpacked(self) -> SampleBlock:
+        """Return the block."""
+        ...
+
+
+Writable = Record | PackedBlock
+
+
+def unpacked(records: Sequence[Writable]) -> list[Record]:
+    """Return records, unpacked where they are packed."""
+    return [record if isinstance(record, (SampleBlock, GapRecord)) else record.unpacked() for record in records]
+
+
 class SampleStore(Protocol):
     """Keeps records. (sensor, instant) is the identity of a row: writing again replaces, never doubles.
 
@@ -27,7 +47,7 @@ class SampleStore(Protocol):
     are safe to call from several threads.
     """
 
-    def write(self, records: Sequence[Record]) -> WriteReport:
+    def write(self, records: Sequence[Writable]) -> WriteReport:
         """Write, and return when it is durable: all of it, or an error and possibly part of it (writing is idempotent).
 
         Raises

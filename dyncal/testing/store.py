@@ -21,7 +21,7 @@ from dyncal.domain.samples import (
 )
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
-from dyncal.ports.sample_store import WriteReport
+from dyncal.ports.sample_store import Writable, WriteReport, unpacked
 
 
 @dataclass(slots=True)
@@ -41,10 +41,10 @@ class MemorySampleStore:
     _gaps: dict[SensorId, dict[tuple[int, GapCause], Gap]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def write(self, records: Sequence[Record]) -> WriteReport:
+    def write(self, records: Sequence[Writable]) -> WriteReport:
         """Write; see the port."""
         with self._lock:
-            counts = np.array([self._write(record) for record in records]).reshape(-1, 3).sum(axis=0)
+            counts = np.array([self._write(record) for record in unpacked(records)]).reshape(-1, 3).sum(axis=0)
         return WriteReport(*counts.tolist())
 
     def _write(self, record: Record) -> tuple[int, int, int]:

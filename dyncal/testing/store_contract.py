@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from dyncal.contracts.samples import decode_packed, encode
 from dyncal.domain import quality
 from dyncal.domain.samples import (
     FloatArray,
@@ -18,7 +19,7 @@ from dyncal.domain.samples import (
     SampleSeries,
 )
 from dyncal.domain.sensors import EdgeId, SensorId
-from dyncal.domain.time import InstantNs, axis_of
+from dyncal.domain.time import ExplicitAxis, InstantNs, axis_of
 from dyncal.ports.sample_store import SampleStore, WriteReport
 from dyncal.testing.records import DT, T0, TC, assert_same, block, gap, history, set_names, span, uniform
 from dyncal.testing.store import MemorySampleStore
@@ -44,6 +45,17 @@ class SampleStoreContract:
         record = block(hard, corrected=span(uniform(8), hard[::-1], u=1 / 7))
         assert store.write([record]) == WriteReport(8, 8, 0)
         self.assert_as_reference(store, [record])
+
+    def test_a_block_as_it_came_over_the_wire_is_stored_as_the_block(self, store: SampleStore) -> None:
+        apart = ExplicitAxis(uniform(4).t_ns + np.array([0, 1, 0, 7]))
+        records = [
+            block([1.0, np.nan, 3.0], corrected=span(uniform(3), [1.5, np.nan, 2.5])),
+            block([4.0, 5.0, 6.0, 7.0], sequence=1, axis=apart, runs=((0, 1), (0x80000000, 3))),
+            block([8.0], sequence=2, axis=uniform(1, 9)),
+        ]
+        packed = [decode_packed(encode(record)) for record in records]
+        assert store.write([packed[0], gap(20, 50), packed[1], records[2]]) == WriteReport(8, 2, 1)
+        self.assert_as_reference(store, [*records, gap(20, 50)])
 
     def test_random_bits_come_back(self, store: SampleStore) -> None:
         bits = np.random.default_rng(1).integers(0, 2**63, 3000, dtype=np.int64).view(np.float64)

@@ -11,9 +11,10 @@ import msgspec
 from dyncal.contracts import codec, samples, topics
 from dyncal.contracts.edges import VERSION as STATUS_VERSION
 from dyncal.contracts.edges import StatusMessage
+from dyncal.contracts.samples import BlockMessage
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.errors import InvalidData, MalformedMessage
-from dyncal.domain.samples import GapRecord, Record
+from dyncal.domain.samples import GapRecord
 from dyncal.domain.sensors import SensorId, edge_id
 from dyncal.ports.ledger import StreamKey
 
@@ -29,7 +30,7 @@ class Accepted:
     """A record that says the same as its topic."""
 
     address: EdgeAddress
-    record: Record
+    record: BlockMessage | GapRecord
 
     @property
     def numbers(self) -> Numbers:
@@ -85,8 +86,7 @@ def read(topic: str, payload: bytes) -> Accepted | Rejected | Birth | Nothing:
     if place.kind != "samples" or place.sensor is None:
         return Rejected("topic", f"{topic} carries no records")
     try:
-        record = samples.decode(payload)
-        _check(record)
+        record = samples.decode_packed(payload)
     except MalformedMessage as error:
         return Rejected("malformed", str(error), _numbers(place.address, place.sensor, payload), place.address)
     if (record.edge, record.sensor) != (place.address.edge, place.sensor):
@@ -95,7 +95,7 @@ def read(topic: str, payload: bytes) -> Accepted | Rejected | Birth | Nothing:
     return Accepted(place.address, record)
 
 
-def numbers_of(record: Record) -> Numbers:
+def numbers_of(record: BlockMessage | GapRecord) -> Numbers:
     """Return the stream of a record and the sequence numbers that it takes."""
     last = record.last_sequence if isinstance(record, GapRecord) else record.sequence
     return StreamKey(record.edge, record.epoch, record.sensor), record.sequence, last
@@ -118,18 +118,6 @@ def _status(address: EdgeAddress, payload: bytes) -> Birth | Nothing | Rejected:
         if 0 <= upto <= MAX_NUMBER
     ]
     return Birth(address, status.epoch, tuple(released))
-
-
-def _check(record: Record) -> None:
-    """Raise `MalformedMessage` if a number is larger than stores can keep."""
-    numbers: list[int | None] = [record.epoch, record.sequence]
-    if isinstance(record, GapRecord):
-        numbers += [record.last_sequence, record.gap.after_ns, record.gap.before_ns, record.gap.n_lost]
-    else:
-        numbers += [record.arrival_ns, record.server_ns, record.u_t_ns]
-    for number in numbers:
-        if number is not None and not 0 <= number <= MAX_NUMBER:
-            raise MalformedMessage(f"{number} is not within 0 and 2^63 - 1")
 
 
 def _numbers(address: EdgeAddress, sensor: SensorId, payload: bytes) -> Numbers | None:

@@ -9,14 +9,15 @@ from typing import Final
 
 import numpy as np
 
+from dyncal.contracts.samples import BlockMessage
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.accounts import Account, Entry
 from dyncal.domain.errors import DyncalError, InvalidData, PoisonedWrite, StoreUnavailable
-from dyncal.domain.samples import Record, SampleBlock
+from dyncal.domain.samples import GapRecord
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.ledger import Ledger, StreamKey
-from dyncal.ports.sample_store import SampleStore, WriteReport
+from dyncal.ports.sample_store import SampleStore, Writable, WriteReport, unpacked
 from dyncal.runtime.logging import Logger
 from dyncal.runtime.quarantine import Quarantine
 from services.ingest.intake import Accepted, Birth, Numbers, Rejected, numbers_of
@@ -170,12 +171,12 @@ class Persister:
         return self._ledger
 
 
-def entered(record: Record) -> tuple[StreamKey, Entry]:
+def entered(record: BlockMessage | GapRecord) -> tuple[StreamKey, Entry]:
     """Return the stream of a record that is stored, and what it adds to the ledger."""
     key, first, last = numbers_of(record)
-    if isinstance(record, SampleBlock):
-        return key, Entry(first, last, n_samples=len(record))
-    return key, Entry(first, last, cause=record.gap.cause, n_lost=record.gap.n_lost)
+    if isinstance(record, GapRecord):
+        return key, Entry(first, last, cause=record.gap.cause, n_lost=record.gap.n_lost)
+    return key, Entry(first, last, n_samples=len(record))
 
 
 def _set_aside(numbers: Numbers) -> tuple[StreamKey, Entry]:
@@ -189,7 +190,7 @@ def _digest(item: Item) -> bytes:
     return hashlib.sha256(b"%d:%b" % (len(topic), topic) + item.delivery.payload).digest()
 
 
-def write_contained(store: SampleStore, records: Sequence[Record]) -> tuple[WriteReport, dict[int, tuple[str, str]]]:
+def write_contained(store: SampleStore, records: Sequence[Writable]) -> tuple[WriteReport, dict[int, tuple[str, str]]]:
     """Write, and return besides the report which records cannot be written, by position, with reason and detail.
 
     A record that makes the store fail in a way that nobody foresaw is found by halving and treated as poisoned: one bad
@@ -225,8 +226,8 @@ def write_contained(store: SampleStore, records: Sequence[Record]) -> tuple[Writ
     return report, bad_first | {half + k: why for k, why in bad_second.items()}
 
 
-def _count(records: Sequence[Record]) -> WriteReport:
-    blocks = [record for record in records if isinstance(record, SampleBlock)]
+def _count(records: Sequence[Writable]) -> WriteReport:
+    blocks = [record for record in unpacked(records) if not isinstance(record, GapRecord)]
     spans = [block.corrected for block in blocks if block.corrected is not None]
     n_corrected = sum(int(np.count_nonzero(~np.isnan(span.value))) for span in spans)
     return WriteReport(sum(map(len, blocks)), n_corrected, len(records) - len(blocks))

@@ -12,7 +12,7 @@ from typing import Any, Final, assert_never
 from dyncal.contracts.topics import ALL_SAMPLES, ALL_STATUS
 from dyncal.domain.accounts import Account
 from dyncal.domain.errors import BusUnavailable, DyncalError, InvalidInput, StoreUnavailable, Unavailable
-from dyncal.domain.samples import SampleBlock
+from dyncal.domain.samples import GapRecord
 from dyncal.domain.time import seconds
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
@@ -298,6 +298,6 @@ def _lag_s(batch: Batch, clock: Clock) -> float | None:
     arrivals = [
         item.content.record.arrival_ns
         for item in batch.items
-        if isinstance(item.content, Accepted) and isinstance(item.content.record, SampleBlock)
+        if isinstance(item.content, Accepted) and not isinstance(item.content.record, GapRecord)
     ]
     return seconds(clock.now() - max(arrivals)) if arrivals else None

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dyncal.adapters.series import CorrectedRows, RawRows, newest_corrected, newest_raw
+from dyncal.contracts.codec import joined_array
+from dyncal.contracts.samples import AxisMessage, BlockMessage, CorrectedMessage, instants
 from dyncal.domain import quality
-from dyncal.domain.samples import CorrectedSpan, SampleBlock
-from dyncal.domain.time import Int64Array, TimeAxis, UniformAxis
+from dyncal.domain.time import Int64Array
 
 _NO_TIMES: Final = np.empty(0, np.int64)
 
@@ -35,7 +36,7 @@ class Columns(NamedTuple):
     set_ids: Sequence[str]
 
 
-def columns(by_sensor: Sequence[Sequence[SampleBlock]]) -> Columns:
+def columns(by_sensor: Sequence[Sequence[BlockMessage]]) -> Columns:
     """Return the rows of the blocks of each sensor, which come oldest write first: the newest write of each wins."""
     # All blocks at once: what numpy does for each call costs more than what it does for each of a hundred samples.
     found = _as_they_came(by_sensor)
@@ -44,30 +45,30 @@ def columns(by_sensor: Sequence[Sequence[SampleBlock]]) -> Columns:
     return _newest(found)
 
 
-def _as_they_came(by_sensor: Sequence[Sequence[SampleBlock]]) -> Columns:
+def _as_they_came(by_sensor: Sequence[Sequence[BlockMessage]]) -> Columns:
     blocks = [block for of_sensor in by_sensor for block in of_sensor]
     spans = [block.corrected for block in blocks if block.corrected is not None]
-    ends = np.zeros((len(by_sensor), 2), np.int64)
+    n_bytes = np.zeros((len(by_sensor), 2), np.int64)
     for k, of_sensor in enumerate(by_sensor):
-        ends[k, 0] = sum([len(block.raw) for block in of_sensor])
-        ends[k, 1] = sum([len(block.corrected.value) for block in of_sensor if block.corrected is not None])
-    np.cumsum(ends, axis=0, out=ends)
+        n_bytes[k, 0] = sum([len(block.raw) for block in of_sensor])
+        n_bytes[k, 1] = sum([len(block.corrected.value) for block in of_sensor if block.corrected is not None])
+    ends = np.cumsum(n_bytes, axis=0) // 8
     codes = quality.expand(tuple([run for block in blocks for run in block.quality]))
-    raw = RawRows(_instants([block.axis for block in blocks]), _joined([block.raw for block in blocks]), codes)
+    raw = RawRows(_instants([block.axis for block in blocks]), joined_array([b.raw for b in blocks], "<f8"), codes)
     names: dict[str, int] = {}
     return Columns(raw, _corrected(spans, names), ends, list(names))
 
 
-def _corrected(spans: list[CorrectedSpan], names: dict[str, int]) -> CorrectedRows:
+def _corrected(spans: list[CorrectedMessage], names: dict[str, int]) -> CorrectedRows:
     """Return the values one after the other; `names` takes up the sets."""
     if not spans:
         return CorrectedRows(_NO_TIMES, np.empty(0), np.empty(0), np.empty(0, np.int32))
-    numbers = [names.setdefault(span.set_id, len(names)) for span in spans]
+    numbers = [names.setdefault(span.set, len(names)) for span in spans]
     return CorrectedRows(
         _instants([span.axis for span in spans]),
-        _joined([span.value for span in spans]),
-        _joined([span.u for span in spans]),
-        np.repeat(np.array(numbers, np.int32), [len(span.value) for span in spans]),
+        joined_array([span.value for span in spans], "<f8"),
+        joined_array([span.u for span in spans], "<f8"),
+        np.repeat(np.array(numbers, np.int32), [len(span.value) // 8 for span in spans]),
     )
 
 
@@ -98,16 +99,16 @@ def _increase(t: Int64Array, ends: Int64Array) -> bool:
     return bool(rises.all())
 
 
-def _instants(axes: list[TimeAxis]) -> Int64Array:
+def _instants(axes: list[AxisMessage]) -> Int64Array:
     """Return the instants of all axes, one after the other."""
-    uniform = [(axis.t0_ns, axis.dt_ns, axis.n) for axis in axes if isinstance(axis, UniformAxis)]
+    uniform = [(axis.t0_ns, axis.dt_ns, axis.n) for axis in axes if axis.t_ns is None]
     if len(uniform) < len(axes):
-        return _joined([axis.t_ns for axis in axes])
+        return np.concatenate([instants(axis) for axis in axes])
     t0, dt, n = np.array(uniform, np.int64).T
     before = np.cumsum(n) - n
     # the products may wrap around, and the sums wrap back
-    instants: Int64Array = np.repeat(t0 - dt * before, n) + np.repeat(dt, n) * np.arange(n.sum())
-    return instants
+    found: Int64Array = np.repeat(t0 - dt * before, n) + np.repeat(dt, n) * np.arange(n.sum())
+    return found
 
 
 def _joined(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:

@@ -22,21 +22,34 @@ from typing import Final
 from dyncal.adapters.influx.columns import columns
 from dyncal.adapters.influx.printers import PRINTER
 from dyncal.adapters.influx.scratch import Scratch
-from dyncal.domain.samples import GapRecord, Record, SampleBlock
+from dyncal.contracts.samples import BlockMessage, instants, message_of
+from dyncal.domain.samples import GapRecord, SampleBlock
 from dyncal.domain.sensors import EdgeId, SensorId
-from dyncal.domain.time import UniformAxis
+from dyncal.ports.sample_store import Writable
 
 SAMPLES: Final = "samples"
 BLOCKS: Final = "blocks"
 GAPS: Final = "gaps"
 
+Packed = BlockMessage | GapRecord
+
 _TAG: Final = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ ", "\n": "\\n"})
 _STRING: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": " ", "\r": " "})
 
 
-def encode(records: Sequence[Record]) -> bytes:
+def encode(records: Sequence[Writable]) -> bytes:
     """Return the lines of records, each ended by a newline; of equal instants the later record wins."""
-    return bytes(Encoder().encode(records))
+    return bytes(Encoder().encode(packed(records)))
+
+
+def packed(records: Sequence[Writable]) -> list[Packed]:
+    """Return records with blocks as they travel."""
+    return [
+        record
+        if isinstance(record, (BlockMessage, GapRecord))
+        else message_of(record if isinstance(record, SampleBlock) else record.unpacked())
+        for record in records
+    ]
 
 
 class Encoder:
@@ -45,10 +58,10 @@ class Encoder:
     def __init__(self) -> None:
         self._scratch = Scratch()
 
-    def encode(self, records: Sequence[Record]) -> bytes | memoryview:
+    def encode(self, records: Sequence[Packed]) -> bytes | memoryview:
         """Return lines as `encode` does, in memory that is theirs until the next call."""
         PRINTER.begin()
-        blocks: dict[SensorId, list[SampleBlock]] = {}
+        blocks: dict[SensorId, list[BlockMessage]] = {}
         first: list[str] = []
         for record in records:
             if isinstance(record, GapRecord):
@@ -81,11 +94,11 @@ def _of_block(sensor: SensorId, edge: EdgeId, epoch: int) -> str:
     return f"{BLOCKS},sensor={tag(sensor)} edge={string(edge)},epoch={epoch}i,"
 
 
-def _block_line(block: SampleBlock) -> str:
+def _block_line(block: BlockMessage) -> str:
     axis = block.axis
-    first = axis.t0_ns if isinstance(axis, UniformAxis) else int(axis.t_ns[0])
+    first = int(instants(axis)[0]) if axis.t0_ns is None else axis.t0_ns
     return (
-        f"{_of_block(block.sensor, block.edge, block.epoch)}sequence={block.sequence}i,n={len(block.raw)}i,"
+        f"{_of_block(block.sensor, block.edge, block.epoch)}sequence={block.sequence}i,n={len(block.raw) // 8}i,"
         f"arrival_ns={block.arrival_ns}i,u_t_ns={block.u_t_ns}i,replayed={'true' if block.replayed else 'false'}"
         f"{'' if block.server_ns is None else f',server_ns={block.server_ns}i'} {first}\n"
     )

@@ -50,8 +50,9 @@ def words(texts: Sequence[bytes]) -> tuple[Bits, Int64Array]:
     return rows.reshape(len(texts), width), np.array([len(text) for text in texts], np.int64)
 
 
-_NAMES, _NAME_SIZES = words(
-    b"raw= corrected= u= quality= raw_inf=1i corrected_inf=1i u_inf=1i raw_inf=-1i corrected_inf=-1i u_inf=-1i".split()
+_FIELDS, _FIELD_SIZES = words(b"raw= corrected= u= quality=".split())  # of two words
+_INFINITIES, _INFINITY_SIZES = words(
+    b"raw_inf=1i corrected_inf=1i u_inf=1i raw_inf=-1i corrected_inf=-1i u_inf=-1i".split()
 )
 
 _LOW = np.uint64(0xFFFF_FFFF)
@@ -166,14 +167,15 @@ def find_digits(bits: Bits, digits: Bits, sizes: Int16Array, points: Int16Array)
             shortest, shifted = _decimal(magnitude)
             # Whoever divides by constants divides fast. There are fewer than 16 zeros.
             exponent = np.int64(shifted) - 400
-            if shortest % _E8 == _0:
-                shortest, exponent = shortest // _E8, exponent + 8
-            if shortest % _E4 == _0:
-                shortest, exponent = shortest // _E4, exponent + 4
-            if shortest % _100 == _0:
-                shortest, exponent = shortest // _100, exponent + 2
-            if shortest % _10 == _0:
-                shortest, exponent = shortest // _10, exponent + 1
+            if shortest % _10 == _0:  # seldom, of measured values
+                if shortest % _E8 == _0:
+                    shortest, exponent = shortest // _E8, exponent + 8
+                if shortest % _E4 == _0:
+                    shortest, exponent = shortest // _E4, exponent + 4
+                if shortest % _100 == _0:
+                    shortest, exponent = shortest // _100, exponent + 2
+                if shortest % _10 == _0:
+                    shortest, exponent = shortest // _10, exponent + 1
             size = _count(shortest)
             digits[k], sizes[k], points[k] = shortest, size, size + exponent
 
@@ -189,10 +191,10 @@ def _put_eight(out: Bytes, at: int, word: np.uint64) -> None:
 
 
 @kernel(inline=True)
-def _put_words(out: Bytes, at: int, words: Bits) -> None:
+def _put_words(out: Bytes, at: int, texts: Bits, which: int) -> None:
     """Write a text that is kept in words; they may reach beyond its end."""
-    for k in range(words.size):
-        _put_eight(out, at + 8 * k, words[k])
+    for k in range(texts.shape[1]):  # a view of its row would cost more than its words
+        _put_eight(out, at + 8 * k, texts[which, k])
 
 
 @kernel(inline=True)
@@ -256,7 +258,8 @@ def _put_decimal(out: Bytes, at: int, digits: np.uint64, size: int, point: int) 
 
 @kernel(
     "i8(u1[::1], i8, u8[:,::1], i8[::1], i8[:,::1], i8[::1], u4[::1], i8[::1], i4[::1], u8[::1], u8[::1], i2[::1],"
-    " i2[::1], u8[:,::1], i8[::1])"
+    " i2[::1], u8[:,::1], i8[::1])",
+    counted=False,
 )
 def put_lines(
     out: Bytes,
@@ -298,31 +301,32 @@ def put_lines(
                 continue
             with_raw = more_raw and (not more_corrected or raw_t_ns[r] <= corrected_t_ns[c])
             with_corrected = more_corrected and (not more_raw or corrected_t_ns[c] <= raw_t_ns[r])
-            _put_words(out, at, heads[sensor])
+            _put_words(out, at, heads, sensor)
             at += head_sizes[sensor]
             for column in range(0 if with_raw else 1, 3 if with_corrected else 1):
                 k = r if column == 0 else n + (column - 1) * m + c
                 negative, size = bits[k] >> _63 == _1, int(sizes[k])
                 if size > 0:
-                    _put_words(out, at, _NAMES[column])
-                    at += _NAME_SIZES[column]
+                    _put_eight(out, at, _FIELDS[column, 0])
+                    _put_eight(out, at + 8, _FIELDS[column, 1])
+                    at += _FIELD_SIZES[column]
                     out[np.uint64(at)] = 45  # -
                     at = _put_decimal(out, at + int(negative), digits[k], size, int(points[k]))
                 elif bits[k] & _FRACTION == _0:
-                    name = column + (7 if negative else 4)
-                    _put_words(out, at, _NAMES[name])
-                    at += _NAME_SIZES[name]
+                    name = column + (3 if negative else 0)
+                    _put_words(out, at, _INFINITIES, name)
+                    at += _INFINITY_SIZES[name]
                 else:
                     continue  # NaN
                 out[np.uint64(at)] = 44  # ,
                 at += 1
             if with_corrected:
-                _put_words(out, at, sets[set_index[c]])
+                _put_words(out, at, sets, set_index[c])
                 at += set_sizes[set_index[c]]
             if with_raw:
-                _put_words(out, at, _NAMES[3])
+                _put_eight(out, at, _FIELDS[3, 0])
                 code = np.uint64(quality[r])
-                at = _put_digits(out, at + _NAME_SIZES[3], code, _count(code))
+                at = _put_digits(out, at + _FIELD_SIZES[3], code, _count(code))
                 out[np.uint64(at)], out[np.uint64(at + 1)] = 105, 44  # i,
                 at += 2
             out[np.uint64(at - 1)] = 32  # a blank in place of the last comma

@@ -12,12 +12,14 @@ from dyncal.adapters.decimation import Decimator, concatenated
 from dyncal.adapters.influx import dialects, lines
 from dyncal.adapters.influx.dialects import DIALECTS, Dialect
 from dyncal.adapters.influx.http import BadLines, Body, Endpoint, Http, NoDatabase, TooLarge
+from dyncal.adapters.influx.lines import Packed
 from dyncal.adapters.influx.queries import Queries
+from dyncal.contracts.codec import joined_array
 from dyncal.domain.errors import PoisonedWrite, StoreUnavailable
-from dyncal.domain.samples import Gap, GapCause, Record, SampleBlock, SampleSeries
+from dyncal.domain.samples import Gap, GapCause, GapRecord, SampleSeries
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
-from dyncal.ports.sample_store import WriteReport
+from dyncal.ports.sample_store import Writable, WriteReport
 from dyncal.runtime.settings import StoreSettings
 
 MAX_BODY_BYTES: Final = 8 << 20
@@ -65,15 +67,16 @@ class InfluxSampleStore:
         )
         return cls(endpoint, None if settings.dialect == "auto" else settings.dialect)
 
-    def write(self, records: Sequence[Record]) -> WriteReport:
+    def write(self, records: Sequence[Writable]) -> WriteReport:
         """Write; see the port. What a server accepts of a refused request is written, and found again by halving."""
+        packed = lines.packed(records)
         poisoned: list[int] = []
         said: list[str] = []
-        for indices in _requests(records):
-            self._write(indices, records, poisoned, said)
+        for indices in _requests(packed):
+            self._write(indices, packed, poisoned, said)
         if poisoned:
             raise PoisonedWrite(said[0], tuple(sorted(poisoned)))
-        return report_of(records)
+        return _report_of(packed)
 
     def read(
         self, sensor: SensorId, start: InstantNs, end: InstantNs, *, max_points: int | None = None
@@ -129,7 +132,7 @@ class InfluxSampleStore:
         """Let go of connections; idempotent."""
         self._http.close()
 
-    def _write(self, indices: list[int], records: Sequence[Record], poisoned: list[int], said: list[str]) -> None:
+    def _write(self, indices: list[int], records: Sequence[Packed], poisoned: list[int], said: list[str]) -> None:
         try:
             self._send(self._encoder().encode([records[k] for k in indices]))
         except BadLines as error:
@@ -196,12 +199,12 @@ class InfluxSampleStore:
             return self._dialect
 
 
-def _requests(records: Sequence[Record]) -> Iterator[list[int]]:
+def _requests(records: Sequence[Packed]) -> Iterator[list[int]]:
     """Yield the positions of the records that go into one request."""
     indices: list[int] = []
     n_samples = 0
     for k, record in enumerate(records):
-        n = len(record) if isinstance(record, SampleBlock) else 1
+        n = 1 if isinstance(record, GapRecord) else len(record.raw) // 8
         if indices and (n_samples + n > MAX_SAMPLES or len(indices) == MAX_RECORDS):
             yield indices
             indices, n_samples = [], 0
@@ -211,9 +214,9 @@ def _requests(records: Sequence[Record]) -> Iterator[list[int]]:
         yield indices
 
 
-def report_of(records: Sequence[Record]) -> WriteReport:
+def _report_of(records: Sequence[Packed]) -> WriteReport:
     """Return what is durable when all records are."""
-    blocks = [record for record in records if isinstance(record, SampleBlock)]
-    values = [block.corrected.value for block in blocks if block.corrected is not None]
-    n_corrected = int(np.count_nonzero(~np.isnan(np.concatenate(values)))) if values else 0
-    return WriteReport(sum([len(block.raw) for block in blocks]), n_corrected, len(records) - len(blocks))
+    blocks = [record for record in records if not isinstance(record, GapRecord)]
+    values = joined_array([block.corrected.value for block in blocks if block.corrected is not None], "<f8")
+    n_corrected = int(np.count_nonzero(~np.isnan(values)))
+    return WriteReport(sum([len(block.raw) for block in blocks]) // 8, n_corrected, len(records) - len(blocks))

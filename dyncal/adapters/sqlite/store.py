@@ -15,10 +15,10 @@ from dyncal.adapters.sqlite.merging import FULL_ROWS, INSERT, TAIL_SEGMENTS, Str
 from dyncal.adapters.sqlite.runs import Run, runs
 from dyncal.adapters.sqlite.schema import SCHEMA, VERSION
 from dyncal.adapters.sqlite.segments import CORRECTED, RAW
-from dyncal.domain.samples import Gap, GapCause, GapRecord, Record, SampleSeries
+from dyncal.domain.samples import Gap, GapCause, GapRecord, SampleSeries
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
-from dyncal.ports.sample_store import WriteReport
+from dyncal.ports.sample_store import Writable, WriteReport, unpacked
 
 _VACUUM_PAGES = 2048
 _FORGET_SEGMENTS = 200
@@ -47,12 +47,12 @@ class SqliteSampleStore:
         self._sets: dict[str, int] = {}
         self._tails: dict[Stream, tuple[int, int]] = {}
 
-    def write(self, records: Sequence[Record]) -> WriteReport:
+    def write(self, records: Sequence[Writable]) -> WriteReport:
         """Write in one transaction; see the port."""
         n_raw = n_corrected = n_gaps = 0
         try:
             with self._file.writing() as db:
-                for item in runs(records):
+                for item in runs(unpacked(records)):
                     if isinstance(item, GapRecord):
                         self._add_gap(db, self._sensor(db, item.sensor), item.gap)
                         n_gaps += 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Callable
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -135,9 +137,64 @@ def test_block(block: SampleBlock) -> None:
         assert back.corrected.u.tobytes() == block.corrected.u.tobytes()
 
 
+def _said(read: Callable[[bytes], object], payload: bytes) -> str:
+    try:
+        read(payload)
+    except MalformedMessage as error:
+        return str(error)
+    return ""
+
+
+def as_block(record: object) -> SampleBlock:
+    assert isinstance(record, samples.BlockMessage)
+    return record.unpacked()
+
+
+@given(blocks())
+def test_a_block_that_stays_packed_is_the_same(block: SampleBlock) -> None:
+    payload = samples.encode(block)
+    assert samples.encode(as_block(samples.decode_packed(payload))) == payload
+    assert len(samples.message_of(block)) == len(block)
+
+
+@given(blocks(), st.data())
+def test_nothing_is_wrong_with_what_stays_packed(block: SampleBlock, data: st.DataObject) -> None:
+    """Whatever contradicts itself is refused for the same reason as if it were unpacked."""
+    message = samples.message_of(block)
+    few = st.integers(0, 9)
+    packed = few.map(lambda n: b"\0" * 8 * n) | st.binary(max_size=40) | vector(3).map(lambda x: x.tobytes())
+    changed = {
+        "t0_ns": st.none() | st.integers(0, 10) | st.integers(LATEST - 10, LATEST),
+        "dt_ns": st.none() | st.integers(1, 10) | st.just(LATEST),
+        "n": st.none() | few | st.just(70_000),
+        "t_ns": st.none() | packed,
+    }
+
+    def axis(of: samples.AxisMessage) -> samples.AxisMessage:
+        names_ = data.draw(st.lists(st.sampled_from(sorted(changed)), max_size=2))
+        return msgspec.structs.replace(of, **{name: data.draw(changed[name]) for name in names_})
+
+    span = message.corrected
+    if span is not None and data.draw(st.booleans()):
+        changes = {name: data.draw(packed) for name in data.draw(st.lists(st.sampled_from(["value", "u"]), max_size=2))}
+        span = msgspec.structs.replace(span, axis=axis(span.axis), **changes)
+    runs = st.lists(st.tuples(st.just(0), st.integers(1, 9)), max_size=2).map(tuple)
+    payload = codec.pack(
+        msgspec.structs.replace(
+            message,
+            axis=axis(message.axis),
+            raw=data.draw(st.just(message.raw) | packed),
+            quality=data.draw(st.just(message.quality) | runs),
+            corrected=span,
+        )
+    )
+    assert _said(samples.decode_packed, payload) == _said(samples.decode, payload)
+
+
 @given(gaps())
 def test_gap(gap: GapRecord) -> None:
     assert samples.decode(samples.encode(gap)) == gap
+    assert samples.decode_packed(samples.encode(gap)) == gap
 
 
 @given(blocks(), st.data())

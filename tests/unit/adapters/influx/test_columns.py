@@ -8,6 +8,7 @@ import pytest
 from dyncal.adapters.influx import lines
 from dyncal.adapters.influx.columns import columns
 from dyncal.adapters.series import CorrectedRows, RawRows, newest_corrected, newest_raw
+from dyncal.contracts.samples import message_of
 from dyncal.domain import quality
 from dyncal.domain.samples import CorrectedSpan, SampleBlock
 from dyncal.domain.sensors import SensorId
@@ -44,7 +45,7 @@ def same(ours: RawRows | CorrectedRows, theirs: RawRows | CorrectedRows) -> bool
 def test_rows_are_those_of_each_sensor_alone(seed: int) -> None:
     rng = RNG(seed)
     by_sensor = [blocks_of(rng, f"s{k}", repeated=rng.random() < 0.3) for k in range(int(rng.integers(1, 5)))]
-    found = columns(by_sensor)
+    found = columns([[message_of(b) for b in of_sensor] for of_sensor in by_sensor])
     begin = [0, 0]
     for of_sensor, end in zip(by_sensor, found.ends.tolist(), strict=True):
         raw = newest_raw([RawRows(b.axis.t_ns, b.raw, quality.expand(b.quality)) for b in of_sensor])
@@ -65,5 +66,5 @@ def test_an_encoder_that_is_used_again_says_the_same() -> None:
     encoder = lines.Encoder()
     for _ in range(20):
         records = [b for k in range(3) for b in blocks_of(rng, f"s{k}", repeated=rng.random() < 0.3)]
-        assert bytes(encoder.encode(records)) == lines.encode(records)
+        assert bytes(encoder.encode(lines.packed(records))) == lines.encode(records)
     assert bytes(encoder.encode([])) == b""

@@ -21,7 +21,7 @@ from dyncal.domain.samples import Record
 from dyncal.domain.sensors import EdgeId, SensorId, SiteId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.ledger import StreamKey
-from dyncal.ports.sample_store import WriteReport
+from dyncal.ports.sample_store import Writable, WriteReport, unpacked
 from dyncal.runtime.clocks import SystemClock
 from dyncal.testing.bus import FakeBroker
 from dyncal.testing.records import TC, block, uniform
@@ -48,8 +48,9 @@ class TroubledStore(MemorySampleStore):
     too_old = 0
     n_tidied = 0
 
-    def write(self, records: Sequence[Record]) -> WriteReport:
+    def write(self, records: Sequence[Writable]) -> WriteReport:
         self.attempts += 1
+        records = unpacked(records)
         if self.trouble is not None:
             raise self.trouble
         if any(self._has(record, self.crash) for record in records):
