@@ -17,7 +17,7 @@ from dyncal.adapters.signing import open_verifier
 from dyncal.contracts.codec import to_json
 from dyncal.contracts.edges import VERSION, StatusMessage
 from dyncal.contracts.topics import EdgeAddress
-from dyncal.domain.errors import BusUnavailable
+from dyncal.domain.errors import BusUnavailable, SpoolUnavailable
 from dyncal.domain.sensors import edge_id, site_id
 from dyncal.domain.time import duration
 from dyncal.ports.clock import Clock
@@ -51,6 +51,7 @@ _DRAIN_S: Final = 2.5
 _FAREWELL_S: Final = 1.0
 _QUARANTINE_S: Final = 0.5
 _TELL_AGAIN_S: Final = 5.0
+_SPOOL_AGAIN_S: Final = 1.0
 
 
 class Connect(Protocol):
@@ -84,6 +85,7 @@ class EdgeService:
         self._readers: list[Reader] = []
         self._bus: MessageBus | None = None
         self._station: Station | None = None
+        self._not_open = "not open"
 
     @property
     def name(self) -> str:
@@ -95,7 +97,7 @@ class EdgeService:
         station = self._station
         parts = {reader.name: reader.trouble for reader in self._readers}
         parts["broker"] = "" if self._bus is not None and self._bus.connected else "not connected"
-        parts["spool"] = "not open" if station is None else station.spool_trouble
+        parts["spool"] = self._not_open if station is None else station.spool_trouble
         return Health(ready=not parts["spool"], parts=parts)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -103,13 +105,9 @@ class EdgeService:
         if await kernels_ready(stop) is None:
             return
         settings = self._settings
-        spool = Spool.open(
-            settings.spool_dir,
-            self._address.edge,
-            self._clock.now(),
-            declared.spool_limits(settings),
-            [config.sensor.id for config in self._configs],
-        )
+        spool = await self._open_spool(stop)
+        if spool is None:
+            return
         try:
             async with contextlib.AsyncExitStack() as stack:
                 will = Will(self._address.status, self._status("offline", spool))
@@ -122,6 +120,29 @@ class EdgeService:
             spool.close()
             if spool.trouble is not None:
                 self._log.error("spool_not_closed", error=str(spool.trouble))
+
+    async def _open_spool(self, stop: asyncio.Event) -> Spool | None:
+        """Open the spool, waiting for a disk that fails: None at `stop`. Raises `InvalidSetting`."""
+        while not stop.is_set():
+            try:
+                spool = Spool.open(
+                    self._settings.spool_dir,
+                    self._address.edge,
+                    self._clock.now(),
+                    declared.spool_limits(self._settings),
+                    [config.sensor.id for config in self._configs],
+                )
+            except SpoolUnavailable as error:
+                if self._not_open != str(error):
+                    self._log.error("spool_unavailable", error=str(error))
+                self._not_open = str(error)
+            else:
+                self._not_open = "not open"
+                return spool
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SPOOL_AGAIN_S):
+                    await stop.wait()
+        return None
 
     async def _operate(
         self, spool: Spool, bus: MessageBus, stack: contextlib.AsyncExitStack, stop: asyncio.Event

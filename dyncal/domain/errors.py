@@ -10,6 +10,7 @@
     ├── RejectedSet             a coefficient set that must not be applied
     ├── Unavailable             a peer that is not there now; trying again may help
     │   ├── StoreUnavailable
+    │   ├── SpoolUnavailable
     │   └── BusUnavailable
     │       └── PublishRefused
     ├── StoreRefused            the store answered, and the answer is no
@@ -71,6 +72,10 @@ class Unavailable(DyncalError):
 
 class StoreUnavailable(Unavailable):
     """The time-series store or the registry cannot be reached, or asks to be left alone for a while."""
+
+
+class SpoolUnavailable(Unavailable):
+    """The disk of an edge's spool cannot be used now: it is mounted read-only, full, or fails."""
 
 
 class BusUnavailable(Unavailable):

@@ -12,6 +12,13 @@ from typing import Final
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 """What a disk says that is full."""
 
+_PASSING: Final = (*NO_ROOM, errno.EROFS, errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE)
+
+
+def may_pass(error: OSError) -> bool:
+    """Tell whether it is the disk that fails, which somebody can mend, and not a setting that is wrong."""
+    return error.errno in _PASSING
+
 
 def sync_directory(directory: Path) -> None:
     """Force names of new files to the disk. Raises `OSError`."""

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Self
 
-from dyncal.domain.errors import InvalidSetting, Unavailable
+from dyncal.domain.errors import InvalidSetting, SpoolUnavailable, Unavailable
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.runtime.exclusive import Exclusive
@@ -81,21 +81,24 @@ class Spool:
 
         Raises
         ------
+        SpoolUnavailable
+            If its disk fails, is full, or is mounted read-only: it may be opened later.
         InvalidSetting
             If the directory cannot be used, or another edge uses it.
         """
         try:
             directory.mkdir(parents=True, exist_ok=True)
             lock = Exclusive(directory / _LOCK, "another edge")
-        except (OSError, Unavailable) as error:
-            raise InvalidSetting(f"spool in {directory}: {getattr(error, 'strerror', None) or error}") from error
-        try:
-            return cls._open(directory, edge, now, limits or SpoolLimits(), tuple(sensors), lock)
-        except BaseException as error:
-            lock.close()
-            if isinstance(error, OSError):
-                raise InvalidSetting(f"spool in {directory}: {error.strerror or error}") from error
-            raise
+            try:
+                return cls._open(directory, edge, now, limits or SpoolLimits(), tuple(sensors), lock)
+            except BaseException:
+                lock.close()
+                raise
+        except Unavailable as error:
+            raise InvalidSetting(f"spool in {directory}: {error}") from error
+        except OSError as error:
+            kind = SpoolUnavailable if disk.may_pass(error) else InvalidSetting
+            raise kind(f"spool in {directory}: {error.strerror or error}") from error
 
     @classmethod
     def _open(

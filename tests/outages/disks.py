@@ -63,6 +63,9 @@ class Disks:
         plant.programs["edge"].kill()  # the disk of a file that is being written cannot be made read-only
         _run("mount", "-o", "remount,ro", str(self._place))
         plant.programs["edge"].start()
+        deadline = time.monotonic() + 30
+        while "Read-only" not in plant.programs["edge"].said() and time.monotonic() < deadline:
+            time.sleep(0.1)
         time.sleep(phase_s / 2)
         _run("mount", "-o", "remount,rw", str(self._place))
 

@@ -12,6 +12,7 @@ import pytest
 
 from dyncal.domain.samples import GapRecord, SampleBlock
 from dyncal.testing.bus import FakeBroker
+from edge_agent import service as service_module
 from edge_agent import station as station_module
 from edge_agent.events import Kind
 from edge_agent.service import EdgeService
@@ -122,3 +123,26 @@ async def test_no_number_is_used_twice_after_a_death_without_the_disk(
         await until(lambda: set(instants(broker, start)) == set(range(40)))
     fresh = [record for record in sent(broker) if isinstance(record, SampleBlock)][-1]
     assert fresh.sequence > used
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EIO])
+async def test_a_start_waits_for_the_disk(tmp_path: Path, broker: FakeBroker, disk: FaultyDisk, error: int) -> None:
+    start = now_ns()
+    disk.error = error
+    async with running(settings_of(tmp_path, edge()), broker) as service:
+        await until(lambda: os.strerror(error) in service.health().parts["spool"])
+        assert not service.health().ready
+        await asyncio.sleep(1.2 * service_module._SPOOL_AGAIN_S)  # it has tried again
+        disk.error = 0
+        await listening(broker)
+        await feed(broker, start, 0, 20)
+        await until(lambda: len(instants(broker, start)) == 20)
+        assert service.health().ready
+
+
+async def test_a_start_that_waits_for_the_disk_can_be_ended(
+    tmp_path: Path, broker: FakeBroker, disk: FaultyDisk
+) -> None:
+    disk.error = errno.EROFS
+    async with running(settings_of(tmp_path, edge()), broker) as service:
+        await until(lambda: "Read-only" in service.health().parts["spool"])
