@@ -126,6 +126,7 @@ class DriftMonitor:
         self._spread = Spread.unknown(len(names))
         self._state = DriftState.LEARNING
         self._since_ns: int | None = None
+        self._begun_ns: int | None = None
         self._informed_ns: int | None = None
         self._last_ns = 0
         self._begin(Learnt.nothing(len(names)))
@@ -173,14 +174,32 @@ class DriftMonitor:
         p = len(self.names)
         if outcome.score.shape != (p,) or outcome.information.shape != (p, p) or outcome.theta.shape != (p,):
             raise InvalidData(f"a block with a score of {outcome.score.shape} does not speak of {self.names}")
-        if self._since_ns is None or self._informed_ns is None:
-            self._since_ns = self._since_ns or outcome.to_ns
-            self._informed_ns = self._informed_ns or outcome.to_ns
+        self._since_ns = self._since_ns or outcome.to_ns
+        self._begun_ns = self._begun_ns or outcome.to_ns
         new = outcome.to_ns != self._last_ns  # a clock that was put back must not silence the monitor
         self._last_ns = outcome.to_ns
         if new and outcome.excited and not outcome.rejected:
             self._judge(outcome)
-        return self._status(outcome.to_ns, self._informed_ns)
+        return self._status(outcome.to_ns, self._informed_ns or self._begun_ns)
+
+    @property
+    def informed_ns(self) -> int | None:
+        """Last instant of the newest block that said anything; None before the first."""
+        return self._informed_ns
+
+    def stands(self, now_ns: int) -> tuple[DriftState, int | None]:
+        """Return the state as it is at `now_ns`, also where no block has come for long, and since when it stands.
+
+        The instant is None where no block ever came: nothing can be told, and nothing ever could.
+        """
+        heard_ns = self._informed_ns or self._begun_ns
+        if self._found is not None:
+            return DriftState.DRIFT, self._found.instant.likely_ns
+        if heard_ns is None or now_ns - heard_ns > self.settings.idle_after_s * 1e9:
+            return DriftState.CANNOT_TELL, heard_ns
+        if self._state is DriftState.CANNOT_TELL:  # a block that was told of later than it says
+            return DriftState.CANNOT_TELL, self._since_ns
+        return self._state, self._since_ns
 
     def _judge(self, outcome: BlockEvidence) -> None:
         evidence, learnt = self._evidence, self._learnt
@@ -286,6 +305,7 @@ class DriftMonitor:
             state=self._state,
             since_ns=self._since_ns,
             informed_ns=self._informed_ns,
+            begun_ns=self._begun_ns,
             last_ns=self._last_ns,
             learnt=stored.pack_learnt(self._learnt),
             history=self._history.pack(),
@@ -330,6 +350,7 @@ class DriftMonitor:
         p = len(self.names)
         self._state, self._since_ns = DriftState(found.state), found.since_ns
         self._informed_ns, self._last_ns = found.informed_ns, found.last_ns
+        self._begun_ns = found.begun_ns or found.informed_ns
         self._learnt = stored.unpack_learnt(p, found.learnt)
         self._history = History.unpack(self._learnt, found.history)
         if found.spread is not None:

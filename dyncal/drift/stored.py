@@ -40,6 +40,7 @@ class Stored(msgspec.Struct, frozen=True):
     held: bytes | None
     found: tuple[Instant, bytes] | None
     spread: tuple[int, float, list[float]] | None = None
+    begun_ns: int | None = None
     version: int = VERSION
 
 

@@ -12,7 +12,7 @@ from services.api.middleware import Gate
 from services.api.routers import console, edge, findings, fleet, integrators, live, operators, system
 from services.api.schemas.operations import ProblemOut
 
-API_VERSION = "1.6.0"
+API_VERSION = "1.7.0"
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",

@@ -29,6 +29,7 @@ from services.calibrate.events import (
     Note,
     PairingsChanged,
     Proceed,
+    PutHealth,
     RecordArrived,
     SaveSnapshot,
     SeriesRead,
@@ -168,7 +169,8 @@ class CalibrateEngine:
         self._sensors = {s.id: s for s in event.sensors}
         wanted = {p.sensor: p for p in event.pairings}
         for gone in sorted(set(self._trackers) - set(wanted)):
-            del self._trackers[gone]
+            site = self._trackers.pop(gone).sensor.site
+            yield PutHealth(site, gone, None)
             yield Note("unpaired", gone)
         for pairing in wanted.values():
             yield from self._pair(pairing, event)
@@ -179,7 +181,9 @@ class CalibrateEngine:
     def _pair(self, pairing: Pairing, event: PairingsChanged) -> Iterator[Effect]:
         sensor, reference = self._sensors.get(pairing.sensor), self._sensors.get(pairing.reference)
         if sensor is None:
-            self._trackers.pop(pairing.sensor, None)
+            before = self._trackers.pop(pairing.sensor, None)
+            if before is not None:
+                yield PutHealth(before.sensor.site, before.sensor.id, None)
             yield Note("pairing_without_sensor", pairing.sensor)
             return
         present = self._trackers.get(sensor.id)

@@ -13,6 +13,7 @@ from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.alarms import Alarm
 from dyncal.domain.calibration import Calibration
 from dyncal.domain.coefficients import CoefficientSet, Report, SetState
+from dyncal.domain.health import SensorHealth
 from dyncal.domain.samples import FloatArray, Record
 from dyncal.domain.sensors import EdgeId, Pairing, Sensor, SensorId, SiteId
 from dyncal.domain.time import InstantNs, Int64Array
@@ -194,6 +195,15 @@ class PutAlarm:
 
 
 @dataclass(frozen=True, slots=True)
+class PutHealth:
+    """Publish how a sensor stands, retained; None takes it away: the sensor is not calibrated any more."""
+
+    site: SiteId
+    sensor: SensorId
+    health: SensorHealth | None
+
+
+@dataclass(frozen=True, slots=True)
 class SaveSnapshot:
     """Keep the state of a sensor's tracker."""
 
@@ -211,4 +221,4 @@ class Note:
     detail: str = ""
 
 
-Effect = AddCalibration | AddSet | MoveSet | SendDesired | PutAlarm | SaveSnapshot | Note
+Effect = AddCalibration | AddSet | MoveSet | SendDesired | PutAlarm | PutHealth | SaveSnapshot | Note

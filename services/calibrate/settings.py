@@ -49,6 +49,9 @@ class CalibrateSection(Section):
     snapshot_s: float = Field(30.0, gt=0)
     """Interval between snapshots of the estimators [s]."""
 
+    health_s: float = Field(60.0, gt=0)
+    """Interval at which it is said how each sensor stands [s]; changes are said at once. It holds for three."""
+
     poll_s: float = Field(1.0, gt=0, le=60)
     """Interval at which the registry is asked for changed pairings [s]."""
 

@@ -12,6 +12,7 @@ from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.alarms import Alarm, AlarmKind
 from dyncal.domain.coefficients import Outcome, Report, SetState
 from dyncal.domain.errors import InvalidData
+from dyncal.domain.health import ParameterConformity, SensorHealth, Watch
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import Pairing, Sensor
 from dyncal.domain.time import NS_PER_S, InstantNs, Int64Array, duration, seconds
@@ -26,6 +27,7 @@ from services.calibrate.alignment import Aligned, Aligner
 from services.calibrate.board import AlarmBoard
 from services.calibrate.estimators import estimator_of
 from services.calibrate.events import ACTOR, AddCalibration, Effect, Known, MoveSet, Note, SendDesired
+from services.calibrate.health import HealthDesk, number
 from services.calibrate.settings import CalibrateSection
 
 _BUFFER_S: Final = 20.0
@@ -50,6 +52,7 @@ class Tracker:
         if known.desired is not None:
             self.adjuster.in_force = InForce(known.desired, known.desired.parameters.cov, math.nan)
         self.board = AlarmBoard(sensor, known.alarms)
+        self.desk = HealthDesk(sensor, duration(rules.health_s))
         self.aligner = Aligner(
             sensor.dt_ns,
             None if reference is None else reference.dt_ns,
@@ -63,6 +66,8 @@ class Tracker:
         self.baseline: tolerance.Baseline | None = None
         self.block: BlockOutcome | None = None
         self.drift: DriftStatus | None = None
+        self.conformity: tuple[ParameterConformity, ...] = ()
+        self._begun_ns = now_ns
         self.changed = False
         self.resumed_ns: int | None = None
         self._fresh = False
@@ -148,7 +153,8 @@ class Tracker:
                 calibration = calibration_of(name, self.sensor, self.pairing, estimate, None, now_ns)
                 yield AddCalibration(calibration, Act(ACTOR, now_ns, "baseline of the tolerance"))
             return
-        judged = tolerance.judge(estimate.parameters, block.cov, self.baseline, self.pairing.tolerance)
+        about = (estimate.parameters, block.cov, self.baseline, self.pairing.tolerance)
+        judged, self.conformity = tolerance.judge(*about), tolerance.conformity(*about)
         if judged.excess is not None:
             yield from self.board.raise_(findings.out_of_tolerance(self.sensor.id, now_ns, judged.excess))
         elif judged.within:
@@ -178,10 +184,44 @@ class Tracker:
         if self.adjuster.in_force is not None:
             yield SendDesired(EdgeAddress(self.sensor.site, self.sensor.edge), self.sensor.id)
         yield from self.board.repeat(now_ns)
+        self.desk.repeat()
+
+    def health(self, now_ns: InstantNs) -> SensorHealth:
+        """Return how the sensor stands."""
+        state, since_ns = self.monitor.stands(now_ns)
+        found = self.drift if state is DriftState.DRIFT else None
+        informed_ns = self.monitor.informed_ns
+        return SensorHealth(
+            self.sensor.id,
+            now_ns,
+            now_ns,
+            Watch(state),
+            InstantNs(self._begun_ns if since_ns is None else since_ns),
+            None if informed_ns is None else InstantNs(informed_ns),
+            self._why(state, now_ns),
+            "" if found is None else found.parameter,
+            None if found is None else number(found.change),
+            None if found is None else number(found.u_change),
+            conformity=self.conformity,
+        )
+
+    def _why(self, state: DriftState, now_ns: InstantNs) -> str:
+        if state is not DriftState.CANNOT_TELL:
+            return ""
+        if now_ns - self._pair_seen_ns > self._timeout_ns:
+            return "no pairs of sensor and reference arrive"
+        if self.block is not None and self.block.rejected:
+            return "the data contradict the model"
+        return "the process does not move enough to tell the sensor's dynamics"
+
+    @property
+    def _timeout_ns(self) -> int:
+        return duration(max(self.rules.reference_timeout_s, 10 * seconds(self.sensor.dt_ns)))
 
     def tick(self, now_ns: InstantNs, *, reference_online: bool = True) -> Iterator[Effect]:
-        """Look whether the reference is there; while the sensor is silent too, nothing can be said of it."""
-        timeout_ns = duration(max(self.rules.reference_timeout_s, 10 * seconds(self.sensor.dt_ns)))
+        """Say how the sensor stands; look for the reference, of which nothing is known while the sensor is silent."""
+        yield from self.desk.tell(self.health(now_ns))
+        timeout_ns = self._timeout_ns
         alone_ns = now_ns - self._pair_seen_ns
         if now_ns - self._sensor_seen_ns > timeout_ns or alone_ns <= timeout_ns + duration(self.rules.patience_s):
             return

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple, assert_never
 
 from dyncal.contracts import alarms as alarm_contract
+from dyncal.contracts import health as health_contract
 from dyncal.contracts import topics
 from dyncal.contracts.coefficients import seal
 from dyncal.domain.coefficients import SetState
@@ -36,6 +37,7 @@ from services.calibrate.events import (
     PairingsChanged,
     Proceed,
     PutAlarm,
+    PutHealth,
     RecordArrived,
     SaveSnapshot,
     SendDesired,
@@ -120,18 +122,23 @@ class Worker:
             If the registry is not there; call again, without jobs, to go on.
         """
         self._jobs.extend(jobs)
-        while self._effects or (self._jobs and not until()):
-            while self._effects:
-                self._messages.extend(self._carry_out(self._effects[0]))
-                self._effects.popleft()
+        self._finish()
+        while self._jobs and not until():
             together = min(self._n_samples(), _TOGETHER)
             if together > 1:
                 self._do_together(together)
-            elif self._jobs:
+            else:
                 self._do(self._jobs[0])
                 self._jobs.popleft()
+            self._finish()
         messages, self._messages = self._messages, []
         return messages
+
+    def _finish(self) -> None:
+        """Carry out all effects that wait."""
+        while self._effects:
+            self._messages.extend(self._carry_out(self._effects[0]))
+            self._effects.popleft()
 
     def catch_up(self) -> Iterator[list[Message]]:
         """Read from the store what was missed since the snapshots, slice by slice; the engine takes it in.
@@ -245,6 +252,9 @@ class Worker:
                     yield Message(effect.address.desired(effect.sensor), record.envelope)
             case PutAlarm():
                 yield from self._put_alarm(effect)
+            case PutHealth():
+                said = b"" if effect.health is None else health_contract.encode(effect.health)
+                yield Message(topics.health(effect.site, effect.sensor), said)
             case SaveSnapshot():
                 self._registry.save_snapshot(effect.key, effect.content, effect.at_ns)
             case Note():

@@ -10,6 +10,7 @@ from dyncal.contracts import alarms as alarm_contract
 from dyncal.contracts.coefficients import canonical
 from dyncal.domain.alarms import AlarmKind
 from dyncal.domain.coefficients import CoefficientSet, SetState
+from dyncal.domain.health import SensorHealth
 from services.calibrate.engine import CalibrateEngine
 from services.calibrate.events import (
     AddCalibration,
@@ -19,6 +20,7 @@ from services.calibrate.events import (
     Note,
     PairingsChanged,
     PutAlarm,
+    PutHealth,
     RecordArrived,
     SaveSnapshot,
     Tick,
@@ -73,6 +75,9 @@ class Run:
 
     def alarms(self, kind: AlarmKind) -> list[tuple[float, str]]:
         return [(s, e.alarm.state) for s, e in self.effects if isinstance(e, PutAlarm) and e.alarm.kind is kind]
+
+    def health(self) -> list[tuple[float, SensorHealth]]:
+        return [(s, e.health) for s, e in self.effects if isinstance(e, PutHealth) and e.health is not None]
 
     def notes(self) -> list[str]:
         return [e.kind for _, e in self.effects if isinstance(e, Note)]

@@ -149,6 +149,25 @@ def test_tolerance_has_a_guard_band_on_both_sides() -> None:
     assert not tolerance.capable(base, 1e4 * base.cov, {})
 
 
+@pytest.mark.parametrize(
+    ("change", "verdict", "p"),
+    [(0.0, "conforms", 1.0), (0.095, "undecided", 0.841), (0.105, "undecided", 0.159), (-0.12, "fails", 0.00003)],
+)
+def test_each_parameter_has_its_probability_to_conform(change: float, verdict: str, p: float) -> None:
+    base = first_order(1, 1, 0)
+    now = first_order(1, 1 + change, 0.005 / (1 + change))
+    gain, tau = tolerance.conformity(now, now.cov, tolerance.Baseline("b", base.values, base.cov), {"tau_s": 0.1})
+    assert (tau.parameter, tau.tolerance, tau.verdict) == ("tau_s", 0.1, verdict)
+    assert tau.change == pytest.approx(change)
+    assert tau.u == pytest.approx(0.005)
+    assert tau.p_within == pytest.approx(p, abs=1e-3)
+    assert (gain.parameter, gain.verdict) == ("gain", "conforms")
+
+
+def test_a_change_without_uncertainty_is_within_or_not() -> None:
+    assert [tolerance.p_within(change, 0.0, 0.1) for change in (0.1, 0.11)] == [1.0, 0.0]
+
+
 def found(now: InstantNs) -> Alarm:
     return Alarm(
         SENSOR, AlarmKind.DRIFT, AlarmState.UNACKNOWLEDGED, Priority.MEDIUM, now, now,
