@@ -39,6 +39,7 @@ def fleet(deps: DepsOf) -> Response:
             has_set=active is not None,
             alarms=mine,
             now=now,
+            health=deps.health.of(sensor.id),
         )
         rows.append(
             (

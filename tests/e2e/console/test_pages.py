@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
+from tests.e2e.console import past
 from tests.e2e.console.browser import chromium, complaints, picture, watched
 from tests.integration.api.plant import Plant, running
 
@@ -25,9 +26,12 @@ class Screen(NamedTuple):
 
 SCREENS = [
     Screen("sensors", "/", "#row-TT-101 .c-value"),
-    Screen("sensor", "/sensors/TT-101", "table.deviations"),
+    Screen("sensor", "/sensors/TT-101", ".charts .u-over >> nth=4"),
     Screen("sensor-without-set", "/sensors/FT-101", ".panels"),
     Screen("alarms", "/alarms", "table[aria-label=Active] tbody tr"),
+    Screen("losses", "/losses", ".losses .body .row"),
+    Screen("system", "/system", ".system table"),
+    Screen("audit", "/audit", ".audit tbody tr"),
 ]
 
 
@@ -36,6 +40,11 @@ async def plant() -> AsyncIterator[Plant]:
     """Yield a plant with an alarm, at work."""
     async with running(5) as made:
         made.alarm("RTD-101")
+        past.calibrations(made, "TT-101")
+        past.losses(made)
+        past.lost_edge(made)
+        channel = next(each for each in made.channels if each.id == "TT-101")
+        made.gap(channel, 4.0)
         yield made
 
 

@@ -1,14 +1,13 @@
-// The interface of the service as the console needs it.
+// The interface of the service as the console needs it: sensors and samples. What only one page asks for is beside it.
 export type SensorState =
   | "normal"
   | "reference"
   | "learning"
+  | "cannot_tell"
   | "maintenance_required"
   | "out_of_specification"
   | "check_function"
   | "failure";
-export type AlarmState = "normal" | "unacknowledged" | "acknowledged" | "returned_unacknowledged";
-export type Priority = "low" | "medium" | "high";
 export type Verdict = "accepted" | "not_excited" | "not_identifiable" | "inconsistent" | "diverged" | "bad_data";
 
 export interface Latest {
@@ -30,6 +29,7 @@ export interface Sensor {
   label: string;
   state: SensorState;
   state_detail: string;
+  state_since_ns?: number | null;
   edge_online: boolean | null;
   stale_after_s: number;
   pairing: { reference: string; model: string } | null;
@@ -37,69 +37,77 @@ export interface Sensor {
   latest: Latest | null;
   active_set: { id: string; sequence: number; since_ns: number; band_hz: number; latency_s: number } | null;
   alarms: string[];
+  health?: Health | null;
 }
 
-export interface SensorPage {
-  now_ns: number;
-  n_total: number;
-  items: Sensor[];
-  next_cursor: string | null;
-}
-
-export interface Alarm {
-  id: string;
-  sensor: string;
-  kind: string;
-  state: AlarmState;
-  priority: Priority;
-  active: boolean;
-  raised_ns: number;
-  changed_ns: number;
-  parameter: string;
-  value: number | null;
-  u: number | null;
-  limit: number | null;
-  cause: string;
-  response: string;
-}
-
-export interface Parameters {
-  model: string;
-  names: string[];
-  values: (number | null)[];
-  u: (number | null)[];
-}
-
-export interface Deviation {
-  rms: number | null;
-  maximum: number | null;
-  u: number | null;
-  n: number;
-}
-
-export interface Calibration {
-  id: string;
-  sensor: string;
-  reference: string;
-  verdict: Verdict;
-  parameters: Parameters;
-  unobservable: string[];
-  n_samples: number;
-  window_from_ns: number;
-  window_to_ns: number;
-  fitted_at_ns: number;
-  method: string;
-  detail: string;
-  conformity: { raw: Deviation; as_found: Deviation; as_left: Deviation; rule: string; passed: boolean } | null;
-}
-
-export interface CoefficientSet {
-  id: string;
-  sequence: number;
-  state: string;
+export interface Health {
+  at_ns: number;
+  holds_until_ns: number;
+  watch: "learning" | "in_control" | "drift" | "cannot_tell";
+  since_ns: number;
+  informed_ns: number | null;
   reason: string;
-  changed_ns: number;
-  parameters: Parameters;
+  parameter: string;
+  change: number | null;
+  u_change: number | null;
+  attribution: { cause: string; sensor: number; reference: number; process: number; nothing: number } | null;
+  conformity: {
+    parameter: string;
+    change: number | null;
+    u: number | null;
+    tolerance: number;
+    p_within: number;
+    verdict: "conforms" | "undecided" | "fails";
+  }[];
+  outlook: {
+    parameter: string;
+    early_ns: number | null;
+    likely_ns: number | null;
+    late_ns: number | null;
+    rate_per_day: number | null;
+    u_rate_per_day: number | null;
+  }[];
+}
+
+/** All sensors in columns. */
+interface Fleet {
+  now_ns: number;
+  id: string[];
+  site: string[];
+  edge: string[];
+  unit: string[];
+  label: string[];
+  dt_ns: number[];
+  state: SensorState[];
+  state_detail: string[];
+  edge_online: (boolean | null)[];
+  stale_after_s: number[];
+  reference: (string | null)[];
+  model: (string | null)[];
+  reference_of: string[][];
+  t_ns: (number | null)[];
+  raw: (number | null)[];
+  quality: number[];
+  corrected_t_ns: (number | null)[];
+  corrected: (number | null)[];
+  u: (number | null)[];
+  set_id: (string | null)[];
+  active_id: (string | null)[];
+  active_sequence: (number | null)[];
+  active_since_ns: (number | null)[];
+  active_band_hz: (number | null)[];
+  active_latency_s: (number | null)[];
+  alarms: string[][];
+}
+
+export interface DriftTrends {
+  sensor: string[];
+  parameter: string[];
+  change: number[];
+  u: number[];
+  since_ns: number[];
+  to_ns: number[];
+  points: number[][];
 }
 
 export interface Samples {
@@ -124,40 +132,91 @@ export class ApiError extends Error {
   constructor(
     readonly status: number,
     detail: string,
+    /** The problem document, where there was one. */
+    readonly problem: Record<string, unknown> = {},
   ) {
     super(detail);
   }
 }
 
-async function get<T>(path: string, query: Record<string, string | number> = {}): Promise<T> {
-  const params = new URLSearchParams(Object.entries(query).map(([key, value]) => [key, String(value)]));
-  const response = await fetch(params.size ? `${path}?${params}` : path, { headers: { Accept: "application/json" } });
+export type Query = Record<string, string | number | string[]>;
+
+async function answered<T>(response: Response): Promise<T> {
   if (!response.ok) {
     const problem = (await response.json().catch(() => ({}))) as { detail?: string };
-    throw new ApiError(response.status, problem.detail ?? response.statusText);
+    throw new ApiError(response.status, problem.detail ?? response.statusText, problem);
   }
   return (await response.json()) as T;
 }
 
-const name = encodeURIComponent;
-
-/** All sensors, page by page; `each` sees every page as it comes. */
-export async function eachSensorPage(each: (page: SensorPage) => void): Promise<void> {
-  let cursor: string | null = null;
-  do {
-    const page: SensorPage = await get("/v1/sensors", { limit: 1000, ...(cursor ? { cursor } : {}) });
-    each(page);
-    cursor = page.next_cursor;
-  } while (cursor);
+export async function get<T>(path: string, query: Query = {}): Promise<T> {
+  const params = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) {
+    for (const each of Array.isArray(value) ? value : [value]) params.append(key, String(each));
+  }
+  return answered<T>(await fetch(params.size ? `${path}?${params}` : path, { headers: { Accept: "application/json" } }));
 }
 
+export async function post<T>(path: string, body: unknown, headers: Record<string, string> = {}): Promise<T> {
+  return answered<T>(
+    await fetch(path, {
+      method: "POST",
+      headers: { Accept: "application/json", "Content-Type": "application/json", ...headers },
+      body: JSON.stringify(body),
+    }),
+  );
+}
+
+export const name = encodeURIComponent;
+
+/** All sensors in one answer, with the server's time [ns]. */
+export async function getFleet(): Promise<{ now_ns: number; sensors: Sensor[] }> {
+  const f = await get<Fleet>("/v1/fleet");
+  return { now_ns: f.now_ns, sensors: f.id.map((_, k) => row(f, k)) };
+}
+
+function row(f: Fleet, k: number): Sensor {
+  const [t, reference, active] = [f.t_ns[k] ?? null, f.reference[k], f.active_id[k]];
+  return {
+    id: f.id[k]!,
+    site: f.site[k]!,
+    edge: f.edge[k]!,
+    unit: f.unit[k]!,
+    dt_ns: f.dt_ns[k]!,
+    label: f.label[k]!,
+    state: f.state[k]!,
+    state_detail: f.state_detail[k]!,
+    edge_online: f.edge_online[k] ?? null,
+    stale_after_s: f.stale_after_s[k]!,
+    pairing: reference ? { reference, model: f.model[k] ?? "" } : null,
+    reference_of: f.reference_of[k]!,
+    latest:
+      t === null
+        ? null
+        : {
+            t_ns: t,
+            raw: f.raw[k] ?? null,
+            quality: f.quality[k]!,
+            corrected_t_ns: f.corrected_t_ns[k] ?? null,
+            corrected: f.corrected[k] ?? null,
+            u: f.u[k] ?? null,
+            set_id: f.set_id[k] ?? null,
+          },
+    active_set: active
+      ? {
+          id: active,
+          sequence: f.active_sequence[k]!,
+          since_ns: f.active_since_ns[k]!,
+          band_hz: f.active_band_hz[k]!,
+          latency_s: f.active_latency_s[k]!,
+        }
+      : null,
+    alarms: f.alarms[k]!,
+  };
+}
+
+export const getDriftTrends = () => get<DriftTrends>("/v1/drift-trends");
 export const getSensor = (id: string) => get<Sensor>(`/v1/sensors/${name(id)}`);
-export const getAlarms = () => get<{ now_ns: number; items: Alarm[] }>("/v1/alarms", { limit: 1000 });
-export const getAlarmHistory = (sensor = "") =>
-  get<{ items: Alarm[] }>("/v1/alarms/history", { limit: 200, ...(sensor ? { sensor } : {}) });
-export const getCalibrations = (sensor: string) =>
-  get<{ items: Calibration[] }>("/v1/calibrations", { sensor, limit: 5 });
-export const getSets = (sensor: string) => get<{ items: CoefficientSet[] }>("/v1/coefficient-sets", { sensor, limit: 8 });
 export const getSamples = (sensor: string, fromNs: string, toNs: string, points: number) =>
   get<Samples>(`/v1/sensors/${name(sensor)}/samples`, { from: fromNs, to: toNs, max_points: points });
 export const getGaps = (sensor: string, fromNs: string, toNs: string) =>

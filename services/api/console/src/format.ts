@@ -10,6 +10,7 @@ const UNITS: Record<string, string> = {
   "m/s^2": "m/s²",
   "%": "%",
   "[g]": "g",
+  "m3/h": "m³/h",
   um: "µm",
   Ohm: "Ω",
 };
@@ -75,11 +76,19 @@ export function instant(ms: number | null | undefined): string {
   return `${date} ${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}${zone(d)}`;
 }
 
-/** Time of day, to the millisecond where `fine`. */
-export function clock(ms: number, fine = false): string {
-  const d = new Date(ms);
-  const base = `${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}`;
-  return fine ? `${base}.${pad(d.getMilliseconds(), 3)}` : base;
+/** The display's time zone now. */
+export const zoneNow = (): string => zone(new Date());
+
+/** An instant on an axis that is `seconds` long: as much of it as tells ticks apart. */
+export function moment(ms: number, seconds: number): string {
+  const whole = instant(ms);
+  if (seconds > 300 * 86_400) return whole.slice(0, 7);
+  if (seconds > 4 * 86_400) return whole.slice(0, 10);
+  if (seconds > 86_400) return whole.slice(5, 16);
+  if (seconds > 4 * 3600) return whole.slice(11, 16);
+  if (seconds > 4) return whole.slice(11, 19);
+  const decimals = seconds > 0.02 ? 3 : 5;
+  return `${whole.slice(11, 17)}${((((ms % 60_000) + 60_000) % 60_000) / 1000).toFixed(decimals).padStart(decimals + 3, "0")}`;
 }
 
 /** A duration in the unit that suits it. */
@@ -96,3 +105,24 @@ export function frequency(hz: number): string {
 
 /** Milliseconds of nanoseconds since 1970. */
 export const ms = (ns: number): number => ns / 1e6;
+
+/** Date alone, ISO 8601. */
+export function day(ms: number): string {
+  return instant(ms).slice(0, 10);
+}
+
+/** A relative change in per cent with its sign, with as many digits as its uncertainty allows. */
+export function percent(change: number | null | undefined, u?: number | null): string {
+  if (change === null || change === undefined || !Number.isFinite(change)) return text.nothing;
+  const pair = withU(100 * change, u ? 100 * u : null);
+  const value = u ? pair.value : plain(100 * change, 3);
+  return `${value.startsWith(MINUS) || Number(value) === 0 ? "" : "+"}${value}${u && pair.expanded ? ` ± ${pair.expanded}` : ""} %`;
+}
+
+/** A count with thin spaces between thousands. */
+export const count = (n: number): string => sign(String(n).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f"));
+
+/** Bytes in the unit that suits them. */
+export function bytes(n: number): string {
+  return n >= 1e9 ? `${plain(n / 1e9, 3)} GB` : `${plain(n / 1e6, 3)} MB`;
+}

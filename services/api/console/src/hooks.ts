@@ -38,12 +38,29 @@ export function useAnswer<T>(ask: () => Promise<T>, keys: readonly unknown[]): {
   return state;
 }
 
+/** What this browser keeps; a page that may not keep anything works all the same. */
+export function kept(name: string, otherwise: string): string {
+  try {
+    return localStorage.getItem(name) ?? otherwise;
+  } catch {
+    return otherwise;
+  }
+}
+
+export function keep(name: string, value: string): void {
+  try {
+    localStorage.setItem(name, value);
+  } catch {
+    // Full, or forbidden: it is forgotten with the page.
+  }
+}
+
 export type Theme = "dark" | "light";
 
 /** The theme: as chosen before, otherwise as the system says. */
 export function useTheme(): [Theme, () => void] {
   const [theme, setTheme] = useState<Theme>(() => {
-    const asked = new URLSearchParams(location.search).get("theme") ?? localStorage.getItem("dyncal.theme");
+    const asked = new URLSearchParams(location.search).get("theme") ?? kept("dyncal.theme", "");
     if (asked === "dark" || asked === "light") return asked;
     return matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
   });
@@ -51,7 +68,7 @@ export function useTheme(): [Theme, () => void] {
   const toggle = () =>
     setTheme((before) => {
       const next = before === "dark" ? "light" : "dark";
-      localStorage.setItem("dyncal.theme", next);
+      keep("dyncal.theme", next);
       return next;
     });
   return [theme, toggle];

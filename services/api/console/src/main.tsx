@@ -1,35 +1,99 @@
 import { render } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import "uplot/dist/uPlot.min.css";
-import "./style.css";
-import { go, useRoute, useTheme } from "./hooks";
+import "./style/base.css";
+import "./style/header.css";
+import "./style/values.css";
+import "./style/panels.css";
+import "./style/fleet.css";
+import "./style/sensor.css";
+import "./style/operations.css";
+import "./style/alarms.css";
+import "./style/media.css";
+import { go, type Theme, useRoute, useTheme } from "./hooks";
 import { model } from "./model";
 import { Alarms } from "./pages/alarms";
+import { Audit } from "./pages/audit";
 import { Fleet } from "./pages/fleet";
+import { Losses } from "./pages/losses";
 import { SensorPage } from "./pages/sensor";
+import { System } from "./pages/system";
 import { Banner } from "./parts/banner";
 import { Header } from "./parts/header";
+import { Help } from "./parts/help";
+import { text } from "./text";
+
+/** Pages by the letter that follows `g`. */
+const LETTERS: Record<string, string> = { s: "/", a: "/alarms", l: "/losses", y: "/system", u: "/audit" };
+const LETTER_MS = 1500;
+
+const writes = (target: EventTarget | null): boolean =>
+  target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement;
 
 function App() {
   const route = useRoute();
   const [theme, toggleTheme] = useTheme();
+  const [helping, help] = useState(false);
+  const gone = useRef(0);
   useEffect(() => {
     const keys = (event: KeyboardEvent) => {
-      if (event.target instanceof HTMLInputElement || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.key === "t") toggleTheme();
-      if (event.key === "Escape" && route !== "/") go("/");
+      if (event.ctrlKey || event.metaKey || event.altKey || writes(event.target)) return;
+      if (document.querySelector("dialog[open]")) return;
+      const page = Date.now() - gone.current < LETTER_MS ? LETTERS[event.key] : undefined;
+      gone.current = event.key === "g" ? Date.now() : 0;
+      if (page) go(page);
+      else if (event.key === "t") toggleTheme();
+      else if (event.key === "?") help(true);
+      else if (event.key === "/") {
+        event.preventDefault();
+        document.querySelector<HTMLInputElement>("input[type=search]")?.focus();
+      } else if (event.key === "Escape" && route !== "/") go("/");
     };
     addEventListener("keydown", keys);
     return () => removeEventListener("keydown", keys);
   }, [route]);
-  const sensor = /^\/sensors\/(.+)$/.exec(route)?.[1];
   return (
     <>
-      <Header route={route} theme={theme} toggleTheme={toggleTheme} />
+      <a
+        class="skip"
+        href="#main"
+        onClick={(event) => {
+          event.preventDefault();
+          document.getElementById("main")?.focus();
+        }}
+      >
+        {text.skip}
+      </a>
+      <Header route={route} theme={theme} toggleTheme={toggleTheme} help={() => help(true)} />
       <Banner />
-      {sensor ? <SensorPage key={sensor} id={decodeURIComponent(sensor)} theme={theme} /> : route === "/alarms" ? <Alarms /> : <Fleet />}
+      <Page route={route} theme={theme} />
+      {helping && <Help close={() => help(false)} />}
     </>
   );
+}
+
+function Page({ route, theme }: { route: string; theme: Theme }) {
+  const sensor = /^\/sensors\/(.+)$/.exec(route)?.[1];
+  const name = sensor ? decodeURIComponent(sensor) : null;
+  const title = name ?? (route === "/" ? text.nav.fleet : text.nav[route.slice(1) as keyof typeof text.nav]) ?? text.nav.fleet;
+  useEffect(() => {
+    document.title = `${title} · ${text.product}`;
+    // Who came by a link that is gone now goes on from the beginning of the page.
+    if (!document.activeElement || document.activeElement === document.body) document.getElementById("main")?.focus({ preventScroll: true });
+  }, [route]);
+  if (name) return <SensorPage key={name} id={name} theme={theme} />;
+  switch (route) {
+    case "/alarms":
+      return <Alarms />;
+    case "/losses":
+      return <Losses />;
+    case "/system":
+      return <System />;
+    case "/audit":
+      return <Audit />;
+    default:
+      return <Fleet />;
+  }
 }
 
 model.start();

@@ -1,16 +1,33 @@
-import { type Alarm, eachSensorPage, getAlarms, getSensor, type Sensor } from "./api";
+import { type DriftTrends, getDriftTrends, getFleet, getSensor, type Sensor } from "./api";
+import { type Alarm, getAlarms } from "./ask/alarms";
 import { connect } from "./live/client";
-import type { FromStream, ToStream, TrendFrame, ValueFrame } from "./live/protocol";
+import type { Flood, FromStream, ToStream, TrendFrame, ValueFrame } from "./live/protocol";
 
 type Listener = () => void;
 
 /** How long the first load waits for the stream. */
 const STREAM_WAIT_MS = 2_000;
+/** Least time between two loads of everything, and of the drift trends. */
+const LOAD_EVERY_MS = 2_000;
+const TRENDS_EVERY_MS = 10_000;
+/** Of so many sensors that changed at once each is asked for by itself; of more, all in one. */
+const SINGLY = 8;
+
+export interface Drift {
+  parameter: string;
+  change: number;
+  u: number;
+  since_ns: number;
+  to_ns: number;
+  points: number[];
+}
 
 /** What the pages show. Values change in place; `changed` is called at most five times a second. */
 class Model {
   readonly sensors = new Map<string, Sensor>();
   readonly alarms = new Map<string, Alarm>();
+  readonly drifts = new Map<string, Drift>();
+  flood: Flood | null = null;
   connected = false;
   everConnected = false;
   lastHeard = Date.now();
@@ -18,8 +35,13 @@ class Model {
   lagging = 0;
   /** Grows with every change of the list of sensors or of a state, but not of values. */
   structure = 0;
+  /** Grows with every change of alarms. */
+  alarming = 0;
+  /** Grows when calibrations or coefficient sets may be others. */
+  registry = 0;
 
   private readonly listeners = new Set<Listener>();
+  private readonly alarmListeners = new Set<(alarm: Alarm) => void>();
   private readonly trendListeners = new Map<string, Set<(frame: TrendFrame | null) => void>>();
   private send: (message: ToStream) => void = () => {};
   private offsets: number[] = [];
@@ -28,8 +50,13 @@ class Model {
   private loads: Promise<void> = Promise.resolve();
   /** Whether a load waits that has not begun. */
   private waiting = false;
+  private loadedAt = 0;
+  private trendsAt = 0;
   /** Alarms that the stream brought while an answer was on its way. */
   private readonly heard = new Map<string, Alarm>();
+  /** Sensors whose standing has to be asked for. */
+  private readonly dirty = new Set<string>();
+  private asking: ReturnType<typeof setTimeout> | undefined;
 
   start(): void {
     this.send = connect((message) => this.receive(message));
@@ -53,6 +80,12 @@ class Model {
     return () => this.listeners.delete(listener);
   }
 
+  /** Hear every change of an alarm as it comes, once. */
+  onAlarm(listener: (alarm: Alarm) => void): () => void {
+    this.alarmListeners.add(listener);
+    return () => this.alarmListeners.delete(listener);
+  }
+
   /** Get the live frames of a sensor, and null when its history must be read again. */
   watchTrend(sensor: string, listener: (frame: TrendFrame | null) => void): () => void {
     const known = this.trendListeners.get(sensor) ?? new Set();
@@ -71,6 +104,12 @@ class Model {
     this.changed();
   }
 
+  /** Take alarms that an answer brought, such as that to a command. */
+  takeAlarms(alarms: Iterable<Alarm>): void {
+    for (const alarm of alarms) this.putAlarm(alarm);
+    this.changed();
+  }
+
   private want(): void {
     this.send({ kind: "want", trend: [...this.trendListeners.keys()] });
   }
@@ -84,36 +123,57 @@ class Model {
 
   private async load(): Promise<void> {
     this.waiting = false;
-    const seen = new Set<string>();
-    await eachSensorPage((page) => {
-      this.tick(page.now_ns);
-      for (const sensor of page.items) {
-        this.put(sensor);
-        seen.add(sensor.id);
-      }
-      this.changed();
-    });
-    for (const id of this.sensors.keys()) if (!seen.has(id)) this.sensors.delete(id);
+    this.loadedAt = Date.now();
     this.heard.clear();
-    const alarms = await getAlarms();
-    this.alarms.clear();
-    for (const alarm of [...alarms.items, ...this.heard.values()]) {
-      if (alarm.changed_ns >= (this.alarms.get(alarm.id)?.changed_ns ?? 0)) this.alarms.set(alarm.id, alarm);
+    const [fleet, alarms] = await Promise.all([getFleet(), getAlarms()]);
+    this.tick(fleet.now_ns);
+    const gone = new Set(this.sensors.keys());
+    for (const sensor of fleet.sensors) {
+      gone.delete(sensor.id);
+      this.put(sensor);
     }
+    for (const id of gone) this.sensors.delete(id);
+    this.alarms.clear();
+    for (const alarm of [...alarms.items, ...this.heard.values()]) this.putAlarm(alarm);
     this.loaded = true;
+    this.registry++;
+    this.changed();
+    if (Date.now() - this.trendsAt > TRENDS_EVERY_MS) {
+      this.trendsAt = Date.now();
+      this.takeDrifts(await getDriftTrends());
+    }
+  }
+
+  private takeDrifts(d: DriftTrends): void {
+    this.drifts.clear();
+    d.sensor.forEach((sensor, k) =>
+      this.drifts.set(sensor, {
+        parameter: d.parameter[k]!,
+        change: d.change[k]!,
+        u: d.u[k]!,
+        since_ns: d.since_ns[k]!,
+        to_ns: d.to_ns[k]!,
+        points: d.points[k]!,
+      }),
+    );
     this.structure++;
     this.changed();
   }
 
+  /** Load everything before long; what asks for it meanwhile is served by the same load. */
   private reloadSoon(delay = 800): void {
-    clearTimeout(this.reloading);
-    this.reloading = setTimeout(() => this.reload(), delay);
+    const wait = Math.max(delay, this.loadedAt + LOAD_EVERY_MS - Date.now());
+    this.reloading ??= setTimeout(() => {
+      this.reloading = undefined;
+      this.reload();
+    }, wait);
   }
 
   private put(sensor: Sensor): void {
-    // The stream may be ahead of the answer to a request.
-    const known = this.sensors.get(sensor.id)?.latest;
-    if (known?.t_ns && (sensor.latest?.t_ns ?? 0) < known.t_ns) sensor.latest = known;
+    // The stream may be ahead of the answer to a request, and the list of all says less than the answer for one.
+    const known = this.sensors.get(sensor.id);
+    if (known?.latest?.t_ns && (sensor.latest?.t_ns ?? 0) < known.latest.t_ns) sensor.latest = known.latest;
+    if (sensor.health === undefined && known?.health) sensor.health = known.health;
     this.sensors.set(sensor.id, sensor);
     this.structure++;
   }
@@ -139,6 +199,12 @@ class Model {
         break;
       case "alarm":
         this.alarm(message.data as Alarm);
+        break;
+      case "flood":
+        this.flood = message.data as Flood;
+        break;
+      case "health":
+        if (typeof data["sensor"] === "string") this.ask(data["sensor"]);
         break;
       case "edge":
       case "registry":
@@ -168,24 +234,42 @@ class Model {
     if (!sensor) return;
     const revived = !sensor.latest;
     sensor.latest = { ...value, set_id: value.set || null };
-    if (revived || sensor.state === "failure") this.reloadOne(sensor.id);
+    if (revived || sensor.state === "failure") this.ask(sensor.id);
   }
 
   private readonly asked = new Map<string, number>();
 
-  private reloadOne(id: string): void {
-    if (Date.now() - (this.asked.get(id) ?? 0) < 5000) return;
+  /** Have the standing of a sensor asked for, not more often than every five seconds. */
+  private ask(id: string, again = false): void {
+    if (!again && Date.now() - (this.asked.get(id) ?? 0) < 5000) return;
     this.asked.set(id, Date.now());
-    setTimeout(() => this.refresh(id).catch(() => {}), 300);
+    this.dirty.add(id);
+    this.asking ??= setTimeout(() => {
+      this.asking = undefined;
+      const ids = [...this.dirty].filter((each) => this.sensors.has(each));
+      this.dirty.clear();
+      if (ids.length > SINGLY) this.reloadSoon(0);
+      else for (const each of ids) this.refresh(each).catch(() => {});
+    }, 300);
   }
 
   private alarm(change: Alarm): void {
-    const alarm = { ...change, active: change.state === "unacknowledged" || change.state === "acknowledged" };
-    this.alarms.set(alarm.id, alarm);
+    // Servers of before the life cycle do not say whether the condition holds.
+    const active = change.active ?? (change.state === "unacknowledged" || change.state === "acknowledged");
+    const alarm = { ...change, active };
+    this.putAlarm(alarm);
     this.heard.set(alarm.id, alarm);
+    for (const listener of this.alarmListeners) listener(alarm);
+    if (alarm.sensor) this.ask(alarm.sensor, true);
+  }
+
+  /** Keep the newer one of two pictures of an alarm, whichever way they came. */
+  private putAlarm(alarm: Alarm): void {
+    const known = this.alarms.get(alarm.id);
+    if (known && (alarm.number ?? alarm.changed_ns) < (known.number ?? known.changed_ns)) return;
+    this.alarms.set(alarm.id, alarm);
+    this.alarming++;
     this.structure++;
-    this.asked.delete(alarm.sensor);
-    this.reloadOne(alarm.sensor);
   }
 
   private tick(nowNs: number): void {

@@ -30,9 +30,17 @@ export interface ValueFrame {
   set: string;
 }
 
+export interface Flood {
+  active: boolean;
+  began_ns: number | null;
+  ended_ns: number | null;
+  n_alarms: number;
+  n_held_back: Record<string, number>;
+}
+
 export type FromStream =
   | { kind: "status"; connected: boolean; lastHeard: number }
   | { kind: "event"; name: string; data: unknown };
 
-export const EVENTS = ["samples", "values", "alarm", "edge", "registry", "backfill"] as const;
+export const EVENTS = ["samples", "values", "alarm", "edge", "registry", "backfill", "health"] as const;
 export const NOTICES = ["hello", "reset", "lagged", "beat"] as const;

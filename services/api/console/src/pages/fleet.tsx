@@ -1,135 +1,106 @@
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Sensor, SensorState } from "../api";
 import { instant, ms, unit } from "../format";
+import { arrange, type Column, STATES, type View } from "../fleet/arrange";
+import { DriftCell } from "../fleet/drift";
+import { Tree } from "../fleet/tree";
+import { ViewPicker } from "../fleet/picker";
+import { ALL } from "../fleet/views";
 import { go, useModel } from "../hooks";
 import type { model as Model } from "../model";
 import { Rows } from "../parts/rows";
 import { StateBadge } from "../parts/state";
-import { Age, reading, Value } from "../parts/value";
-import { kindText, parameterText, stateText, text } from "../text";
+import { Age, reading, standing, Value } from "../parts/value";
+import { kindText, parameterText, text } from "../text";
 
 const ROW_HEIGHT = 40;
 
-type Column = keyof typeof text.fleet.columns;
-
-// Gravest first: what needs somebody stands at the top.
-const GRAVITY: Record<SensorState, number> = {
-  failure: 0,
-  out_of_specification: 1,
-  check_function: 2,
-  maintenance_required: 3,
-  learning: 4,
-  normal: 5,
-  reference: 6,
-};
-const STATES = Object.keys(GRAVITY) as SensorState[];
-
-type Key = (sensor: Sensor) => number | string;
-const KEYS: Record<Column, Key> = {
-  state: (s) => GRAVITY[s.state],
-  id: (s) => s.id,
-  value: (s) => s.latest?.corrected ?? s.latest?.raw ?? Number.NEGATIVE_INFINITY,
-  unit: (s) => s.unit,
-  age: (s) => -(s.latest?.t_ns ?? 0),
-  set: (s) => s.active_set?.sequence ?? -1,
-  since: (s) => -(s.active_set?.since_ns ?? 0),
-  alarm: (s) => -s.alarms.length,
-};
-
 // What the reader set stays when a sensor is opened and left again.
-const kept = { filter: "", state: null as SensorState | null, sort: "state" as Column, up: true, selected: null as string | null };
+const kept = { view: ALL, selected: null as string | null };
 
 export function Fleet() {
   const model = useModel();
-  const [filter, setFilter] = useState(kept.filter);
-  const [only, setOnly] = useState(kept.state);
-  const [sort, setSort] = useState({ by: kept.sort, up: kept.up });
+  const [view, setView] = useState<View>(kept.view);
   const [selected, select] = useState(kept.selected);
-  Object.assign(kept, { filter, state: only, sort: sort.by, up: sort.up, selected });
-
-  const box = useRef<HTMLInputElement>(null);
-  useEffect(() => {
-    const slash = (event: KeyboardEvent) => {
-      if (event.key === "/" && document.activeElement !== box.current) {
-        event.preventDefault();
-        box.current?.focus();
-      }
-    };
-    addEventListener("keydown", slash);
-    return () => removeEventListener("keydown", slash);
-  }, []);
+  kept.view = view;
+  kept.selected = selected;
+  const change = (part: Partial<View>) => setView((before) => ({ ...before, ...part }));
 
   // Values move all the time; the order follows every two seconds, so that rows can be read and hit.
-  const beat = sort.by === "value" || sort.by === "age" ? Math.floor(Date.now() / 2000) : 0;
-  const ids = useMemo(() => arrange(model, filter, only, sort), [model.structure, filter, only, sort, beat]);
-  const turn = (by: Column) => setSort((now) => ({ by, up: now.by === by ? !now.up : true }));
+  const beat = view.sort === "value" || view.sort === "age" ? Math.floor(Date.now() / 2000) : 0;
+  const ids = useMemo(() => arrange(model.sensors, model.drifts, view), [model.structure, view, beat]);
+  const turn = (by: Column) => change({ sort: by, up: view.sort === by ? !view.up : true });
+
+  // The first time that rows are in sight, for those who measure.
+  const marked = useRef(false);
+  useLayoutEffect(() => {
+    if (marked.current || !ids.length) return;
+    marked.current = true;
+    performance.mark("dyncal.fleet");
+  });
 
   return (
-    <main class="fleet">
-      <div class="bar">
-        <h1>{text.fleet.title}</h1>
-        <input
-          ref={box}
-          type="search"
-          value={filter}
-          placeholder={text.fleet.filter}
-          title={text.fleet.filterHint}
-          aria-label={text.fleet.filter}
-          onInput={(event) => setFilter(event.currentTarget.value)}
-          onKeyDown={(event) => event.key === "Escape" && (setFilter(""), event.currentTarget.blur())}
-        />
-        <span class="muted" role="status">
-          {text.fleet.count(ids.length, model.sensors.size)}
-        </span>
-        <div class="spacer" />
-        <Summary model={model} only={only} choose={setOnly} />
+    <main class="fleet" id="main" tabIndex={-1}>
+      <Tree model={model} place={view.place} choose={(place) => change({ place })} />
+      <div class="table">
+        <div class="bar">
+          <h1>{text.fleet.title}</h1>
+          <input
+            type="search"
+            value={view.filter}
+            placeholder={text.fleet.filter}
+            title={text.fleet.filterHint}
+            aria-label={text.fleet.filter}
+            onInput={(event) => change({ filter: event.currentTarget.value })}
+            onKeyDown={(event) => event.key === "Escape" && (change({ filter: "" }), event.currentTarget.blur())}
+          />
+          <ViewPicker view={view} show={setView} />
+          <span class="muted" role="status">
+            {text.fleet.count(ids.length, model.sensors.size)}
+          </span>
+          <div class="spacer" />
+          <Summary model={model} only={view.states} choose={(states) => change({ states })} />
+        </div>
+        {ids.length === 0 ? (
+          <p class="empty">{model.sensors.size ? text.fleet.none : model.loaded ? text.fleet.empty : text.loading}</p>
+        ) : (
+          <Rows
+            ids={ids}
+            rowHeight={ROW_HEIGHT}
+            label={text.fleet.title}
+            selected={selected}
+            select={select}
+            open={(id) => {
+              kept.selected = id;
+              go(`/sensors/${id}`);
+            }}
+            head={<Head sort={view.sort} up={view.up} turn={turn} />}
+            row={(id) => <Row sensor={model.sensors.get(id)} model={model} />}
+          />
+        )}
+        <p class="foot muted">{text.fleet.coverage}</p>
       </div>
-      {model.sensors.size === 0 ? (
-        <p class="empty">{model.loaded ? text.fleet.empty : text.loading}</p>
-      ) : (
-        <Rows
-          ids={ids}
-          rowHeight={ROW_HEIGHT}
-          label={text.fleet.title}
-          selected={selected}
-          select={select}
-          open={(id) => {
-            kept.selected = id;
-            go(`/sensors/${id}`);
-          }}
-          head={<Head sort={sort} turn={turn} />}
-          row={(id) => <Row sensor={model.sensors.get(id)} model={model} />}
-        />
-      )}
-      <p class="foot muted">{text.fleet.coverage}</p>
     </main>
   );
 }
 
-function arrange(model: typeof Model, filter: string, only: SensorState | null, sort: { by: Column; up: boolean }): string[] {
-  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
-  const found: Sensor[] = [];
-  for (const sensor of model.sensors.values()) {
-    if (only && sensor.state !== only) continue;
-    const all = `${sensor.id} ${sensor.label} ${sensor.edge} ${sensor.unit} ${stateText[sensor.state]}`.toLowerCase();
-    if (words.every((word) => all.includes(word))) found.push(sensor);
-  }
-  const key = KEYS[sort.by];
-  const sign = sort.up ? 1 : -1;
-  found.sort((a, b) => {
-    const [x, y] = [key(a), key(b)];
-    return x < y ? -sign : x > y ? sign : a.id < b.id ? -1 : 1;
-  });
-  return found.map((sensor) => sensor.id);
+interface SummaryProps {
+  model: typeof Model;
+  only: SensorState[];
+  choose: (states: SensorState[]) => void;
 }
 
-function Summary({ model, only, choose }: { model: typeof Model; only: SensorState | null; choose: (state: SensorState | null) => void }) {
-  const counts = new Map<SensorState, number>();
-  for (const sensor of model.sensors.values()) counts.set(sensor.state, (counts.get(sensor.state) ?? 0) + 1);
+function Summary({ model, only, choose }: SummaryProps) {
+  const counts = useMemo(() => {
+    const found = new Map<SensorState, number>();
+    for (const sensor of model.sensors.values()) found.set(sensor.state, (found.get(sensor.state) ?? 0) + 1);
+    return found;
+  }, [model.structure]);
+  const toggle = (state: SensorState) => choose(only.includes(state) ? only.filter((each) => each !== state) : [...only, state]);
   return (
     <div class="summary" role="group" aria-label={text.fleet.summary}>
       {STATES.filter((state) => counts.has(state)).map((state) => (
-        <button key={state} class="chip" aria-pressed={only === state} onClick={() => choose(only === state ? null : state)}>
+        <button key={state} class="chip" aria-pressed={only.includes(state)} onClick={() => toggle(state)}>
           <StateBadge state={state} />
           <span class="n">{counts.get(state)}</span>
         </button>
@@ -138,21 +109,16 @@ function Summary({ model, only, choose }: { model: typeof Model; only: SensorSta
   );
 }
 
-function Head({ sort, turn }: { sort: { by: Column; up: boolean }; turn: (column: Column) => void }) {
+function Head({ sort, up, turn }: { sort: Column; up: boolean; turn: (column: Column) => void }) {
   return (
     <div class="row head" role="row">
       {(Object.keys(text.fleet.columns) as Column[]).map((column) => (
-        <span
-          key={column}
-          role="columnheader"
-          class={`cell c-${column}`}
-          aria-sort={sort.by === column ? (sort.up ? "ascending" : "descending") : "none"}
-        >
+        <span key={column} role="columnheader" class={`cell c-${column}`} aria-sort={sort === column ? (up ? "ascending" : "descending") : "none"}>
           <button onClick={() => turn(column)}>
             {text.fleet.columns[column]}
-            {sort.by === column && (
+            {sort === column && (
               <span class="arrow" aria-hidden="true">
-                {sort.up ? "▲" : "▼"}
+                {up ? "▲" : "▼"}
               </span>
             )}
           </button>
@@ -165,10 +131,12 @@ function Head({ sort, turn }: { sort: { by: Column; up: boolean }; turn: (column
 function Row({ sensor, model }: { sensor: Sensor | undefined; model: typeof Model }) {
   if (!sensor) return null;
   const now = reading(sensor);
+  const stands = standing(sensor, now);
+  const active = sensor.active_set;
   return (
     <>
       <span role="gridcell" class="cell c-state">
-        <StateBadge state={sensor.state} detail={sensor.state_detail} />
+        <StateBadge state={stands.state} detail={stands.detail} />
       </span>
       <span role="gridcell" class="cell c-id">
         <a href={`#/sensors/${sensor.id}`} tabIndex={-1}>
@@ -185,20 +153,29 @@ function Row({ sensor, model }: { sensor: Sensor | undefined; model: typeof Mode
       <span role="gridcell" class="cell c-age">
         <Age seconds={now.ageS} live={now.live} />
       </span>
+      <span role="gridcell" class="cell c-drift">
+        <DriftCell drift={model.drifts.get(sensor.id)} paired={sensor.pairing !== null} />
+      </span>
       <span role="gridcell" class="cell c-set">
-        {sensor.active_set ? `№ ${sensor.active_set.sequence}` : <span class="muted">{sensor.pairing ? text.fleet.uncorrected : text.nothing}</span>}
+        {active ? `№ ${active.sequence}` : <span class="muted">{sensor.pairing ? text.fleet.uncorrected : text.nothing}</span>}
       </span>
       <span role="gridcell" class="cell c-since">
-        {sensor.active_set ? instant(ms(sensor.active_set.since_ns)) : ""}
+        {active && <time title={instant(ms(active.since_ns))}>{since(ms(active.since_ns), model.now())}</time>}
       </span>
       <span role="gridcell" class="cell c-alarm">
-        <Alarms sensor={sensor} model={model} />
+        <Remarks sensor={sensor} model={model} detail={stands.detail} />
       </span>
     </>
   );
 }
 
-function Alarms({ sensor, model }: { sensor: Sensor; model: typeof Model }) {
+/** A date; of the last day, a time. */
+function since(at: number, now: number): string {
+  const whole = instant(at);
+  return now - at < 86_400_000 ? whole.slice(11) : whole.slice(0, 10);
+}
+
+function Remarks({ sensor, model, detail }: { sensor: Sensor; model: typeof Model; detail: string }) {
   const active = sensor.alarms.flatMap((id) => model.alarms.get(id) ?? []).filter((alarm) => alarm.active);
   if (active.length) {
     const words = active.map((alarm) => {
@@ -208,8 +185,8 @@ function Alarms({ sensor, model }: { sensor: Sensor; model: typeof Model }) {
     return <span class="alarm-words">{words.join(", ")}</span>;
   }
   return (
-    <span class="muted" title={sensor.state_detail || undefined}>
-      {sensor.state_detail || text.fleet.noAlarm}
+    <span class="muted" title={detail || undefined}>
+      {detail || text.fleet.noAlarm}
     </span>
   );
 }

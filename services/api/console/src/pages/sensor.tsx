@@ -1,37 +1,67 @@
 import { useEffect } from "preact/hooks";
-import { type Calibration, type CoefficientSet, getCalibrations, getSets, type Parameters, type Sensor } from "../api";
+import type { Sensor } from "../api";
+import { type Calibration, type CoefficientSet, getCalibrations, getSets, type Parameters } from "../ask/findings";
 import { frequency, instant, ms, plain, span, unit, withU } from "../format";
 import { type Theme, useAnswer, useModel } from "../hooks";
+import { AlarmTable } from "../alarms/table";
+import { type Fact, FactList } from "../parts/facts";
 import { StateBadge } from "../parts/state";
 import { Trend } from "../parts/trend";
-import { Age, reading, Value } from "../parts/value";
-import { modelText, parameterText, text, verdictText } from "../text";
-import { AlarmTable } from "./alarms";
+import { Age, reading, standing, Value } from "../parts/value";
+import { Bode } from "../sensor/bode";
+import { BudgetPanel } from "../sensor/budget";
+import { ChainPanel } from "../sensor/chain";
+import { Deviations, residuals } from "../sensor/conformity";
+import { HealthPanel } from "../sensor/health";
+import { ParameterHistory } from "../sensor/history";
+import { modelText, parameterText, setStateText, text, verdictText } from "../text";
 
 export function SensorPage({ id, theme }: { id: string; theme: Theme }) {
   const model = useModel();
   const sensor = model.sensors.get(id);
   useEffect(() => {
     model.refresh(id).catch(() => {});
-  }, [id]);
+  }, [id, model.registry]);
   const setId = sensor?.active_set?.id;
-  const calibrations = useAnswer(() => getCalibrations(id), [id, setId, model.structure]);
-  const sets = useAnswer(() => getSets(id), [id, setId, model.structure]);
-  if (!sensor) return <main class="page empty">{model.loaded ? text.sensor.unknown(id) : text.loading}</main>;
+  const keys = [setId, model.registry] as const;
+  const calibrations = useAnswer(() => getCalibrations(id), [id, ...keys]);
+  const sets = useAnswer(() => getSets(id), [id, ...keys]);
+  if (!sensor) {
+    return (
+      <main class="page empty" id="main" tabIndex={-1}>
+        <h1 class="hidden">{id}</h1>
+        {model.loaded ? text.sensor.unknown(id) : text.loading}
+      </main>
+    );
+  }
   const alarms = [...model.alarms.values()].filter((alarm) => alarm.sensor === id && alarm.state !== "normal");
   const last = calibrations.answer?.items[0] ?? null;
+  const inForce = sets.answer?.items.find((s) => s.id === setId)?.parameters ?? last?.parameters ?? null;
   return (
-    <main class="page sensor">
+    <main class="page sensor" id="main" tabIndex={-1}>
       <Title sensor={sensor} />
+      {alarms.length > 0 && (
+        <section class="panel sensor-alarms">
+          <h2>{text.sensor.alarms}</h2>
+          <AlarmTable alarms={alarms} label={text.sensor.alarms} />
+        </section>
+      )}
       <Trend sensor={sensor} theme={theme} />
       <div class="panels">
-        <ParametersPanel sensor={sensor} parameters={sets.answer?.items.find((s) => s.id === setId)?.parameters ?? last?.parameters ?? null} />
+        <ParametersPanel sensor={sensor} parameters={inForce} />
         <CalibrationPanel sensor={sensor} calibration={last} />
+        <HealthPanel sensor={sensor} />
+        <BudgetPanel id={id} setId={setId} />
         <SetPanel sensor={sensor} sets={sets.answer?.items ?? []} />
-        <section class="panel wide">
-          <h2>{text.sensor.alarms}</h2>
-          {alarms.length ? <AlarmTable alarms={alarms} label={text.sensor.alarms} /> : <p class="empty">{text.sensor.noAlarms}</p>}
-        </section>
+        <ChainPanel setId={setId} />
+        <Bode id={id} theme={theme} keys={keys} />
+        <ParameterHistory id={id} theme={theme} keys={keys} />
+        {alarms.length === 0 && (
+          <section class="panel wide">
+            <h2>{text.sensor.alarms}</h2>
+            <p class="empty">{text.sensor.noAlarms}</p>
+          </section>
+        )}
       </div>
     </main>
   );
@@ -40,6 +70,7 @@ export function SensorPage({ id, theme }: { id: string; theme: Theme }) {
 function Title({ sensor }: { sensor: Sensor }) {
   const now = reading(sensor);
   const latest = sensor.latest;
+  const stands = standing(sensor, now);
   return (
     <div class="title">
       <div class="names">
@@ -49,8 +80,11 @@ function Title({ sensor }: { sensor: Sensor }) {
         <h1>{sensor.id}</h1>
         <p class="label">{sensor.label}</p>
         <p class="standing">
-          <StateBadge state={sensor.state} />
-          {sensor.state_detail && <span class="muted">{sensor.state_detail}</span>}
+          <StateBadge state={stands.state} />
+          {stands.detail && <span class="muted">{stands.detail}</span>}
+          {sensor.state_since_ns && stands.state === sensor.state ? (
+            <span class="muted">{text.sensor.since(instant(ms(sensor.state_since_ns)))}</span>
+          ) : null}
         </p>
       </div>
       <div class="figures-big">
@@ -64,7 +98,7 @@ function Title({ sensor }: { sensor: Sensor }) {
           <div class="second">
             <span class="caption">{text.sensor.rawValue}</span>
             <Value value={latest?.raw ?? null} u={null} live={now.live} />
-            <span>{unit(sensor.unit)}</span>
+            <span>{unit(sensor.unit)}</span> <Age seconds={now.rawAgeS} live={now.live} />
           </div>
         )}
       </div>
@@ -72,22 +106,9 @@ function Title({ sensor }: { sensor: Sensor }) {
   );
 }
 
-function Facts({ facts }: { facts: [string, preact.ComponentChildren][] }) {
-  return (
-    <dl>
-      {facts.map(([term, fact]) => (
-        <>
-          <dt>{term}</dt>
-          <dd>{fact}</dd>
-        </>
-      ))}
-    </dl>
-  );
-}
-
 function ParametersPanel({ sensor, parameters }: { sensor: Sensor; parameters: Parameters | null }) {
   const online = sensor.edge_online === null ? text.sensor.unknownEdge : sensor.edge_online ? text.sensor.online : text.sensor.offline;
-  const facts: [string, preact.ComponentChildren][] = [
+  const facts: Fact[] = [
     [text.sensor.edge, `${sensor.edge} (${online})`],
     [text.sensor.interval, span(sensor.dt_ns / 1e9)],
   ];
@@ -128,67 +149,40 @@ function ParametersPanel({ sensor, parameters }: { sensor: Sensor; parameters: P
           </tbody>
         </table>
       )}
-      <Facts facts={facts} />
+      <FactList facts={facts} />
     </section>
   );
 }
 
 function CalibrationPanel({ sensor, calibration }: { sensor: Sensor; calibration: Calibration | null }) {
+  const words = text.sensor;
   if (!calibration) {
     return (
       <section class="panel">
-        <h2>{text.sensor.calibration}</h2>
-        <p class="empty">{text.sensor.noCalibration}</p>
+        <h2>{words.calibration}</h2>
+        <p class="empty">{words.noCalibration}</p>
       </section>
     );
   }
   const { conformity } = calibration;
+  const facts: Fact[] = [
+    [words.verdict, <span title={calibration.detail}>{verdictText[calibration.verdict]}</span>],
+    ...(conformity ? ([[words.rule, `${conformity.rule}: ${conformity.passed ? words.passed : words.failed}`]] as Fact[]) : []),
+    [words.residuals, residuals(calibration.whiteness_p)],
+    [words.chi2, plain(calibration.reduced_chi2, 3)],
+    [words.fittedAt, instant(ms(calibration.fitted_at_ns))],
+    [words.window, `${instant(ms(calibration.window_from_ns))} – ${instant(ms(calibration.window_to_ns))}`],
+    [words.reference, calibration.reference],
+    [words.samples, String(calibration.n_samples)],
+    [words.method, calibration.method],
+    ...(calibration.unobservable.length ? ([[words.unobservable, calibration.unobservable.join(", ")]] as Fact[]) : []),
+  ];
   return (
     <section class="panel">
-      <h2>{text.sensor.calibration}</h2>
+      <h2>{words.calibration}</h2>
       {conformity && <Deviations conformity={conformity} unitName={unit(sensor.unit)} />}
-      <Facts
-        facts={[
-          [text.sensor.verdict, <span title={calibration.detail}>{verdictText[calibration.verdict]}</span>],
-          ...(conformity
-            ? ([[text.sensor.rule, `${conformity.rule}: ${conformity.passed ? text.sensor.passed : text.sensor.failed}`]] as [string, string][])
-            : []),
-          [text.sensor.fittedAt, instant(ms(calibration.fitted_at_ns))],
-          [text.sensor.reference, calibration.reference],
-          [text.sensor.samples, String(calibration.n_samples)],
-          [text.sensor.method, calibration.method],
-          ...(calibration.unobservable.length ? ([[text.sensor.unobservable, calibration.unobservable.join(", ")]] as [string, string][]) : []),
-        ]}
-      />
+      <FactList facts={facts} />
     </section>
-  );
-}
-
-const WIDTH = 160;
-
-function Deviations({ conformity, unitName }: { conformity: NonNullable<Calibration["conformity"]>; unitName: string }) {
-  const rows = (["raw", "as_found", "as_left"] as const).map((key) => ({ key, ...conformity[key] }));
-  const most = Math.max(...rows.map((row) => row.rms ?? 0)) || 1;
-  return (
-    <table class="list deviations" aria-label={text.sensor.conformity}>
-      <caption>{text.sensor.conformity}</caption>
-      <tbody>
-        {rows.map((row) => (
-          <tr key={row.key}>
-            <td>{text.sensor.deviation[row.key]}</td>
-            <td class="right figures-cell">
-              {plain(row.rms, 3)} {unitName}
-            </td>
-            <td>
-              <svg viewBox={`0 0 ${WIDTH} 8`} width={WIDTH} height="8" aria-hidden="true">
-                <rect width={WIDTH} height="8" rx="2" class="bar-back" />
-                <rect width={Math.max(1.5, (WIDTH * (row.rms ?? 0)) / most)} height="8" rx="2" class={`bar-${row.key}`} />
-              </svg>
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
   );
 }
 
@@ -198,7 +192,7 @@ function SetPanel({ sensor, sets }: { sensor: Sensor; sets: CoefficientSet[] }) 
     <section class="panel">
       <h2>{text.sensor.coefficients}</h2>
       {active ? (
-        <Facts
+        <FactList
           facts={[
             [text.sensor.set, `№ ${active.sequence} · ${active.id}`],
             [text.sensor.activeSince, instant(ms(active.since_ns))],
@@ -210,19 +204,21 @@ function SetPanel({ sensor, sets }: { sensor: Sensor; sets: CoefficientSet[] }) 
         <p class="empty">{text.sensor.noSet}</p>
       )}
       {sets.length > 0 && (
-        <table class="list" aria-label={text.sensor.history}>
-          <caption>{text.sensor.history}</caption>
-          <tbody>
-            {sets.map((set) => (
-              <tr key={set.id} class={set.state === "active" ? "" : "calm"}>
-                <td class="instant">№ {set.sequence}</td>
-                <td>{set.state}</td>
-                <td class="instant">{instant(ms(set.changed_ns))}</td>
-                <td class="words">{set.reason}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
+        <div class="scroll" tabIndex={0} role="group" aria-label={text.sensor.history}>
+          <table class="list" aria-label={text.sensor.history}>
+            <caption>{text.sensor.history}</caption>
+            <tbody>
+              {sets.map((set) => (
+                <tr key={set.id} class={set.state === "active" ? "" : "calm"}>
+                  <td class="instant">№ {set.sequence}</td>
+                  <td>{setStateText[set.state] ?? set.state}</td>
+                  <td class="instant">{instant(ms(set.changed_ns))}</td>
+                  <td class="words">{set.reason}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
       )}
     </section>
   );

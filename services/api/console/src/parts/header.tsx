@@ -1,29 +1,44 @@
 import { instant } from "../format";
 import { type Theme, useModel } from "../hooks";
 import { text } from "../text";
+import { HornButton } from "./horn";
 
-export function Header({ route, theme, toggleTheme }: { route: string; theme: Theme; toggleTheme: () => void }) {
+interface Props {
+  route: string;
+  theme: Theme;
+  toggleTheme: () => void;
+  help: () => void;
+}
+
+const PAGES = [
+  ["/", text.nav.fleet],
+  ["/alarms", text.nav.alarms],
+  ["/losses", text.nav.losses],
+  ["/system", text.nav.system],
+  ["/audit", text.nav.audit],
+] as const;
+
+export function Header({ route, theme, toggleTheme, help }: Props) {
   const model = useModel();
-  const active = [...model.alarms.values()].filter((alarm) => alarm.active);
+  const active = [...model.alarms.values()].filter((alarm) => alarm.active && !SET_ASIDE.has(alarm.state));
   const worst = (["high", "medium", "low"] as const).find((p) => active.some((alarm) => alarm.priority === p));
-  const onAlarms = route.startsWith("/alarms");
+  const here = PAGES.slice(1).find(([path]) => route.startsWith(path))?.[0] ?? "/";
   return (
     <header class="top">
-      <a class="brand" href="#/">
+      <a class="brand" href="#/" tabIndex={-1}>
         <svg viewBox="0 0 32 32" width="22" height="22" aria-hidden="true">
           <path d="M3 25H9C14 25 14 7 19 7H29" class="brand-raw" />
           <path d="M3 25H10V7H29" class="brand-corrected" />
         </svg>
         {text.product}
       </a>
-      <nav>
-        <a href="#/" aria-current={onAlarms ? undefined : "page"}>
-          {text.nav.fleet}
-        </a>
-        <a href="#/alarms" aria-current={onAlarms ? "page" : undefined}>
-          {text.nav.alarms}
-          {active.length > 0 && <span class={`count priority-${worst}`}>{active.length}</span>}
-        </a>
+      <nav aria-label={text.nav.label}>
+        {PAGES.map(([path, words]) => (
+          <a key={path} href={`#${path}`} aria-current={here === path ? "page" : undefined}>
+            {words}
+            {path === "/alarms" && active.length > 0 && <span class={`count priority-${worst}`}>{active.length}</span>}
+          </a>
+        ))}
       </nav>
       <div class="spacer" />
       <span class={model.connected ? "link up" : "link"} role="status">
@@ -31,6 +46,12 @@ export function Header({ route, theme, toggleTheme }: { route: string; theme: Th
         {model.connected ? text.connection.live : model.everConnected ? text.connection.lost : text.connection.connecting}
       </span>
       <time class="now">{instant(model.now())}</time>
+      <HornButton />
+      <button class="quiet" onClick={help} title={`${text.help.open} (?)`} aria-label={text.help.open}>
+        <span class="glyph" aria-hidden="true">
+          ?
+        </span>
+      </button>
       <button class="quiet" onClick={toggleTheme} title={`${theme === "dark" ? text.theme.toLight : text.theme.toDark} (t)`}>
         <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
           <circle cx="8" cy="8" r="5.5" class="theme-ring" />
@@ -41,3 +62,5 @@ export function Header({ route, theme, toggleTheme }: { route: string; theme: Th
     </header>
   );
 }
+
+const SET_ASIDE = new Set(["shelved", "suppressed", "out_of_service"]);

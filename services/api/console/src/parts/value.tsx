@@ -1,4 +1,4 @@
-import type { Sensor } from "../api";
+import type { Sensor, SensorState } from "../api";
 import { age, withU } from "../format";
 import { model } from "../model";
 import { text } from "../text";
@@ -7,6 +7,7 @@ export interface Reading {
   value: number | null;
   u: number | null;
   ageS: number | null;
+  rawAgeS: number | null;
   live: boolean;
   corrected: boolean;
 }
@@ -14,7 +15,7 @@ export interface Reading {
 /** The value to show: the corrected one where there is one that is as fresh as the correction allows. */
 export function reading(sensor: Sensor): Reading {
   const latest = sensor.latest;
-  if (!latest) return { value: null, u: null, ageS: null, live: false, corrected: false };
+  if (!latest) return { value: null, u: null, ageS: null, rawAgeS: null, live: false, corrected: false };
   const now = model.now();
   const rawAge = latest.t_ns === null ? null : (now - latest.t_ns / 1e6) / 1000;
   const age = latest.corrected_t_ns === null ? null : (now - latest.corrected_t_ns / 1e6) / 1000;
@@ -26,9 +27,16 @@ export function reading(sensor: Sensor): Reading {
     value: corrected ? latest.corrected : latest.raw,
     u: corrected ? latest.u : null,
     ageS: shown,
+    rawAgeS: rawAge,
     live: model.connected && rawAge !== null && rawAge <= limit,
     corrected,
   };
+}
+
+/** How a sensor stands now: the service said so when it was asked last, and values may have stopped since. */
+export function standing(sensor: Sensor, now: Reading): { state: SensorState; detail: string } {
+  const stopped = model.connected && now.rawAgeS !== null && now.rawAgeS > sensor.stale_after_s && sensor.state !== "failure";
+  return stopped ? { state: "failure", detail: text.fleet.stopped } : { state: sensor.state, detail: sensor.state_detail };
 }
 
 interface ValueProps {

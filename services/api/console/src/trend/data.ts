@@ -15,6 +15,8 @@ export interface Shade {
   cause: string;
 }
 
+const NOTHING = { rawT: [], raw: [], corT: [], cor: [], u: [], set: [] };
+
 /** Raw and corrected samples of one sensor: two time axes, since a correction is about instants that have passed. */
 export class TrendData {
   private rawT: number[] = [];
@@ -32,9 +34,9 @@ export class TrendData {
     return this.rawT.at(-1) ?? null;
   }
 
-  /** Take the history from the store; what came live after its end stays. */
-  load(history: Samples, gaps: Gap[]): void {
-    const live = { ...this.columns() };
+  /** Take the history from the store; what came live after its end stays where that is wanted. */
+  load(history: Samples, gaps: Gap[], keepLive = true): void {
+    const live = { ...(keepLive ? this.columns() : NOTHING) };
     this.rawT = [];
     this.raw = [];
     this.corT = [];

@@ -1,15 +1,12 @@
 import uPlot from "uplot";
-import { clock, instant, plain, withU } from "../format";
+import { colour, FONT } from "../charts/colours";
+import { instant, moment, plain, withU, zoneNow } from "../format";
 import { causeText, text } from "../text";
 import type { TrendData } from "./data";
 
-function colour(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-}
-
 function times(u: uPlot, splits: number[]): string[] {
   const [min = 0, max = 0] = [u.scales["x"]?.min, u.scales["x"]?.max];
-  return splits.map((t) => clock(t * 1000, max - min < 4));
+  return splits.map((t) => moment(t * 1000, max - min));
 }
 
 /** Shade intervals behind the curves: where there is no data, and where the source calls it bad. */
@@ -88,20 +85,26 @@ function underCursor(u: uPlot, unit: string): string {
   return parts.join("   ");
 }
 
-export function plot(element: HTMLElement, data: TrendData, unit: string, readout: HTMLElement, onZoom: () => void): uPlot {
+/** What a chart asks for: `from` and `to` are instants in seconds since 1970. */
+export interface Wishes {
+  /** Look at this interval. */
+  look: (from: number, to: number) => void;
+}
+
+export function plot(element: HTMLElement, data: TrendData, unit: string, readout: HTMLElement, wishes: Wishes): uPlot {
   const grid = { stroke: colour("grid"), width: 1 };
-  const axis = { stroke: colour("muted"), grid, ticks: { ...grid, size: 4 }, font: "12px system-ui, sans-serif" };
+  const axis = { stroke: colour("muted"), grid, ticks: { ...grid, size: 4 }, font: FONT };
   return new uPlot(
     {
       width: element.clientWidth,
       height: element.clientHeight,
       ms: 1e-3,
-      cursor: { drag: { x: true, y: false }, points: { size: 6 } },
+      cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 }, bind: { dblclick: () => null } },
       legend: { show: false },
       scales: { x: { time: true } },
       axes: [
-        { ...axis, values: times, space: 90 },
-        { ...axis, size: 64, label: unit, labelSize: 18, labelFont: "12px system-ui, sans-serif", values: amounts },
+        { ...axis, values: times, space: 110, size: 30, label: text.sensor.time(zoneNow()), labelSize: 18, labelFont: FONT },
+        { ...axis, size: 64, label: unit, labelSize: 18, labelFont: FONT, values: amounts },
       ],
       series: [
         {},
@@ -119,7 +122,14 @@ export function plot(element: HTMLElement, data: TrendData, unit: string, readou
             readout.textContent = underCursor(u, unit) || text.sensor.readoutHint;
           },
         ],
-        setSelect: [(u) => u.select.width > 0 && onZoom()],
+        setSelect: [
+          (u) => {
+            const { left, width } = u.select;
+            if (width <= 0) return;
+            wishes.look(u.posToVal(left, "x"), u.posToVal(left + width, "x"));
+            u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          },
+        ],
       },
     },
     data.aligned(Number.POSITIVE_INFINITY),
