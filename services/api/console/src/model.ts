@@ -5,8 +5,6 @@ import type { Flood, FromStream, ToStream, TrendFrame, ValueFrame } from "./live
 
 type Listener = () => void;
 
-/** How long the first load waits for the stream. */
-const STREAM_WAIT_MS = 2_000;
 /** Least time between two loads of everything, and of the drift trends. */
 const LOAD_EVERY_MS = 2_000;
 const TRENDS_EVERY_MS = 10_000;
@@ -61,11 +59,8 @@ class Model {
   start(): void {
     this.send = connect((message) => this.receive(message));
     this.want();
-    // What happens between an answer and the stream's beginning is in neither: load when the stream is up. Where it
-    // does not come, show what can be had, and load once more when it does.
-    setTimeout(() => {
-      if (!this.everConnected) this.reload();
-    }, STREAM_WAIT_MS);
+    // Rows at once; what happens between this answer and the stream's beginning is in neither, so it is asked again.
+    this.reload();
     // Ages grow and values become stale even when nothing arrives.
     setInterval(() => this.changed(), 500);
   }
@@ -181,7 +176,7 @@ class Model {
   private receive(message: FromStream): void {
     if (message.kind === "status") {
       this.connected = message.connected;
-      if (message.connected && !this.everConnected) this.reload();
+      if (message.connected && !this.everConnected) this.reloadSoon(0);
       this.everConnected ||= message.connected;
       this.lastHeard = message.lastHeard;
       this.changed(true);

@@ -12,23 +12,24 @@ export function ViewPicker({ view, show }: { view: View; show: (view: View) => v
   const now = all.find((each) => same(each.view, view));
   return (
     <span class="views">
-      <label>
-        <span class="muted">{text.views.label}</span>{" "}
-        <select
-          value={now?.id ?? ""}
-          onChange={(event) => {
-            const chosen = all.find((each) => each.id === event.currentTarget.value);
-            if (chosen) show(chosen.view);
-          }}
+      <span class="muted" aria-hidden="true">
+        {text.views.label}
+      </span>
+      <select
+        aria-label={text.views.label}
+        value={now?.id ?? ""}
+        onChange={(event) => {
+          const chosen = all.find((each) => each.id === event.currentTarget.value);
+          if (chosen) show(chosen.view);
+        }}
         >
-          {!now && <option value="">{text.views.unsaved}</option>}
-          {all.map((each) => (
-            <option key={each.id} value={each.id}>
-              {each.name}
-            </option>
-          ))}
-        </select>
-      </label>
+        {!now && <option value="">{text.views.unsaved}</option>}
+        {all.map((each) => (
+          <option key={each.id} value={each.id}>
+            {each.name}
+          </option>
+        ))}
+      </select>
       {!now && (
         <button class="plain" onClick={() => setNaming(true)}>
           {text.views.save}
