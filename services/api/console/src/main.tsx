@@ -47,11 +47,11 @@ function App() {
       else if (event.key === "/") {
         event.preventDefault();
         document.querySelector<HTMLInputElement>("input[type=search]")?.focus();
-      } else if (event.key === "Escape" && route !== "/") go("/");
+      } else if (event.key === "Escape" && location.hash.length > 2) go("/");
     };
     addEventListener("keydown", keys);
     return () => removeEventListener("keydown", keys);
-  }, [route]);
+  }, []);
   return (
     <>
       <a
@@ -76,8 +76,13 @@ function Page({ route, theme }: { route: string; theme: Theme }) {
   const sensor = /^\/sensors\/(.+)$/.exec(route)?.[1];
   const name = sensor ? decodeURIComponent(sensor) : null;
   const title = name ?? (route === "/" ? text.nav.fleet : text.nav[route.slice(1) as keyof typeof text.nav]) ?? text.nav.fleet;
+  const begun = useRef(false);
   useEffect(() => {
     document.title = `${title} · ${text.product}`;
+    if (!begun.current) {
+      begun.current = true;
+      return;
+    }
     // Who came by a link that is gone now goes on from the beginning of the page.
     if (!document.activeElement || document.activeElement === document.body) document.getElementById("main")?.focus({ preventScroll: true });
   }, [route]);

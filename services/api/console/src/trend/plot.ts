@@ -108,8 +108,8 @@ export function plot(element: HTMLElement, data: TrendData, unit: string, readou
       ],
       series: [
         {},
-        { label: text.sensor.raw, stroke: colour("raw"), width: 1.25, points: { show: false } },
-        { label: text.sensor.corrected, stroke: colour("corrected"), width: 1.75, points: { show: false } },
+        { label: text.sensor.raw, stroke: colour("raw"), width: 1.25, points: { size: 4 } },
+        { label: text.sensor.corrected, stroke: colour("corrected"), width: 1.75, points: { size: 5 } },
         { label: `+2u`, stroke: colour("band-edge"), width: 0.5, points: { show: false } },
         { label: `\u22122u`, stroke: colour("band-edge"), width: 0.5, points: { show: false } },
       ],
