@@ -56,17 +56,30 @@ class AgentEngine:
         newest: Mapping[SensorId, Int64Array] | None = None,
         refused: Mapping[SensorId, Mapping[int, InstantNs]] | None = None,
     ) -> None:
+        self._edge = edge
         self._epoch = epoch
-        self._streams = {
-            config.sensor.id: Stream(config, edge, epoch, starts.get(config.sensor.id, StreamStart()), limits, policy)
-            for config in configs
-        }
+        self._limits = limits
+        self._policy = policy
+        self._streams: dict[SensorId, Stream] = {}
+        self.add(configs, starts)
         for sensor, t_ns in ({} if newest is None else newest).items():
             if sensor in self._streams:
                 self._streams[sensor].know(t_ns)
         for sensor, told in ({} if refused is None else refused).items():
             if sensor in self._streams:
                 self._streams[sensor].refusals.know(told)
+
+    def add(self, configs: Iterable[StreamConfig], starts: Mapping[SensorId, StreamStart]) -> None:
+        """Take up sensors, whose records go on where `starts` says."""
+        for config in configs:
+            name = config.sensor.id
+            start = starts.get(name, StreamStart())
+            self._streams[name] = Stream(config, self._edge, self._epoch, start, self._limits, self._policy)
+
+    def remove(self, sensors: Iterable[SensorId], now: InstantNs) -> list[Effect]:
+        """Let go of sensors that nobody reads any more; return what is to be done with what was read of them."""
+        gone = [self._streams.pop(sensor) for sensor in sensors if sensor in self._streams]
+        return [effect for stream in gone for effect in stream.cut(now)]
 
     @property
     def streams(self) -> Mapping[SensorId, Stream]:

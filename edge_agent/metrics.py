@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -14,7 +14,7 @@ from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher
 from edge_agent.readers.mqtt import MqttReader
 from edge_agent.readers.opcua import OpcuaReader
-from edge_agent.readers.sink import Reader
+from edge_agent.sources import Sources
 from edge_agent.spool import Spool
 from edge_agent.station import Station
 
@@ -29,14 +29,14 @@ class EdgeCollector(Collector):
         spool: Spool,
         outbox: Outbox,
         publisher: Publisher,
-        readers: Iterable[Reader],
+        sources: Sources,
     ) -> None:
         self._engine = engine
         self._station = station
         self._spool = spool
         self._outbox = outbox
         self._publisher = publisher
-        self._readers = list(readers)
+        self._readable = sources
 
     def collect(self) -> Iterator[Metric]:
         """Yield everything."""
@@ -58,7 +58,7 @@ class EdgeCollector(Collector):
             family = CounterMetricFamily(
                 f"dyncal_edge_samples_{name}", f"Samples by sensor: {name}.", labels=["sensor"]
             )
-            for sensor, stream in self._engine.streams.items():
+            for sensor, stream in list(self._engine.streams.items()):  # sensors may come and go meanwhile
                 family.add_metric([sensor], getattr(stream.counts, item.name))
             yield family
 
@@ -83,7 +83,7 @@ class EdgeCollector(Collector):
         up = GaugeMetricFamily("dyncal_edge_source_up", "Whether a source is fully there.", labels=["source"])
         n_in = CounterMetricFamily("dyncal_edge_source_messages", "Notifications and messages.", labels=["source"])
         bad = CounterMetricFamily("dyncal_edge_quarantined", "Messages that could not be read.", labels=["source"])
-        for reader in self._readers:
+        for reader in self._readable.readers:
             up.add_metric([reader.name], not reader.trouble)
             if isinstance(reader, OpcuaReader):
                 n_in.add_metric([reader.name], reader.n_notifications)

@@ -173,6 +173,16 @@ class EdgeSettings(ProgramSettings):
         return self.data_dir / "edge" / self.edge.name / "pki"
 
     @property
+    def commissioned_file(self) -> Path:
+        """File of what the edge was told to read beside what its settings say."""
+        return self.data_dir / "edge" / self.edge.name / "sources.json"
+
+    @property
+    def secrets_dir(self) -> Path:
+        """Directory of the passwords and keys that a commissioned source may use."""
+        return self.data_dir / "edge" / self.edge.name / "secrets"
+
+    @property
     def subscriptions_dir(self) -> Path:
         """Directory of what the next life must know of subscriptions at OPC UA servers."""
         return self.data_dir / "edge" / self.edge.name / "subscriptions"

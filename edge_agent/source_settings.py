@@ -152,8 +152,8 @@ class BrowseSettings(Section):
     """As of nodes."""
 
 
-class OpcuaSettings(Section):
-    """An OPC UA server."""
+class ServerSettings(Section):
+    """An OPC UA server, and how to connect to it."""
 
     url: str = Field(pattern=r"^opc\.tcp://.+")
     """Address, such as `opc.tcp://192.0.2.10:4840/server`."""
@@ -193,24 +193,41 @@ class OpcuaSettings(Section):
     password_file: Path | None = None
     """File that holds the password, and nothing else."""
 
+    timeout_s: float = Field(5.0, gt=0, le=60)
+    """Longest wait for an answer [s]."""
+
+    def resolved_password(self) -> str | None:
+        """Return the password from the file or the setting. Raises `InvalidSetting` if the file cannot be read."""
+        return read_secret(self.password_file, self.password, "edge.opcua.password_file")
+
+    @model_validator(mode="after")
+    def _secured(self) -> Self:
+        if (self.security_policy == "None") != (self.security_mode == "None"):
+            raise ValueError("security_policy and security_mode must both be 'None' or both not")
+        if self.security_policy in ("Basic256", "Basic128Rsa15") and not self.allow_insecure:
+            raise ValueError(f"security_policy {self.security_policy!r} is deprecated; allow_insecure = true allows it")
+        for one, other in (("certificate_file", "private_key_file"), ("user_certificate_file", "user_key_file")):
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
+                raise ValueError(f"{one} and {other} go together; give both or neither")
+        if self.username is not None and self.user_certificate_file is not None:
+            raise ValueError("username and user_certificate_file are two identities; give one")
+        return self
+
+
+class OpcuaSettings(ServerSettings):
+    """What is read of an OPC UA server."""
+
     namespaces: dict[str, str] = Field(default_factory=dict)
     """Names for URIs of namespaces, such as `{ line1 = "urn:plant:line1" }`, to be used where an index may change."""
 
     publishing_s: float = Field(0.1, gt=0, le=60)
     """Publishing interval asked of the server [s]."""
 
-    timeout_s: float = Field(5.0, gt=0, le=60)
-    """Longest wait for an answer [s]."""
-
     nodes: list[NodeSettings] = Field(default_factory=list)
     """Sensors."""
 
     browse: list[BrowseSettings] = Field(default_factory=list)
     """Sensors by pattern."""
-
-    def resolved_password(self) -> str | None:
-        """Return the password from the file or the setting. Raises `InvalidSetting` if the file cannot be read."""
-        return read_secret(self.password_file, self.password, "edge.opcua.password_file")
 
     @model_validator(mode="after")
     def _addressed(self) -> Self:
@@ -226,19 +243,6 @@ class OpcuaSettings(Section):
                 parse(node.node, self.namespaces)
             except ValueError as error:
                 raise ValueError(f"node = {node.node!r} of sensor {node.sensor}: {error}") from error
-        return self
-
-    @model_validator(mode="after")
-    def _secured(self) -> Self:
-        if (self.security_policy == "None") != (self.security_mode == "None"):
-            raise ValueError("security_policy and security_mode must both be 'None' or both not")
-        if self.security_policy in ("Basic256", "Basic128Rsa15") and not self.allow_insecure:
-            raise ValueError(f"security_policy {self.security_policy!r} is deprecated; allow_insecure = true allows it")
-        for one, other in (("certificate_file", "private_key_file"), ("user_certificate_file", "user_key_file")):
-            if (getattr(self, one) is None) != (getattr(self, other) is None):
-                raise ValueError(f"{one} and {other} go together; give both or neither")
-        if self.username is not None and self.user_certificate_file is not None:
-            raise ValueError("username and user_certificate_file are two identities; give one")
         return self
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from dyncal.contracts import alarms, coefficients, edges, health, ledgers, samples, topics
+from dyncal.contracts import alarms, coefficients, commissioning, edges, health, ledgers, samples, topics
 
 JSON_SCHEMA_FILE: Final = "messages.schema.json"
 ASYNCAPI_FILE: Final = "asyncapi.json"
@@ -47,11 +47,28 @@ _CHANNELS: Final = (
              "The signed set that a sensor should run; `set`: a SetMessage or SmootherSetMessage.", retained=True),
     _Channel("reported", "{site}/{edge}/coefficients/{sensor}/reported", _JSON, (coefficients.ReportMessage,),
              "What the edge did with a set.", retained=True),
+    _Channel("sourcesDesired", "{site}/{edge}/sources/desired", _JSON, (commissioning.Sealed,),
+             "What an edge is to read beside what its file says; `body`: a SourcesMessage.", retained=True),
+    _Channel("sourcesReported", "{site}/{edge}/sources/reported", _JSON, (commissioning.SourcesReport,),
+             "What the edge did with that.", retained=True),
+    _Channel("requests", "{site}/{edge}/requests", _JSON, (commissioning.Sealed,),
+             "What there is to be read; `body`: a BrowseRequest or TopicsRequest."),
+    _Channel("replies", "{site}/{edge}/replies", _JSON, (commissioning.Reply,),
+             "What an edge found."),
     _Channel("alarms", "{site}/alarms/{sensor}/{kind}", _JSON, (alarms.AlarmMessage,),
              "The state of an alarm, for third parties.", retained=True),
     _Channel("health", "{site}/sensors/{sensor}/health", _JSON, (health.HealthMessage,),
              "How far a sensor can be trusted, and since when, by its calibration.", retained=True),
 )  # fmt: skip
+
+_SIGNED: Final = (
+    coefficients.SetMessage,
+    coefficients.SmootherSetMessage,
+    commissioning.SourcesMessage,
+    commissioning.BrowseRequest,
+    commissioning.TopicsRequest,
+)
+"""What travels as text within a signed message."""
 
 _PARAMETERS: Final = {
     "site": "Name of the site: " + _NAME,
@@ -128,9 +145,7 @@ def write_documents(directory: Path) -> list[Path]:
 
 def _definitions(template: str) -> dict[str, Any]:
     kinds = [message for channel in _CHANNELS for message in channel.messages]
-    _, components = msgspec.json.schema_components(
-        [*kinds, coefficients.SetMessage, coefficients.SmootherSetMessage], ref_template=template
-    )
+    _, components = msgspec.json.schema_components([*kinds, *_SIGNED], ref_template=template)
     return dict(sorted(components.items()))
 
 

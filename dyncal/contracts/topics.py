@@ -41,6 +41,26 @@ class EdgeAddress(NamedTuple):
         """What became of its records, retained."""
         return f"{self.prefix}/ledger"
 
+    @property
+    def sources_desired(self) -> str:
+        """What it is to read beside what its file says, signed, retained."""
+        return f"{self.prefix}/sources/desired"
+
+    @property
+    def sources_reported(self) -> str:
+        """What it did with that, retained."""
+        return f"{self.prefix}/sources/reported"
+
+    @property
+    def requests(self) -> str:
+        """Questions what there is to be read, signed."""
+        return f"{self.prefix}/requests"
+
+    @property
+    def replies(self) -> str:
+        """Answers to them."""
+        return f"{self.prefix}/replies"
+
     def samples(self, sensor: SensorId) -> str:
         """Records of one sensor."""
         return f"{self.prefix}/samples/{sensor}"
@@ -70,6 +90,8 @@ ALL_EVENTS: Final = f"{ROOT}/+/+/events"
 ALL_COMMITTED: Final = f"{ROOT}/+/+/committed"
 ALL_LEDGERS: Final = f"{ROOT}/+/+/ledger"
 ALL_REPORTED: Final = f"{ROOT}/+/+/coefficients/+/reported"
+ALL_SOURCES_REPORTED: Final = f"{ROOT}/+/+/sources/reported"
+ALL_REPLIES: Final = f"{ROOT}/+/+/replies"
 ALL_ALARMS: Final = f"{ROOT}/+/alarms/+/+"
 ALL_HEALTH: Final = f"{ROOT}/+/sensors/+/health"
 
@@ -95,8 +117,10 @@ def parse(topic: str) -> EdgeTopic:
         raise MalformedMessage(f"{topic[:200]!r} is not a topic of {ROOT}")
     try:
         match parts[2:]:
-            case [site, edge, ("status" | "events" | "committed" | "ledger") as kind]:
+            case [site, edge, ("status" | "events" | "committed" | "ledger" | "requests" | "replies") as kind]:
                 return EdgeTopic(EdgeAddress(site_id(site), edge_id(edge)), kind, None)
+            case [site, edge, "sources", ("desired" | "reported") as kind]:
+                return EdgeTopic(EdgeAddress(site_id(site), edge_id(edge)), f"sources_{kind}", None)
             case [site, edge, "samples", sensor]:
                 return EdgeTopic(EdgeAddress(site_id(site), edge_id(edge)), "samples", sensor_id(sensor))
             case [site, edge, "coefficients", sensor, ("desired" | "reported") as kind]:

@@ -54,7 +54,7 @@ async def find(session: UaSession, limits: Limits, indices: Mapping[str, int], p
     seen: set[tuple[Any, int]] = set()
     found: dict[Any, Found] = {}
     while frontier:
-        children = await _children(session, limits, [place.node_id for place in frontier])
+        children = await children_of(session, limits, [place.node_id for place in frontier])
         reached: list[_Place] = []
         for place, references in zip(frontier, children, strict=True):
             for reference in references:
@@ -87,7 +87,9 @@ def _fits(step: Step, name: Any) -> bool:
     return step.namespace in (None, name.NamespaceIndex) and fnmatch.fnmatchcase(str(name.Name), step.name)
 
 
-async def _children(session: UaSession, limits: Limits, nodes: Sequence[Any]) -> list[list[Any]]:
+async def children_of(session: UaSession, limits: Limits, nodes: Sequence[Any]) -> list[list[Any]]:
+    """Return the references to what lies below each node. Raises as `find`, where the connection is gone."""
+
     async def browse(batch: list[Any]) -> Sequence[Any]:
         results: Sequence[Any] = await session.browse(
             ua.BrowseParameters(

@@ -14,7 +14,7 @@ from cryptography import x509
 from dyncal.domain.errors import Unavailable
 from edge_agent.readers.pki import Pki
 from edge_agent.readers.trust import Untrusted
-from edge_agent.source_settings import OpcuaSettings
+from edge_agent.source_settings import ServerSettings
 
 _NONE: Final = security_policies.SecurityPolicyNone.URI
 
@@ -24,12 +24,12 @@ class Security:
 
     Parameters
     ----------
-    settings : OpcuaSettings
+    settings : ServerSettings
     pki : Pki
         Our certificate where the settings name none, and the list of trusted ones.
     """
 
-    def __init__(self, settings: OpcuaSettings, pki: Pki) -> None:
+    def __init__(self, settings: ServerSettings, pki: Pki) -> None:
         self._settings = settings
         self._pki = pki
         self._host = urlsplit(settings.url).hostname or ""

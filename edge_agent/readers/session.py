@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from dyncal.domain.errors import Unavailable
 from edge_agent.readers.pki import Pki
 from edge_agent.readers.security import Security
-from edge_agent.source_settings import OpcuaSettings
+from edge_agent.source_settings import ServerSettings
 
 _SESSION_MS: Final = 120_000
 _CLOSE_S: Final = 1.0
@@ -48,7 +48,7 @@ class _Session(UaSession):  # type: ignore[misc]  # asyncua has no types
 class ServerSession:
     """Connections to a server, one after the other, in one session for as long as the server keeps that."""
 
-    def __init__(self, settings: OpcuaSettings, pki: Pki) -> None:
+    def __init__(self, settings: ServerSettings, pki: Pki) -> None:
         self._settings = settings
         self._security = Security(settings, pki)
         self.client = Client(settings.url, timeout=settings.timeout_s)

@@ -122,7 +122,7 @@ def edge_settings(directory: Path, port: int, replay_per_s: float) -> EdgeSettin
 async def feed(service: EdgeService, stop: asyncio.Event) -> None:
     """Give the edge a thousand samples a second."""
     clock = SystemClock()
-    station = service._station
+    station = None if service.operation is None else service.operation.station
     assert station is not None
     newest = clock.now() // DT
     while not stop.is_set():
@@ -149,9 +149,9 @@ async def drain(directory: Path, port: int, store: SampleStore, replay_per_s: fl
     service = EdgeService(edge_settings(directory, port, replay_per_s), SystemClock())
     stop, fed, ages_s = asyncio.Event(), asyncio.Event(), list[float]()
     running = asyncio.create_task(service.run(stop))
-    while service._station is None:
+    while service.operation is None:
         await asyncio.sleep(0.01)
-    spool = service._station._spool
+    spool = service.operation.station._spool
     backlog = {sensor: start.next_sequence - 1 for sensor, start in spool.starts.items()}
     began = time.perf_counter()
     feeding = asyncio.create_task(feed(service, fed))

@@ -98,7 +98,7 @@ async def bench_opcua(n_nodes: int, array: int, rate_hz: float, seconds: float) 
             cpu = time.process_time()
             await asyncio.sleep(seconds + 6)  # three seconds of peace, writing, the last notifications
             cpu = time.process_time() - cpu
-            counts = [stream.counts for stream in service._station._engine.streams.values()]  # type: ignore[union-attr]
+            counts = [stream.counts for stream in service.operation.station._engine.streams.values()]  # type: ignore[union-attr]
     process.kill()
     process.join()
     n_read = sum(item.n_read for item in counts)

@@ -89,7 +89,7 @@ async def _agent(load: Load, port: int, directory: Path, process: asyncio.subpro
     source: dict[str, Any] = {"url": f"opc.tcp://127.0.0.1:{port}", "publishing_s": 0.1, "nodes": nodes}
     async with running(settings_of(directory, {"opcua": [source]}), FakeBroker()) as service:
         await until(lambda: service.health().parts.get(source["url"]) == "", 120)
-        streams = service._station._engine.streams  # type: ignore[union-attr]  # it runs
+        streams = service.operation.station._engine.streams  # type: ignore[union-attr]  # it runs
         await until(lambda: all(stream.counts.n_read for stream in streams.values()), 60)
         before = sum(stream.counts.n_read for stream in streams.values())
         cpu_s, began = time.process_time(), time.perf_counter()

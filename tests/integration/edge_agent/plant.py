@@ -106,9 +106,9 @@ class Plant:
 def connect_to(broker: FakeBroker) -> Any:
     """What the service opens buses with."""
 
-    def connect(settings: BrokerSettings, client_id: str, *, will: Will | None) -> FakeMessageBus:
+    def connect(settings: BrokerSettings, client_id: str, *, will: Will | None, clean: bool = False) -> FakeMessageBus:
         del settings
-        return broker.bus(client_id, will=will)
+        return broker.bus(client_id, will=will, clean=clean)
 
     return connect
 

@@ -71,8 +71,8 @@ async def test_live_samples_go_out_while_the_disk_takes_nothing(
         await until(lambda: not unspooled(service))
         await feed(broker, start, 70, 30)
         await until(lambda: len(instants(broker, start)) == 100)
-        station = service._station
-        assert station is not None
+        assert service.operation is not None
+        station = service.operation.station
         assert station.n_notices[Kind.SPOOL_FAILED] >= 1
         assert station.n_notices[Kind.SPOOL_RECOVERED] == 1
     assert instants(broker, start) == list(range(100)), "each once"

@@ -1,0 +1,64 @@
+"""What an edge was told to read beside what its own file says, kept over restarts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dyncal.contracts.commissioning import SourcesMessage, unseal
+from dyncal.contracts.topics import EdgeAddress
+from dyncal.domain.errors import InvalidInput, MalformedMessage
+from dyncal.ports.signing import Verifier
+from edge_agent import declared
+from edge_agent.commissioning import documents
+from edge_agent.settings import EdgeSection, EdgeSettings
+from edge_agent.spool import disk
+
+_MAX_BYTES: Final = 4 << 20
+
+
+class Commissioned:
+    """What an edge was told last, in a file: as it came, so that it is known to be signed when it is read again."""
+
+    def __init__(self, settings: EdgeSettings, address: EdgeAddress, verifier: Verifier | None) -> None:
+        self._settings = settings
+        self._address = address
+        self.verifier = verifier
+        self._path = settings.commissioned_file
+        self.revision = 0
+        self.section = EdgeSection(name=settings.edge.name)
+        self.trouble = ""
+
+    def load(self) -> None:
+        """Read the file; what cannot be used of it is told in `trouble`, and as if it were not there."""
+        try:
+            payload = self._path.read_bytes() if self._path.exists() else b""
+            if payload:
+                self.revision, self.section = self._read(payload)
+        except (OSError, InvalidInput) as error:
+            self.trouble = f"{self._path.name}: {error}"
+
+    def read(self, payload: bytes) -> tuple[int, EdgeSection]:
+        """Return revision and sources of a message. Raises `InvalidInput` if it is not to be followed."""
+        revision, section = self._read(payload)
+        if revision < self.revision:
+            raise MalformedMessage(f"revision {revision} is older than {self.revision}, which is in force")
+        return revision, section
+
+    def keep(self, payload: bytes, revision: int, section: EdgeSection) -> None:
+        """Have it in force from now on. Raises `OSError` if the disk does not take it: then nothing has changed."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        disk.replace(self._path, payload)
+        self.revision, self.section = revision, section
+
+    def _read(self, payload: bytes) -> tuple[int, EdgeSection]:
+        if len(payload) > _MAX_BYTES:
+            raise MalformedMessage(f"{len(payload)} bytes are more than the {_MAX_BYTES} allowed")
+        message = unseal(payload, self._address.sources_desired, SourcesMessage, self.verifier)
+        section = documents.section_of(message, self._settings)
+        declared.stream_configs(with_sources(self._settings, section))
+        return message.revision, section
+
+
+def with_sources(settings: EdgeSettings, section: EdgeSection) -> EdgeSettings:
+    """Return settings with another section."""
+    return settings.model_copy(update={"edge": section})

@@ -1,0 +1,265 @@
+"""The agent at work, with a spool and a bus: everything it consists of, brought together and taken apart."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+import dyncal
+from dyncal.contracts.codec import to_json
+from dyncal.contracts.edges import VERSION, StatusMessage
+from dyncal.contracts.topics import EdgeAddress
+from dyncal.domain.errors import BusUnavailable
+from dyncal.domain.time import duration
+from dyncal.ports.clock import Clock
+from dyncal.ports.message_bus import MessageBus
+from dyncal.ports.signing import Verifier
+from dyncal.runtime import metrics
+from dyncal.runtime.logging import logger
+from dyncal.runtime.quarantine import Quarantine
+from edge_agent import declared, inbox
+from edge_agent.agent import AgentEngine
+from edge_agent.aside import Aside
+from edge_agent.clock_quality import u_clock_ns
+from edge_agent.commissioning.commissioner import Commissioner
+from edge_agent.commissioning.kept import Commissioned
+from edge_agent.events import Committed, Drain, Event, Kind, Notice, StreamConfig, Tick
+from edge_agent.keeper import SetKeeper
+from edge_agent.metrics import EdgeCollector
+from edge_agent.outbox import Outbox
+from edge_agent.publisher import Publisher
+from edge_agent.readers.mqtt import MqttReader
+from edge_agent.readers.pki import Pki
+from edge_agent.roster import Roster
+from edge_agent.settings import EdgeSettings
+from edge_agent.sources import Connect, Sources
+from edge_agent.spool import Spool
+from edge_agent.station import Station
+
+_DRAIN_S: Final = 2.5
+_SYNC_S: Final = 1.0
+_QUARANTINE_S: Final = 0.5
+_TELL_AGAIN_S: Final = 5.0
+
+
+class Operation:
+    """One life of the agent.
+
+    Parameters
+    ----------
+    configs : sequence of StreamConfig
+        The sensors that it begins with.
+    verifier : Verifier
+        Who signs what is applied and read.
+    stack : contextlib.AsyncExitStack
+        Closes the sources' connections, after the last acknowledgement.
+    """
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        address: EdgeAddress,
+        configs: Sequence[StreamConfig],
+        commissioned: Commissioned,
+        verifier: Verifier,
+        spool: Spool,
+        bus: MessageBus,
+        connect: Connect,
+        clock: Clock,
+        stack: contextlib.AsyncExitStack,
+    ) -> None:
+        self._settings = settings
+        self._address = address
+        self._commissioned = commissioned
+        self._spool = spool
+        self._bus = bus
+        self._clock = clock
+        self._log = logger("edge")
+        outbox = Outbox(
+            spool,
+            replay_per_s=settings.edge.spool.replay_per_s,
+            commit_timeout_s=settings.edge.spool.commit_timeout_s,
+            rng=np.random.default_rng(),
+        )
+        self._publisher = Publisher(bus, address, outbox, clock)
+        self._keeper = SetKeeper(settings.sets_dir)
+        self._engine = AgentEngine(
+            address.edge,
+            spool.epoch,
+            configs,
+            spool.starts,
+            limits=declared.agent_limits(settings),
+            policy=declared.policy(settings, verifier),
+            newest=spool.newest,
+            refused=spool.refused,
+        )
+        aside = Aside(self._open_quarantine)
+        self.station = Station(self._engine, spool, outbox, self._publisher, self._keeper, aside, address, clock)
+        self.station.sync_each_write = settings.edge.spool.fsync_s == 0
+        pki = Pki(settings.pki_dir, f"urn:dyncal:{settings.site}:{settings.edge.name}", clock)
+        self.sources = Sources(settings, self.station, clock, connect, pki, stack)
+        self._collector = EdgeCollector(self._engine, self.station, spool, outbox, self._publisher, self.sources)
+        self._roster = Roster(configs, self._engine, self.station, spool, self._keeper, bus, address, clock)
+        self._commissioner = Commissioner(
+            settings,
+            address,
+            commissioned,
+            self.sources,
+            self._roster,
+            bus,
+            connect,
+            pki,
+            clock,
+            self._publisher.keep_said,
+            self._say_born,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`, then drain."""
+        self._say_born()
+        kept = self._keeper.load()
+        for sensor, what in self._keeper.damage.items():
+            self.station.notice(Notice(Kind.SET_REJECTED, self._clock.now(), sensor, f"what was kept of sets: {what}"))
+        self.station.perform(self._engine.restore(kept, self._clock.now(), self._keeper.highest))
+        await self.sources.open_own(self._roster.sensors)
+        await self.sources.open_commissioned(self._commissioned.section, self._roster.sensors)
+        self._serve_metrics()
+        try:
+            topics = [*inbox.filters(self._address, self._engine.streams), *self._commissioner.topics]
+            await self._bus.subscribe(topics)
+        except BusUnavailable as error:  # records are kept and sent all the same
+            self._log.error("subscription_refused", error=str(error))
+        await self._work(stop)
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
+            self.sources.start(group)
+            commissioning = group.create_task(self._commissioner.run(), name="edge-commissioner")
+            others = [
+                group.create_task(self._tick(), name="edge-tick"),
+                group.create_task(self._sync(), name="edge-sync"),
+                group.create_task(self._quarantine(), name="edge-quarantine"),
+                group.create_task(self._listen(stop), name="edge-inbox"),
+                group.create_task(self._publisher.run(), name="edge-publisher"),
+            ]
+            self._log.info("ready", edge=self._address.edge, sensors=len(self._roster.configs), epoch=self._spool.epoch)
+            await stop.wait()
+            commissioning.cancel()
+            await self.sources.stop()
+            self.station.take([Drain(self._clock.now())])
+            self._publisher.keep_said(self._address.status, offline(self._spool))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_S):
+                    await self._publisher.drained()
+            for task in others:
+                task.cancel()
+        self._write_aside()
+
+    async def _tick(self) -> None:
+        interval_s = self._settings.edge.flush_s / 4
+        connected: dict[str, bool] = {}
+        while True:
+            await asyncio.sleep(interval_s)
+            self.station.take([Tick(self._clock.now())])
+            self.station.tell_of_delivery()
+            for reader in self.sources.readers:
+                if isinstance(reader, MqttReader):
+                    now_up = not reader.trouble
+                    if connected.get(reader.name, False) and not now_up:
+                        reader.lost()
+                    connected[reader.name] = now_up
+
+    async def _sync(self) -> None:
+        """Force the spool to the disk from time to time, in a thread: it may take long."""
+        while True:
+            await asyncio.sleep(self._settings.edge.spool.fsync_s or _SYNC_S)
+            try:
+                descriptor = self._spool.unsynced()
+                if descriptor is not None:
+                    await asyncio.to_thread(_force, descriptor)
+            except OSError as error:
+                self._spool.distrust()
+                self._log.error("spool_sync_failed", error=str(error))
+
+    async def _quarantine(self) -> None:
+        while True:
+            await asyncio.sleep(_QUARANTINE_S)
+            if self.station.aside:
+                await asyncio.to_thread(self._write_aside)
+
+    def _write_aside(self) -> None:
+        try:
+            self.station.aside.write()
+        except OSError as error:
+            self._log.error("quarantine_failed", error=str(error))
+
+    def _open_quarantine(self) -> Quarantine:
+        edge = self._settings.edge
+        directory = self._settings.quarantine_dir
+        return Quarantine(directory, max_files=edge.quarantine_files, max_bytes=edge.quarantine_bytes)
+
+    async def _listen(self, stop: asyncio.Event) -> None:
+        told_s = float("-inf")
+        station = self.station
+        async for delivery in self._bus.deliveries():
+            if self._commissioner.take(delivery.topic, delivery.payload):
+                delivery.ack()
+                continue
+            events = inbox.read(delivery.topic, delivery.payload, self._address, self._clock.now(), station.set_aside)
+            station.take(events)
+            delivery.ack()
+            now_s = self._clock.monotonic_s()
+            if _behind(self._spool, events) and now_s - told_s >= _TELL_AGAIN_S and not stop.is_set():
+                told_s = now_s
+                self._say_born()
+
+    def _say_born(self) -> None:
+        u_clock_s = self._settings.edge.u_clock_s
+        spool = self._spool
+        birth = StatusMessage(
+            VERSION,
+            "online",
+            at_ns=self._clock.now(),
+            version=dyncal.__version__,
+            epoch=spool.epoch,
+            u_clock_ns=u_clock_ns() if u_clock_s is None else duration(u_clock_s),
+            sensors=declared.sensor_messages(self._roster.configs),
+            released={sensor: spool.watermark(sensor) for sensor in spool.starts if spool.watermark(sensor) >= 0},
+        )
+        self._publisher.keep_said(self._address.status, to_json(birth))
+
+    def _serve_metrics(self) -> None:
+        edge = self._settings.edge
+        if edge.metrics_port is None:
+            return
+        registry = CollectorRegistry()
+        registry.register(self._collector)
+        metrics.serve(registry, edge.metrics_port, edge.metrics_host)
+
+
+def offline(spool: Spool) -> bytes:
+    """Return the status of an edge that is gone: its last word, or its will."""
+    return to_json(StatusMessage(VERSION, "offline", version=dyncal.__version__, epoch=spool.epoch))
+
+
+def _behind(spool: Spool, events: Iterable[Event]) -> bool:
+    """Tell whether the ledger knows less than what was released on its word: it was lost, or an older one put back."""
+    return any(
+        event.upto.get(sensor, -1) < spool.watermark(sensor)
+        for event in events
+        if isinstance(event, Committed) and event.epoch == spool.epoch
+        for sensor in spool.starts
+    )
+
+
+def _force(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
