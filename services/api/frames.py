@@ -40,18 +40,6 @@ class Latest:
             self.corrected_t_ns = int(span.axis.t_ns[-1])
             self.corrected, self.u, self.set_id = float(span.value[-1]), float(span.u[-1]), span.set_id
 
-    def columns(self) -> tuple[int | None, float, int, int | None, float, float, str | None]:
-        """Return instant, raw, quality, instant of the corrected value, that value, its u, and its set."""
-        return (
-            self.raw_t_ns if self.raw_t_ns >= 0 else None,
-            self.raw,
-            self.quality,
-            self.corrected_t_ns if self.corrected_t_ns >= 0 else None,
-            self.corrected,
-            self.u,
-            self.set_id or None,
-        )
-
     def encode(self, sensor: str) -> bytes:
         """Return the JSON object of these values."""
         return msgspec.json.encode(

@@ -8,15 +8,13 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Response
 
-from dyncal.domain.sensors import Sensor
 from services.api.deps import Deps, DepsOf
+from services.api.frames import Latest
 from services.api.schemas.fleet import DriftTrendsOut, FleetOut
 from services.api.state import stale_after_ns, standing
 from services.api.views import alarms_by_sensor, latest_of
 
 router = APIRouter(prefix="/v1", tags=["console"])
-
-_COLUMNS = tuple(name for name in FleetOut.model_fields if name != "now_ns")
 
 
 @router.get("/fleet", response_model=FleetOut)
@@ -24,50 +22,64 @@ def fleet(deps: DepsOf) -> Response:
     """Return all sensors, in columns, with how they stand: `/v1/sensors` for tables of thousands of rows."""
     catalogue = deps.catalogue.get()
     alarms, now = alarms_by_sensor(deps), deps.clock.now()
-    rows = []
-    for sensor in catalogue.sensors.values():
-        latest = latest_of(deps, sensor.id)
-        active, pairing = catalogue.active.get(sensor.id), catalogue.pairings.get(sensor.id)
-        used_by, mine = catalogue.reference_of.get(sensor.id, ()), alarms.get(sensor.id, ())
-        online = deps.edges.online(sensor.edge)
-        stands = standing(
+    sensors = list(catalogue.sensors.values())
+    # Column by column: a tuple for each of thousands of rows costs twice the time, and wakes the garbage collector.
+    latest = [latest_of(deps, sensor.id) or _NOTHING for sensor in sensors]
+    active = [catalogue.active.get(sensor.id) for sensor in sensors]
+    pairings = [catalogue.pairings.get(sensor.id) for sensor in sensors]
+    online = [deps.edges.online(sensor.edge) for sensor in sensors]
+    stands = [
+        standing(
             sensor,
-            latest,
-            edge_online=online,
+            found,
+            edge_online=edge,
             paired=pairing is not None,
-            is_reference=bool(used_by),
-            has_set=active is not None,
-            alarms=mine,
+            is_reference=sensor.id in catalogue.reference_of,
+            has_set=record is not None,
+            alarms=alarms.get(sensor.id, ()),
             now=now,
             health=deps.health.of(sensor.id),
         )
-        rows.append(
-            (
-                *_declared(sensor),
-                stands.state,
-                stands.detail,
-                online,
-                stale_after_ns(sensor) / 1e9,
-                *((None, None) if pairing is None else (pairing.reference, pairing.model)),
-                used_by,
-                *(_NOTHING if latest is None else latest.columns()),
-                *(
-                    (None,) * 5
-                    if active is None
-                    else (active.id, active.sequence, active.since_ns, active.band_hz, active.latency_ns / 1e9)
-                ),
-                [alarm.id for alarm in mine],
-            )
-        )
-    columns = zip(*rows, strict=True) if rows else [()] * len(_COLUMNS)
-    return _answer({"now_ns": now, **dict(zip(_COLUMNS, columns, strict=True))})
+        for sensor, found, edge, pairing, record in zip(sensors, latest, online, pairings, active, strict=True)
+    ]
+    return _answer(
+        {
+            "now_ns": now,
+            "id": [s.id for s in sensors],
+            "site": [s.site for s in sensors],
+            "edge": [s.edge for s in sensors],
+            "unit": [s.unit for s in sensors],
+            "label": [s.label for s in sensors],
+            "dt_ns": [s.dt_ns for s in sensors],
+            "state": [s.state for s in stands],
+            "state_detail": [s.detail for s in stands],
+            "edge_online": online,
+            "stale_after_s": [stale_after_ns(s) / 1e9 for s in sensors],
+            "reference": [p and p.reference for p in pairings],
+            "model": [p and p.model for p in pairings],
+            "reference_of": [catalogue.reference_of.get(s.id, ()) for s in sensors],
+            "t_ns": [_known(found.raw_t_ns) for found in latest],
+            "raw": [found.raw for found in latest],  # what is not finite is null in JSON
+            "quality": [found.quality for found in latest],
+            "corrected_t_ns": [_known(found.corrected_t_ns) for found in latest],
+            "corrected": [found.corrected for found in latest],
+            "u": [found.u for found in latest],
+            "set_id": [found.set_id or None for found in latest],
+            "active_id": [a and a.id for a in active],
+            "active_sequence": [a and a.sequence for a in active],
+            "active_since_ns": [a and a.since_ns for a in active],
+            "active_band_hz": [a and a.band_hz for a in active],
+            "active_latency_s": [a and a.latency_ns / 1e9 for a in active],
+            "alarms": [[alarm.id for alarm in alarms.get(s.id, ())] for s in sensors],
+        }
+    )
 
 
-_NOTHING = (None, None, 0, None, None, None, None)
+_NOTHING = Latest()
 
 
-def _declared(sensor: Sensor) -> tuple[str, str, str, str, str, int]:
-    return sensor.id, sensor.site, sensor.edge, sensor.unit, sensor.label, sensor.dt_ns
+def _known(t_ns: int) -> int | None:
+    return t_ns if t_ns >= 0 else None
 
 
 @router.get("/drift-trends", response_model=DriftTrendsOut)

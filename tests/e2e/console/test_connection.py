@@ -38,9 +38,9 @@ INSTANTS = """() => window.heard.filter(([name]) => name === 'samples').flatMap(
 
 
 @contextlib.asynccontextmanager
-async def behind_a_proxy(route: str, **api: object) -> AsyncIterator[tuple[Page, Plant, CuttingProxy]]:
+async def behind_a_proxy(route: str, ring_events: int = 2000) -> AsyncIterator[tuple[Page, Plant, CuttingProxy]]:
     """Yield a page whose connections to a plant can be cut."""
-    async with chromium() as browser, running(3, history_s=20, **api) as plant:
+    async with chromium() as browser, running(3, history_s=20, ring_events=ring_events) as plant:
         port = int(plant.service.address.rsplit(":", 1)[1])
         async with CuttingProxy(port) as proxy:
             page = await listening(browser)

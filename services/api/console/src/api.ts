@@ -154,7 +154,7 @@ export async function get<T>(path: string, query: Query = {}): Promise<T> {
   for (const [key, value] of Object.entries(query)) {
     for (const each of Array.isArray(value) ? value : [value]) params.append(key, String(each));
   }
-  return answered<T>(await fetch(params.size ? `${path}?${params}` : path, { headers: { Accept: "application/json" } }));
+  return answered<T>(await fetch(params.size ? `${path}?${params}` : path));
 }
 
 export async function post<T>(path: string, body: unknown, headers: Record<string, string> = {}): Promise<T> {

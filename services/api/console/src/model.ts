@@ -120,7 +120,9 @@ class Model {
     this.waiting = false;
     this.loadedAt = Date.now();
     this.heard.clear();
-    const [fleet, alarms] = await Promise.all([getFleet(), getAlarms()]);
+    const asked = getAlarms();
+    asked.catch(() => {}); // awaited below, unless the other answer fails before
+    const fleet = await getFleet();
     this.tick(fleet.now_ns);
     const gone = new Set(this.sensors.keys());
     for (const sensor of fleet.sensors) {
@@ -128,6 +130,8 @@ class Model {
       this.put(sensor);
     }
     for (const id of gone) this.sensors.delete(id);
+    this.changed(!this.loaded);
+    const alarms = await asked;
     this.alarms.clear();
     for (const alarm of [...alarms.items, ...this.heard.values()]) this.putAlarm(alarm);
     this.loaded = true;
