@@ -145,6 +145,16 @@ class SnapshotRegistry(Protocol):
         """Replace the snapshot of that name; not audited."""
         ...
 
+    def put_snapshot(self, key: str, content: bytes, before: bytes | None, act: Act, action: str) -> None:
+        """Replace the snapshot of that name, which must be as the caller has seen it, and audit that.
+
+        Raises
+        ------
+        Conflict
+            If it is not `before` (None: it is not there).
+        """
+        ...
+
     def load_snapshot(self, key: str) -> bytes | None:
         """Return it, or None."""
         ...

@@ -298,6 +298,20 @@ class RegistryContract:
         assert registry.load_snapshot("engine") == bytes(range(256)) * 1000
         assert registry.audit() == []
 
+    def test_a_snapshot_that_somebody_acts_on_is_audited_and_must_be_as_it_was_seen(self, registry: Registry) -> None:
+        registry.put_snapshot("sources.e1", b"one", None, act(1, "why"), "sources.set")
+        registry.put_snapshot("sources.e1", b"two", b"one", act(2), "sources.set")
+        for before in (None, b"one"):
+            with pytest.raises(Conflict, match=r"sources\.e1"):
+                registry.put_snapshot("sources.e1", b"three", before, act(3), "sources.set")
+        assert registry.load_snapshot("sources.e1") == b"two"
+        entries = registry.audit()
+        assert [(entry.action, entry.subject, entry.reason) for entry in entries] == [
+            ("sources.set", "sources.e1", "why"),
+            ("sources.set", "sources.e1", act(2).reason),
+        ]
+        assert registry.verify_audit() is None
+
     def test_every_change_is_in_the_trail_and_the_chain_holds(self, registry: Registry) -> None:
         assert registry.verify_audit() is None
         registry.put_sensors([make_sensor()], [make_pairing()], act())

@@ -24,7 +24,15 @@ from services.api.deps import Deps
 from services.api.edges import EdgeStatus
 from services.api.health import news
 
-FILTERS: Final = (topics.ALL_SAMPLES, topics.ALL_STATUS, topics.ALL_LEDGERS, topics.ALL_ALARMS, topics.ALL_HEALTH)
+FILTERS: Final = (
+    topics.ALL_SAMPLES,
+    topics.ALL_STATUS,
+    topics.ALL_LEDGERS,
+    topics.ALL_ALARMS,
+    topics.ALL_HEALTH,
+    topics.ALL_REPLIES,
+    topics.ALL_SOURCES_REPORTED,
+)
 RETRY_S: Final = 1.0
 LOG_EVERY: Final = 100
 
@@ -62,6 +70,8 @@ class BusConsumer:
                 self._deps.hub.alarm(alarm_contract.decode(delivery.payload))
             elif kind == "health":
                 self._health(delivery)
+            elif kind == "commissioning":
+                await self._deps.commissioning.take(delivery.topic, delivery.payload)
             elif kind == "unknown":
                 self._reject(kind, delivery.topic, MalformedMessage("nothing that this service reads"))
         except MalformedMessage as error:
@@ -182,6 +192,8 @@ def _kind(topic: str) -> str:
             return "status"
         case [_, _, _, _, "ledger"]:
             return "ledger"
+        case [_, _, _, _, "replies"] | [_, _, _, _, "sources", "reported"]:
+            return "commissioning"
         case [_, _, _, _, "samples", _]:
             return "samples"
         case _:

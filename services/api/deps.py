@@ -14,6 +14,7 @@ from dyncal.ports.clock import Clock
 from dyncal.ports.registry import Act, Registry
 from dyncal.ports.sample_store import SampleStore
 from services.api.catalogue import CatalogueCache
+from services.api.commissioning import CommissioningDesk
 from services.api.documents import EdgeDocuments
 from services.api.edges import EdgeDirectory, LedgerBook
 from services.api.health import HealthBook
@@ -51,6 +52,7 @@ class Deps:
     watcher: Watcher
     catalogue: CatalogueCache
     documents: EdgeDocuments
+    commissioning: CommissioningDesk
     clock: Clock
     metrics: ApiMetrics
     settings: ApiSection
@@ -74,16 +76,18 @@ class Deps:
         settings = settings or ApiSection()
         metrics = ApiMetrics()
         catalogue = CatalogueCache(registry)
+        edges = EdgeDirectory()
         return cls(
             registry,
             store,
             LiveHub(clock, settings, metrics),
-            EdgeDirectory(),
+            edges,
             LedgerBook(),
             HealthBook(),
             Watcher(registry),
             catalogue,
             EdgeDocuments(registry, catalogue),
+            CommissioningDesk(registry, edges, clock),
             clock,
             metrics,
             settings,

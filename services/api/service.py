@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
 from typing import Final, TypeVar
 
 from dyncal.adapters.mqtt import open_bus
 from dyncal.adapters.registry import open_registry
+from dyncal.adapters.signing import open_signer
 from dyncal.adapters.stores import open_store
 from dyncal.domain.errors import DyncalError, Unavailable
 from dyncal.ports.clock import Clock
@@ -148,8 +150,10 @@ class ApiService:
 
     async def _consume(self, deps: Deps) -> None:
         consumer = BusConsumer(deps)
+        signer = partial(open_signer, self._settings.signing, self._settings.data_dir)
         async with self._open_bus() as bus, asyncio.TaskGroup() as group:
             group.create_task(self._follow(deps, bus), name="api-bus-state")
+            group.create_task(deps.commissioning.run(bus, signer), name="api-commissioning")
             await bus.wait_connected()
             await consumer.run(bus)
 

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from dyncal.runtime.settings import ProgramSettings, RegistrySettings, Section, StoreSettings
+from dyncal.runtime.settings import ProgramSettings, RegistrySettings, Section, SigningSettings, StoreSettings
 
 
 class ApiSection(Section):
@@ -83,6 +83,7 @@ class ApiSettings(ProgramSettings):
 
     store: StoreSettings = StoreSettings()
     registry: RegistrySettings = RegistrySettings()
+    signing: SigningSettings = SigningSettings()
     api: ApiSection = ApiSection()
 
     @property

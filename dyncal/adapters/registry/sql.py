@@ -9,6 +9,7 @@ from dyncal.adapters.registry.database import Database
 from dyncal.domain.alarms import Alarm
 from dyncal.domain.calibration import Calibration
 from dyncal.domain.coefficients import CoefficientSet, SetState
+from dyncal.domain.errors import Conflict
 from dyncal.domain.sensors import Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import Act, AuditEntry, SetRecord
@@ -123,6 +124,14 @@ class SqlRegistry:
         """Replace the snapshot of that name; not audited."""
         with self._db.write() as connection:
             snapshots.save(connection, key, content, at_ns)
+
+    def put_snapshot(self, key: str, content: bytes, before: bytes | None, act: Act, action: str) -> None:
+        """Replace the snapshot of that name, and enter it into the audit trail. Raises `Conflict`."""
+        with self._db.write() as connection:
+            audit.append(connection, act, action, key)  # first: it holds off other writers
+            if snapshots.load(connection, key) != before:
+                raise Conflict(f"{key} has changed since it was read")
+            snapshots.save(connection, key, content, act.at_ns)
 
     def load_snapshot(self, key: str) -> bytes | None:
         """Return it, or None."""

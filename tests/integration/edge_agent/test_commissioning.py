@@ -312,11 +312,13 @@ async def test_topics_are_listened_to(tmp_path: Path, broker: FakeBroker) -> Non
         asked = asyncio.create_task(
             ask(broker, tmp_path, TopicsRequest(VERSION, "t", now_ns(), filter="other/#", seconds=0.5))
         )
-        await asyncio.sleep(0.2)
-        broker.publish("other/TT-7", message(now_ns(), 20.5))
+        while not asked.done():
+            broker.publish("other/TT-7", message(now_ns(), 20.5))
+            await asyncio.sleep(0.05)
         reply = await asked
     (topic,) = reply.topics
-    assert (topic.topic, topic.n_messages, topic.format) == ("other/TT-7", 1, "json")
+    assert (topic.topic, topic.format) == ("other/TT-7", "json")
+    assert topic.n_messages >= 1
     assert [field.place for field in topic.numbers] == ["/t", "/v"]
     assert not any("look" in name for name in broker._sessions)
 
