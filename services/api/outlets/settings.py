@@ -116,6 +116,66 @@ class MailSettings(Section):
         return self
 
 
+class OpcuaUserSettings(Section):
+    """Who may log in to the OPC UA server."""
+
+    name: str = Field(min_length=1, max_length=100)
+    """User name; commands stand under `opcua:` and it in the audit trail."""
+
+    password_file: Path
+    """File that holds the password, and nothing else."""
+
+    operates: bool = False
+    """Whether this user may acknowledge, comment and shelve alarms; to look is allowed to all users."""
+
+
+class OpcuaServerSettings(Section):
+    """The OPC UA server of corrected values and alarms."""
+
+    enabled: bool = False
+    """Whether there is one."""
+
+    url: str = Field("opc.tcp://127.0.0.1:4841/dyncal", pattern=r"^opc\.tcp://[^\s/:]+:[0-9]+(/[^\s]*)?$")
+    """Endpoint: host to listen on, port, and a path."""
+
+    hosts: tuple[str, ...] = ()
+    """Names and addresses besides those in `url` by which clients reach it, for its certificate."""
+
+    security_policies: tuple[Literal["Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"], ...] = (
+        "Basic256Sha256",
+        "Aes128_Sha256_RsaOaep",
+        "Aes256_Sha256_RsaPss",
+    )
+    """Security policies that are offered."""
+
+    security_modes: tuple[Literal["Sign", "SignAndEncrypt"], ...] = ("SignAndEncrypt",)
+    """Message security modes that are offered."""
+
+    allow_none: bool = False
+    """Whether sessions without security are taken too; whoever reaches the port may then read everything."""
+
+    anonymous: bool = True
+    """Whether clients that do not log in may look; they never give commands."""
+
+    users: tuple[OpcuaUserSettings, ...] = ()
+    """Who may log in."""
+
+    interval_s: float = Field(0.5, ge=0.05, le=60)
+    """Least interval between two values of a variable that a client has subscribed to [s]."""
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        secured = bool(self.security_policies and self.security_modes)
+        if not secured and not self.allow_none:
+            raise ValueError("no security policy and mode is offered, and allow_none is false: nobody could connect")
+        if not secured and self.users:
+            raise ValueError("users need a security policy and mode: passwords are not taken in the clear")
+        if not self.anonymous and not self.users:
+            raise ValueError("anonymous is false and there are no users: nobody could log in")
+        names_differ(*(user.name for user in self.users))
+        return self
+
+
 def names_differ(*names: str) -> None:
     """Raise `ValueError` if two targets have one name."""
     twice = sorted({name for name in names if names.count(name) > 1})

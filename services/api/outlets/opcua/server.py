@@ -1,0 +1,221 @@
+"""The OPC UA server: started, kept current, and ended."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from asyncua import Server, ua
+
+from dyncal.adapters.opcua.pki import Pki
+from dyncal.domain.alarms import Scope
+from dyncal.domain.errors import DyncalError, InvalidSetting
+from dyncal.ports.clock import Clock
+from dyncal.runtime.logging import logger
+from dyncal.runtime.settings import read_secret
+from services.api.outlets.feed import AlarmDesk, AlarmFeed
+from services.api.outlets.opcua.building import WatchedValue
+from services.api.outlets.opcua.conditions import Conditions
+from services.api.outlets.opcua.dispatch import Dispatcher
+from services.api.outlets.opcua.methods import Methods
+from services.api.outlets.opcua.model import Model
+from services.api.outlets.opcua.plant import Plant
+from services.api.outlets.opcua.sessions import Account, Door, GuardedServer
+from services.api.outlets.opcua.space import LazyNodes, QuickViews
+from services.api.outlets.settings import OpcuaServerSettings
+
+NAMESPACE: Final = "urn:dyncal:opcua:1"
+LOOK_S: Final = 1.0
+PLANT_S: Final = 2.0
+RETRY_S: Final = 5.0
+_AT_ONCE: Final = 500
+_YIELD_EVERY: Final = 200
+
+log = logger("api")
+
+
+class OpcuaOutlet:
+    """One server.
+
+    Parameters
+    ----------
+    directory : Path
+        Of our certificate and the list of trusted clients.
+    alarms : Conditions
+        Gets the alarms that the feed brings.
+    desk : AlarmDesk, optional
+        Takes commands; without one all are refused.
+    """
+
+    name = "opcua"
+
+    def __init__(
+        self,
+        settings: OpcuaServerSettings,
+        directory: Path,
+        plant: Plant,
+        alarms: Conditions,
+        feed: AlarmFeed,
+        desk: AlarmDesk | None,
+        clock: Clock,
+    ) -> None:
+        self._settings, self._plant, self._alarms = settings, plant, alarms
+        self._feed, self._desk, self._clock = feed, desk, clock
+        host = urlsplit(settings.url).hostname or ""
+        self._pki = Pki(
+            directory,
+            f"urn:dyncal:{plant.site}:api",
+            clock,
+            title="dyncal",
+            server=True,
+            hosts=(host, *settings.hosts),
+        )
+        self._door = Door(self._pki.trust, settings.allow_none, settings.anonymous, _accounts(settings))
+        self._watched: dict[WatchedValue, None] = {}
+        self._news = asyncio.Event()
+        self._last = 0
+        self.listening = asyncio.Event()
+        self.fault = "not started"
+
+    def wake(self) -> None:
+        """Look for news of alarms now."""
+        self._news.set()
+
+    @property
+    def n_watched(self) -> int:
+        """Variables that somebody is subscribed to."""
+        return len(self._watched)
+
+    async def run(self) -> None:
+        """Serve until cancelled. Raises `InvalidSetting` if the address cannot be listened on."""
+        await self._begin_alarms()
+        iserver = GuardedServer(self._door)
+        server = Server(iserver=iserver)
+        await self._prepare(server)
+        model = Model(self._plant, self._alarms, await server.register_namespace(NAMESPACE), self._watched)
+        nodes = LazyNodes(iserver.aspace._nodes, model.namespace, model.make)  # noqa: SLF001 - as its own lazy one
+        model.attach(nodes)
+        iserver.aspace._nodes = nodes  # noqa: SLF001
+        iserver.view_service = QuickViews(iserver.aspace)
+        dispatcher = Dispatcher(iserver, model, self._clock)
+        Methods(iserver, self._alarms, self._desk, dispatcher).install()
+        try:
+            await server.start()
+        except OSError as error:
+            raise InvalidSetting(f"api.opcua.url = {self._settings.url!r}: cannot listen there: {error}") from error
+        log.info("opcua_listening", url=self._settings.url)
+        self.fault = ""
+        self.listening.set()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._send_values(), name="api-opcua-values")
+                group.create_task(self._send_alarms(dispatcher, nodes), name="api-opcua-alarms")
+                group.create_task(self._follow_plant(nodes), name="api-opcua-plant")
+        finally:
+            self.listening.clear()
+            await server.stop()
+
+    async def _prepare(self, server: Server) -> None:
+        settings = self._settings
+        await server.init()
+        await server.set_application_uri(self._pki.application_uri)
+        server.product_uri, server.name, server.manufacturer_name = NAMESPACE, "dyncal", "dyncal"
+        server.application_type = ua.ApplicationType.Server
+        server.set_endpoint(settings.url)
+        offered = [
+            getattr(ua.SecurityPolicyType, f"{policy.replace('_', '')}_{mode}")
+            for policy in settings.security_policies
+            for mode in settings.security_modes
+        ]
+        if offered:
+            own = await asyncio.to_thread(self._pki.own)
+            await server.load_certificate(own.certificate)
+            await server.load_private_key(own.private_key)
+        server.set_security_policy([*offered, *[ua.SecurityPolicyType.NoSecurity] * settings.allow_none])
+
+    async def _begin_alarms(self) -> None:
+        """Take over the registry as it stands; wait for it where it is away."""
+        while True:
+            try:
+                await asyncio.to_thread(self._plant.refresh)
+                self._last = await asyncio.to_thread(self._feed.newest)
+                for news in await asyncio.to_thread(self._feed.standing):
+                    self._alarms.take(news)
+            except DyncalError as error:
+                self.fault = str(error)
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
+
+    async def _send_values(self) -> None:
+        """Send what has changed of the variables that somebody is subscribed to, at a bounded rate."""
+        while True:
+            for n, value in enumerate(list(self._watched)):
+                if n % _YIELD_EVERY == _YIELD_EVERY - 1:
+                    await asyncio.sleep(0)  # others wait for the loop
+                await _send(value)
+            await asyncio.sleep(self._settings.interval_s)
+
+    async def _send_alarms(self, dispatcher: Dispatcher, nodes: LazyNodes) -> None:
+        while True:
+            self._news.clear()
+            try:
+                news = await asyncio.to_thread(self._feed.after, self._last, _AT_ONCE)
+            except DyncalError as error:
+                self.fault = str(error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            self.fault = ""
+            for n, change in enumerate(news):
+                self._alarms.take(change)
+                nodes.forget(f"{change.scope}/{change.source}" if change.scope is not Scope.SERVICE else "site")
+                await dispatcher.tell(change)
+                if n % 20 == 19:
+                    await asyncio.sleep(0)
+                self._last = change.number
+            if not news:
+                await _first(self._news.wait(), LOOK_S)
+
+    async def _follow_plant(self, nodes: LazyNodes) -> None:
+        while True:
+            await asyncio.sleep(PLANT_S)
+            try:
+                changed = await asyncio.to_thread(self._plant.refresh)
+            except DyncalError as error:
+                log.warning("opcua_plant", error=str(error))
+                continue
+            if changed:
+                nodes.forget_all()
+
+
+async def _send(value: WatchedValue) -> None:
+    now = value.read()
+    essence = (now.SourceTimestamp, now.StatusCode.value, now.Value.Value)
+    if essence == value.sent:
+        return
+    value.sent = essence
+    for handle in list(value.datachange_callbacks):
+        callback = value.datachange_callbacks.get(handle)  # it may have been taken away meanwhile
+        if callback is not None:
+            await callback(handle, now)
+
+
+async def _first(waiting: Any, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await waiting
+    except TimeoutError:
+        return
+
+
+def _accounts(settings: OpcuaServerSettings) -> dict[str, Account]:
+    accounts = {}
+    for user in settings.users:
+        key = f"api.opcua.users.{user.name}.password_file"
+        password = read_secret(user.password_file, None, key)
+        if not password:
+            raise InvalidSetting(f"{key} = {str(user.password_file)!r}: is empty")
+        accounts[user.name] = Account(password, user.operates)
+    return accounts

@@ -1,0 +1,186 @@
+"""Sessions of clients: who they are, whether they are let in, and in whose name they call.
+
+The library checks the certificate that a client names in CreateSession, not the one that its channel was made with, and
+takes sessions over an open channel even where no such endpoint is offered. Both is seen to here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final
+
+from asyncua import ua
+from asyncua.common.utils import ServiceError
+from asyncua.crypto import uacrypto
+from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.internal_server import InternalServer
+from asyncua.server.internal_session import InternalSession
+
+from dyncal.adapters.opcua.trust import TrustList, Untrusted
+from dyncal.runtime.logging import logger
+
+MOST_SESSIONS: Final = 100
+MOST_SUBSCRIPTIONS: Final = 500
+_WEAK: Final = "http://www.w3.org/2001/04/xmlenc#rsa-1_5"  # decrypting it tells attackers about the key
+
+log = logger("api")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user: the password, and whether it may give commands."""
+
+    password: str
+    operates: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Who is let in.
+
+    Attributes
+    ----------
+    trust : TrustList
+        Of clients' certificates.
+    allow_none : bool
+        Whether sessions without security are taken.
+    anonymous : bool
+        Whether clients that do not log in may look.
+    users : mapping
+        By name.
+    """
+
+    trust: TrustList
+    allow_none: bool
+    anonymous: bool
+    users: Mapping[str, Account]
+
+
+class ClientSession(InternalSession):  # type: ignore[misc]  # asyncua has no types
+    """A session of a client."""
+
+    def __init__(self, *arguments: Any, door: Door, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._door = door
+        self._checked: bytes | None = None
+        self.may_operate = False
+        self.actor = "opcua:anonymous"
+        # A number that counts up could be guessed, and with it the session of somebody else be taken over.
+        if self.external:
+            self.iserver.unregister_external_session(self)
+            self.auth_token = ua.NodeId(secrets.token_bytes(32), 0)
+            self.iserver.register_external_session(self)
+
+    async def create_session(self, params: Any, sockname: Any = None) -> Any:
+        """Check the client's certificate, where it shows one, and create the session."""
+        if params.ClientCertificate:
+            described = params.ClientDescription.ApplicationUri
+            try:
+                certificate = uacrypto.x509_from_der(params.ClientCertificate)
+                await asyncio.to_thread(self._door.trust.check, certificate, described, None)
+            except (Untrusted, ValueError) as error:
+                log.warning("opcua_client_refused", error=str(error)[:500])
+                if not self._door.allow_none:  # otherwise the channel may be one without security: see below
+                    raise ServiceError(ua.StatusCodes.BadSecurityChecksFailed) from error
+            else:
+                self._checked = bytes(params.ClientCertificate)
+        return await super().create_session(params, sockname)
+
+    def activate_session(self, params: Any, peer_certificate: bytes | None) -> Any:
+        """Let a user in whose channel is what the settings ask for, and belongs to the certificate that was checked."""
+        if not peer_certificate and not self._door.allow_none:
+            raise ServiceError(ua.StatusCodes.BadSecurityModeRejected)
+        if peer_certificate and peer_certificate != self._checked:
+            raise ServiceError(ua.StatusCodes.BadSecurityChecksFailed)
+        token = params.UserIdentityToken
+        if isinstance(token, ua.UserNameIdentityToken):
+            in_the_clear = not peer_certificate and not token.EncryptionAlgorithm
+            if in_the_clear or token.EncryptionAlgorithm == _WEAK:
+                raise ServiceError(ua.StatusCodes.BadIdentityTokenRejected)
+        result = super().activate_session(params, peer_certificate)
+        name = self.user.name
+        account = self._door.users.get(name or "")
+        self.actor = f"opcua:{name or 'anonymous'}"
+        self.may_operate = account is not None and account.operates
+        return result
+
+    async def call(self, params: Any) -> Any:
+        """Call methods in the name of this session's user."""
+        token = caller.set(self)
+        try:
+            return await super().call(params)
+        finally:
+            caller.reset(token)
+
+    async def transfer_subscriptions(self, params: Any, callback: Any) -> Any:
+        """Take over subscriptions of the same user only (OPC 10000-4, 5.14.7)."""
+        subscriptions, sessions = self.subscription_service.subscriptions, self.iserver.sessions
+        for number in params.SubscriptionIds:
+            subscription = subscriptions.get(int(number))
+            owner = None if subscription is None else sessions.get(subscription.session_id)
+            if owner is not None and owner.user.name != self.user.name:
+                raise ServiceError(ua.StatusCodes.BadUserAccessDenied)
+        return await super().transfer_subscriptions(params, callback)
+
+
+caller: ContextVar[ClientSession | None] = ContextVar("caller", default=None)
+"""The session whose call is being carried out."""
+
+
+class GuardedServer(InternalServer):  # type: ignore[misc]  # asyncua has no types
+    """The library's server with sessions of ours, and bounds for a server beside other work."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self.sessions: dict[Any, ClientSession] = {}
+        super().__init__(user_manager=_Users(door))
+        self.allow_remote_admin = False
+        self.max_connections = MOST_SESSIONS
+        self.max_subscriptions = MOST_SUBSCRIPTIONS
+        tokens = [ua.AnonymousIdentityToken] if door.anonymous else []
+        self.supported_tokens = (*tokens, *([ua.UserNameIdentityToken] if door.users else []))
+
+    def create_session(self, name: str, user: Any = None, external: bool = False) -> Any:
+        """Return a session of a client."""
+        session = ClientSession(
+            self,
+            self.aspace,
+            self.subscription_service,
+            name,
+            user=user or User(role=UserRole.Anonymous),
+            external=external,
+            door=self._door,
+        )
+        self.sessions[session.session_id] = session
+        return session
+
+    def unregister_external_session(self, session: Any) -> None:
+        """Forget a session."""
+        super().unregister_external_session(session)
+        self.sessions.pop(session.session_id, None)
+
+
+class _Users:
+    """Tells the library who somebody is: nobody is its administrator."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def get_user(
+        self, iserver: Any, username: str | None = None, password: str | None = None, certificate: Any = None
+    ) -> Any:
+        del iserver, certificate
+        if username is None:
+            return User(role=UserRole.User) if self._door.anonymous else None
+        account = self._door.users.get(username)
+        expected = account.password if account is not None else secrets.token_hex(16)
+        given = hmac.compare_digest(expected.encode(), (password or "").encode())
+        if not given or account is None:
+            log.warning("opcua_login_refused", user=username[:100])
+            return None
+        return User(role=UserRole.User, name=username)
