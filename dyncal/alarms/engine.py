@@ -101,6 +101,10 @@ class AlarmEngine:
             self._now, self._number, self._watch.recent, self.flood, alarms, tuple(sorted(self._changed.items()))
         )
 
+    def globals(self) -> EngineState:
+        """Return what it knows beside its alarms and definitions."""
+        return EngineState(self._now, self._number, self._watch.recent, self.flood)
+
     def next_ns(self) -> InstantNs | None:
         """Return when something is due; None where nothing is."""
         due = self._next()
@@ -187,8 +191,12 @@ class AlarmEngine:
 
     def _complete(self, event: Completed) -> None:
         kinds, holding = frozenset(event.kinds), frozenset(event.holding)
-        gone = [alarm for alarm in self._book if alarm.holds and alarm.kind in kinds and alarm.id not in holding]
         since = InstantNs(min(event.said_ns, self._now))
+        gone = [
+            alarm
+            for alarm in self._book
+            if alarm.holds and alarm.kind in kinds and alarm.id not in holding and alarm.holds_ns <= since
+        ]
         for alarm in sorted(gone, key=lambda a: a.id):
             self._keep(life.due(replace(alarm, holds=False, holds_ns=since), self._now))
 

@@ -9,6 +9,7 @@ import msgspec
 from dyncal.alarms.alarm import Alarm
 from dyncal.alarms.definitions import Definition
 from dyncal.alarms.engine import EngineState
+from dyncal.alarms.flood import Flood
 from dyncal.domain.errors import InvalidData
 
 T = TypeVar("T")
@@ -16,10 +17,11 @@ T = TypeVar("T")
 _alarms: Final = msgspec.msgpack.Decoder(Alarm)
 _definitions: Final = msgspec.msgpack.Decoder(Definition)
 _states: Final = msgspec.msgpack.Decoder(EngineState)
+_floods: Final = msgspec.msgpack.Decoder(Flood)
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
-def dump(thing: Alarm | Definition | EngineState) -> bytes:
+def dump(thing: Alarm | Definition | EngineState | Flood) -> bytes:
     """Return the form in which it is stored."""
     return _encoder.encode(thing)
 
@@ -37,6 +39,11 @@ def load_definition(content: bytes) -> Definition:
 def load_state(content: bytes) -> EngineState:
     """Return the state of an engine. Raises `InvalidData` if it is damaged."""
     return _load(_states, content)
+
+
+def load_flood(content: bytes) -> Flood:
+    """Return a flood. Raises `InvalidData` if it is damaged."""
+    return _load(_floods, content)
 
 
 def _load(decoder: msgspec.msgpack.Decoder[T], content: bytes) -> T:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from dyncal.contracts import alarms, coefficients, commissioning, edges, health, ledgers, samples, topics
+from dyncal.contracts import alarms, coefficients, commissioning, conditions, edges, health, ledgers, samples, topics
 
 JSON_SCHEMA_FILE: Final = "messages.schema.json"
 ASYNCAPI_FILE: Final = "asyncapi.json"
@@ -55,8 +55,12 @@ _CHANNELS: Final = (
              "What there is to be read; `body`: a BrowseRequest or TopicsRequest."),
     _Channel("replies", "{site}/{edge}/replies", _JSON, (commissioning.Reply,),
              "What an edge found."),
-    _Channel("alarms", "{site}/alarms/{sensor}/{kind}", _JSON, (alarms.AlarmMessage,),
+    _Channel("alarms", "{site}/alarms/{source}/{kind}", _JSON, (alarms.AlarmMessage,),
              "The state of an alarm, for third parties.", retained=True),
+    _Channel("conditions", "{site}/conditions/{source}/{kind}", _JSON, (conditions.ConditionMessage,),
+             "What a program found to hold or to hold no longer; alarms are made of it.", retained=True),
+    _Channel("reporters", "{site}/reporters/{reporter}", _JSON, (conditions.ReporterMessage,),
+             "All conditions that hold by one program, after each connection.", retained=True),
     _Channel("health", "{site}/sensors/{sensor}/health", _JSON, (health.HealthMessage,),
              "How far a sensor can be trusted, and since when, by its calibration.", retained=True),
 )  # fmt: skip
@@ -75,6 +79,8 @@ _PARAMETERS: Final = {
     "edge": "Name of the edge: " + _NAME,
     "sensor": "Name of the sensor: " + _NAME,
     "kind": "Kind of the alarm.",
+    "source": "Name of the sensor, edge or service: " + _NAME,
+    "reporter": "Name of the program that found it: " + _NAME,
 }
 
 

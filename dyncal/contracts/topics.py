@@ -74,9 +74,19 @@ class EdgeAddress(NamedTuple):
         return f"{self.prefix}/coefficients/{sensor}/reported"
 
 
-def alarm(site: SiteId, sensor: SensorId, alarm_kind: str) -> str:
+def alarm(site: SiteId, source: str, alarm_kind: str) -> str:
     """Return the topic of one alarm's state for third parties, retained."""
-    return f"{ROOT}/{site}/alarms/{sensor}/{alarm_kind}"
+    return f"{ROOT}/{site}/alarms/{source}/{alarm_kind}"
+
+
+def condition(site: SiteId, source: str, alarm_kind: str) -> str:
+    """Return the topic of a condition that a program found, retained."""
+    return f"{ROOT}/{site}/conditions/{source}/{alarm_kind}"
+
+
+def reporter(site: SiteId, name: str) -> str:
+    """Return the topic of all conditions that hold by one reporter, retained."""
+    return f"{ROOT}/{site}/reporters/{name}"
 
 
 def health(site: SiteId, sensor: SensorId) -> str:
@@ -93,6 +103,8 @@ ALL_REPORTED: Final = f"{ROOT}/+/+/coefficients/+/reported"
 ALL_SOURCES_REPORTED: Final = f"{ROOT}/+/+/sources/reported"
 ALL_REPLIES: Final = f"{ROOT}/+/+/replies"
 ALL_ALARMS: Final = f"{ROOT}/+/alarms/+/+"
+ALL_CONDITIONS: Final = f"{ROOT}/+/conditions/+/+"
+ALL_REPORTERS: Final = f"{ROOT}/+/reporters/+"
 ALL_HEALTH: Final = f"{ROOT}/+/sensors/+/health"
 
 

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
-from dyncal.domain.sensors import SensorId, SiteId
+from dyncal.domain.sensors import SiteId
 from dyncal.domain.time import InstantNs
 
 
@@ -148,45 +148,3 @@ class Condition:
     def id(self) -> str:
         """Identity of the alarm that it raises."""
         return alarm_id(self.source, self.kind)
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """An alarm of one kind for one sensor, as it stands.
-
-    Attributes
-    ----------
-    raised_ns : int
-        Instant at which the condition was detected last.
-    changed_ns : int
-        Instant of the last change of `state`.
-    parameter : str
-        The parameter concerned, where one is.
-    value, u, limit : float, optional
-        What was found, its standard uncertainty, and the limit that it crossed.
-    cause, response : str
-        For the operator.
-    """
-
-    sensor: SensorId
-    kind: AlarmKind
-    state: AlarmState
-    priority: Priority
-    raised_ns: InstantNs
-    changed_ns: InstantNs
-    parameter: str = ""
-    value: float | None = None
-    u: float | None = None
-    limit: float | None = None
-    cause: str = ""
-    response: str = ""
-
-    @property
-    def id(self) -> str:
-        """Identity: one alarm for each sensor, kind and parameter."""
-        return ":".join(part for part in (self.sensor, self.kind, self.parameter) if part)
-
-    @property
-    def active(self) -> bool:
-        """True while the condition holds."""
-        return self.state in (AlarmState.UNACKNOWLEDGED, AlarmState.ACKNOWLEDGED)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from dyncal.domain.alarms import Alarm
+from dyncal.alarms.alarm import Alarm
+from dyncal.alarms.definitions import Definition
+from dyncal.alarms.engine import EngineState
+from dyncal.alarms.events import Changed, DefinitionPut
+from dyncal.alarms.flood import Flood
+from dyncal.alarms.kpis import Figure
+from dyncal.domain.alarms import AlarmEvent, AlarmKind
 from dyncal.domain.calibration import Calibration
 from dyncal.domain.coefficients import CoefficientSet, SetState
 from dyncal.domain.sensors import Pairing, Sensor, SensorId
@@ -122,19 +128,100 @@ class CalibrationRegistry(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class AlarmAnswer:
+    """The answer to a command that its caller gave a key: `digest` of what was asked, and the answer's bytes."""
+
+    key: str
+    at_ns: InstantNs
+    digest: str
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmWrite:
+    """What an alarm engine's events made of the alarms: written as a whole or not at all.
+
+    Attributes
+    ----------
+    revision : int
+        Of the registry's alarms as the writer knows them.
+    state : EngineState
+        What the engine knows beside its alarms and definitions; those of it are not looked at.
+    kept : sequence of Alarm
+        Alarms as they stand, each at most once; all that `changes` are about among them.
+    changes : sequence of Changed
+        For history and, but for mere updates, the audit trail.
+    floods : sequence of Flood
+        Floods that began, or ended.
+    """
+
+    revision: int
+    state: EngineState
+    kept: Sequence[Alarm] = ()
+    changes: Sequence[Changed] = ()
+    floods: Sequence[Flood] = ()
+    definitions: Sequence[DefinitionPut] = ()
+    answers: Sequence[AlarmAnswer] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFilter:
+    """Which changes of alarms: of an alarm or a source, of some events, from and to (exclusive) an instant."""
+
+    alarm: str = ""
+    source: str = ""
+    events: tuple[AlarmEvent, ...] = ()
+    from_ns: int | None = None
+    to_ns: int | None = None
+
+
+EVERY: Final = ChangeFilter()
+"""All changes."""
+
+
 class AlarmRegistry(Protocol):
-    """Alarms as they stand, and their history; written by the calibration service."""
+    """Alarms as they stand, their definitions and their history; written by the API service alone."""
 
-    def put_alarm(self, alarm: Alarm, act: Act) -> None:
-        """Add or replace an alarm by its id, and keep the change in its history."""
+    def load_alarms(self) -> tuple[EngineState, int]:
+        """Return all that an alarm engine needs to go on, and the revision."""
         ...
 
-    def alarms(self, *, active_only: bool = False, limit: int = 1000) -> list[Alarm]:
-        """Return alarms, last changed first."""
+    def write_alarms(self, write: AlarmWrite) -> int:
+        """Write in one transaction; return the new revision. Raises `Conflict` if `write.revision` is not the present.
+
+        Answers older than a day before the newest of `write` are forgotten.
+        """
         ...
 
-    def alarm_history(self, sensor: SensorId | None = None, *, limit: int = 1000) -> list[Alarm]:
-        """Return changes of alarms, newest first."""
+    def alarms(self, *, active_only: bool = False, limit: int = 100_000) -> list[Alarm]:
+        """Return alarms that ever changed, last changed first."""
+        ...
+
+    def alarm_history(
+        self, only: ChangeFilter = EVERY, *, before: int | None = None, limit: int = 1000
+    ) -> list[Changed]:
+        """Return changes with number < before, newest first."""
+        ...
+
+    def alarm_changes(self, *, after: int = 0, limit: int = 1000) -> list[Changed]:
+        """Return changes with number > after, oldest first."""
+        ...
+
+    def alarm_figures(self, from_ns: InstantNs, to_ns: InstantNs) -> list[Figure]:
+        """Return what figures of performance are made of, oldest first: changes in [from, to)."""
+        ...
+
+    def alarm_floods(self, from_ns: InstantNs, to_ns: InstantNs) -> list[Flood]:
+        """Return floods that overlap [from, to), oldest first."""
+        ...
+
+    def alarm_definitions(self) -> dict[AlarmKind, tuple[Definition, InstantNs]]:
+        """Return the definitions that somebody changed, and when."""
+        ...
+
+    def alarm_answer(self, key: str) -> AlarmAnswer | None:
+        """Return the answer that was given under a key, if it is kept."""
         ...
 
 

@@ -9,10 +9,21 @@ from fastapi import FastAPI
 from services.api import errors, static
 from services.api.deps import Deps
 from services.api.middleware import Gate
-from services.api.routers import commissioning, console, edge, findings, fleet, integrators, live, operators, system
+from services.api.routers import (
+    alarms,
+    commissioning,
+    console,
+    edge,
+    findings,
+    fleet,
+    integrators,
+    live,
+    operators,
+    system,
+)
 from services.api.schemas.operations import ProblemOut
 
-API_VERSION = "1.8.0"
+API_VERSION = "1.9.0"
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",
@@ -32,7 +43,7 @@ def create_app(deps: Deps) -> FastAPI:
     )
     app.state.deps = deps
     errors.install(app)
-    for module in (operators, console, fleet, findings, integrators, commissioning, edge, live, system):
+    for module in (operators, alarms, console, fleet, findings, integrators, commissioning, edge, live, system):
         app.include_router(module.router)
     static.install(app, deps.console)
     app.add_middleware(Gate, deps=deps)

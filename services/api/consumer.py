@@ -1,4 +1,4 @@
-"""What the bus brings: samples and alarms to the live hub, births to the registry, ledgers to their book."""
+"""What the bus brings: samples to the live hub, conditions to the alarm desk, births to the registry, and so on."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Final
 
 import msgspec
 
-from dyncal.contracts import alarms as alarm_contract
 from dyncal.contracts import health as health_contract
 from dyncal.contracts import ledgers as ledger_contract
 from dyncal.contracts import samples as sample_contract
 from dyncal.contracts import topics
 from dyncal.contracts.edges import StatusMessage
 from dyncal.domain.errors import DyncalError, MalformedMessage, Unavailable
+from dyncal.domain.samples import GapRecord
 from dyncal.domain.sensors import EdgeId, SensorId, sensor_id
 from dyncal.domain.time import InstantNs
 from dyncal.ports.message_bus import Delivery, MessageBus
 from dyncal.ports.registry import Act
 from dyncal.runtime.logging import logger
+from services.api.alarms.sources import OwnConditions
 from services.api.births import decode_declared, decode_status, encode_declared, read_birth
 from services.api.deps import Deps
 from services.api.edges import EdgeStatus
@@ -28,7 +29,8 @@ FILTERS: Final = (
     topics.ALL_SAMPLES,
     topics.ALL_STATUS,
     topics.ALL_LEDGERS,
-    topics.ALL_ALARMS,
+    topics.ALL_CONDITIONS,
+    topics.ALL_REPORTERS,
     topics.ALL_HEALTH,
     topics.ALL_REPLIES,
     topics.ALL_SOURCES_REPORTED,
@@ -46,6 +48,7 @@ class BusConsumer:
         self._deps = deps
         self._births: asyncio.Queue[tuple[topics.EdgeAddress, StatusMessage, Delivery]] = asyncio.Queue(1000)
         self._n_rejected = 0
+        self._own = OwnConditions(deps.desk)
 
     async def run(self, bus: MessageBus) -> None:
         """Consume until cancelled."""
@@ -63,11 +66,13 @@ class BusConsumer:
                 await self._status(delivery)
                 return  # acknowledged when it is in the registry
             if kind == "samples":
-                self._sample(delivery)
+                await self._sample(delivery)
             elif kind == "ledger" and delivery.payload:
                 self._ledger(delivery)
-            elif kind == "alarms" and delivery.payload:
-                self._deps.hub.alarm(alarm_contract.decode(delivery.payload))
+            elif kind == "conditions":
+                await self._deps.clerk.condition(delivery.topic, delivery.payload)
+            elif kind == "reporters":
+                await self._deps.clerk.holding(delivery.payload)
             elif kind == "health":
                 self._health(delivery)
             elif kind == "commissioning":
@@ -80,13 +85,21 @@ class BusConsumer:
             self._reject(kind, delivery.topic, MalformedMessage(repr(error)))
         delivery.ack()
 
-    def _sample(self, delivery: Delivery) -> None:
+    async def _sample(self, delivery: Delivery) -> None:
         address = topics.parse(delivery.topic)
         record = sample_contract.decode(delivery.payload)
         if (record.sensor, record.edge) != (address.sensor, address.address.edge):
             raise MalformedMessage(f"a record of {record.edge}/{record.sensor} on the topic of another")
         if not self._deps.hub.record(record):
             raise MalformedMessage("there are more sensors than this service keeps")
+        site, edge, now = address.address.site, record.edge, self._deps.clock.now()
+        own = self._own
+        found = (
+            own.gap(site, edge, record, now)
+            if isinstance(record, GapRecord)
+            else own.block(site, edge, record.sensor, now)
+        )
+        await self._deps.clerk.feed(found)
 
     def _ledger(self, delivery: Delivery) -> None:
         edge = topics.parse(delivery.topic).address.edge
@@ -128,6 +141,7 @@ class BusConsumer:
         )
         if not self._deps.edges.put(status):
             raise MalformedMessage("there are more edges than this service keeps")
+        await self._deps.clerk.feed(self._own.edge(status, InstantNs(now)))
         if known is None or known.online != online:
             body = {"edge": address.edge, "online": online, "since_ns": status.since_ns}
             self._deps.hub.announce("edge", msgspec.json.encode(body))
@@ -184,8 +198,10 @@ class BusConsumer:
 def _kind(topic: str) -> str:
     """Return the kind of a topic, or ``unknown`` for what a broker should not have brought."""
     match topic.split("/"):
-        case [_, _, _, "alarms", _, _]:
-            return "alarms"
+        case [_, _, _, "conditions", _, _]:
+            return "conditions"
+        case [_, _, _, "reporters", _]:
+            return "reporters"
         case [_, _, _, "sensors", _, "health"]:
             return "health"
         case [_, _, _, _, "status"]:

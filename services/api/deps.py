@@ -9,10 +9,13 @@ from typing import Annotated, Self, cast
 
 from fastapi import Depends, Request
 
+from dyncal.alarms.flood import FloodSettings
 from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
 from dyncal.ports.registry import Act, Registry
 from dyncal.ports.sample_store import SampleStore
+from services.api.alarms.clerk import AlarmClerk
+from services.api.alarms.desk import AlarmDesk
 from services.api.catalogue import CatalogueCache
 from services.api.commissioning import CommissioningDesk
 from services.api.documents import EdgeDocuments
@@ -58,6 +61,8 @@ class Deps:
     settings: ApiSection
     parts: Parts
     console: Path
+    desk: AlarmDesk
+    clerk: AlarmClerk
     trends: TrendBook = field(default_factory=TrendBook)
     changing: threading.Lock = field(default_factory=threading.Lock)
     """Held by whoever changes pairings, from looking until it is written: no other process changes them."""
@@ -76,11 +81,17 @@ class Deps:
         settings = settings or ApiSection()
         metrics = ApiMetrics()
         catalogue = CatalogueCache(registry)
+        hub = LiveHub(clock, settings, metrics)
+        floods = settings.alarms
+        desk = AlarmDesk(
+            registry,
+            FloodSettings(floods.n_operators, floods.flood_begin, floods.flood_end, floods.flood_keeps),
+        )
         edges = EdgeDirectory()
         return cls(
             registry,
             store,
-            LiveHub(clock, settings, metrics),
+            hub,
             edges,
             LedgerBook(),
             HealthBook(),
@@ -93,6 +104,8 @@ class Deps:
             settings,
             Parts(),
             console,
+            desk,
+            AlarmClerk(desk, hub, clock),
         )
 
 

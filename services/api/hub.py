@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from dyncal.contracts import alarms as alarm_contract
-from dyncal.domain.alarms import Alarm
 from dyncal.domain.samples import GapRecord, Record
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
@@ -24,11 +22,10 @@ from services.api.metrics import ApiMetrics
 from services.api.settings import ApiSection
 
 MAX_SENSORS: Final = 50_000
-MAX_ALARMS: Final = 200_000
 MAX_RING_BYTES: Final = 32 << 20
 
 FRAMES: Final = frozenset({"samples", "values"})
-EVENTS: Final = FRAMES | {"alarm", "edge", "registry", "backfill", "health"}
+EVENTS: Final = FRAMES | {"alarm", "edge", "registry", "backfill", "health", "flood"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +199,6 @@ class LiveHub:
         self._trends: dict[str, Trend] = {}
         self._changed: set[SensorId] = set()
         self._backfilled: set[str] = set()
-        self._alarms: dict[str, Alarm] = {}
         self._clients: set[Client] = set()
         self._values_due_s = 0.0
         self._backfill_due_s = 0.0
@@ -244,17 +240,8 @@ class LiveHub:
             self._trends.setdefault(record.sensor, Trend()).blocks.append(record)
         return True
 
-    def alarm(self, alarm: Alarm) -> bool:
-        """Take the state of an alarm; return whether it was news (a broker's retained copy of a known one is not)."""
-        known = self._alarms.get(alarm.id)
-        if known == alarm or (known is None and len(self._alarms) >= MAX_ALARMS):
-            return False
-        self._alarms[alarm.id] = alarm
-        self._emit("alarm", {alarm.sensor: alarm_contract.encode(alarm)})
-        return True
-
     def announce(self, event: str, data: bytes, about: str = "") -> None:
-        """Tell all clients something: `edge`, `registry`; or about a sensor: `health`."""
+        """Tell all clients something: `edge`, `registry`, `flood`; or about a sensor: `alarm`, `health`."""
         self._emit(event, {about: data})
 
     def flush(self) -> None:

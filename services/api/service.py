@@ -13,6 +13,8 @@ from dyncal.adapters.registry import open_registry
 from dyncal.adapters.signing import open_signer
 from dyncal.adapters.stores import open_store
 from dyncal.domain.errors import DyncalError, Unavailable
+from dyncal.domain.sensors import SiteId
+from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
 from dyncal.ports.registry import Registry
@@ -20,6 +22,7 @@ from dyncal.ports.sample_store import SampleStore
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.logging import logger
 from dyncal.runtime.service import Health
+from services.api.alarms.sources import OwnConditions
 from services.api.app import create_app
 from services.api.consumer import BusConsumer
 from services.api.deps import Deps
@@ -29,6 +32,7 @@ from services.api.settings import ApiSettings
 
 CHECK_S: Final = 5.0
 RETRY_S: Final = 2.0
+SILENCE_S: Final = 2.0
 
 T = TypeVar("T")
 
@@ -87,6 +91,8 @@ class ApiService:
                     group.create_task(self._watch(deps), name="api-watch"),
                     group.create_task(self._check(deps), name="api-check"),
                     group.create_task(self._consume(deps), name="api-bus"),
+                    group.create_task(deps.clerk.run(), name="api-alarms"),
+                    group.create_task(self._listen_for_silence(deps), name="api-silence"),
                 ]
                 host, port = listener.getsockname()[:2]
                 self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -138,7 +144,22 @@ class ApiService:
                     deps.hub.announce("registry", now_body(self._clock.now(), **revision._asdict()))
             await asyncio.sleep(self._settings.api.watch_interval_s)
 
+    async def _listen_for_silence(self, deps: Deps) -> None:
+        """Report sources whose values have stopped, and those that speak again."""
+        own = OwnConditions(deps.desk)
+        while True:
+            await asyncio.sleep(SILENCE_S)
+            try:
+                found = await asyncio.to_thread(
+                    lambda: list(own.silent(deps.catalogue.get().sensors.values(), deps.hub, deps.clock.now()))
+                )
+            except DyncalError as error:
+                log.warning("silence_not_looked_for", error=str(error))
+            else:
+                await deps.clerk.feed(found)
+
     async def _check(self, deps: Deps) -> None:
+        own, site = OwnConditions(deps.desk), SiteId(self._settings.site)
         while True:
             try:
                 await asyncio.to_thread(deps.store.check)
@@ -146,6 +167,7 @@ class ApiService:
                 _found(deps, "store", str(error))
             else:
                 _found(deps, "store", "")
+            await deps.clerk.feed(own.store(site, deps.parts.faults["store"], InstantNs(self._clock.now())))
             await asyncio.sleep(CHECK_S)
 
     async def _consume(self, deps: Deps) -> None:
@@ -154,6 +176,7 @@ class ApiService:
         async with self._open_bus() as bus, asyncio.TaskGroup() as group:
             group.create_task(self._follow(deps, bus), name="api-bus-state")
             group.create_task(deps.commissioning.run(bus, signer), name="api-commissioning")
+            group.create_task(deps.clerk.send(bus), name="api-alarms-out")
             await bus.wait_connected()
             await consumer.run(bus)
 

@@ -7,7 +7,30 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from dyncal.domain.alarms import Priority
 from dyncal.runtime.settings import ProgramSettings, RegistrySettings, Section, SigningSettings, StoreSettings
+
+
+class AlarmSection(Section):
+    """The alarm system as a whole; how alarms of a kind behave is in the registry, and changed over HTTP."""
+
+    n_operators: float = Field(1.0, gt=0, le=1000)
+    """Operators at work: the limits below, and figures of performance, are for each."""
+
+    flood_begin: float = Field(10.0, ge=1, le=1000)
+    """A flood begins with more annunciations than this in 10 min for each operator."""
+
+    flood_end: float = Field(5.0, gt=0, le=1000)
+    """A flood ends when fewer than this are left in the last 10 min; at most `flood_begin`."""
+
+    flood_keeps: Priority = Priority.HIGH
+    """Least priority of the alarms that are called out one by one in a flood."""
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.flood_end > self.flood_begin:
+            raise ValueError(f"flood_end = {self.flood_end:g} must be at most flood_begin = {self.flood_begin:g}")
+        return self
 
 
 class ApiSection(Section):
@@ -54,6 +77,9 @@ class ApiSection(Section):
 
     heartbeat_s: float = Field(5.0, ge=0.2, le=60)
     """Longest silence on a live stream [s]."""
+
+    alarms: AlarmSection = AlarmSection()
+    """When there is a flood of alarms, and for how many operators."""
 
     watch_interval_s: float = Field(0.25, ge=0.05, le=60)
     """Interval at which the registry is asked whether something changed [s]."""

@@ -6,8 +6,9 @@ import enum
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from dyncal.alarms.alarm import Alarm
 from dyncal.domain import quality
-from dyncal.domain.alarms import Alarm, AlarmKind
+from dyncal.domain.alarms import AlarmKind
 from dyncal.domain.health import Cause, SensorHealth, Watch
 from dyncal.domain.sensors import Sensor
 from dyncal.domain.time import NS_PER_S, InstantNs
@@ -92,7 +93,7 @@ def _found(alarms: Sequence[Alarm], health: SensorHealth | None) -> Standing | N
         return Standing(SensorState.OUT_OF_SPECIFICATION, "out of tolerance")
     drifts = health is not None and health.watch is Watch.DRIFT
     if drifts or AlarmKind.DRIFT in kinds:
-        names = {alarm.parameter for alarm in alarms if alarm.kind is AlarmKind.DRIFT and alarm.parameter}
+        names = {a.found.parameter for a in alarms if a.kind is AlarmKind.DRIFT and a.found.parameter}
         since = None
         if drifts and health is not None:
             names |= {health.parameter} - {""}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from dyncal.domain.alarms import Alarm
+from dyncal.alarms.alarm import Alarm
 from dyncal.domain.errors import Unavailable
 from dyncal.domain.samples import SampleSeries
 from dyncal.domain.sensors import Sensor, SensorId
@@ -18,11 +18,8 @@ from services.api.state import stale_after_ns, standing
 
 
 def alarms_by_sensor(deps: Deps) -> Mapping[SensorId, list[Alarm]]:
-    """Return the active alarms of each sensor that has any."""
-    found: dict[SensorId, list[Alarm]] = {}
-    for alarm in deps.registry.alarms(active_only=True, limit=100_000):
-        found.setdefault(alarm.sensor, []).append(alarm)
-    return found
+    """Return the active alarms of each sensor that has any. Blocks."""
+    return deps.desk.active()
 
 
 def views(deps: Deps, catalogue: Catalogue, sensors: Iterable[Sensor], *, ask_store: bool = True) -> list[SensorOut]:

@@ -1,54 +1,55 @@
-"""The alarms of one sensor, at most one of a kind at a time."""
+"""The conditions of one sensor, at most one of a kind at a time."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 
-from dyncal.domain.alarms import Alarm, AlarmKind
-from dyncal.domain.sensors import Sensor
+from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import Act
-from services.calibrate import alarms
-from services.calibrate.events import ACTOR, PutAlarm
+from services.calibrate.events import PutCondition
 
 
-class AlarmBoard:
-    """Raises and clears a sensor's alarms; says nothing where nothing changes."""
+class ConditionBoard:
+    """Says when a condition begins and ends; says nothing where nothing changes."""
 
-    def __init__(self, sensor: Sensor, standing: Iterable[Alarm] = ()) -> None:
-        self._sensor = sensor
-        self._alarms: dict[AlarmKind, Alarm] = {}
-        for alarm in sorted(standing, key=lambda a: a.changed_ns):
-            self._alarms[alarm.kind] = alarm
+    def __init__(self, known: Iterable[Condition] = ()) -> None:
+        self._known: dict[AlarmKind, Condition] = {condition.kind: condition for condition in known}
 
-    def standing(self) -> list[Alarm]:
-        """Return the alarms as they stand."""
-        return list(self._alarms.values())
+    def known(self) -> tuple[Condition, ...]:
+        """Return all conditions that ever held, as they are."""
+        return tuple(self._known.values())
 
-    def raise_(self, found: Alarm) -> Iterator[PutAlarm]:
-        """Say that a condition holds: `found` is the alarm that it raises, where none of its kind stands."""
-        alarm = alarms.raised(self._alarms.get(found.kind), found)
-        if alarm is not None:
-            yield self._put(alarm, alarm.changed_ns)
+    def holding(self) -> list[Condition]:
+        """Return those that hold."""
+        return [condition for condition in self._known.values() if condition.holds]
 
-    def clear(self, kind: AlarmKind, now_ns: InstantNs) -> Iterator[PutAlarm]:
-        """Say that a condition is gone."""
-        alarm = alarms.cleared(self._alarms.get(kind), now_ns)
-        if alarm is not None:
-            yield self._put(alarm, now_ns)
+    def restore(self, known: Iterable[Condition]) -> None:
+        """Take these for all that is known."""
+        self._known = {condition.kind: condition for condition in known}
 
-    def adopt(self, seen: Alarm, now_ns: InstantNs) -> Iterator[PutAlarm]:
-        """Take over an acknowledgement from the registry."""
-        ours = self._alarms.get(seen.kind)
-        after = None if ours is None else alarms.acknowledged(ours, seen)
-        if after is not None:
-            yield self._put(after, now_ns, known=True)
+    def begin(self, found: Condition) -> Iterator[PutCondition]:
+        """Say that a condition holds, where it did not."""
+        known = self._known.get(found.kind)
+        if known is None or not known.holds:
+            yield self._put(found)
 
-    def repeat(self, now_ns: InstantNs) -> Iterator[PutAlarm]:
-        """Publish all again."""
-        for alarm in self.standing():
-            yield self._put(alarm, now_ns, known=True)
+    def end(self, kind: AlarmKind, now_ns: InstantNs) -> Iterator[PutCondition]:
+        """Say that a condition is gone, where it held."""
+        known = self._known.get(kind)
+        if known is not None and known.holds:
+            yield self._put(dataclasses.replace(known, holds=False, at_ns=now_ns, value=None, u=None))
 
-    def _put(self, alarm: Alarm, now_ns: InstantNs, *, known: bool = False) -> PutAlarm:
-        self._alarms[alarm.kind] = alarm
-        return PutAlarm(self._sensor.site, alarm, Act(ACTOR, now_ns, alarm.cause), known)
+    def end_all(self, now_ns: InstantNs) -> Iterator[PutCondition]:
+        """Say that nothing holds any longer: the sensor is not followed any more."""
+        for condition in self.holding():
+            yield from self.end(condition.kind, now_ns)
+
+    def repeat(self) -> Iterator[PutCondition]:
+        """Say all again."""
+        for condition in self._known.values():
+            yield PutCondition(condition, again=True)
+
+    def _put(self, condition: Condition) -> PutCondition:
+        self._known[condition.kind] = condition
+        return PutCondition(condition)

@@ -19,7 +19,6 @@ from dyncal.domain.time import InstantNs, Int64Array, duration
 from services.calibrate import snapshots
 from services.calibrate.alignment import Stream
 from services.calibrate.events import (
-    AlarmsSeen,
     Connected,
     EdgeSeen,
     Effect,
@@ -30,6 +29,7 @@ from services.calibrate.events import (
     PairingsChanged,
     Proceed,
     PutHealth,
+    PutHolding,
     RecordArrived,
     SaveSnapshot,
     SeriesRead,
@@ -90,8 +90,6 @@ class CalibrateEngine:
                 yield from self._reported(event)
             case EdgeSeen():
                 (self._offline.discard if event.online else self._offline.add)(event.edge)
-            case AlarmsSeen():
-                yield from self._acknowledged(event)
             case Connected():
                 yield from self._repeat(event.now_ns)
             case Forget():
@@ -169,8 +167,7 @@ class CalibrateEngine:
         self._sensors = {s.id: s for s in event.sensors}
         wanted = {p.sensor: p for p in event.pairings}
         for gone in sorted(set(self._trackers) - set(wanted)):
-            site = self._trackers.pop(gone).sensor.site
-            yield PutHealth(site, gone, None)
+            yield from _given_up(self._trackers.pop(gone), event.now_ns)
             yield Note("unpaired", gone)
         for pairing in wanted.values():
             yield from self._pair(pairing, event)
@@ -183,7 +180,7 @@ class CalibrateEngine:
         if sensor is None:
             before = self._trackers.pop(pairing.sensor, None)
             if before is not None:
-                yield PutHealth(before.sensor.site, before.sensor.id, None)
+                yield from _given_up(before, event.now_ns)
             yield Note("pairing_without_sensor", pairing.sensor)
             return
         present = self._trackers.get(sensor.id)
@@ -208,14 +205,11 @@ class CalibrateEngine:
         else:
             yield from tracker.reported(event.report, event.now_ns)
 
-    def _acknowledged(self, event: AlarmsSeen) -> Iterator[Effect]:
-        for alarm in event.alarms:
-            if alarm.sensor in self._trackers:
-                yield from self._trackers[alarm.sensor].alarm_seen(alarm, event.now_ns)
-
     def _repeat(self, now_ns: InstantNs) -> Iterator[Effect]:
         for tracker in self._trackers.values():
             yield from tracker.connected(now_ns)
+        holding = tuple(c.id for tracker in self._trackers.values() for c in tracker.board.holding())
+        yield PutHolding(holding, now_ns)
 
     def _tick(self, now_ns: InstantNs) -> Iterator[Effect]:
         for tracker in self._trackers.values():
@@ -260,6 +254,12 @@ def _essence(sensors: Iterable[Sensor | None]) -> list[tuple[object, ...] | None
     return [None if s is None else (s.id, s.site, s.edge, s.unit, s.dt_ns) for s in sensors]
 
 
+def _given_up(tracker: Tracker, now_ns: InstantNs) -> Iterator[Effect]:
+    """Say of a sensor that is not followed any more that nothing is known of it."""
+    yield from tracker.board.end_all(now_ns)
+    yield PutHealth(tracker.sensor.site, tracker.sensor.id, None)
+
+
 def _carried(present: Tracker | None) -> Known:
     """Return what a tracker hands over to one that begins anew for the same sensor."""
     if present is None:
@@ -268,5 +268,5 @@ def _carried(present: Tracker | None) -> Known:
     return Known(
         last_sequence=present.adjuster.last_sequence,
         desired=None if now is None else now.coefficients,
-        alarms=tuple(present.board.standing()),
+        conditions=present.board.known(),
     )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dyncal.contracts.topics import EdgeAddress
-from dyncal.domain.alarms import Alarm
+from dyncal.domain.alarms import Condition
 from dyncal.domain.calibration import Calibration
 from dyncal.domain.coefficients import CoefficientSet, Report, SetState
 from dyncal.domain.health import SensorHealth
@@ -64,7 +64,7 @@ class Known:
     last_sequence: int = 0
     desired: CoefficientSet | None = None
     desired_state: SetState | None = None
-    alarms: tuple[Alarm, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     snapshot: bytes | None = None
 
 
@@ -93,14 +93,6 @@ class EdgeSeen:
 
     edge: EdgeId
     online: bool
-    now_ns: InstantNs
-
-
-@dataclass(frozen=True, slots=True)
-class AlarmsSeen:
-    """The registry has these alarms: people may have acknowledged some."""
-
-    alarms: tuple[Alarm, ...]
     now_ns: InstantNs
 
 
@@ -140,7 +132,6 @@ Event = (
     | PairingsChanged
     | SetReported
     | EdgeSeen
-    | AlarmsSeen
     | Connected
     | Forget
     | Tick
@@ -185,13 +176,19 @@ class SendDesired:
 
 
 @dataclass(frozen=True, slots=True)
-class PutAlarm:
-    """Keep an alarm in the registry, and publish it retained; `known` ones are only published."""
+class PutCondition:
+    """Publish, retained, that a condition began or ended; `again`: it has been said before."""
 
-    site: SiteId
-    alarm: Alarm
-    act: Act
-    known: bool = False
+    condition: Condition
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PutHolding:
+    """Publish, retained, the ids of all conditions that hold: all others have ended."""
+
+    holding: tuple[str, ...]
+    said_ns: InstantNs
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,4 +218,4 @@ class Note:
     detail: str = ""
 
 
-Effect = AddCalibration | AddSet | MoveSet | SendDesired | PutAlarm | PutHealth | SaveSnapshot | Note
+Effect = AddCalibration | AddSet | MoveSet | SendDesired | PutCondition | PutHolding | PutHealth | SaveSnapshot | Note

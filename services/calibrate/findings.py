@@ -1,13 +1,13 @@
-"""What the alarms say to the operator: conditions in words, each as the alarm that it raises."""
+"""What is said of a sensor: conditions in words for the operator."""
 
 from __future__ import annotations
 
 import math
 from typing import Final
 
-from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
+from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.coefficients import Outcome, Report
-from dyncal.domain.sensors import SensorId
+from dyncal.domain.sensors import EdgeId, Sensor
 from dyncal.domain.time import InstantNs
 from dyncal.drift.monitor import DriftStatus
 from services.calibrate.tolerance import Excess
@@ -29,17 +29,33 @@ def cause_of(parameter: str) -> str:
     return "the transfer function changed"
 
 
-def drift(sensor: SensorId, now_ns: InstantNs, status: DriftStatus) -> Alarm:
-    """Return the alarm of a drift; a change from near 0, or to the tenfold, has no percentage."""
+def _condition(
+    sensor: Sensor,
+    kind: AlarmKind,
+    now_ns: InstantNs,
+    *,
+    edge: EdgeId | None = None,
+    parameter: str = "",
+    value: float | None = None,
+    u: float | None = None,
+    limit: float | None = None,
+    cause: str,
+    response: str,
+) -> Condition:
+    return Condition(
+        sensor.site, sensor.id, kind, holds=True, at_ns=now_ns, edge=sensor.edge if edge is None else edge,
+        parameter=parameter, value=value, u=u, limit=limit, cause=cause, response=response,
+    )  # fmt: skip
+
+
+def drift(sensor: Sensor, now_ns: InstantNs, status: DriftStatus) -> Condition:
+    """Return the condition of a drift; a change from near 0, or to the tenfold, has no percentage."""
     known = math.isfinite(status.change) and math.isfinite(status.u_change)
     change = f"{status.change:+.1%} since the baseline" if known else "by more than is told in percent"
-    return Alarm(
+    return _condition(
         sensor,
         AlarmKind.DRIFT,
-        AlarmState.UNACKNOWLEDGED,
-        Priority.MEDIUM,
-        raised_ns=now_ns,
-        changed_ns=now_ns,
+        now_ns,
         parameter=status.parameter,
         value=status.change if known else None,
         u=status.u_change if known else None,
@@ -49,16 +65,13 @@ def drift(sensor: SensorId, now_ns: InstantNs, status: DriftStatus) -> Alarm:
     )
 
 
-def out_of_tolerance(sensor: SensorId, now_ns: InstantNs, excess: Excess) -> Alarm:
-    """Return the alarm of a parameter that left its tolerance."""
+def out_of_tolerance(sensor: Sensor, now_ns: InstantNs, excess: Excess) -> Condition:
+    """Return the condition of a parameter that left its tolerance."""
     change = f"{excess.change:+.1%} against the first calibration, tolerance {excess.tolerance:.1%}"
-    return Alarm(
+    return _condition(
         sensor,
         AlarmKind.OUT_OF_TOLERANCE,
-        AlarmState.UNACKNOWLEDGED,
-        Priority.HIGH,
-        raised_ns=now_ns,
-        changed_ns=now_ns,
+        now_ns,
         parameter=excess.parameter,
         value=excess.change,
         u=excess.u,
@@ -68,31 +81,28 @@ def out_of_tolerance(sensor: SensorId, now_ns: InstantNs, excess: Excess) -> Ala
     )
 
 
-def reference_lost(sensor: SensorId, now_ns: InstantNs, reference: str, seconds_ago: float, why: str) -> Alarm:
-    """Return the alarm of a reference that is gone."""
-    return Alarm(
+def reference_lost(
+    sensor: Sensor, now_ns: InstantNs, reference: str, edge: EdgeId | None, seconds_ago: float, why: str
+) -> Condition:
+    """Return the condition of a reference that is gone."""
+    return _condition(
         sensor,
         AlarmKind.REFERENCE_LOST,
-        AlarmState.UNACKNOWLEDGED,
-        Priority.LOW,
-        raised_ns=now_ns,
-        changed_ns=now_ns,
+        now_ns,
+        edge=edge,
         value=seconds_ago,
         cause=f"no usable samples of reference {reference}: {why}",
         response="Restore the reference; the last coefficient set stays in force, drift cannot be watched meanwhile.",
     )
 
 
-def not_in_force(sensor: SensorId, now_ns: InstantNs, report: Report) -> Alarm:
-    """Return the alarm of a set that the edge rejected or left again."""
+def not_in_force(sensor: Sensor, now_ns: InstantNs, report: Report) -> Condition:
+    """Return the condition of a set that the edge rejected or left again."""
     verb = "rejected" if report.outcome is Outcome.REJECTED else "reverted"
-    return Alarm(
+    return _condition(
         sensor,
         AlarmKind.CORRECTION_REVERTED,
-        AlarmState.UNACKNOWLEDGED,
-        Priority.MEDIUM,
-        raised_ns=now_ns,
-        changed_ns=now_ns,
+        now_ns,
         cause=f"the edge {verb} set {report.sequence} ({report.set_id}): {report.reason or 'no reason given'}",
         response="The edge runs the last good set. Check sensor and reference; a new set follows once one is better.",
     )

@@ -19,8 +19,11 @@ class CalibrateMetrics:
         self.sets = Counter(
             "dyncal_calibrate_sets_total", "Coefficient sets made, by first state", ["state"], registry=self.registry
         )
-        self.alarms = Counter(
-            "dyncal_calibrate_alarms_total", "Changes of alarms", ["kind", "state"], registry=self.registry
+        self.conditions = Counter(
+            "dyncal_calibrate_conditions_total",
+            "Conditions that began or ended",
+            ["kind", "holds"],
+            registry=self.registry,
         )
         self.handled = Histogram(
             "dyncal_calibrate_batch_seconds", "Time to deal with a batch of messages", registry=self.registry

@@ -14,6 +14,7 @@ from dyncal.adapters.signing import open_signer
 from dyncal.adapters.stores import open_store
 from dyncal.contracts import topics
 from dyncal.domain.errors import BusUnavailable, StoreUnavailable, Unavailable
+from dyncal.domain.sensors import SiteId
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
 from dyncal.runtime import metrics as metrics_server
@@ -99,7 +100,8 @@ class CalibrateService:
             if store is None:
                 return
             try:
-                worker = Worker(s.calibrate, registry, store, signer, self._clock, self.metrics, self._log)
+                site = SiteId(s.site)
+                worker = Worker(s.calibrate, registry, store, signer, self._clock, self.metrics, self._log, site)
                 await self._serve(worker, stop)
             finally:
                 await self._in_thread(store.close)

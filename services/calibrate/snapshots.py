@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from dyncal.contracts import codec
+from dyncal.domain.alarms import Condition
 from dyncal.domain.errors import InvalidData
 from dyncal.drift.monitor import DriftMonitor
 from dyncal.models import paired_model
@@ -44,6 +45,7 @@ class _Snapshot(msgspec.Struct, frozen=True):
     attempted_ns: int
     in_force: _InForce | None = None
     baseline: _Baseline | None = None
+    conditions: tuple[Condition, ...] | None = None
 
 
 def key_of(sensor: str) -> str:
@@ -77,6 +79,7 @@ def take(tracker: Tracker) -> bytes | None:
             else _Baseline(
                 base.calibration_id, codec.array_to_bytes(base.values, "<f8"), codec.array_to_bytes(base.cov, "<f8")
             ),
+            conditions=tracker.board.known(),
         )
     )
 
@@ -110,6 +113,8 @@ def put_back(tracker: Tracker, content: bytes) -> int:
     if s.baseline is not None:
         values = codec.array_from_bytes(s.baseline.values, "<f8", "baseline")
         tracker.baseline = Baseline(s.baseline.calibration_id, values, _square(s.baseline.cov))
+    if s.conditions is not None:  # of an earlier version: those that the registry's alarms stand for
+        tracker.board.restore(s.conditions)
     tracker.resume_after(s.upto_ns)
     return s.upto_ns
 

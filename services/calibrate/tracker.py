@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.contracts.topics import EdgeAddress
-from dyncal.domain.alarms import Alarm, AlarmKind
+from dyncal.domain.alarms import AlarmKind
 from dyncal.domain.coefficients import Outcome, Report, SetState
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.health import ParameterConformity, SensorHealth, Watch
@@ -24,7 +24,7 @@ from dyncal.ports.registry import Act
 from services.calibrate import findings, tolerance
 from services.calibrate.adjuster import Adjuster, InForce, calibration_of
 from services.calibrate.alignment import Aligned, Aligner
-from services.calibrate.board import AlarmBoard
+from services.calibrate.board import ConditionBoard
 from services.calibrate.estimators import estimator_of
 from services.calibrate.events import ACTOR, AddCalibration, Effect, Known, MoveSet, Note, SendDesired
 from services.calibrate.health import HealthDesk, number
@@ -51,7 +51,7 @@ class Tracker:
         self.adjuster = Adjuster(sensor, pairing, rules, known.last_sequence)
         if known.desired is not None:
             self.adjuster.in_force = InForce(known.desired, known.desired.parameters.cov, math.nan)
-        self.board = AlarmBoard(sensor, known.alarms)
+        self.board = ConditionBoard(known.conditions)
         self.desk = HealthDesk(sensor, duration(rules.health_s))
         self.aligner = Aligner(
             sensor.dt_ns,
@@ -104,7 +104,7 @@ class Tracker:
             return
         self._pair_seen_ns = now_ns
         self.changed = True
-        yield from self.board.clear(AlarmKind.REFERENCE_LOST, now_ns)
+        yield from self.board.end(AlarmKind.REFERENCE_LOST, now_ns)
         for aligned in runs:
             yield from self._identify(aligned, now_ns)
             self.adjuster.add(aligned)
@@ -137,9 +137,9 @@ class Tracker:
             yield Note("block_rejected", self.sensor.id, f"rms of residuals {outcome.residual_rms:.3g}")
         self.drift = self.monitor.update(outcome)
         if self.drift.state is DriftState.DRIFT:
-            yield from self.board.raise_(findings.drift(self.sensor.id, now_ns, self.drift))
+            yield from self.board.begin(findings.drift(self.sensor, now_ns, self.drift))
         elif self.drift.state is DriftState.IN_CONTROL:
-            yield from self.board.clear(AlarmKind.DRIFT, now_ns)
+            yield from self.board.end(AlarmKind.DRIFT, now_ns)
 
     def _watch_tolerance(self, now_ns: InstantNs) -> Iterator[Effect]:
         estimate, block = self._estimate, self.block
@@ -156,9 +156,9 @@ class Tracker:
         about = (estimate.parameters, block.cov, self.baseline, self.pairing.tolerance)
         judged, self.conformity = tolerance.judge(*about), tolerance.conformity(*about)
         if judged.excess is not None:
-            yield from self.board.raise_(findings.out_of_tolerance(self.sensor.id, now_ns, judged.excess))
+            yield from self.board.begin(findings.out_of_tolerance(self.sensor, now_ns, judged.excess))
         elif judged.within:
-            yield from self.board.clear(AlarmKind.OUT_OF_TOLERANCE, now_ns)
+            yield from self.board.end(AlarmKind.OUT_OF_TOLERANCE, now_ns)
 
     def reported(self, report: Report, now_ns: InstantNs) -> Iterator[Effect]:
         """Take in what the edge did with a set."""
@@ -166,24 +166,20 @@ class Tracker:
         self.changed = True
         if report.outcome is Outcome.APPLIED:
             yield MoveSet(self.sensor.id, report.set_id, SetState.ACTIVE, act)
-            yield from self.board.clear(AlarmKind.CORRECTION_REVERTED, now_ns)
+            yield from self.board.end(AlarmKind.CORRECTION_REVERTED, now_ns)
             return
         state = SetState.REJECTED if report.outcome is Outcome.REJECTED else SetState.REVERTED
         yield MoveSet(self.sensor.id, report.set_id, state, act)
         if report.running not in ("", report.set_id):  # what the edge has gone back to, or stays with, is in force
             yield MoveSet(self.sensor.id, report.running, SetState.ACTIVE, act)
         if self.adjuster.withdrawn(report.set_id, now_ns):
-            yield from self.board.raise_(findings.not_in_force(self.sensor.id, now_ns, report))
-
-    def alarm_seen(self, seen: Alarm, now_ns: InstantNs) -> Iterator[Effect]:
-        """Take over an acknowledgement from the registry."""
-        yield from self.board.adopt(seen, now_ns)
+            yield from self.board.begin(findings.not_in_force(self.sensor, now_ns, report))
 
     def connected(self, now_ns: InstantNs) -> Iterator[Effect]:
         """Say again what the broker may have lost."""
         if self.adjuster.in_force is not None:
             yield SendDesired(EdgeAddress(self.sensor.site, self.sensor.edge), self.sensor.id)
-        yield from self.board.repeat(now_ns)
+        yield from self.board.repeat()
         self.desk.repeat()
 
     def health(self, now_ns: InstantNs) -> SensorHealth:
@@ -231,8 +227,16 @@ class Tracker:
             why = "none came, or only bad ones"
         else:
             why = "their instants do not meet those of the sensor"
-        lost = findings.reference_lost(self.sensor.id, now_ns, self.pairing.reference, seconds(alone_ns), why)
-        yield from self.board.raise_(lost)
+        lost = findings.reference_lost(
+            self.sensor,
+            now_ns,
+            self.pairing.reference,
+            None if self.reference is None else self.reference.edge,
+            seconds(alone_ns),
+            why,
+        )
+        self.changed = True
+        yield from self.board.begin(lost)
 
 
 def _capacity(dt_ns: int) -> int:

@@ -8,13 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple, assert_never
 
-from dyncal.contracts import alarms as alarm_contract
+from dyncal.contracts import conditions as condition_contract
 from dyncal.contracts import health as health_contract
 from dyncal.contracts import topics
 from dyncal.contracts.coefficients import seal
+from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.coefficients import SetState
 from dyncal.domain.errors import Conflict, DyncalError, NotFound, Unavailable
-from dyncal.domain.sensors import SensorId
+from dyncal.domain.sensors import SensorId, SiteId
 from dyncal.domain.time import NS_PER_S, InstantNs, duration
 from dyncal.ports.clock import Clock
 from dyncal.ports.registry import Registry
@@ -24,9 +25,9 @@ from dyncal.runtime.logging import Logger
 from services.calibrate import intake, snapshots
 from services.calibrate.engine import CalibrateEngine
 from services.calibrate.events import (
+    ACTOR,
     AddCalibration,
     AddSet,
-    AlarmsSeen,
     Connected,
     Effect,
     Event,
@@ -36,8 +37,9 @@ from services.calibrate.events import (
     Note,
     PairingsChanged,
     Proceed,
-    PutAlarm,
+    PutCondition,
     PutHealth,
+    PutHolding,
     RecordArrived,
     SaveSnapshot,
     SendDesired,
@@ -47,6 +49,12 @@ from services.calibrate.events import (
 )
 from services.calibrate.metrics import CalibrateMetrics
 from services.calibrate.settings import CalibrateSection
+
+DEFAULT_SITE: Final = SiteId("plant")
+KINDS: Final = frozenset({
+    AlarmKind.DRIFT, AlarmKind.OUT_OF_TOLERANCE, AlarmKind.REFERENCE_LOST, AlarmKind.CORRECTION_REVERTED
+})  # fmt: skip
+"""What this service reports."""
 
 _SLICE_SAMPLES: Final = 8192
 _SLICE_S: Final = (1.0, 10.0)  # a tracker keeps 20 s
@@ -90,9 +98,10 @@ class Worker:
         clock: Clock,
         metrics: CalibrateMetrics,
         log: Logger,
+        site: SiteId = DEFAULT_SITE,
     ) -> None:
         self._rules, self._registry, self._store, self._signer = rules, registry, store, signer
-        self._clock, self._metrics, self._log = clock, metrics, log
+        self._clock, self._metrics, self._log, self._site = clock, metrics, log, site
         self.engine = CalibrateEngine(rules)
         self._jobs: deque[Job] = deque()
         self._effects: deque[Effect] = deque()
@@ -214,18 +223,26 @@ class Worker:
         if revision != self._revision:
             pairings = tuple(self._registry.pairings())
             new = [p.sensor for p in pairings if p.sensor not in self.engine.trackers]
-            known = {sensor: self._known(sensor) for sensor in new}
+            standing = self._standing() if new else {}
+            known = {sensor: self._known(sensor, standing.get(sensor, ())) for sensor in new}
             yield PairingsChanged(tuple(self._registry.sensors()), pairings, self._clock.now(), known)
             self._revision = revision
             self._metrics.pairings.set(len(self.engine.trackers))
-        yield AlarmsSeen(tuple(self._registry.alarms()), self._clock.now())
 
-    def _known(self, sensor: SensorId) -> Known:
+    def _standing(self) -> dict[SensorId, tuple[Condition, ...]]:
+        """Return by sensor the conditions that hold as far as the registry's alarms say."""
+        found: dict[SensorId, tuple[Condition, ...]] = {}
+        for alarm in self._registry.alarms(active_only=True):
+            if alarm.sensor is not None and alarm.kind in KINDS and alarm.holds:
+                found[alarm.sensor] = (*found.get(alarm.sensor, ()), alarm.found)
+        return found
+
+    def _known(self, sensor: SensorId, conditions: tuple[Condition, ...]) -> Known:
         desired = self._registry.desired_set(sensor)
         return Known(
             last_sequence=self._registry.last_sequence(sensor),
             desired=None if desired is None else desired.coefficients,
-            alarms=tuple(a for a in self._registry.alarms() if a.sensor == sensor),
+            conditions=conditions,
             snapshot=self._registry.load_snapshot(snapshots.key_of(sensor)),
         )
 
@@ -250,8 +267,11 @@ class Worker:
                 record = self._registry.desired_set(effect.sensor)
                 if record is not None:
                     yield Message(effect.address.desired(effect.sensor), record.envelope)
-            case PutAlarm():
-                yield from self._put_alarm(effect)
+            case PutCondition():
+                yield self._condition(effect)
+            case PutHolding():
+                said = condition_contract.encode_list(ACTOR, KINDS, effect.holding, effect.said_ns)
+                yield Message(topics.reporter(self._site, ACTOR), said)
             case PutHealth():
                 said = b"" if effect.health is None else health_contract.encode(effect.health)
                 yield Message(topics.health(effect.site, effect.sensor), said)
@@ -307,13 +327,13 @@ class Worker:
             self._registry.set_state(effect.set_id, effect.state, effect.act)
             self._log.info("set_moved", id=effect.set_id, state=effect.state, reason=effect.act.reason)
 
-    def _put_alarm(self, effect: PutAlarm) -> Iterator[Message]:
-        alarm = effect.alarm
-        if not effect.known:
-            self._registry.put_alarm(alarm, effect.act)
-            self._metrics.alarms.labels(alarm.kind, alarm.state).inc()
-            self._log.info("alarm", id=alarm.id, state=alarm.state, cause=alarm.cause)
-        yield Message(topics.alarm(effect.site, alarm.sensor, alarm.kind), alarm_contract.encode(alarm))
+    def _condition(self, effect: PutCondition) -> Message:
+        condition = effect.condition
+        if not effect.again:
+            self._metrics.conditions.labels(condition.kind, str(condition.holds).lower()).inc()
+            self._log.info("condition", id=condition.id, holds=condition.holds, cause=condition.cause)
+        topic = topics.condition(condition.site, condition.source, condition.kind)
+        return Message(topic, condition_contract.encode(condition, ACTOR, self._clock.now()))
 
     def connected(self) -> Event:
         """Return the event of a new connection to the broker."""

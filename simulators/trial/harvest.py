@@ -13,13 +13,13 @@ import numpy as np
 from dyncal.adapters.ledger import SqliteLedger
 from dyncal.adapters.registry import open_registry
 from dyncal.adapters.stores import open_store
-from dyncal.domain.alarms import AlarmKind
+from dyncal.domain.alarms import AlarmKind, alarm_id
 from dyncal.domain.coefficients import CorrectionFilter
 from dyncal.domain.errors import InvalidData, NotFound
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import DurationNs, InstantNs, Int64Array, duration
-from dyncal.ports.registry import Registry
+from dyncal.ports.registry import ChangeFilter, Registry
 from dyncal.ports.sample_store import SampleStore
 from dyncal.runtime.settings import RegistrySettings, StoreSettings
 from edge_agent.spool import Spool
@@ -106,9 +106,9 @@ def _evidence(
     delay = max((f.latency_ns for f in filters), default=0)
     newest = int(sensor.t_ns[-1]) if sensor.t_ns.size else 0
     alarms = [
-        alarm.raised_ns
-        for alarm in registry.alarm_history(SensorId(station.id), limit=_HISTORY)
-        if alarm.kind is AlarmKind.DRIFT and alarm.active and alarm.raised_ns >= plant.t0_ns
+        change.alarm.raised_ns
+        for change in registry.alarm_history(ChangeFilter(alarm_id(station.id, AlarmKind.DRIFT)), limit=_HISTORY)
+        if change.alarm.active and change.alarm.raised_ns is not None and change.alarm.raised_ns >= plant.t0_ns
     ]
     drift_from = min((duration(law.from_s) for law in station.drift), default=None)
     ids = (station.id, station.reference_id)

@@ -10,10 +10,11 @@ import pytest
 from dyncal.adapters.registry import open_registry
 from dyncal.ports.registry import Registry
 from dyncal.runtime.settings import RegistrySettings
+from dyncal.testing.alarms import AlarmRegistryContract
 from dyncal.testing.registry import OpenRegistry, RegistryContract
 
 
-class TestSqliteRegistry(RegistryContract):
+class TestSqliteRegistry(RegistryContract, AlarmRegistryContract):
     @pytest.fixture
     def open_it(self, tmp_path: Path) -> Iterator[OpenRegistry]:
         opened: list[Registry] = []

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-KINDS = ("samples", "status", "committed", "desired", "reported", "alarms")
+KINDS = ("samples", "status", "committed", "desired", "reported", "alarms", "conditions", "reporters")
 
 
 class Hostile(NamedTuple):
@@ -316,11 +316,35 @@ def _alarms() -> Iterator[Hostile]:
     yield case("alarm of unknown kind", {**base, "kind": "boredom"})
     yield case("alarm of unknown state", {**base, "state": "panic"})
     yield case("alarm raised before 1970", {**base, "raised_ns": -1})
+    yield case("alarm of a later version", {**base, "v": 3})
+    yield case("alarm without a source", {**base, "v": 2, "sensor": None})
+
+
+def _conditions() -> Iterator[Hostile]:
+    base = {"v": 1, "reporter": "calibrate", "said_ns": 1, "source": "TT1", "kind": "drift", "holds": True, "at_ns": 1}
+    cases: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("of another version", {"v": 2}), ("of another source", {"source": "TT2"}),
+        ("of an edge with a slash", {"edge": "a/b"}),
+        ("of unknown kind", {"kind": "boredom"}), ("of another kind", {"kind": "out_of_tolerance"}),
+        ("that may hold", {"holds": "perhaps"}), ("since before 1970", {"at_ns": -1}),
+        ("of a wildcard", {"source": "+"}),
+        ("of a number that is text", {"value": "high"}), ("of a cause without end", {"cause": "x" * 10_001}),
+    )  # fmt: skip
+    for name, change in cases:
+        yield Hostile(f"condition {name}", _json({**base, **change}), "conditions")
+    whole = {"v": 1, "reporter": "calibrate", "said_ns": 1, "kinds": ["drift"], "holding": ["TT1:drift"]}
+    wrong: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("of another version", {"v": 2}), ("of unknown kinds", {"kinds": ["boredom"]}),
+        ("of no list", {"holding": "all"}),
+        ("in the year 2600", {"said_ns": 2**64}),
+    )  # fmt: skip
+    for name, change in wrong:
+        yield Hostile(f"list of conditions {name}", _json({**whole, **change}), "reporters")
 
 
 def _all() -> Iterator[Hostile]:
     parts: tuple[Callable[[], Iterator[Hostile]], ...] = (
-        _any, _samples, _status, _committed, _desired, _reported, _alarms,
+        _any, _samples, _status, _committed, _desired, _reported, _alarms, _conditions,
     )  # fmt: skip
     for part in parts:
         yield from part()

@@ -41,12 +41,17 @@ def append(connection: sa.Connection, act: Act, action: str, subject: str) -> No
 
 def extend(connection: sa.Connection, act: Act, changes: Sequence[tuple[str, str]]) -> None:
     """Append entries, one for each (action, subject) of one act, in the transaction of `connection`."""
+    append_all(connection, [(act, action, subject) for action, subject in changes])
+
+
+def append_all(connection: sa.Connection, changes: Sequence[tuple[Act, str, str]]) -> None:
+    """Append entries, one for each (act, action, subject), in the transaction of `connection`."""
     if not changes:
         return
     head = connection.execute(sa.select(schema.audit_head).with_for_update()).one()
     digest: str = head.digest
     rows = []
-    for number, (action, subject) in enumerate(changes, head.number + 1):
+    for number, (act, action, subject) in enumerate(changes, head.number + 1):
         digest = digest_of(digest, number, act.at_ns, act.actor, action, subject, act.reason)
         rows.append(
             {

@@ -6,7 +6,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Version of these tables, which the one row of `schema_version` says; `migration` knows the way from older ones."""
 
 metadata = sa.MetaData()
@@ -77,31 +77,67 @@ sets = sa.Table(
 )
 
 
-def _alarm_columns() -> list[sa.Column[object]]:
-    return [
-        sa.Column("sensor", _NAME, nullable=False, index=True),
-        sa.Column("kind", sa.String(32), nullable=False),
-        sa.Column("state", sa.String(32), nullable=False),
-        sa.Column("priority", sa.String(16), nullable=False),
-        sa.Column("raised_ns", sa.BigInteger, nullable=False),
-        sa.Column("changed_ns", sa.BigInteger, nullable=False),
-        sa.Column("parameter", sa.Text, nullable=False),
-        sa.Column("value", sa.Double),
-        sa.Column("u", sa.Double),
-        sa.Column("limit", sa.Double),
-        sa.Column("cause", sa.Text, nullable=False),
-        sa.Column("response", sa.Text, nullable=False),
-    ]
-
-
-alarms = sa.Table("alarms", metadata, sa.Column("id", sa.String(400), primary_key=True), *_alarm_columns())
-
-alarm_history = sa.Table(
-    "alarm_history",
+alarm_states = sa.Table(
+    "alarm_states",
     metadata,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
-    *_alarm_columns(),
+    sa.Column("id", sa.String(300), primary_key=True),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False, index=True),
+    sa.Column("document", sa.LargeBinary, nullable=False),
 )
+
+alarm_changes = sa.Table(
+    "alarm_changes",
+    metadata,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("alarm", sa.String(300), nullable=False),
+    sa.Column("source", _NAME, nullable=False),
+    sa.Column("event", sa.String(32), nullable=False),
+    sa.Column("at_ns", sa.BigInteger, nullable=False, index=True),
+    sa.Column("priority", sa.String(16), nullable=False),
+    sa.Column("annunciated", sa.String(16), nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("document", sa.LargeBinary, nullable=False),
+    sa.Index("alarm_changes_of_alarm", "alarm", "number"),
+    sa.Index("alarm_changes_of_source", "source", "number"),
+)
+
+alarm_definitions = sa.Table(
+    "alarm_definitions",
+    metadata,
+    sa.Column("kind", sa.String(32), primary_key=True),
+    sa.Column("changed_ns", sa.BigInteger, nullable=False),
+    sa.Column("document", sa.LargeBinary, nullable=False),
+)
+
+alarm_floods = sa.Table(
+    "alarm_floods",
+    metadata,
+    sa.Column("began_ns", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("ended_ns", sa.BigInteger),
+    sa.Column("document", sa.LargeBinary, nullable=False),
+)
+
+alarm_answers = sa.Table(
+    "alarm_answers",
+    metadata,
+    sa.Column("key", sa.String(200), primary_key=True),
+    sa.Column("at_ns", sa.BigInteger, nullable=False, index=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("answer", sa.LargeBinary, nullable=False),
+)
+
+alarm_desk = sa.Table(
+    "alarm_desk",
+    metadata,
+    sa.Column("only", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("document", sa.LargeBinary, nullable=False),
+)
+"""What the alarm engine knows beside its alarms; `revision` grows with every write: only one process may write."""
+
+ALARM_TABLES: Final = (alarm_states, alarm_changes, alarm_definitions, alarm_floods, alarm_answers, alarm_desk)
 
 snapshots = sa.Table(
     "snapshots",

@@ -6,13 +6,19 @@ from collections.abc import Sequence
 
 from dyncal.adapters.registry import alarms, audit, calibrations, counters, sensors, sets, snapshots
 from dyncal.adapters.registry.database import Database
-from dyncal.domain.alarms import Alarm
+from dyncal.alarms.alarm import Alarm
+from dyncal.alarms.definitions import Definition
+from dyncal.alarms.engine import EngineState
+from dyncal.alarms.events import Changed
+from dyncal.alarms.flood import Flood
+from dyncal.alarms.kpis import Figure
+from dyncal.domain.alarms import AlarmKind
 from dyncal.domain.calibration import Calibration
 from dyncal.domain.coefficients import CoefficientSet, SetState
 from dyncal.domain.errors import Conflict
 from dyncal.domain.sensors import Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import Act, AuditEntry, SetRecord
+from dyncal.ports.registry import EVERY, Act, AlarmAnswer, AlarmWrite, AuditEntry, ChangeFilter, SetRecord
 
 
 class SqlRegistry:
@@ -105,20 +111,55 @@ class SqlRegistry:
         with self._db.read() as connection:
             return counters.value(connection, "sets")
 
-    def put_alarm(self, alarm: Alarm, act: Act) -> None:
-        """Add or replace an alarm by its id, and keep the change in its history."""
-        with self._db.write() as connection:
-            alarms.put(connection, alarm, act)
+    def load_alarms(self) -> tuple[EngineState, int]:
+        """Return all that an alarm engine needs to go on, and the revision."""
+        with self._db.read() as connection:
+            return alarms.load(connection)
 
-    def alarms(self, *, active_only: bool = False, limit: int = 1000) -> list[Alarm]:
-        """Return alarms, last changed first."""
+    def write_alarms(self, write: AlarmWrite) -> int:
+        """Write in one transaction; return the new revision. Raises `Conflict` if `write.revision` is not the present.
+
+        Answers older than a day before the newest of `write` are forgotten.
+        """
+        with self._db.write() as connection:
+            return alarms.write(connection, write)
+
+    def alarms(self, *, active_only: bool = False, limit: int = 100_000) -> list[Alarm]:
+        """Return alarms that ever changed, last changed first."""
         with self._db.read() as connection:
             return alarms.standing(connection, active_only, limit)
 
-    def alarm_history(self, sensor: SensorId | None = None, *, limit: int = 1000) -> list[Alarm]:
-        """Return changes of alarms, newest first."""
+    def alarm_history(
+        self, only: ChangeFilter = EVERY, *, before: int | None = None, limit: int = 1000
+    ) -> list[Changed]:
+        """Return changes with number < before, newest first."""
         with self._db.read() as connection:
-            return alarms.history(connection, sensor, limit)
+            return alarms.history(connection, only, before, limit)
+
+    def alarm_changes(self, *, after: int = 0, limit: int = 1000) -> list[Changed]:
+        """Return changes with number > after, oldest first."""
+        with self._db.read() as connection:
+            return alarms.changes(connection, after, limit)
+
+    def alarm_figures(self, from_ns: InstantNs, to_ns: InstantNs) -> list[Figure]:
+        """Return what figures of performance are made of, oldest first: changes in [from, to)."""
+        with self._db.read() as connection:
+            return alarms.figures(connection, from_ns, to_ns)
+
+    def alarm_floods(self, from_ns: InstantNs, to_ns: InstantNs) -> list[Flood]:
+        """Return floods that overlap [from, to), oldest first."""
+        with self._db.read() as connection:
+            return alarms.floods(connection, from_ns, to_ns)
+
+    def alarm_definitions(self) -> dict[AlarmKind, tuple[Definition, InstantNs]]:
+        """Return the definitions that somebody changed, and when."""
+        with self._db.read() as connection:
+            return alarms.definitions(connection)
+
+    def alarm_answer(self, key: str) -> AlarmAnswer | None:
+        """Return the answer that was given under a key, if it is kept."""
+        with self._db.read() as connection:
+            return alarms.answer(connection, key)
 
     def save_snapshot(self, key: str, content: bytes, at_ns: InstantNs) -> None:
         """Replace the snapshot of that name; not audited."""

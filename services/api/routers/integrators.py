@@ -15,12 +15,13 @@ from dyncal.domain.coefficients import SetState
 from dyncal.domain.errors import InvalidData, NotFound
 from dyncal.domain.samples import GapCause, SampleSeries
 from dyncal.domain.sensors import Sensor, SensorId, sensor_id
-from dyncal.domain.time import LATEST, NS_PER_S, InstantNs, iso, parse_iso
+from dyncal.domain.time import NS_PER_S, InstantNs, iso
 from services.api import pages
 from services.api.catalogue import Catalogue
 from services.api.deps import Deps, DepsOf, PrincipalOf
 from services.api.errors import Problem
 from services.api.etags import require, respond, strong
+from services.api.instants import From, Moment, instant
 from services.api.schemas.calibrations import CalibrationOut, CalibrationPage, SetList, SetOut
 from services.api.schemas.samples import GapList, GapOut, SamplesOut
 from services.api.schemas.sensors import PairingBody
@@ -29,35 +30,18 @@ router = APIRouter(prefix="/v1", tags=["integrators"])
 
 DEFAULT_SPAN_NS = 600 * NS_PER_S
 
-Moment = Annotated[
-    str | None,
-    Query(max_length=64, description="ISO 8601 with time zone, or nanoseconds since 1970-01-01T00:00:00Z."),
-]
-From = Annotated[Moment, Query(alias="from")]
 Words = Annotated[str, Query(max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=400)]
 Reason = Annotated[str, Query(max_length=500, description="Why, for the audit trail.")]
 
 
-def _instant(text: str, name: str) -> InstantNs:
-    if text.isascii() and text.isdigit():
-        value = int(text) if len(text) <= 19 else LATEST + 1
-        if value <= LATEST:
-            return InstantNs(value)
-        raise InvalidData(f"{name}: {text[:40]} ns lies after 2255")
-    try:
-        return parse_iso(text.replace(" ", "+"))  # a plus sign that nobody escaped arrives as a blank
-    except (InvalidData, OverflowError) as error:
-        raise InvalidData(f"{name}: {error}") from error
-
-
 def _range(start: str | None, end: str | None, deps: Deps) -> tuple[InstantNs, InstantNs]:
     """Return the interval asked for: by default the last ten minutes before its end, and its end is now."""
     # Sources whose clock is a little ahead are part of now.
-    to_ns = _instant(end, "to") if end is not None else InstantNs(deps.clock.now() + NS_PER_S)
+    to_ns = instant(end, "to") if end is not None else InstantNs(deps.clock.now() + NS_PER_S)
     latest = to_ns if end is not None else deps.clock.now()
-    from_ns = _instant(start, "from") if start is not None else InstantNs(max(latest - DEFAULT_SPAN_NS, 0))
+    from_ns = instant(start, "from") if start is not None else InstantNs(max(latest - DEFAULT_SPAN_NS, 0))
     if from_ns >= to_ns:
         raise InvalidData(f"from ({from_ns}) must lie before to ({to_ns})")
     return from_ns, to_ns

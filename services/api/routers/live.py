@@ -32,7 +32,10 @@ async def stream(
     principal: PrincipalOf,
     events: Annotated[
         Names,
-        Query(description="Of samples, values, alarm, edge, registry, backfill, by commas; default: all but values."),
+        Query(
+            description="Of samples, values, alarm, flood, edge, registry, backfill, health, by commas; "
+            "default: all but values."
+        ),
     ] = None,
     sensors: Annotated[Names, Query(description="Comma-separated: only events about these.")] = None,
     trend: Annotated[Names, Query(description="Comma-separated: samples of these only; empty: of none.")] = None,
@@ -44,8 +47,9 @@ async def stream(
 
     The first event is `hello`, or `reset` where the stream cannot go on after Last-Event-ID without a hole: load anew
     what you show. `samples` are frames of trends, `values` the newest value of each sensor that changed, `alarm` every
-    change of an alarm, `backfill` names sensors whose history was completed; `lagged` says that frames were dropped
-    because this client is slow; `beat` that nothing happened.
+    change of an alarm, `flood` the beginning, the growth and the end of a flood of alarms, `backfill` names sensors
+    whose history was completed; `lagged` says that frames were dropped because this client is slow; `beat` that nothing
+    happened.
     """
     del principal  # long-lived streams are where a session is checked again, once there are sessions
     wanted = Wanted(_events(events), _names(sensors), _names(trend))

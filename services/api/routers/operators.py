@@ -1,4 +1,4 @@
-"""For people at the console: sensors, alarms, edges, audit."""
+"""For people at the console: sensors, edges, audit."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from dyncal.domain.sensors import Sensor, SensorId, sensor_id
+from dyncal.domain.sensors import Sensor
 from services.api import pages
 from services.api.deps import DepsOf
 from services.api.schemas.ledgers import LedgerOut, LedgerPage
-from services.api.schemas.operations import AlarmList, AlarmOut, AuditOut, AuditPage, EdgeList, EdgeOut
+from services.api.schemas.operations import AuditOut, AuditPage, EdgeList, EdgeOut
 from services.api.schemas.sensors import SensorOut, SensorPage
 from services.api.state import SensorState
 from services.api.views import views
@@ -63,25 +63,6 @@ def one_sensor(sensor: str, deps: DepsOf) -> SensorOut:
     """Return one sensor and how it stands."""
     catalogue = deps.catalogue.get()
     return views(deps, catalogue, [catalogue.sensor(sensor)])[0]
-
-
-@router.get("/alarms")
-def alarms(
-    deps: DepsOf,
-    active: Annotated[bool, Query(description="Only those whose condition holds.")] = False,
-    limit: Limit = 1000,
-) -> AlarmList:
-    """List alarms as they stand, last changed first."""
-    found = deps.registry.alarms(active_only=active, limit=limit)
-    return AlarmList(now_ns=deps.clock.now(), items=[AlarmOut.of(alarm) for alarm in found])
-
-
-@router.get("/alarms/history")
-def alarm_history(deps: DepsOf, sensor: Words = "", limit: Limit = 200) -> AlarmList:
-    """List changes of alarms, newest first."""
-    of: SensorId | None = sensor_id(sensor) if sensor else None
-    found = deps.registry.alarm_history(of, limit=limit)
-    return AlarmList(now_ns=deps.clock.now(), items=[AlarmOut.of(alarm) for alarm in found])
 
 
 @router.get("/ledger")

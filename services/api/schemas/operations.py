@@ -1,77 +1,12 @@
-"""Alarms, edges, audit and health."""
+"""Edges, audit and health."""
 
 from __future__ import annotations
 
 from typing import Self
 
-from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
 from dyncal.ports.registry import AuditEntry
 from services.api.edges import EdgeStatus
-from services.api.schemas.base import InstantNs, Shape, example, number
-
-
-class AlarmOut(Shape):
-    """An alarm as it stands, or stood after a change."""
-
-    model_config = example(
-        id="TT-101:drift:tau_s",
-        sensor="TT-101",
-        kind="drift",
-        state="unacknowledged",
-        priority="medium",
-        active=True,
-        raised_ns=1_769_860_800_000_000_000,
-        changed_ns=1_769_860_800_000_000_000,
-        parameter="tau_s",
-        value=0.55,
-        u=0.004,
-        limit=0.525,
-        cause="The sensor has become slower.",
-        response="Inspect for fouling.",
-    )
-
-    id: str
-    sensor: str
-    kind: AlarmKind
-    state: AlarmState
-    priority: Priority
-    active: bool
-    """True while the condition holds."""
-    raised_ns: InstantNs
-    changed_ns: InstantNs
-    parameter: str
-    value: float | None
-    u: float | None
-    limit: float | None
-    cause: str
-    response: str
-
-    @classmethod
-    def of(cls, alarm: Alarm) -> Self:
-        """Return the shape of an alarm."""
-        return cls(
-            id=alarm.id,
-            sensor=alarm.sensor,
-            kind=alarm.kind,
-            state=alarm.state,
-            priority=alarm.priority,
-            active=alarm.active,
-            raised_ns=alarm.raised_ns,
-            changed_ns=alarm.changed_ns,
-            parameter=alarm.parameter,
-            value=number(alarm.value),
-            u=number(alarm.u),
-            limit=number(alarm.limit),
-            cause=alarm.cause,
-            response=alarm.response,
-        )
-
-
-class AlarmList(Shape):
-    """Alarms, newest change first."""
-
-    now_ns: InstantNs
-    items: list[AlarmOut]
+from services.api.schemas.base import InstantNs, Shape, example
 
 
 class EdgeOut(Shape):

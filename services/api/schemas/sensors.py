@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field
 
-from dyncal.domain.alarms import Alarm
+from dyncal.alarms.alarm import Alarm
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.health import SensorHealth
 from dyncal.domain.sensors import MAX_POLES, ModelKind, Pairing, Sensor, SensorId, sensor_id

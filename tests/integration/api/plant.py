@@ -17,15 +17,15 @@ import msgspec
 import numpy as np
 
 from dyncal.adapters.registry import open_registry
-from dyncal.contracts import alarms as alarm_contract
 from dyncal.contracts import coefficients as coefficient_contract
+from dyncal.contracts import conditions as condition_contract
 from dyncal.contracts import health as health_contract
 from dyncal.contracts import samples as sample_contract
 from dyncal.contracts.edges import PairingMessage, SensorMessage, StatusMessage
-from dyncal.contracts.topics import EdgeAddress, alarm
+from dyncal.contracts.topics import EdgeAddress, condition
 from dyncal.contracts.topics import health as health_topic
 from dyncal.domain import quality
-from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
+from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.calibration import Calibration, Conformity, Deviation, Verdict
 from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter, Parameters, Provenance, SetState
 from dyncal.domain.health import SensorHealth, Watch
@@ -191,16 +191,16 @@ class Plant:
         said = SensorHealth(channel.id, now, until, watch, now, now, reason)
         self.broker.publish(health_topic(SITE, channel.id), health_contract.encode(said), retain=True)
 
-    def alarm(self, sensor: str, state: AlarmState = AlarmState.UNACKNOWLEDGED) -> Alarm:
-        """Raise or change a drift alarm, in the registry and on the bus."""
+    def alarm(self, sensor: str, *, holds: bool = True) -> Condition:
+        """Report on the bus that a sensor drifts, or does so no longer."""
         now = InstantNs(self.clock.now())
-        raised = Alarm(
-            SensorId(sensor),
+        found = Condition(
+            SITE,
+            sensor,
             AlarmKind.DRIFT,
-            state,
-            Priority.MEDIUM,
+            holds,
             now,
-            now,
+            EDGE,
             "tau_s",
             2.13,
             0.02,
@@ -208,10 +208,9 @@ class Plant:
             "The time constant has grown by 18 % since the last calibration.",
             "Inspect the element for fouling; recalibrate when clean.",
         )
-        self.registry.put_alarm(raised, Act("calibrate", now, "drift"))
-        topic = alarm(SITE, raised.sensor, raised.kind)
-        self.broker.publish(topic, alarm_contract.encode(raised), retain=True)
-        return raised
+        topic = condition(SITE, found.source, found.kind)
+        self.broker.publish(topic, condition_contract.encode(found, "calibrate", now), retain=True)
+        return found
 
     def gap(self, channel: Channel, seconds: float) -> None:
         """Lose some samples."""

@@ -16,7 +16,6 @@ import httpx
 import numpy as np
 import pytest
 
-from dyncal.domain.alarms import AlarmState
 from dyncal.runtime.ports import free_port
 from tests.integration.api.plant import running
 from tests.servers_mosquitto import Mosquitto
@@ -80,8 +79,8 @@ async def test_an_alarm_reaches_a_listener_and_the_sensors_state() -> None:
             (_, _, raised) = (await take(stream, 1, "alarm"))[0]
             assert (raised["sensor"], raised["state"]) == ("TT-101", "unacknowledged")
             assert (await client.get("/v1/sensors/TT-101")).json()["state"] == "maintenance_required"
-            plant.alarm("TT-101", AlarmState.NORMAL)
-            assert (await take(stream, 1, "alarm"))[0][2]["state"] == "normal"
+            plant.alarm("TT-101", holds=False)
+            assert (await take(stream, 1, "alarm"))[0][2]["state"] == "returned_unacknowledged"
         assert (await client.get("/v1/sensors/TT-101")).json()["state"] == "normal"
 
 

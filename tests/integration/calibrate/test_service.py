@@ -9,10 +9,10 @@ import pytest
 
 from dyncal.adapters.signing import open_verifier
 from dyncal.adapters.stores import open_store
-from dyncal.contracts import alarms, coefficients
+from dyncal.contracts import coefficients, conditions
 from dyncal.correction.safety import check
 from dyncal.correction.streaming.record import correct
-from dyncal.domain.alarms import AlarmKind, AlarmState
+from dyncal.domain.alarms import AlarmKind
 from dyncal.domain.coefficients import Outcome, Report, SetState
 from dyncal.domain.errors import InvalidSetting
 from dyncal.domain.sensors import ModelKind, SensorId
@@ -64,11 +64,13 @@ async def test_samples_in_a_signed_set_out_and_the_report_makes_it_active(tmp_pa
             await until(lambda: broker.unacknowledged(CLIENT) == 0, "the repetition is acknowledged")
             assert len(registry.audit()) == trail
             broker.publish(ADDRESS.reported(S1), applied(stage, made.id, made.sequence, Outcome.REVERTED), retain=True)
-            topic = f"dyncal/v1/plant/alarms/s1/{AlarmKind.CORRECTION_REVERTED}"
-            await until(lambda: topic in broker.retained, "an alarm")
-            alarm = alarms.decode(broker.retained[topic])
-            assert alarm.state is AlarmState.UNACKNOWLEDGED
-            await until(lambda: alarm in registry.alarms(active_only=True), "the alarm is in the registry")
+            topic = f"dyncal/v1/plant/conditions/s1/{AlarmKind.CORRECTION_REVERTED}"
+            await until(lambda: topic in broker.retained, "a condition")
+            condition, said = conditions.decode(topic, broker.retained[topic])
+            assert condition.holds
+            assert said.reporter == "calibrate"
+            assert "dyncal/v1/plant/reporters/calibrate" in broker.retained
+            assert registry.alarms() == []  # alarms are the API's
             assert registry.verify_audit() is None
         assert service.health().ready
     with stage.registry() as registry:

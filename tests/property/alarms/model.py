@@ -6,6 +6,7 @@ annunciations that ever were. Times are whole numbers of any unit.
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +72,7 @@ class Model:
         self.defs, self.begin, self.end, self.window, self.keeps = defs, begin, end, window, keeps
         self.cases: dict[str, Case] = {}
         self.log: list[tuple[int, str, bool]] = []
+        self.log_at: list[int] = []
         self.floods: list[dict[str, Any]] = []
         self.now = 0
 
@@ -132,17 +134,18 @@ class Model:
         return self.floods[-1] if self.floods and self.floods[-1]["to"] is None else None
 
     def _in_window(self, at: int) -> int:
-        return sum(1 for t, _, _ in self.log if at - self.window < t <= at)
+        return sum(1 for t in self.log_at[bisect.bisect_right(self.log_at, at - self.window) :] if t <= at)
 
     def _flood_ends(self) -> int:
         return min(
             t + self.window
-            for t, _, _ in self.log
+            for t in self.log_at[-100:]  # none before the last `end` of them can be the one
             if t + self.window >= self.now and self._in_window(t + self.window) < self.end
         )
 
     def _tell(self, name: str, c: Case) -> None:
         self.log.append((self.now, name, False))
+        self.log_at.append(self.now)
         if self.flood is None and self._in_window(self.now) > self.begin:
             self.floods.append({"from": self.now, "to": None, "n": 0, "held": [0, 0, 0]})
         held = False
@@ -168,6 +171,8 @@ class Model:
 
     def _by_design(self) -> None:
         """Let rules apply to all alarms, in order of their names."""
+        if not any(d.by for d in self.defs.values()):
+            return
         for name in sorted(self.cases):
             c = self.cases[name]
             wanted = {
@@ -210,7 +215,7 @@ class Model:
 
     def complete(self, kinds: set[str], holding: set[str], said: int) -> None:
         for name, c in self.cases.items():
-            if c.kind in kinds and name not in holding and c.holds:
+            if c.kind in kinds and name not in holding and c.holds and c.since <= min(said, self.now):
                 c.holds, c.since = False, min(said, self.now)
                 self._set_due(c)
         self.go(self.now)

@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 
 from dyncal.adapters.registry import SqlRegistry, open_registry
+from dyncal.alarms.engine import AlarmEngine
+from dyncal.alarms.events import Answered, Changed, Command, Ordered, Verb
 from dyncal.domain.errors import InvalidSetting, StoreRefused, StoreUnavailable
 from dyncal.domain.sensors import ModelKind, SensorId
+from dyncal.domain.time import InstantNs
+from dyncal.ports.registry import AlarmWrite
 from dyncal.runtime.settings import RegistrySettings
-from dyncal.testing.registry import act, make_alarm, make_pairing, make_sensor
+from dyncal.testing.registry import act, make_alarm, make_pairing, make_sensor, put_alarm
 
 WRITER = """
 import sys
@@ -23,10 +27,10 @@ from pathlib import Path
 from dyncal.adapters.registry import open_registry
 from dyncal.domain.sensors import ModelKind, SensorId
 from dyncal.runtime.settings import RegistrySettings
-from dyncal.testing.registry import act, make_alarm
+from dyncal.testing.registry import act, make_alarm, put_alarm
 registry = open_registry(RegistrySettings(), Path(sys.argv[1]))
 for k in range(20):
-    registry.put_alarm(make_alarm(k=k, sensor=SensorId("s" + sys.argv[2])), act(k))
+    put_alarm(registry, make_alarm(k=k, sensor=SensorId("s" + sys.argv[2])), act(k))
 registry.close()
 """
 
@@ -63,7 +67,7 @@ def test_a_trail_that_was_touched_does_not_fit(
     registry: SqlRegistry, tmp_path: Path, damage: str, expected: int
 ) -> None:
     for k in range(5):
-        registry.put_alarm(make_alarm(k=k), act(k))
+        put_alarm(registry, make_alarm(k=k), act(k))
     assert registry.verify_audit() is None
     with closing(sqlite3.connect(tmp_path / "registry.sqlite")) as raw:
         assert raw.execute(damage).rowcount == 1
@@ -119,7 +123,68 @@ def test_a_birth_of_ten_thousand_sensors_is_taken_in_seconds(registry: SqlRegist
     assert len(registry.audit(limit=30_000)) == 20_000
 
 
+_OF_ALARMS = (
+    "sensor VARCHAR(128) NOT NULL, kind VARCHAR(32) NOT NULL, state VARCHAR(32) NOT NULL, "
+    "priority VARCHAR(16) NOT NULL, "
+    "raised_ns BIGINT NOT NULL, changed_ns BIGINT NOT NULL, parameter TEXT NOT NULL, value DOUBLE, u DOUBLE, "
+    '"limit" DOUBLE, cause TEXT NOT NULL, response TEXT NOT NULL'
+)
+
+
+def _as_of_version_2(file: Path, *changes: tuple[object, ...]) -> None:
+    """Put the alarms' tables back to what they were; `changes` are rows of their history."""
+    with closing(sqlite3.connect(file)) as raw:
+        for table in ("states", "changes", "definitions", "floods", "answers", "desk"):
+            raw.execute(f"DROP TABLE alarm_{table}")
+        raw.execute(f"CREATE TABLE alarms (id VARCHAR(400) PRIMARY KEY, {_OF_ALARMS})")
+        raw.execute(f"CREATE TABLE alarm_history (number INTEGER PRIMARY KEY, {_OF_ALARMS})")
+        for change in changes:
+            raw.execute(f"INSERT INTO alarm_history VALUES ({', '.join('?' * 13)})", change)
+        raw.execute("UPDATE schema_version SET version = 2")
+        raw.commit()
+
+
+def test_alarms_of_version_2_are_taken_over_with_their_history(registry: SqlRegistry, tmp_path: Path) -> None:
+    registry.put_sensors([make_sensor()], [], act())
+    registry.close()
+
+    def row(
+        n: int, sensor: str, kind: str, state: str, raised: int, changed: int, parameter: str
+    ) -> tuple[object, ...]:
+        return (n, sensor, kind, state, "high", raised, changed, parameter, 0.1, None, 0.05, "fouling", "inspect")
+
+    _as_of_version_2(
+        tmp_path / "registry.sqlite",
+        row(1, "tc-1", "drift", "unacknowledged", 10, 10, "tau_s"),
+        row(2, "gone", "out_of_tolerance", "unacknowledged", 11, 11, "gain"),
+        row(3, "tc-1", "drift", "acknowledged", 10, 12, "tau_s"),
+        row(4, "gone", "out_of_tolerance", "returned_unacknowledged", 11, 13, "gain"),
+        row(7, "tc-1", "drift", "unacknowledged", 14, 14, "gain"),
+    )
+    with closing(open_registry(RegistrySettings(), tmp_path)) as again:
+        drift, out = again.alarms()
+        assert (drift.id, drift.state, drift.raised_ns, drift.n_raised) == ("tc-1:drift", "unacknowledged", 14, 2)
+        assert (drift.found.site, drift.found.edge, drift.found.parameter) == ("plant", "edge-1", "gain")
+        assert (drift.priority, drift.cause, drift.number, drift.raised_number) == ("high", "fouling", 7, 7)
+        assert (out.id, out.state, out.cleared_ns, out.found.site) == (
+            "gone:out_of_tolerance", "returned_unacknowledged", 13, "",
+        )  # fmt: skip
+        assert [c.event for c in again.alarm_changes()] == ["raised", "raised", "acknowledged", "cleared", "raised"]
+        state, revision = again.load_alarms()
+        assert (state.number, state.now_ns, revision, len(state.alarms)) == (7, 14, 1, 2)
+        engine = AlarmEngine(state=state)
+        (told, answer) = engine.handle(Ordered(Command(Verb.ACKNOWLEDGE, "tc-1:drift", "me"), InstantNs(20)))
+        assert isinstance(told, Changed)
+        assert told.alarm.number == 8
+        assert answer == Answered("tc-1:drift")
+        again.write_alarms(AlarmWrite(revision, engine.state(), [told.alarm], [told]))
+        assert again.alarms()[0].state == "acknowledged"
+    with closing(open_registry(RegistrySettings(), tmp_path)) as once_more:
+        assert once_more.alarms()[0].state == "acknowledged"
+
+
 def _as_of_version_1(file: Path) -> None:
+    _as_of_version_2(file)
     with closing(sqlite3.connect(file)) as raw:
         for column in ("u_reference_noise", "dead_time", "n_poles", "n_zeros"):
             raw.execute(f"ALTER TABLE pairings DROP COLUMN {column}")

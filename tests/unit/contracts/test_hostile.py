@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dyncal.contracts import alarms, codec, coefficients, samples, topics
+from dyncal.contracts import alarms, codec, coefficients, conditions, samples, topics
 from dyncal.contracts.edges import CommittedMessage, StatusMessage
 from dyncal.domain.errors import MalformedMessage
 from tests.hostile.corpus import CORPUS, KINDS, TOPICS, Hostile, block, coefficient_set, envelope, gap, of_kind
@@ -27,6 +27,8 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "desired": read_desired,
     "reported": coefficients.decode_report,
     "alarms": alarms.decode,
+    "conditions": lambda payload: conditions.decode("dyncal/v1/plant/conditions/TT1/drift", payload),
+    "reporters": conditions.decode_list,
 }
 CASES = [(reader, hostile) for reader in READERS for hostile in of_kind(reader.partition(",")[0])]
 

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dyncal.contracts import alarms, codec, coefficients, samples, topics
-from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
+from dyncal.alarms.alarm import Alarm
+from dyncal.alarms.definitions import Definition
+from dyncal.contracts import alarms, codec, coefficients, conditions, samples, topics
+from dyncal.domain.alarms import AlarmKind, AlarmState, Condition, Priority, Scope
 from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter, Outcome, Parameters, Provenance, Report
 from dyncal.domain.errors import InvalidData, MalformedMessage
 from dyncal.domain.quality import runs_of
@@ -266,13 +268,46 @@ def test_report(
     assert coefficients.decode_report(coefficients.encode_report(report)) == report
 
 
-@given(sensors, st.sampled_from(AlarmKind), st.sampled_from(AlarmState), st.sampled_from(Priority), instants, text,
-       st.none() | finite)  # fmt: skip
+sources = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
+maybe = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(
+    sources, st.sampled_from(AlarmKind), st.sampled_from(AlarmState), st.sampled_from(Priority), instants, text, maybe
+)
 def test_alarm(
-    sensor: SensorId, kind: AlarmKind, state: AlarmState, priority: Priority, at: InstantNs, cause: str, u: float | None
+    source: str, kind: AlarmKind, state: AlarmState, priority: Priority, at: InstantNs, cause: str, u: float | None
 ) -> None:
-    alarm = Alarm(sensor, kind, state, priority, at, at, "tau_s", 1.0, u, None, cause, cause)
-    assert alarms.decode(alarms.encode(alarm)) == alarm
+    found = Condition(SiteId("p"), source, kind, holds=True, at_ns=at, parameter="tau_s", u=u, cause=cause)
+    shelved = at if state is AlarmState.SHELVED else None
+    alarm = Alarm(found, Definition(priority, consequence=cause), active=True, changed_ns=at, shelved_until_ns=shelved)
+    said = alarms.decode(alarms.encode(alarm))
+    assert said == alarms.message_of(alarm)
+    assert (said.id, said.source, said.state, said.priority, said.u) == (alarm.id, source, alarm.state, priority, u)
+    assert said.sensor == (source if kind.scope is Scope.SENSOR else None)
+
+
+def test_an_alarm_of_version_1_is_read() -> None:
+    said = alarms.decode(
+        b'{"v":1,"id":"TT1:drift:tau_s","sensor":"TT1","kind":"drift","state":"acknowledged","priority":"low",'
+        b'"raised_ns":1,"changed_ns":2,"parameter":"tau_s"}'
+    )
+    assert (said.source, said.state, said.raised_ns) == ("TT1", AlarmState.ACKNOWLEDGED, 1)
+
+
+@given(sources, sources, st.sampled_from(AlarmKind), st.booleans(), instants, text, maybe)
+def test_condition(
+    source: str, edge: str, kind: AlarmKind, holds: bool, at: InstantNs, cause: str, u: float | None
+) -> None:
+    condition = Condition(SiteId("p"), source, kind, holds, at, edge, "gain", 1.5, u, None, cause, cause)
+    topic = topics.condition(condition.site, source, kind)
+    back, said = conditions.decode(topic, conditions.encode(condition, "calibrate", at))
+    assert back == condition
+    assert (said.reporter, said.said_ns) == ("calibrate", at)
+    with pytest.raises(MalformedMessage):
+        conditions.decode(topics.condition(condition.site, source + "x", kind), conditions.encode(condition, "c", at))
+    listed = conditions.decode_list(conditions.encode_list("c", {kind}, [condition.id], at))
+    assert (listed.kinds, listed.holding, listed.said_ns) == ((kind,), (condition.id,), at)
 
 
 @given(names, names, names)

@@ -23,16 +23,19 @@ def test_every_reference_leads_somewhere() -> None:
                 level = level[part]
 
 
+NAMES = ("site", "edge", "sensor", "kind", "source", "reporter")
+
+
 def test_addresses_are_those_that_the_code_parses() -> None:
     for channel in schema.asyncapi()["channels"].values():
         address = channel["address"]
-        for name in ("site", "edge", "sensor", "kind"):
+        for name in NAMES:
             address = address.replace(f"{{{name}}}", "x1")
-        if "/alarms/" not in address and not address.endswith("/health"):
+        if not any(f"/{part}/" in address for part in ("alarms", "conditions", "reporters")) and not address.endswith(
+            "/health"
+        ):
             assert topics.parse(address).address.site == "x1"
-        assert set(channel["parameters"]) == {
-            n for n in ("site", "edge", "sensor", "kind") if f"{{{n}}}" in channel["address"]
-        }
+        assert set(channel["parameters"]) == {n for n in NAMES if f"{{{n}}}" in channel["address"]}
 
 
 def references(document: object) -> list[str]:

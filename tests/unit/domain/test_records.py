@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dyncal.domain import quality
-from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
+from dyncal.domain.alarms import AlarmKind, Condition, Priority, Scope
 from dyncal.domain.coefficients import CorrectionFilter, Parameters
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import MAX_BLOCK_SAMPLES, CorrectedSpan, Gap, GapCause, GapRecord, SampleBlock
@@ -154,10 +154,8 @@ def test_filters_and_parameters_have_shapes() -> None:
 
 
 def test_alarms_are_named_by_what_they_are_about() -> None:
-    alarm = Alarm(
-        SensorId("s"), AlarmKind.DRIFT, AlarmState.UNACKNOWLEDGED, Priority.HIGH, InstantNs(0), InstantNs(0), "tau_s"
-    )
-    assert alarm.id == "s:drift:tau_s"
-    assert alarm.active
-    assert not replace(alarm, state=AlarmState.RETURNED_UNACKNOWLEDGED).active
-    assert replace(alarm, parameter="").id == "s:drift"
+    found = Condition(SiteId("p"), "s", AlarmKind.DRIFT, holds=True, at_ns=InstantNs(0), parameter="tau_s")
+    assert found.id == "s:drift"
+    assert found.kind.scope is Scope.SENSOR
+    assert AlarmKind.EDGE_OFFLINE.scope is Scope.EDGE
+    assert sorted(Priority, key=lambda p: p.rank) == [Priority.LOW, Priority.MEDIUM, Priority.HIGH]

@@ -8,22 +8,22 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 import pytest
 
-from dyncal.contracts import alarms as alarm_contract
+from dyncal.contracts import conditions as condition_contract
 from dyncal.contracts import health as health_contract
 from dyncal.contracts import ledgers as ledger_contract
 from dyncal.contracts import samples as sample_contract
 from dyncal.contracts import topics
 from dyncal.contracts.edges import PairingMessage, SensorMessage, StatusMessage
 from dyncal.domain.accounts import Account, Lost
-from dyncal.domain.alarms import AlarmState
+from dyncal.domain.alarms import AlarmKind, AlarmState, Condition
 from dyncal.domain.errors import StoreUnavailable
 from dyncal.domain.health import SensorHealth, Watch
-from dyncal.domain.samples import GapCause
+from dyncal.domain.samples import Gap, GapCause, GapRecord
 from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, SensorId, SiteId
-from dyncal.domain.time import InstantNs
+from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs
 from dyncal.testing.bus import FakeBroker
 from dyncal.testing.records import block
-from dyncal.testing.registry import S1, S2, act, make_alarm
+from dyncal.testing.registry import S1, S2, act
 from services.api.consumer import BusConsumer
 from services.api.hub import EVENTS, Wanted
 from tests.unit.services.api.conftest import Api
@@ -123,19 +123,71 @@ async def test_what_nobody_asked_for_is_counted_and_acknowledged(api: Api) -> No
     assert rejected(api, "samples") == 0
 
 
-async def test_samples_and_alarms_reach_the_hub(api: Api, broker: FakeBroker) -> None:
+async def test_samples_reach_the_hub_and_conditions_the_desk(api: Api, broker: FakeBroker) -> None:
     client, _ = api.deps.hub.subscribe(Wanted(EVENTS))
     address = topics.EdgeAddress(SiteId("plant"), EdgeId("edge-1"))
     broker.publish(address.samples(S1), sample_contract.encode(block([4.0], sensor=S1)))
-    topic = topics.alarm(SiteId("plant"), S1, "drift")
-    for state in (AlarmState.UNACKNOWLEDGED, AlarmState.UNACKNOWLEDGED, AlarmState.NORMAL):
-        broker.publish(topic, alarm_contract.encode(make_alarm(state)), retain=True)
+    topic = topics.condition(SiteId("plant"), S1, "drift")
+    clerk = asyncio.create_task(api.deps.clerk.run())
+    for holds in (True, True, False):
+        found = Condition(SiteId("plant"), S1, AlarmKind.DRIFT, holds, api.clock.now(), "edge-1")
+        broker.publish(topic, condition_contract.encode(found, "calibrate", api.clock.now()), retain=True)
     broker.publish(topic, b"", retain=True)
+    await until(lambda: len(api.registry.alarm_changes()) == 2)
     await until(lambda: broker.unacknowledged("api") == 0)
     api.deps.hub.flush()
+    await asyncio.sleep(0.05)
     told = client.take().decode()
     assert told.count("event: alarm") == 2
     assert '"raw":4.0' in told
+    assert api.registry.alarms()[0].state is AlarmState.RETURNED_UNACKNOWLEDGED
+    clerk.cancel()
+    await asyncio.gather(clerk, return_exceptions=True)
+
+
+async def test_what_a_reporter_does_not_say_any_more_has_ended(api: Api, broker: FakeBroker) -> None:
+    clerk = asyncio.create_task(api.deps.clerk.run())
+    now = api.clock.now()
+
+    def say(sensor: str, said_ns: int, *, holds: bool = True) -> None:
+        found = Condition(SiteId("plant"), sensor, AlarmKind.DRIFT, holds, InstantNs(now - 9), "edge-1")
+        broker.publish(
+            topics.condition(SiteId("plant"), sensor, "drift"),
+            condition_contract.encode(found, "calibrate", InstantNs(said_ns)),
+        )
+
+    say(S1, now - 5)
+    say(S2, now - 5)
+    await until(lambda: len(api.registry.alarms(active_only=True)) == 2)
+    listed = condition_contract.encode_list("calibrate", {AlarmKind.DRIFT}, [f"{S1}:drift"], now)
+    broker.publish(topics.reporter(SiteId("plant"), "calibrate"), listed)
+    say(S2, now - 3)  # a copy that a broker had kept
+    await until(lambda: len(api.registry.alarms(active_only=True)) == 1)
+    say("zz-9", now)
+    await until(lambda: len(api.registry.alarms(active_only=True)) == 2)
+    assert {a.id for a in api.registry.alarms(active_only=True)} == {f"{S1}:drift", "zz-9:drift"}
+    clerk.cancel()
+    await asyncio.gather(clerk, return_exceptions=True)
+
+
+async def test_edges_offline_and_lost_records_become_alarms(api: Api, broker: FakeBroker) -> None:
+    clerk = asyncio.create_task(api.deps.clerk.run())
+    broker.publish(EDGE.status, status("online", "n-1"))
+    await until(lambda: api.deps.edges.online(EDGE.edge) is True)
+    broker.publish(EDGE.status, msgspec.json.encode(StatusMessage(1, "offline", api.clock.now())))
+    lost = GapRecord(S1, EdgeId("edge-1"), 1, 0, 0, Gap(InstantNs(1), InstantNs(2), GapCause.SPOOL_CAPPED))
+    address = topics.EdgeAddress(SiteId("plant"), EdgeId("edge-1"))
+    broker.publish(address.samples(S1), sample_contract.encode(lost))
+    await until(lambda: api.deps.desk.known(f"{S1}:records_lost") is not None)
+    api.clock.advance(DurationNs(6 * NS_PER_S))  # beyond the on delay
+    await until(lambda: len(api.registry.alarms(active_only=True)) == 2)
+    kinds = {alarm.kind for alarm in api.registry.alarms(active_only=True)}
+    assert kinds == {AlarmKind.EDGE_OFFLINE, AlarmKind.RECORDS_LOST}
+    assert "spool_capped" in next(a.cause for a in api.registry.alarms() if a.kind is AlarmKind.RECORDS_LOST)
+    broker.publish(address.samples(S1), sample_contract.encode(block([4.0], sensor=S1)))
+    await until(lambda: not api.deps.desk.known(f"{S1}:records_lost").holds)  # type: ignore[union-attr]  # it is there
+    clerk.cancel()
+    await asyncio.gather(clerk, return_exceptions=True)
 
 
 async def test_what_calibration_says_of_a_sensor_is_kept_and_its_changes_are_told(api: Api, broker: FakeBroker) -> None:
@@ -175,7 +227,10 @@ async def test_a_registry_that_is_away_is_waited_for(
 
 GOOD_BLOCK = sample_contract.encode(block([1.0], sensor=S1))
 SAMPLES = "dyncal/v1/plant/edge-1/samples/tc-1"
-ALARM = "dyncal/v1/plant/alarms/tc-1/drift"
+CONDITION = "dyncal/v1/plant/conditions/tc-1/drift"
+GOOD_CONDITION = condition_contract.encode(
+    Condition(SiteId("plant"), S1, AlarmKind.DRIFT, True, InstantNs(1)), "calibrate", InstantNs(1)
+)
 HEALTH = "dyncal/v1/plant/sensors/tc-1/health"
 GOOD_HEALTH = health_contract.encode(SensorHealth(S2, InstantNs(1), InstantNs(9), Watch.LEARNING, InstantNs(1)))
 
@@ -191,11 +246,12 @@ HOSTILE = [
     ("dyncal/v1/plant/edge-1/samples/other", GOOD_BLOCK),
     ("dyncal/v1/plant/edge-2/samples/tc-1", GOOD_BLOCK),
     ("dyncal/v1/plant/edge 2/samples/tc-1", GOOD_BLOCK),
-    (ALARM, b"{"),
-    (ALARM, b"null"),
-    (ALARM, b'{"v":9}'),
-    (ALARM, alarm_contract.encode(make_alarm()).replace(b"tc-1", b"tc/1")),
-    (ALARM, alarm_contract.encode(make_alarm()).replace(b"drift", b"doom")),
+    (CONDITION, b"{"),
+    (CONDITION, b"null"),
+    (CONDITION, b'{"v":9}'),
+    (CONDITION, GOOD_CONDITION.replace(b"tc-1", b"tc/1")),
+    (CONDITION, GOOD_CONDITION.replace(b"drift", b"doom")),
+    ("dyncal/v1/plant/reporters/calibrate", condition_contract.encode_list("c", set(), [], InstantNs(2**62))),
     (HEALTH, b"{"),
     (HEALTH, GOOD_HEALTH),
     (HEALTH, GOOD_HEALTH.replace(b"learning", b"healthy")),
@@ -217,8 +273,10 @@ async def test_a_hostile_payload_is_counted_and_the_next_one_is_used(
     kind = (
         "health"
         if topic == HEALTH
-        else "alarms"
-        if "/alarms/" in topic
+        else "conditions"
+        if topic == CONDITION
+        else "reporters"
+        if "/reporters/" in topic
         else "status"
         if topic.endswith("status")
         else "samples"

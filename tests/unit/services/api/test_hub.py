@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from dyncal.alarms.alarm import Alarm
 from dyncal.domain.alarms import AlarmState
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import DurationNs
 from dyncal.runtime.clocks import SimulatedClock
 from dyncal.testing.records import block, gap, uniform
 from dyncal.testing.registry import make_alarm
+from services.api.alarms import shapes
 from services.api.hub import EVENTS, Client, LiveHub, Wanted
 from services.api.metrics import ApiMetrics
 from services.api.settings import ApiSection
@@ -44,6 +46,10 @@ def drain(client: Client) -> list[tuple[int | None, str, Any]]:
 def feed(hub: LiveHub, k: int, sensor: str = "tc-1") -> None:
     hub.record(block([float(k)], sensor=sensor, axis=uniform(1, k)))
     hub.flush()
+
+
+def tell(hub: LiveHub, alarm: Alarm) -> None:
+    hub.announce("alarm", shapes.encode(shapes.of_alarm(alarm, alarm.changed_ns)), alarm.sensor or "")
 
 
 def test_ids_rise_and_continue_over_a_restart() -> None:
@@ -78,7 +84,7 @@ def test_a_filter_passes_what_was_asked_for_only() -> None:
     for name in ("a", "b", "c"):
         hub.record(block([1.0], sensor=name))
     hub.flush()
-    hub.alarm(make_alarm(sensor=SensorId("a")))
+    tell(hub, make_alarm(sensor=SensorId("a")))
     seen = {name: [s["sensor"] for s in data["series"]] for _, name, data in drain(only)}
     assert seen == {"samples": ["b"], "values": ["b"]}
     got = drain(trend)
@@ -97,7 +103,7 @@ def test_a_client_resumes_without_a_hole() -> None:
     last_seen = seen[2][0]
     for k in range(4, 8):
         feed(hub, k)
-    hub.alarm(make_alarm())
+    tell(hub, make_alarm())
     again, opening = hub.subscribe(EVERYTHING, last_seen)
     assert events(opening)[0][:2] == (last_seen, "hello")
     resumed = drain(again)
@@ -138,7 +144,7 @@ def test_a_slow_client_loses_frames_but_no_alarm() -> None:
     for k in range(200):
         feed(hub, k)
         state = AlarmState.UNACKNOWLEDGED if k % 2 else AlarmState.NORMAL
-        hub.alarm(make_alarm(state, k=k))
+        tell(hub, make_alarm(state, k=k))
         expected.append(state.value)
     got = drain(client)
     assert got[0][1:] == ("lagged", {"dropped": 196})
@@ -153,20 +159,13 @@ def test_a_client_too_slow_for_alarms_is_cut_off_not_deceived() -> None:
     hub, _ = make_hub(client_alarms=10)
     client, _ = hub.subscribe(EVERYTHING)
     for k in range(11):
-        hub.alarm(make_alarm(k=k))
+        tell(hub, make_alarm(k=k))
     assert client.cut
     before = drain(client)
     assert [event_id for event_id, _, _ in before] == list(range(hub.last_id - 10, hub.last_id))
     again, opening = hub.subscribe(EVERYTHING, before[-1][0])
     assert events(opening)[0][1] == "hello"
     assert len(drain(again)) == 1
-
-
-def test_a_known_alarm_is_no_news() -> None:
-    hub, _ = make_hub()
-    assert hub.alarm(make_alarm())
-    assert not hub.alarm(make_alarm())
-    assert hub.alarm(make_alarm(AlarmState.NORMAL, k=3))
 
 
 def test_old_blocks_do_not_turn_the_clock_back() -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
+from dyncal.alarms.alarm import Alarm
+from dyncal.alarms.definitions import DEFAULTS
+from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.health import Attribution, Cause, SensorHealth, Watch
-from dyncal.domain.sensors import SensorId
+from dyncal.domain.sensors import SensorId, SiteId
 from dyncal.domain.time import InstantNs
 from dyncal.testing.registry import make_sensor
 from services.api.frames import Latest
@@ -18,7 +20,8 @@ NOW = InstantNs(1_700_000_000_000_000_000)
 
 
 def alarm(kind: AlarmKind) -> Alarm:
-    return Alarm(SensorId("tc-1"), kind, AlarmState.UNACKNOWLEDGED, Priority.LOW, NOW, NOW, "tau_s")
+    found = Condition(SiteId("plant"), "tc-1", kind, holds=True, at_ns=NOW, parameter="tau_s")
+    return Alarm(found, DEFAULTS[kind], active=True, acknowledged=False)
 
 
 def health(watch: Watch = Watch.IN_CONTROL, **changes: Any) -> SensorHealth:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from dyncal.contracts import alarms as alarm_contract
 from dyncal.contracts.coefficients import canonical
 from dyncal.domain.alarms import AlarmKind
 from dyncal.domain.coefficients import CoefficientSet, SetState
@@ -19,7 +18,7 @@ from services.calibrate.events import (
     Event,
     Note,
     PairingsChanged,
-    PutAlarm,
+    PutCondition,
     PutHealth,
     RecordArrived,
     SaveSnapshot,
@@ -73,8 +72,12 @@ class Run:
     def calibrations(self) -> list[AddCalibration]:
         return [e for _, e in self.effects if isinstance(e, AddCalibration)]
 
-    def alarms(self, kind: AlarmKind) -> list[tuple[float, str]]:
-        return [(s, e.alarm.state) for s, e in self.effects if isinstance(e, PutAlarm) and e.alarm.kind is kind]
+    def conditions(self, kind: AlarmKind) -> list[tuple[float, bool]]:
+        return [
+            (s, e.condition.holds)
+            for s, e in self.effects
+            if isinstance(e, PutCondition) and e.condition.kind is kind and not e.again
+        ]
 
     def health(self) -> list[tuple[float, SensorHealth]]:
         return [(s, e.health) for s, e in self.effects if isinstance(e, PutHealth) and e.health is not None]
@@ -94,8 +97,6 @@ def _flat(effect: Effect) -> object:
         case AddCalibration():
             c = effect.calibration
             return ("calibration", c.id, c.parameters.values.tobytes(), c.parameters.cov.tobytes(), effect.act)
-        case PutAlarm():
-            return ("alarm", alarm_contract.encode(effect.alarm))
         case SaveSnapshot():
             return ("snapshot", effect.key, effect.content)
         case _:

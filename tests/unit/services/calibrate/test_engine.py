@@ -12,18 +12,18 @@ from dyncal.contracts.topics import EdgeAddress
 from dyncal.correction.forms import correct_at
 from dyncal.correction.safety import check
 from dyncal.correction.streaming.record import correct
-from dyncal.domain.alarms import AlarmKind, AlarmState
+from dyncal.domain.alarms import AlarmKind
 from dyncal.domain.coefficients import CoefficientSet, CorrectionSmoother, Outcome, Report, SetState
 from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, SensorId, SiteId
 from services.calibrate import snapshots
 from services.calibrate.events import (
-    AlarmsSeen,
     Connected,
     Event,
     Known,
     MoveSet,
     PairingsChanged,
-    PutAlarm,
+    PutCondition,
+    PutHolding,
     RecordArrived,
     SaveSnapshot,
     SendDesired,
@@ -126,9 +126,9 @@ def test_the_candidate_is_judged_on_data_that_its_fit_did_not_use() -> None:
 
 def test_a_healthy_sensor_raises_nothing_and_is_left_alone() -> None:
     run = Run(thermocouple(240.0, seed=5)).pair().go()
-    assert run.alarms(AlarmKind.DRIFT) == []
-    assert run.alarms(AlarmKind.OUT_OF_TOLERANCE) == []
-    assert run.alarms(AlarmKind.REFERENCE_LOST) == []
+    assert run.conditions(AlarmKind.DRIFT) == []
+    assert run.conditions(AlarmKind.OUT_OF_TOLERANCE) == []
+    assert run.conditions(AlarmKind.REFERENCE_LOST) == []
     assert 1 <= len(run.published()) <= 6
 
 
@@ -137,12 +137,14 @@ def test_growing_tau_raises_drift_and_tolerance_alarms_and_the_correction_follow
     steps += [(60.0 + 2 * k, (1.0, 0.4 * (1 + 0.01 * (k + 1)))) for k in range(30)]
     plant = Plant(ModelKind.FIRST_ORDER, steps, 0.05, 1.5, 180.0, block=2)
     run = Run(plant).pair().go()
-    drift, out = run.alarms(AlarmKind.DRIFT), run.alarms(AlarmKind.OUT_OF_TOLERANCE)
-    assert [state for _, state in drift] == [AlarmState.UNACKNOWLEDGED]
+    drift, out = run.conditions(AlarmKind.DRIFT), run.conditions(AlarmKind.OUT_OF_TOLERANCE)
+    assert [holds for _, holds in drift] == [True]
     assert 60 < drift[0][0] < 120
-    assert [state for _, state in out] == [AlarmState.UNACKNOWLEDGED]
+    assert [holds for _, holds in out] == [True]
     assert 60 < out[0][0] < 125
-    raised = next(e.alarm for _, e in run.effects if isinstance(e, PutAlarm) and e.alarm.kind is AlarmKind.DRIFT)
+    raised = next(
+        e.condition for _, e in run.effects if isinstance(e, PutCondition) and e.condition.kind is AlarmKind.DRIFT
+    )
     assert raised.parameter == "tau_s"
     assert raised.value is not None
     assert raised.value > 0
@@ -161,13 +163,14 @@ def test_the_reference_lost_and_back() -> None:
             yield event
 
     run = Run(thermocouple(60.0)).pair().go(change=without)
-    (lost, back) = run.alarms(AlarmKind.REFERENCE_LOST)
-    assert lost[1] is AlarmState.UNACKNOWLEDGED
+    (lost, back) = run.conditions(AlarmKind.REFERENCE_LOST)
+    assert lost[1]
     assert 25 < lost[0] < 30
-    assert back[1] is AlarmState.RETURNED_UNACKNOWLEDGED
+    assert not back[1]
     assert 40 <= back[0] < 43  # when the patience with what may still come is at its end
-    assert run.alarms(AlarmKind.DRIFT) == []
-    alarm = next(e.alarm for _, e in run.effects if isinstance(e, PutAlarm))
+    assert run.conditions(AlarmKind.DRIFT) == []
+    alarm = next(e.condition for _, e in run.effects if isinstance(e, PutCondition))
+    assert alarm.edge == "edge1"
     assert "none came" in alarm.cause
     assert "s1-ref" in alarm.cause
 
@@ -176,7 +179,7 @@ def test_when_both_are_silent_nothing_is_said_of_the_reference() -> None:
     run = Run(thermocouple(20.0)).pair().go()
     for second in range(20, 60):
         run.tell(second, Tick(run.plant.at(second)))
-    assert run.alarms(AlarmKind.REFERENCE_LOST) == []
+    assert run.conditions(AlarmKind.REFERENCE_LOST) == []
 
 
 def test_the_same_events_give_the_same_effects_to_the_last_bit() -> None:
@@ -200,12 +203,12 @@ def test_reports_move_sets_and_a_reverted_one_raises_an_alarm() -> None:
     foreign = report(Outcome.REVERTED, address=EdgeAddress(SiteId("plant"), EdgeId("other")))
     assert not any(isinstance(e, MoveSet) for e in foreign)
     report(Outcome.REVERTED, set_id="of-long-ago")
-    assert run.alarms(AlarmKind.CORRECTION_REVERTED) == []
+    assert run.conditions(AlarmKind.CORRECTION_REVERTED) == []
     moved, raised = report(Outcome.REVERTED)
     assert isinstance(moved, MoveSet)
     assert moved.state is SetState.REVERTED
-    assert isinstance(raised, PutAlarm)
-    assert "residual" in raised.alarm.cause
+    assert isinstance(raised, PutCondition)
+    assert "residual" in raised.condition.cause
     assert len(report(Outcome.REVERTED)) == 1  # said again, it changes nothing
     assert second < 30
 
@@ -222,26 +225,38 @@ def test_the_set_that_an_edge_went_back_to_is_in_force_again() -> None:
     ]
 
 
-def test_a_connection_makes_the_desired_set_and_the_alarms_known_again() -> None:
+def test_a_connection_makes_the_desired_set_and_all_that_holds_known_again() -> None:
     run = Run(thermocouple(30.0)).pair().go()
-    effects = run.tell(30, Connected(run.plant.at(30)))
-    assert effects == [SendDesired(ADDRESS, SensorId("s1"))]
+    at = run.plant.at(30)
+    assert run.tell(30, Connected(at)) == [SendDesired(ADDRESS, SensorId("s1")), PutHolding((), at)]
 
 
-def test_an_acknowledgement_in_the_registry_is_taken_over() -> None:
-    def without(second: float, event: RecordArrived) -> Iterator[Event]:
-        if not (5 < second < 25 and event.record.sensor == "s1-ref"):
-            yield event
+def without_reference(second: float, event: RecordArrived) -> Iterator[Event]:
+    if not (5 < second and event.record.sensor == "s1-ref"):
+        yield event
 
-    run = Run(thermocouple(40.0)).pair().go(0, 20, change=without)
-    raised = next(e.alarm for _, e in run.effects if isinstance(e, PutAlarm))
-    seen = dataclasses.replace(raised, state=AlarmState.ACKNOWLEDGED, changed_ns=run.plant.at(20))
-    (put,) = run.tell(20, AlarmsSeen((seen,), run.plant.at(20)))
-    assert isinstance(put, PutAlarm)
-    assert put.known
-    assert run.tell(20, AlarmsSeen((seen,), run.plant.at(20))) == []
-    run.go(20, 40, change=without)
-    assert run.alarms(AlarmKind.REFERENCE_LOST)[-1][1] is AlarmState.NORMAL
+
+def test_what_holds_is_said_again_and_outlives_a_restart() -> None:
+    run = Run(thermocouple(40.0)).pair().go(0, 20, change=without_reference)
+    (begun,) = (e.condition for _, e in run.effects if isinstance(e, PutCondition))
+    at = run.plant.at(20)
+    said = [PutCondition(begun, again=True), PutHolding(("s1:reference_lost",), at)]
+    assert run.tell(20, Connected(at))[-2:] == said
+    saved = [e for e in run.tell(20, Stopping(at)) if isinstance(e, SaveSnapshot)]
+    again = Run(run.plant)
+    known = {SensorId("s1"): Known(snapshot=saved[0].content)}
+    again.pair(dataclasses.replace(run.plant.paired(), known=known))
+    assert again.tell(20, Connected(at))[-2:] == said
+
+
+def test_a_sensor_that_is_not_followed_any_more_has_no_conditions() -> None:
+    run = Run(thermocouple(40.0)).pair().go(0, 20, change=without_reference)
+    at = run.plant.at(20)
+    effects = run.tell(20, dataclasses.replace(run.plant.paired(), pairings=(), now_ns=at))
+    assert [(e.condition.id, e.condition.holds) for e in effects if isinstance(e, PutCondition)] == [
+        ("s1:reference_lost", False)
+    ]
+    assert run.tell(20, Connected(at)) == [PutHolding((), at)]
 
 
 def test_a_restart_from_the_snapshot_goes_on_where_it_was() -> None:
@@ -264,7 +279,7 @@ def test_a_restart_from_the_snapshot_goes_on_where_it_was() -> None:
     assert new.parameters is not None
     assert np.array_equal(old.parameters.values, new.parameters.values)
     again.go(60, 120)
-    assert again.alarms(AlarmKind.DRIFT) == []
+    assert again.conditions(AlarmKind.DRIFT) == []
     assert not any(why.startswith("first set") for _, _, why in again.published())
     for _, made, _ in again.published():
         assert made.sequence > desired.sequence

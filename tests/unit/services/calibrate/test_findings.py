@@ -6,20 +6,22 @@ import math
 
 import pytest
 
-from dyncal.contracts import alarms as wire
-from dyncal.domain.alarms import Alarm
+from dyncal.contracts import conditions as wire
+from dyncal.contracts import topics
+from dyncal.domain.alarms import Condition
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.drift import DriftState
 from dyncal.drift.monitor import DriftStatus
+from dyncal.testing.registry import make_sensor
 from services.calibrate import findings
 
 NOW = InstantNs(1_700_000_000_000_000_000)
 
 
-def drift(change: float, u: float) -> Alarm:
+def drift(change: float, u: float) -> Condition:
     status = DriftStatus(DriftState.DRIFT, "tau_s", 9.0, 4.0, change, u, NOW - 5, NOW - 9, NOW - 1)
-    return findings.drift(SensorId("TC-1"), NOW, status)
+    return findings.drift(make_sensor(SensorId("TC-1")), NOW, status)
 
 
 def test_a_drift_is_told_in_percent() -> None:
@@ -34,4 +36,5 @@ def test_a_change_without_a_percentage_is_told_without_one(change: float, u: flo
     assert alarm.value is None
     assert alarm.u is None
     assert "nan" not in alarm.cause
-    assert wire.decode(wire.encode(alarm)) == alarm
+    topic = topics.condition(alarm.site, alarm.source, alarm.kind)
+    assert wire.decode(topic, wire.encode(alarm, "calibrate", NOW))[0] == alarm

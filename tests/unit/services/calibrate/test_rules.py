@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dyncal.domain.alarms import Alarm, AlarmKind, AlarmState, Priority
+from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData
-from dyncal.domain.sensors import ModelKind, SensorId
+from dyncal.domain.sensors import ModelKind, SensorId, SiteId
 from dyncal.domain.time import InstantNs
-from services.calibrate import alarms, decision, policy, response, tolerance
+from services.calibrate import decision, policy, response, tolerance
+from services.calibrate.board import ConditionBoard
 from services.calibrate.decision import Values
 from services.calibrate.settings import CalibrateSection
 
@@ -168,41 +169,20 @@ def test_a_change_without_uncertainty_is_within_or_not() -> None:
     assert [tolerance.p_within(change, 0.0, 0.1) for change in (0.1, 0.11)] == [1.0, 0.0]
 
 
-def found(now: InstantNs) -> Alarm:
-    return Alarm(
-        SENSOR, AlarmKind.DRIFT, AlarmState.UNACKNOWLEDGED, Priority.MEDIUM, now, now,
-        parameter="tau_s", value=0.1, cause="c", response="r",
-    )  # fmt: skip
-
-
-@given(st.lists(st.sampled_from(["on", "off", "ack"]), max_size=40))
+@given(st.lists(st.sampled_from(["on", "off"]), max_size=40))
 @settings(max_examples=300)
-def test_the_alarm_follows_its_condition_and_asks_to_be_seen(steps: list[str]) -> None:
-    alarm: Alarm | None = None
-    on = seen = False
+def test_a_condition_is_told_when_it_begins_and_when_it_ends(steps: list[str]) -> None:
+    board, holds, told = ConditionBoard(), False, []
     for k, step in enumerate(steps):
         now = InstantNs(k)
-        before = alarm
         if step == "on":
-            alarm = alarms.raised(alarm, found(now)) or alarm
-            seen = seen if on else False
-            on = True
-        elif step == "off":
-            alarm = alarms.cleared(alarm, now) or alarm
-            on = False
-        elif alarm is not None:
-            person = dataclasses.replace(alarm, state=AlarmState.ACKNOWLEDGED)
-            alarm = alarms.acknowledged(alarm, person) or alarm
-            seen = True
-        if alarm is None:
-            assert not on
-            continue
-        assert alarm.active == on
-        expected = {
-            (True, True): AlarmState.ACKNOWLEDGED,
-            (True, False): AlarmState.UNACKNOWLEDGED,
-            (False, True): AlarmState.NORMAL,
-            (False, False): AlarmState.RETURNED_UNACKNOWLEDGED,
-        }
-        assert alarm.state is expected[on, seen]
-        assert alarm is before or before is None or alarm.state is not before.state
+            found = Condition(SiteId("p"), SENSOR, AlarmKind.DRIFT, holds=True, at_ns=now, parameter="tau_s", value=0.1)
+            told = list(board.begin(found))
+        else:
+            told = list(board.end(AlarmKind.DRIFT, now))
+        assert [put.condition.holds for put in told] == ([] if (step == "on") == holds else [step == "on"])
+        assert all(put.condition.at_ns == now and put.condition.parameter == "tau_s" for put in told)
+        holds = step == "on"
+        assert [c.kind for c in board.holding()] == ([AlarmKind.DRIFT] if holds else [])
+        again = ConditionBoard(board.known())
+        assert list(again.repeat()) == list(board.repeat())

@@ -12,7 +12,7 @@ from dyncal.domain.coefficients import Parameters, SetState
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import NS_PER_S, InstantNs
 from dyncal.testing.records import block, span, uniform
-from dyncal.testing.registry import S1, S2, act, make_alarm, make_calibration, make_set
+from dyncal.testing.registry import S1, S2, act, make_alarm, make_calibration, make_set, put_alarm
 from services.api.trends import POINTS, TrendBook
 from tests.unit.services.api.conftest import Api
 
@@ -28,7 +28,7 @@ def calibrated(k: int, tau_s: float, *, sensor: SensorId = S1, u: float = 0.01) 
 async def test_the_columns_say_what_the_list_of_sensors_says(api: Api) -> None:
     api.registry.add_set(make_set(), b"{}", SetState.PUBLISHED, act())
     api.registry.set_state(make_set().id, SetState.ACTIVE, act())
-    api.registry.put_alarm(make_alarm(), act())
+    put_alarm(api.registry, make_alarm(), act())
     api.store.write([block([1.0, 2.0], sensor=S1, corrected=span(uniform(2), [10.0, float("nan")], "s-1"))])
     fleet = (await api.http.get("/v1/fleet")).json()
     listed = (await api.http.get("/v1/sensors")).json()["items"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dyncal.domain.alarms import AlarmState
 from dyncal.domain.coefficients import SetState
 from dyncal.domain.health import SensorHealth, Watch
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import DurationNs, InstantNs
 from dyncal.testing.records import block, span, uniform
-from dyncal.testing.registry import S1, S2, act, make_alarm, make_sensor, make_set
+from dyncal.testing.registry import S1, S2, act, make_alarm, make_sensor, make_set, put_alarm
 from tests.unit.services.api.conftest import Api
 
 
@@ -73,22 +72,9 @@ async def test_sensors_are_filtered_by_state_and_words(api: Api) -> None:
     assert (await api.http.get("/v1/sensors", params={"state": "fine"})).status_code == 422
 
 
-async def test_alarms_and_their_history(api: Api) -> None:
-    for k, state in enumerate((AlarmState.UNACKNOWLEDGED, AlarmState.ACKNOWLEDGED, AlarmState.NORMAL)):
-        api.registry.put_alarm(make_alarm(state, k=k), act(k))
-    api.registry.put_alarm(make_alarm(sensor=S2), act(9))
-    everything = (await api.http.get("/v1/alarms")).json()["items"]
-    assert {(alarm["sensor"], alarm["active"]) for alarm in everything} == {(S1, False), (S2, True)}
-    active = (await api.http.get("/v1/alarms?active=true")).json()["items"]
-    assert [alarm["sensor"] for alarm in active] == [S2]
-    history = (await api.http.get("/v1/alarms/history", params={"sensor": S1})).json()["items"]
-    assert [alarm["state"] for alarm in history] == ["normal", "acknowledged", "unacknowledged"]
-    assert (await api.http.get("/v1/alarms/history", params={"sensor": "a/b"})).status_code == 422
-
-
 async def test_the_audit_trail_comes_page_by_page(api: Api) -> None:
     for k in range(12):
-        api.registry.put_alarm(make_alarm(k=k), act(k, "why"))
+        put_alarm(api.registry, make_alarm(k=k), act(k, "why"))
     entries = []
     address = "/v1/audit?limit=5"
     while address:

@@ -1,0 +1,73 @@
+"""Conditions that the API service finds itself, in what it hears: edges, sources and stores that fall silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from dyncal.alarms.events import Reported
+from dyncal.domain.alarms import AlarmKind, Condition
+from dyncal.domain.samples import GapCause, GapRecord
+from dyncal.domain.sensors import EdgeId, Sensor, SensorId, SiteId
+from dyncal.domain.time import InstantNs, iso
+from services.api.alarms.desk import AlarmDesk
+from services.api.edges import EdgeStatus
+from services.api.hub import LiveHub
+from services.api.state import stale_after_ns
+
+REPORTER: Final = "api"
+STORE: Final = "store"
+
+
+class OwnConditions:
+    """Says a condition where it is another than the desk knows; for the event loop, but for `silent`."""
+
+    def __init__(self, desk: AlarmDesk) -> None:
+        self._desk = desk
+
+    def edge(self, status: EdgeStatus, now: InstantNs) -> Iterator[Reported]:
+        """Look at what an edge said of itself."""
+        yield from self._say(
+            status.site, status.edge, AlarmKind.EDGE_OFFLINE, not status.online, status.since_ns, now, status.edge
+        )
+
+    def store(self, site: SiteId, fault: str, now: InstantNs) -> Iterator[Reported]:
+        """Look at what is wrong with the time-series store ('': nothing)."""
+        yield from self._say(site, STORE, AlarmKind.STORE_FAILING, bool(fault), now, now, cause=fault[:500])
+
+    def gap(self, site: SiteId, edge: EdgeId, record: GapRecord, now: InstantNs) -> Iterator[Reported]:
+        """Look at a gap: what a source did not say is not lost."""
+        gap = record.gap
+        if gap.cause is GapCause.SOURCE_SILENT:
+            return
+        cause = f"{gap.cause.value}: nothing between {iso(gap.after_ns)} and {iso(gap.before_ns)}"
+        yield from self._say(site, record.sensor, AlarmKind.RECORDS_LOST, True, now, now, edge, cause)  # noqa: FBT003
+
+    def block(self, site: SiteId, edge: EdgeId, sensor: SensorId, now: InstantNs) -> Iterator[Reported]:
+        """Look at a block: the hole before it is at its end."""
+        yield from self._say(site, sensor, AlarmKind.RECORDS_LOST, False, now, now, edge)  # noqa: FBT003
+
+    def silent(self, sensors: Iterable[Sensor], hub: LiveHub, now: InstantNs) -> Iterator[Reported]:
+        """Look for sensors whose values have stopped; of one that never had a value nothing is said."""
+        for sensor in sensors:
+            latest = hub.latest(sensor.id)
+            if latest is None or latest.raw_t_ns < 0:
+                continue
+            holds = now - latest.raw_t_ns > stale_after_ns(sensor)
+            since = InstantNs(latest.raw_t_ns + stale_after_ns(sensor)) if holds else now
+            yield from self._say(sensor.site, sensor.id, AlarmKind.SOURCE_SILENT, holds, since, now, sensor.edge)
+
+    def _say(
+        self,
+        site: SiteId,
+        source: str,
+        kind: AlarmKind,
+        holds: bool,
+        since: InstantNs,
+        now: InstantNs,
+        edge: str = "",
+        cause: str = "",
+    ) -> Iterator[Reported]:
+        known = self._desk.known(f"{source}:{kind}")
+        if holds != (known is not None and known.holds):
+            yield Reported(Condition(site, source, kind, holds, since, edge, cause=cause), REPORTER, now)
