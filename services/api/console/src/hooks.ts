@@ -1,4 +1,4 @@
-import { useEffect, useReducer, useState } from "preact/hooks";
+import { useEffect, useReducer, useRef, useState } from "preact/hooks";
 import { model } from "./model";
 
 /** Render again when the model changes. */
@@ -53,6 +53,21 @@ export function keep(name: string, value: string): void {
   } catch {
     // Full, or forbidden: it is forgotten with the page.
   }
+}
+
+/** A value that follows another one, but not more often than every `ms`. */
+export function useSlowly<T>(value: T, ms: number): T {
+  const [slow, set] = useState(value);
+  const last = useRef(0);
+  useEffect(() => {
+    const wait = Math.max(0, last.current + ms - Date.now());
+    const timer = setTimeout(() => {
+      last.current = Date.now();
+      set(value);
+    }, wait);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return slow;
 }
 
 export type Theme = "dark" | "light";

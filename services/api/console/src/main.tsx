@@ -75,7 +75,7 @@ function App() {
 function Page({ route, theme }: { route: string; theme: Theme }) {
   const sensor = /^\/sensors\/(.+)$/.exec(route)?.[1];
   const name = sensor ? decodeURIComponent(sensor) : null;
-  const title = name ?? (route === "/" ? text.nav.fleet : text.nav[route.slice(1) as keyof typeof text.nav]) ?? text.nav.fleet;
+  const title = name ?? (route === "/" ? text.nav.fleet : text.nav[route.slice(1).split("/")[0] as keyof typeof text.nav]) ?? text.nav.fleet;
   const begun = useRef(false);
   useEffect(() => {
     document.title = `${title} · ${text.product}`;
@@ -89,7 +89,8 @@ function Page({ route, theme }: { route: string; theme: Theme }) {
   if (name) return <SensorPage key={name} id={name} theme={theme} />;
   switch (route) {
     case "/alarms":
-      return <Alarms />;
+    case "/alarms/figures":
+      return <Alarms route={route} />;
     case "/losses":
       return <Losses />;
     case "/system":

@@ -5,6 +5,8 @@ import type { Flood, FromStream, ToStream, TrendFrame, ValueFrame } from "./live
 
 type Listener = () => void;
 
+/** How long alarms wait for the stream. */
+const STREAM_WAIT_MS = 2_000;
 /** Least time between two loads of everything, and of the drift trends. */
 const LOAD_EVERY_MS = 2_000;
 const TRENDS_EVERY_MS = 10_000;
@@ -30,6 +32,7 @@ class Model {
   everConnected = false;
   lastHeard = Date.now();
   loaded = false;
+  alarmsLoaded = false;
   lagging = 0;
   /** Grows with every change of the list of sensors or of a state, but not of values. */
   structure = 0;
@@ -59,8 +62,12 @@ class Model {
   start(): void {
     this.send = connect((message) => this.receive(message));
     this.want();
-    // Rows at once; what happens between this answer and the stream's beginning is in neither, so it is asked again.
-    this.reload();
+    // Rows at once. What happens between an answer and the stream's beginning is in neither: alarms are asked for when
+    // the stream is up, and the rest again soon. Where it does not come, show what can be had.
+    this.queue(() => this.loadFleet());
+    setTimeout(() => {
+      if (!this.everConnected) this.reload();
+    }, STREAM_WAIT_MS);
     // Ages grow and values become stale even when nothing arrives.
     setInterval(() => this.changed(), 500);
   }
@@ -113,15 +120,25 @@ class Model {
   private reload(): void {
     if (this.waiting) return;
     this.waiting = true;
-    this.loads = this.loads.then(() => this.load()).catch(() => this.reloadSoon(3000));
+    this.queue(() => this.load());
+  }
+
+  private queue(load: () => Promise<void>): void {
+    this.loads = this.loads.then(load).catch(() => this.reloadSoon(3000));
   }
 
   private async load(): Promise<void> {
     this.waiting = false;
+    await this.loadFleet();
+    await this.loadAlarms();
+    if (Date.now() - this.trendsAt > TRENDS_EVERY_MS) {
+      this.trendsAt = Date.now();
+      this.takeDrifts(await getDriftTrends());
+    }
+  }
+
+  private async loadFleet(): Promise<void> {
     this.loadedAt = Date.now();
-    this.heard.clear();
-    const asked = getAlarms();
-    asked.catch(() => {}); // awaited below, unless the other answer fails before
     const fleet = await getFleet();
     this.tick(fleet.now_ns);
     const gone = new Set(this.sensors.keys());
@@ -130,17 +147,23 @@ class Model {
       this.put(sensor);
     }
     for (const id of gone) this.sensors.delete(id);
-    this.changed(!this.loaded);
-    const alarms = await asked;
-    this.alarms.clear();
-    for (const alarm of [...alarms.items, ...this.heard.values()]) this.putAlarm(alarm);
+    const first = !this.loaded;
     this.loaded = true;
     this.registry++;
+    this.structure++;
+    this.changed(first);
+  }
+
+  private async loadAlarms(): Promise<void> {
+    this.heard.clear();
+    const { items, number } = await getAlarms();
+    // What the stream brought may be newer than the answer: it says how far it knows, or else what came meanwhile is.
+    const newer = number === null ? [...this.heard.values()] : [...this.alarms.values()].filter((alarm) => (alarm.number ?? 0) > number);
+    this.alarms.clear();
+    for (const alarm of [...items, ...newer]) this.putAlarm(alarm);
+    this.alarmsLoaded = true;
+    this.alarming++;
     this.changed();
-    if (Date.now() - this.trendsAt > TRENDS_EVERY_MS) {
-      this.trendsAt = Date.now();
-      this.takeDrifts(await getDriftTrends());
-    }
   }
 
   private takeDrifts(d: DriftTrends): void {
@@ -180,7 +203,10 @@ class Model {
   private receive(message: FromStream): void {
     if (message.kind === "status") {
       this.connected = message.connected;
-      if (message.connected && !this.everConnected) this.reloadSoon(0);
+      if (message.connected && !this.everConnected) {
+        this.queue(() => this.loadAlarms());
+        this.reloadSoon(0);
+      }
       this.everConnected ||= message.connected;
       this.lastHeard = message.lastHeard;
       this.changed(true);

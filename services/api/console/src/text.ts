@@ -1,4 +1,6 @@
 // Every sentence that people read, in one place, so that it can be translated; names of things are in `words.ts`.
+import { alarmText } from "./text-alarms";
+
 export * from "./words";
 
 export const text = {
@@ -46,6 +48,7 @@ export const text = {
           ["Enter", "open"],
           ["→ ←", "in the tree: unfold, fold"],
           ["Space", "in the alarm list: select"],
+          ["a s c", "in the alarm list: acknowledge, shelve, comment"],
         ],
       },
       {
@@ -310,13 +313,5 @@ export const text = {
     intact: (when: string) => `The chain holds, checked ${when}.`,
     broken: (n: number) => `Entry ${n} does not fit the chain: somebody has changed the trail.`,
   },
-  alarms: {
-    title: "Alarms",
-    active: "Active",
-    history: "History",
-    none: "No alarm is active.",
-    noHistory: "Nothing has happened yet.",
-    columns: { priority: "Priority", state: "State", sensor: "Source", what: "What", since: "Raised", response: "Response" },
-    changed: "Changed",
-  },
+  alarms: alarmText,
 } as const;

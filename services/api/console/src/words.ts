@@ -122,3 +122,21 @@ export const parameterSign: Record<string, string> = {
   f0_hz: "f₀",
   delay_s: "t_d",
 };
+
+export const alarmEventText: Record<string, string> = {
+  raised: "Raised",
+  cleared: "Cleared",
+  updated: "Updated",
+  re_alarmed: "Annunciated again",
+  acknowledged: "Acknowledged",
+  reset: "Reset",
+  shelved: "Shelved",
+  unshelved: "Unshelved",
+  shelving_ended: "Shelving ended",
+  suppressed: "Suppressed",
+  unsuppressed: "Suppression ended",
+  taken_out_of_service: "Taken out of service",
+  returned_to_service: "Returned to service",
+  commented: "Commented",
+  redefined: "Definition changed",
+};

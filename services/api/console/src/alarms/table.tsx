@@ -1,5 +1,5 @@
 import type { Alarm } from "../ask/alarms";
-import { instant, ms, plain, withU } from "../format";
+import { age, instant, ms, percent, plain, withU } from "../format";
 import { PriorityBadge } from "../parts/state";
 import { alarmStateText, kindText, parameterText, text } from "../text";
 
@@ -29,7 +29,7 @@ export function AlarmTable({ alarms, label, changes = false }: { alarms: Alarm[]
             <td>
               <What alarm={alarm} />
             </td>
-            <td class="instant">{instant(ms(changes ? alarm.changed_ns : alarm.raised_ns))}</td>
+            <td class="instant">{instant(ms((changes ? alarm.changed_ns : alarm.raised_ns) ?? Number.NaN))}</td>
             <td class="words">{alarm.response}</td>
           </tr>
         ))}
@@ -38,21 +38,36 @@ export function AlarmTable({ alarms, label, changes = false }: { alarms: Alarm[]
   );
 }
 
-export function What({ alarm }: { alarm: Alarm }) {
+/** What an alarm is about: kind, parameter, figures; and its cause, unless it is to be `short`. */
+export function What({ alarm, short = false }: { alarm: Alarm; short?: boolean }) {
   const known = parameterText[alarm.parameter];
-  const pair = withU(alarm.value, alarm.u);
   return (
     <>
       <strong>{kindText[alarm.kind] ?? alarm.kind}</strong>
       {alarm.parameter && ` · ${known?.symbol ?? alarm.parameter}`}
-      {alarm.value !== null && (
-        <span class="figures">
-          {pair.value}
-          {pair.expanded && ` ± ${pair.expanded}`} {known?.unit}
-          {alarm.limit !== null && ` (limit ${plain(alarm.limit, 4)})`}
-        </span>
+      {alarm.value !== null && <span class="figures">{figures(alarm)}</span>}
+      {alarm.cause && !short && (
+        <div class="muted cause" title={alarm.cause}>
+          {alarm.cause}
+        </div>
       )}
-      {alarm.cause && <div class="muted">{alarm.cause}</div>}
     </>
   );
+}
+
+/** What was found. Of drift and tolerance it is a relative change; the limit of a drift is that of a statistic. */
+function figures({ kind, value, u, limit }: Alarm): string {
+  switch (kind) {
+    case "drift":
+      return percent(value, u);
+    case "out_of_tolerance":
+      return `${percent(value, u)}${limit === null ? "" : ` (${text.alarms.tolerance(percent(limit).replace("+", "±"))})`}`;
+    case "reference_lost":
+    case "source_silent":
+      return text.alarms.ago(age(value));
+    default: {
+      const pair = withU(value, u);
+      return `${pair.value}${pair.expanded ? ` ± ${pair.expanded}` : ""}${limit === null ? "" : ` (${text.alarms.limit(plain(limit, 4))})`}`;
+    }
+  }
 }

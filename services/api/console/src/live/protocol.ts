@@ -42,5 +42,5 @@ export type FromStream =
   | { kind: "status"; connected: boolean; lastHeard: number }
   | { kind: "event"; name: string; data: unknown };
 
-export const EVENTS = ["samples", "values", "alarm", "edge", "registry", "backfill", "health"] as const;
+export const EVENTS = ["samples", "values", "alarm", "edge", "registry", "backfill", "health", "flood"] as const;
 export const NOTICES = ["hello", "reset", "lagged", "beat"] as const;
