@@ -103,9 +103,9 @@ def evidence(
     total = units.sum(axis=0)
     centre = np.linalg.solve(total, (vectors * expected).sum(axis=0))
     weighted = vectors * expected - units @ centre
-    courses, courses_vectors, squares = _courses(at_ns, units, weighted)
+    courses, courses_vectors, squares = courses_of(at_ns, units, weighted)
     along = np.einsum("nq,nij->nqij", phi, units)
-    mixed = np.stack([_courses(at_ns, along[:, j], weighted)[0] for j in range(q)], axis=-3)  # (n, 2, q, p, p)
+    mixed = np.stack([courses_of(at_ns, along[:, j], weighted)[0] for j in range(q)], axis=-3)  # (n, 2, q, p, p)
     fixed = np.linalg.inv(total)
     a = squares - courses @ fixed @ courses
     h = courses_vectors  # the mean was taken out
@@ -141,7 +141,7 @@ def scatter(information: FloatArray, vectors: FloatArray) -> float:
     return found
 
 
-def _courses(at_ns: Int64Array, units: FloatArray, weighted: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def courses_of(at_ns: Int64Array, units: FloatArray, weighted: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return Σ w I (n - 1, 2, p, p), Σ w I θ̂ (n - 1, 2, p) and Σ w² I for a change after each block but the last."""
     span = max(float(at_ns[-1] - at_ns[0]), 1.0)
     t = (at_ns - at_ns[0]) / span
