@@ -7,7 +7,7 @@ import contextlib
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +15,11 @@ import msgspec
 import numpy as np
 
 from dyncal.adapters.registry import documents, open_registry, sets
+from dyncal.contracts import conditions
 from dyncal.contracts.edges import StatusMessage
-from dyncal.contracts.topics import EdgeAddress
+from dyncal.contracts.topics import EdgeAddress, condition
 from dyncal.domain import quality
+from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.samples import CorrectedSpan, SampleBlock
 from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, Sensor, SensorId, SiteId
 from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs, UniformAxis
@@ -85,9 +87,29 @@ def fill(folder: Path, now: int) -> None:
         database.executemany("INSERT INTO coefficient_sets VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
+@dataclass(frozen=True, slots=True)
+class Works:
+    """A plant of `N` sensors: the service, and the broker that it listens to."""
+
+    service: ApiService
+    broker: FakeBroker
+
+    @property
+    def address(self) -> str:
+        """Address of the service."""
+        return self.service.address
+
+    def drifts(self, k: int, now: InstantNs, *, holds: bool = True) -> str:
+        """Report that the k-th sensor drifts, or does so no longer; return the id of the alarm."""
+        found = Condition(site_of(k), name_of(k), AlarmKind.DRIFT, holds, now, edge_of(k), "tau_s", 0.08, 0.004, 11.0)
+        topic = condition(found.site, found.source, found.kind)
+        self.broker.publish(topic, conditions.encode(found, "calibrate", now), retain=True)
+        return f"{found.source}:{found.kind}"
+
+
 @contextlib.asynccontextmanager
-async def thousands(**api: object) -> AsyncIterator[ApiService]:
-    """Yield a service with `N` sensors, of which `CHANGING` change twice a second."""
+async def thousands(**api: object) -> AsyncIterator[Works]:
+    """Yield a plant of `N` sensors, of which `CHANGING` change twice a second."""
     with tempfile.TemporaryDirectory() as name:
         folder, clock, broker = Path(name), SystemClock(), FakeBroker()
         await asyncio.to_thread(fill, folder, clock.now())
@@ -109,7 +131,7 @@ async def thousands(**api: object) -> AsyncIterator[ApiService]:
                 service._deps.hub.remember(name_of(k), latest(k, clock.now(), rng))
             feeding = asyncio.create_task(feed(service._deps, rng))
             try:
-                yield service
+                yield Works(service, broker)
             finally:
                 feeding.cancel()
                 await asyncio.gather(feeding, return_exceptions=True)
