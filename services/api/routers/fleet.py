@@ -53,6 +53,7 @@ def fleet(deps: DepsOf) -> Response:
             "dt_ns": [s.dt_ns for s in sensors],
             "state": [s.state for s in stands],
             "state_detail": [s.detail for s in stands],
+            "state_since_ns": [s.since_ns for s in stands],
             "edge_online": online,
             "stale_after_s": [stale_after_ns(s) / 1e9 for s in sensors],
             "reference": [p and p.reference for p in pairings],

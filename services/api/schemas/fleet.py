@@ -21,6 +21,7 @@ class FleetOut(Shape):
         dt_ns=[100_000_000],
         state=["normal"],
         state_detail=[""],
+        state_since_ns=[None],
         edge_online=[True],
         stale_after_s=[5.0],
         reference=["TT-101-REF"],
@@ -51,6 +52,7 @@ class FleetOut(Shape):
     dt_ns: list[int]
     state: list[str]
     state_detail: list[str]
+    state_since_ns: list[int | None]
     edge_online: list[bool | None]
     stale_after_s: list[float]
     reference: list[str | None]

@@ -29,7 +29,7 @@ export interface Sensor {
   label: string;
   state: SensorState;
   state_detail: string;
-  state_since_ns?: number | null;
+  state_since_ns: number | null;
   edge_online: boolean | null;
   stale_after_s: number;
   pairing: { reference: string; model: string } | null;
@@ -80,6 +80,7 @@ interface Fleet {
   dt_ns: number[];
   state: SensorState[];
   state_detail: string[];
+  state_since_ns: (number | null)[];
   edge_online: (boolean | null)[];
   stale_after_s: number[];
   reference: (string | null)[];
@@ -186,6 +187,7 @@ function row(f: Fleet, k: number): Sensor {
     label: f.label[k]!,
     state: f.state[k]!,
     state_detail: f.state_detail[k]!,
+    state_since_ns: f.state_since_ns[k] ?? null,
     edge_online: f.edge_online[k] ?? null,
     stale_after_s: f.stale_after_s[k]!,
     pairing: reference ? { reference, model: f.model[k] ?? "" } : null,

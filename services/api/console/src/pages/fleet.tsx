@@ -184,9 +184,12 @@ function Remarks({ sensor, model, detail }: { sensor: Sensor; model: typeof Mode
     });
     return <span class="alarm-words">{words.join(", ")}</span>;
   }
+  // Of what is wrong, or cannot be told, since when; that all is well needs no date.
+  const from = detail && sensor.state_since_ns ? text.sensor.since(instant(ms(sensor.state_since_ns))) : "";
+  const all = [detail, from].filter(Boolean).join(", ");
   return (
-    <span class="muted" title={detail || undefined}>
-      {detail || text.fleet.noAlarm}
+    <span class="muted" title={all || undefined}>
+      {all || text.fleet.noAlarm}
     </span>
   );
 }

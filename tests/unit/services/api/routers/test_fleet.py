@@ -35,7 +35,18 @@ async def test_the_columns_say_what_the_list_of_sensors_says(api: Api) -> None:
     assert fleet["id"] == [sensor["id"] for sensor in listed]
     assert {len(column) for name, column in fleet.items() if name != "now_ns"} == {len(listed)}
     for k, sensor in enumerate(listed):
-        for name in ("site", "edge", "unit", "label", "dt_ns", "state", "state_detail", "edge_online", "alarms"):
+        for name in (
+            "site",
+            "edge",
+            "unit",
+            "label",
+            "dt_ns",
+            "state",
+            "state_detail",
+            "state_since_ns",
+            "edge_online",
+            "alarms",
+        ):
             assert fleet[name][k] == sensor[name], name
         latest, active, pairing = sensor["latest"] or {}, sensor["active_set"] or {}, sensor["pairing"] or {}
         for name in ("t_ns", "raw", "corrected_t_ns", "corrected", "u", "set_id"):
