@@ -62,6 +62,8 @@ PLACES: Final = {
     "desired": [f"{EDGE}/coefficients/M1/desired"],
     "reported": [f"{EDGE}/coefficients/M1/reported", f"{STRANGER}/coefficients/TT1/reported"],
     "alarms": ["dyncal/v1/works/alarms/M1/drift"],
+    "conditions": ["dyncal/v1/works/conditions/TT1/drift"],
+    "reporters": ["dyncal/v1/works/reporters/calibrate"],
 }
 DEVICE_MESSAGES: Final = (
     b'{"time": 1, "value": 1}', b'{"time": -1, "value": 1}', b'{"time": 9223372036854775807, "value": 1}',
@@ -269,7 +271,8 @@ def _counted(rig: Rig, n_sent: dict[str, int]) -> None:
     assert notes['{kind="malformed"}'] >= n_samples + n_sent["reported"] - 4, (notes, n_sent)
     rejected = rig.metric("api", "dyncal_api_rejected_total")
     assert rejected['{kind="samples"}'] >= n_samples, (rejected, n_sent)
-    assert rejected['{kind="alarms"}'] >= n_sent["alarms"] - 2, (rejected, n_sent)
+    for kind in ("conditions", "reporters"):
+        assert rejected[f'{{kind="{kind}"}}'] >= n_sent[kind] - 2, (rejected, n_sent)
     assert rejected['{kind="status"}'] >= n_sent["status"] - 2, (rejected, n_sent)
 
     notices = rig.metric("edge", "dyncal_edge_notices_total")
