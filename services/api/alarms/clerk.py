@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Final, NamedTuple
 
-from dyncal.alarms.events import Completed, Event, Reported, Tick
+from dyncal.alarms.events import Changed, Completed, Event, Reported, Tick
 from dyncal.alarms.flood import Flood
 from dyncal.contracts import alarms as contract
 from dyncal.contracts import conditions, topics
@@ -21,7 +22,8 @@ from services.api.alarms import shapes
 from services.api.alarms.desk import MAX_ALARMS, AlarmDesk, Handled
 from services.api.hub import LiveHub
 
-BATCH: Final = 500
+BATCH: Final = 200
+PART: Final = 50
 ROOM: Final = 100_000
 TICK_S: Final = 0.25
 RETRY_S: Final = 1.0
@@ -29,6 +31,23 @@ FLOOD_S: Final = 1.0
 AHEAD: Final = duration(60.0)
 
 log = logger("api")
+
+
+class _Said(NamedTuple):
+    """A change as it goes out."""
+
+    number: int
+    sensor: str
+    event: bytes
+    topic: str
+    message: bytes
+
+    @classmethod
+    def of(cls, change: Changed) -> _Said:
+        alarm, found = change.alarm, change.alarm.found
+        topic = topics.alarm(found.site, found.source, found.kind) if found.site else ""
+        event = shapes.encode(shapes.of_change(change))
+        return cls(alarm.number, alarm.sensor or "", event, topic, contract.encode(alarm))
 
 
 class AlarmClerk:
@@ -117,25 +136,29 @@ class AlarmClerk:
     # What goes out -------------------------------------------------------------------------------------------------
 
     def _tell(self, handled: Handled) -> None:
-        """Take what was written, in whatever thread; the loop deals with it in the same order."""
-        loop = self._loop
-        if loop is None:
-            self._told(handled)
-        elif handled.changes or handled.floods:
-            loop.call_soon_threadsafe(self._told, handled)
-
-    def _told(self, handled: Handled) -> None:
-        for change in handled.changes:
-            self._hub.announce("alarm", shapes.encode(shapes.of_change(change)), change.alarm.sensor or "")
-            found = change.alarm.found
-            if found.site:
-                topic = topics.alarm(found.site, found.source, found.kind)
-                self._outbox[topic] = change.alarm.number, contract.encode(change.alarm)
+        """Take what was written, in whatever thread: encode it there, a part at a time, for the loop to hand out."""
+        for first in range(0, len(handled.changes), PART):
+            said = [_Said.of(change) for change in handled.changes[first : first + PART]]
+            self._in_loop(partial(self._told, said))
         for flood in handled.floods:
-            self._hub.announce("flood", shapes.encode(shapes.of_flood(flood)))
-            self._flood = flood
-        if handled.changes:
-            self._to_send.set()
+            self._in_loop(partial(self._told_flood, flood))
+
+    def _in_loop(self, call: Callable[[], None]) -> None:
+        if self._loop is None:
+            call()
+        else:
+            self._loop.call_soon_threadsafe(call)
+
+    def _told(self, said: Sequence[_Said]) -> None:
+        for one in said:
+            self._hub.announce("alarm", one.event, one.sensor)
+            if one.topic:
+                self._outbox[one.topic] = one.number, one.message
+        self._to_send.set()
+
+    def _told_flood(self, flood: Flood) -> None:
+        self._hub.announce("flood", shapes.encode(shapes.of_flood(flood)))
+        self._flood = flood
 
     def _tell_flood(self) -> None:
         """Say how a flood grows, not more often than people can read."""
@@ -166,7 +189,7 @@ class AlarmClerk:
 
     async def _again(self) -> None:
         try:
-            alarms, _, _ = await asyncio.to_thread(self._desk.picture)
+            alarms = (await asyncio.to_thread(self._desk.picture)).alarms
         except DyncalError as error:
             log.warning("alarms_not_repeated", error=str(error))
             return

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from dyncal.alarms.alarm import Alarm
 from dyncal.alarms.definitions import DEFAULTS, Definition
 from dyncal.alarms.engine import AlarmEngine
 from dyncal.alarms.events import Answered, Changed, DefinitionPut, Effect, Event, FloodBegan, FloodEnded, Kept
 from dyncal.alarms.flood import Flood, FloodSettings
-from dyncal.domain.alarms import AlarmKind
+from dyncal.domain.alarms import AlarmKind, AlarmState, Priority
 from dyncal.domain.errors import Conflict, DyncalError
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import AlarmAnswer, AlarmWrite, Registry
+from services.api.alarms.select import counts
 
 N_TRIES: Final = 5
 MAX_ALARMS: Final = 200_000
@@ -31,6 +32,19 @@ class Handled:
     floods: tuple[Flood, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     """Alarms by the side of `answers`, as they stand then; those that there are."""
+
+
+class Picture(NamedTuple):
+    """All alarms that ever changed, last changed first, and what is told of them as a whole.
+
+    `number` is that of the newest change; `states` and `to_acknowledge` count as in `services.api.alarms.select`.
+    """
+
+    alarms: Sequence[Alarm]
+    number: int
+    flood: Flood | None
+    states: Mapping[AlarmState, int]
+    to_acknowledge: Mapping[Priority, int]
 
 
 MakeAnswer = Callable[[Handled], AlarmAnswer]
@@ -58,6 +72,7 @@ class AlarmDesk:
         self._active: dict[SensorId, dict[str, Alarm]] = {}
         self._flood: Flood | None = None
         self._number = 0
+        self._picture: Picture | None = None
         self.running = False
         """True while the service around it runs: without it, others may write, as tests do, and reading looks again."""
 
@@ -128,6 +143,7 @@ class AlarmDesk:
                 elif alarm.sensor in self._active:
                     self._active[alarm.sensor].pop(alarm.id, None)
             self._flood, self._number = engine.flood, engine.number
+            self._picture = None
 
     # Reading -------------------------------------------------------------------------------------------------------
 
@@ -148,11 +164,14 @@ class AlarmDesk:
         """The flood that is on, as far as is known without asking the registry."""
         return self._flood
 
-    def picture(self) -> tuple[list[Alarm], int, Flood | None]:
-        """Return all alarms that ever changed, last changed first, the number of the newest change, and the flood."""
+    def picture(self) -> Picture:
+        """Return all alarms as they stand; the same picture until something changes."""
         self._fresh()
         with self._reading:
-            return [a for a in reversed(self._alarms.values()) if a.number], self._number, self._flood
+            if self._picture is None:
+                alarms = [alarm for alarm in reversed(self._alarms.values()) if alarm.number]
+                self._picture = Picture(alarms, self._number, self._flood, *counts(alarms))
+            return self._picture
 
     def alarm(self, id_: str) -> Alarm | None:
         """Return one alarm, if there is one."""

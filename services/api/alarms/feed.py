@@ -24,7 +24,7 @@ class RegistryFeed:
 
     def newest(self) -> int:
         """Return the number of the newest change; 0 where there was none."""
-        return self._desk.picture()[1]
+        return self._desk.picture().number
 
     def after(self, number: int, limit: int) -> Sequence[News]:
         """Return the first `limit` changes with a higher number than `number`, in order."""
@@ -33,7 +33,7 @@ class RegistryFeed:
 
     def standing(self) -> Sequence[News]:
         """Return all alarms that are not normal."""
-        alarms, _, _ = self._desk.picture()
+        alarms = self._desk.picture().alarms
         return [read(shapes.encode(shapes.of_alarm(a, a.changed_ns))) for a in alarms if a.state != "normal"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from dyncal.alarms.alarm import Alarm
 from dyncal.domain.alarms import AlarmKind, AlarmState, Priority, Scope
@@ -53,6 +54,9 @@ class Selection:
             return True
         text = f"{alarm.id} {alarm.cause}".lower()
         return all(word in text for word in self.words)
+
+
+EVERYTHING: Final = Selection()
 
 
 def counts(alarms: Iterable[Alarm]) -> tuple[dict[AlarmState, int], dict[Priority, int]]:

@@ -63,28 +63,27 @@ def alarms(
     cursor: Cursor = None,
 ) -> Response:
     """List alarms as they stand, last changed first."""
-    everything, number, flood = deps.desk.picture()
+    picture = deps.desk.picture()
     chosen = select.Selection(
         frozenset(state or ()), frozenset(priority or ()), frozenset(kind or ()), frozenset(scope or ()),
-        sensor, source, active, standing, q.lower().split(),
+        sensor, source, active, standing, tuple(q.lower().split()),
     )  # fmt: skip
-    found = [alarm for alarm in everything if chosen.takes(alarm)]
+    found = picture.alarms if chosen == select.EVERYTHING else [a for a in picture.alarms if chosen.takes(a)]
     n_total = len(found)
     if cursor is not None:
         before = pages.decode_number(cursor)
         found = [alarm for alarm in found if alarm.number < before]
     page, now = found[:limit], deps.clock.now()
     following = pages.encode(str(page[-1].number)) if len(found) > limit else None
-    states, to_acknowledge = select.counts(everything)
     return _answer(
         request,
         {
             "now_ns": now,
-            "number": number,
+            "number": picture.number,
             "n_total": n_total,
-            "n_by_state": states,
-            "n_to_acknowledge": to_acknowledge,
-            "flood": None if flood is None else shapes.of_flood(flood),
+            "n_by_state": picture.states,
+            "n_to_acknowledge": picture.to_acknowledge,
+            "flood": None if picture.flood is None else shapes.of_flood(picture.flood),
             "items": [shapes.of_alarm(alarm, now) for alarm in page],
             "next_cursor": following,
         },
@@ -135,7 +134,6 @@ def figures(deps: DepsOf, start: From = None, to: Moment = None) -> KpisOut:
         raise InvalidData("from must lie before to, by at most a year")
     registry, operators = deps.registry, deps.settings.alarms.n_operators
     found = kpis(registry.alarm_figures(begin, end), registry.alarm_floods(begin, end), begin, end, operators)
-    everything, _, _ = deps.desk.picture()
     return KpisOut(
         from_ns=begin,
         to_ns=end,
@@ -150,7 +148,7 @@ def figures(deps: DepsOf, start: From = None, to: Moment = None) -> KpisOut:
         top_share=found.top_share,
         chattering=[_often(one) for one in found.chattering[:100]],
         fleeting=[_often(one) for one in found.fleeting[:100]],
-        stale=[alarm.id for alarm in everything if alarm.stale(end)][:1000],
+        stale=[alarm.id for alarm in deps.desk.picture().alarms if alarm.stale(end)][:1000],
         n_by_priority={priority: found.n_by_priority[priority.rank] for priority in Priority},
         n_acknowledged=found.n_acknowledged,
         mean_acknowledge_s=found.mean_acknowledge_s,

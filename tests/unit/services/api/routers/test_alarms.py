@@ -125,9 +125,9 @@ async def test_every_command_is_answered_for_every_alarm(api: Api, verb: str) ->
 async def test_a_key_makes_a_command_once(api: Api) -> None:
     report(api)
     first = await command(api, "acknowledge", f"{S1}:drift", key="k-1")
-    number = api.deps.desk.picture()[1]
+    number = api.deps.desk.picture().number
     assert await command(api, "acknowledge", f"{S1}:drift", key="k-1") == first
-    assert api.deps.desk.picture()[1] == number
+    assert api.deps.desk.picture().number == number
     other = {"command": "acknowledge", "alarms": ["x:drift"]}
     reused = await api.http.post("/v1/alarms/commands", json=other, headers={"Idempotency-Key": "k-1"})
     assert (reused.status_code, reused.json()["type"]) == (422, "urn:dyncal:problem:key-reused")
