@@ -23,7 +23,7 @@ from services.api.routers import (
 )
 from services.api.schemas.operations import ProblemOut
 
-API_VERSION = "1.10.0"
+API_VERSION = "1.11.0"
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 from fastapi import APIRouter, Response
 
+from dyncal.domain.sensors import Sensor
 from services.api.deps import Deps, DepsOf
 from services.api.frames import Latest
 from services.api.schemas.fleet import DriftTrendsOut, FleetOut
-from services.api.state import stale_after_ns, standing
+from services.api.state import SensorState, Standing, stale_after_ns, standing
 from services.api.views import alarms_by_sensor, latest_of
 
 router = APIRouter(prefix="/v1", tags=["console"])
@@ -24,12 +26,14 @@ def fleet(deps: DepsOf) -> Response:
     alarms, now = alarms_by_sensor(deps), deps.clock.now()
     sensors = list(catalogue.sensors.values())
     # Column by column: a tuple for each of thousands of rows costs twice the time, and wakes the garbage collector.
-    latest = [latest_of(deps, sensor.id) or _NOTHING for sensor in sensors]
+    latest, n_unread = _latest(deps, sensors)
     active = [catalogue.active.get(sensor.id) for sensor in sensors]
     pairings = [catalogue.pairings.get(sensor.id) for sensor in sensors]
     online = [deps.edges.online(sensor.edge) for sensor in sensors]
     stands = [
-        standing(
+        _UNREAD
+        if found is None
+        else standing(
             sensor,
             found,
             edge_online=edge,
@@ -42,9 +46,11 @@ def fleet(deps: DepsOf) -> Response:
         )
         for sensor, found, edge, pairing, record in zip(sensors, latest, online, pairings, active, strict=True)
     ]
+    values = [found or _NOTHING for found in latest]
     return _answer(
         {
             "now_ns": now,
+            "n_unread": n_unread,
             "id": [s.id for s in sensors],
             "site": [s.site for s in sensors],
             "edge": [s.edge for s in sensors],
@@ -59,13 +65,13 @@ def fleet(deps: DepsOf) -> Response:
             "reference": [p and p.reference for p in pairings],
             "model": [p and p.model for p in pairings],
             "reference_of": [catalogue.reference_of.get(s.id, ()) for s in sensors],
-            "t_ns": [_known(found.raw_t_ns) for found in latest],
-            "raw": [found.raw for found in latest],  # what is not finite is null in JSON
-            "quality": [found.quality for found in latest],
-            "corrected_t_ns": [_known(found.corrected_t_ns) for found in latest],
-            "corrected": [found.corrected for found in latest],
-            "u": [found.u for found in latest],
-            "set_id": [found.set_id or None for found in latest],
+            "t_ns": [_known(found.raw_t_ns) for found in values],
+            "raw": [found.raw for found in values],  # what is not finite is null in JSON
+            "quality": [found.quality for found in values],
+            "corrected_t_ns": [_known(found.corrected_t_ns) for found in values],
+            "corrected": [found.corrected for found in values],
+            "u": [found.u for found in values],
+            "set_id": [found.set_id or None for found in values],
             "active_id": [a and a.id for a in active],
             "active_sequence": [a and a.sequence for a in active],
             "active_since_ns": [a and a.since_ns for a in active],
@@ -76,7 +82,28 @@ def fleet(deps: DepsOf) -> Response:
     )
 
 
-_NOTHING = Latest()
+READ_S: Final = 0.3
+"""Time for which one request asks the store for last values that it does not know; the next one goes on."""
+
+_NOTHING: Final = Latest()
+_UNREAD: Final = Standing(SensorState.CANNOT_TELL, "its last value has not been read yet")
+
+
+def _latest(deps: Deps, sensors: Sequence[Sensor]) -> tuple[list[Latest | None], int]:
+    """Return the newest values of sensors, None of those that there was no time to ask the store for; and their count.
+
+    After a restart nothing is known of a sensor until it speaks, and a store takes up to milliseconds for each.
+    """
+    until_s = deps.clock.monotonic_s() + READ_S
+    found: list[Latest | None] = []
+    n_unread = 0
+    for sensor in sensors:
+        latest = deps.hub.latest(sensor.id)
+        if latest is None and deps.clock.monotonic_s() < until_s:
+            latest = latest_of(deps, sensor.id) or _NOTHING
+        n_unread += latest is None
+        found.append(latest)
+    return found, n_unread
 
 
 def _known(t_ns: int) -> int | None:

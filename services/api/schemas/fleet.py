@@ -13,6 +13,7 @@ class FleetOut(Shape):
 
     model_config = example(
         now_ns=1_769_860_800_000_000_000,
+        n_unread=0,
         id=["TT-101"],
         site=["plant"],
         edge=["edge-1"],
@@ -44,6 +45,8 @@ class FleetOut(Shape):
 
     now_ns: InstantNs
     """The server's clock."""
+    n_unread: int
+    """Sensors whose last values could not be read from the store in time: they stand as `cannot_tell`. Ask again."""
     id: list[str]
     site: list[str]
     edge: list[str]

@@ -72,6 +72,7 @@ export interface Health {
 /** All sensors in columns. */
 interface Fleet {
   now_ns: number;
+  n_unread: number;
   id: string[];
   site: string[];
   edge: string[];
@@ -171,9 +172,9 @@ export async function post<T>(path: string, body: unknown, headers: Record<strin
 export const name = encodeURIComponent;
 
 /** All sensors in one answer, with the server's time [ns]. */
-export async function getFleet(): Promise<{ now_ns: number; sensors: Sensor[] }> {
+export async function getFleet(): Promise<{ now_ns: number; n_unread: number; sensors: Sensor[] }> {
   const f = await get<Fleet>("/v1/fleet");
-  return { now_ns: f.now_ns, sensors: f.id.map((_, k) => row(f, k)) };
+  return { now_ns: f.now_ns, n_unread: f.n_unread, sensors: f.id.map((_, k) => row(f, k)) };
 }
 
 function row(f: Fleet, k: number): Sensor {

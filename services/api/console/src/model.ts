@@ -152,6 +152,7 @@ class Model {
     this.registry++;
     this.structure++;
     this.changed(first);
+    if (fleet.n_unread) this.reloadSoon(0);
   }
 
   private async loadAlarms(): Promise<void> {

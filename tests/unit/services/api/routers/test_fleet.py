@@ -9,10 +9,12 @@ import pytest
 
 from dyncal.domain.calibration import Calibration, Verdict
 from dyncal.domain.coefficients import Parameters, SetState
+from dyncal.domain.samples import SampleSeries
 from dyncal.domain.sensors import SensorId
-from dyncal.domain.time import NS_PER_S, InstantNs
+from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs
 from dyncal.testing.records import block, span, uniform
 from dyncal.testing.registry import S1, S2, act, make_alarm, make_calibration, make_set, put_alarm
+from dyncal.testing.store import MemorySampleStore
 from services.api.trends import POINTS, TrendBook
 from tests.unit.services.api.conftest import Api
 
@@ -33,7 +35,7 @@ async def test_the_columns_say_what_the_list_of_sensors_says(api: Api) -> None:
     fleet = (await api.http.get("/v1/fleet")).json()
     listed = (await api.http.get("/v1/sensors")).json()["items"]
     assert fleet["id"] == [sensor["id"] for sensor in listed]
-    assert {len(column) for name, column in fleet.items() if name != "now_ns"} == {len(listed)}
+    assert {len(column) for name, column in fleet.items() if name not in {"now_ns", "n_unread"}} == {len(listed)}
     for k, sensor in enumerate(listed):
         for name in (
             "site",
@@ -62,6 +64,24 @@ async def test_a_registry_without_sensors_gives_empty_columns(api: Api) -> None:
         api.deps.catalogue.get().sensors.pop(sensor)  # type: ignore[attr-defined]
     fleet = (await api.http.get("/v1/fleet")).json()
     assert fleet["id"] == fleet["alarms"] == []
+
+
+async def test_a_slow_store_delays_no_table_and_nothing_is_said_of_what_was_not_read(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = type(api.store).latest
+
+    def slowly(store: MemorySampleStore, sensor: SensorId) -> SampleSeries:
+        api.clock.advance(DurationNs(200_000_000))
+        return read(store, sensor)
+
+    monkeypatch.setattr(type(api.store), "latest", slowly)
+    first = (await api.http.get("/v1/fleet")).json()
+    assert first["n_unread"] == 1
+    assert first["state"][-1] == "cannot_tell"
+    assert first["state_detail"][-1] == "its last value has not been read yet"
+    second = (await api.http.get("/v1/fleet")).json()
+    assert (second["n_unread"], second["state"][-1]) == (0, "failure")
 
 
 async def test_the_trend_is_that_of_the_parameter_that_moved_most(api: Api) -> None:
