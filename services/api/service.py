@@ -27,6 +27,7 @@ from services.api.app import create_app
 from services.api.consumer import BusConsumer
 from services.api.deps import Deps
 from services.api.frames import now_body
+from services.api.outlets.service import Outlets, outlets_of
 from services.api.server import HttpServer, bind
 from services.api.settings import ApiSettings
 
@@ -54,6 +55,7 @@ class ApiService:
         self._settings, self._clock = settings, clock
         self._open_registry, self._open_store, self._open_bus = registry, store, bus
         self._deps: Deps | None = None
+        self._outlets: Outlets | None = None
         self._waiting_for = "nothing yet"
         self.listening = asyncio.Event()
         self.address = ""
@@ -67,7 +69,10 @@ class ApiService:
         """Tell how it stands."""
         if self._deps is None:
             return Health(ready=False, parts={"start": f"waiting for {self._waiting_for}"})
-        return Health(self._deps.parts.ready and self.listening.is_set(), dict(self._deps.parts.faults))
+        parts = dict(self._deps.parts.faults)
+        if self._outlets is not None:  # they are told of, and do not keep the service from being ready
+            parts |= self._outlets.faults()
+        return Health(self._deps.parts.ready and self.listening.is_set(), parts)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`. Raises `InvalidSetting` if the address cannot be listened on."""
@@ -84,6 +89,10 @@ class ApiService:
                 return
             deps = self._deps = Deps.make(registry, store, self._clock, self._settings.api)
             deps.parts.faults.update(registry="", store="", bus="not connected yet")
+            outlets = self._outlets = await self._opened("outlets", lambda: outlets_of(self._settings, deps), stop)
+            if outlets is None:
+                return
+            stack.callback(outlets.close)
             server = HttpServer(create_app(deps))
             async with asyncio.TaskGroup() as group:
                 workers = [
@@ -93,6 +102,7 @@ class ApiService:
                     group.create_task(self._consume(deps), name="api-bus"),
                     group.create_task(deps.clerk.run(), name="api-alarms"),
                     group.create_task(self._listen_for_silence(deps), name="api-silence"),
+                    group.create_task(outlets.run(), name="api-outlets"),
                 ]
                 host, port = listener.getsockname()[:2]
                 self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"

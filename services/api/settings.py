@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from dyncal.domain.alarms import Priority
 from dyncal.runtime.settings import ProgramSettings, RegistrySettings, Section, SigningSettings, StoreSettings
+from services.api.outlets.settings import MailSettings, OpcuaServerSettings, WebhookSettings, names_differ
 
 
 class AlarmSection(Section):
@@ -81,6 +82,15 @@ class ApiSection(Section):
     alarms: AlarmSection = AlarmSection()
     """When there is a flood of alarms, and for how many operators."""
 
+    webhooks: tuple[WebhookSettings, ...] = ()
+    """Who is told of alarms by webhook."""
+
+    mail: MailSettings | None = None
+    """Who is told of alarms by e-mail, and through which server."""
+
+    opcua: OpcuaServerSettings = OpcuaServerSettings()
+    """The OPC UA server."""
+
     watch_interval_s: float = Field(0.25, ge=0.05, le=60)
     """Interval at which the registry is asked whether something changed [s]."""
 
@@ -91,6 +101,12 @@ class ApiSection(Section):
                 f"host = {self.host!r} can be reached from other machines, and this version knows no users: "
                 "listen on 127.0.0.1 behind a proxy that authenticates, or set allow_remote = true knowingly"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _targets_differ(self) -> Self:
+        recipients = () if self.mail is None else self.mail.recipients
+        names_differ("opcua", *(webhook.name for webhook in self.webhooks), *(each.name for each in recipients))
         return self
 
     @property
@@ -114,5 +130,6 @@ class ApiSettings(ProgramSettings):
 
     @property
     def keeps_files(self) -> bool:
-        """True unless both databases are elsewhere."""
-        return self.registry.url is None or self.store.kind == "sqlite"
+        """True unless both databases are elsewhere, and nothing is kept for third parties."""
+        outlets = bool(self.api.webhooks) or self.api.mail is not None or self.api.opcua.enabled
+        return self.registry.url is None or self.store.kind == "sqlite" or outlets

@@ -47,7 +47,9 @@ class Courier(abc.ABC):
         """Work until cancelled. What goes wrong is told in `fault`, and tried again."""
         async with contextlib.AsyncExitStack() as stack:
             await self._begin(stack)
-            while True:
+            me = asyncio.current_task()
+            # A library may take a cancellation for a lost connection; then it counts all the same.
+            while me is None or not me.cancelling():
                 self._news.clear()
                 try:
                     wait_s = await self._round()

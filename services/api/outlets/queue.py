@@ -44,6 +44,7 @@ _DUE: Final = """
 SELECT number, document, since_ns, n_failed FROM waiting AS w WHERE target = ? AND due_ns <= ?
   AND number = (SELECT min(number) FROM waiting WHERE target = w.target AND alarm = w.alarm) ORDER BY number LIMIT ?
 """
+_ALL: Final = "SELECT number, document, since_ns, n_failed FROM waiting WHERE target = ? ORDER BY number LIMIT ?"
 _NEXT_DUE: Final = """
 SELECT min(due_ns) FROM waiting AS w WHERE target = ?
   AND number = (SELECT min(number) FROM waiting WHERE target = w.target AND alarm = w.alarm)
@@ -120,6 +121,12 @@ class OutletQueue:
         """Return what is due, lowest number first: of each alarm only its oldest change, so that order is kept."""
         with self._reading() as db:
             rows = db.execute(_DUE, (target, now, limit)).fetchall()
+        return [Waiting(number, document, InstantNs(since), n) for number, document, since, n in rows]
+
+    def all(self, target: str, limit: int) -> list[Waiting]:
+        """Return what waits, due or not, lowest number first."""
+        with self._reading() as db:
+            rows = db.execute(_ALL, (target, limit)).fetchall()
         return [Waiting(number, document, InstantNs(since), n) for number, document, since, n in rows]
 
     def next_due(self, target: str) -> InstantNs | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -67,7 +67,7 @@ class MailRecipientSettings(FilterSettings):
     name: Name
     """Name for logs, metrics and the queue; another name is another recipient, who begins anew."""
 
-    to: tuple[str, ...] = Field(min_length=1, max_length=50)
+    to: tuple[Annotated[str, Field(pattern=r"^[^\s@<>,;]+@[^\s@<>,;]+$")], ...] = Field(min_length=1, max_length=50)
     """Addresses, such as `["shift@plant.example"]`."""
 
 
@@ -98,10 +98,13 @@ class MailSettings(Section):
     timeout_s: float = Field(20.0, gt=0, le=120)
     """Longest time for one message [s]."""
 
-    digest_s: float = Field(300.0, ge=0, le=86_400)
-    """Least time between two messages to one recipient [s]; what comes meanwhile goes together. 0: at once."""
+    digest_s: float = Field(300.0, ge=1, le=86_400)
+    """Least time between two messages about several alarms to one recipient [s]."""
 
-    link: str = ""
+    singly: int = Field(5, ge=0, le=1000)
+    """Most messages about one alarm each that one recipient gets within `digest_s`; what is more goes together."""
+
+    link: str = Field("", pattern=r"^(https?://[^\s<>\"]+)?$")
     """Address of the console for people to click, such as `https://dyncal.plant.example`."""
 
     recipients: tuple[MailRecipientSettings, ...] = ()

@@ -45,6 +45,9 @@ _TIMED: Final = (
     ua.ObjectIds.ShelvedStateMachineType_TimedShelve,
     ua.ObjectIds.AlarmConditionType_ShelvingState_TimedShelve,
 )
+MOST_WORDS: Final = 500
+"""Longest comment that is kept; what is longer is cut."""
+MOST_SHELVED_MS: Final = 365 * 86_400_000.0
 _REASON: Final = "over OPC UA, without a comment"
 
 log = logger("api")
@@ -81,7 +84,7 @@ class Methods:
             number = number_of(alarm, arguments[0].Value)
             if number is None or number > news.number:
                 return ua.StatusCode(ua.StatusCodes.BadEventIdUnknown)
-            text = getattr(arguments[1].Value, "Text", None) or ""
+            text = str(getattr(arguments[1].Value, "Text", None) or "")[:MOST_WORDS]
             return await self._order(Wish(alarm, command, reason=text, upto=number))
 
         return method
@@ -103,7 +106,7 @@ class Methods:
         if len(arguments) != 1:
             return ua.StatusCode(ua.StatusCodes.BadArgumentsMissing)
         wanted_ms = arguments[0].Value
-        if not isinstance(wanted_ms, int | float) or not 0 < wanted_ms < 1e12:
+        if not isinstance(wanted_ms, int | float) or not 0 < wanted_ms <= MOST_SHELVED_MS:
             return ua.StatusCode(ua.StatusCodes.BadShelvingTimeOutOfRange)
         return await self._order(Wish(alarm, "shelve", reason=_REASON, duration_s=wanted_ms / 1e3))
 

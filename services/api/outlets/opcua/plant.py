@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
+from dyncal.alarms.alarm import Alarm
 from dyncal.domain.sensors import EdgeId, Sensor, SensorId
 from services.api.catalogue import ActiveSet, Catalogue
 from services.api.deps import Deps
@@ -20,7 +21,10 @@ class Plant(Protocol):
     edges: Mapping[EdgeId, Sequence[Sensor]]
 
     def refresh(self) -> bool:
-        """Look whether there are other sensors or sets; return whether there are. Blocks. Raises `Unavailable`."""
+        """Look at sensors, sets and alarms; return whether there are other sensors or sets. Blocks.
+
+        Raises `Unavailable`.
+        """
         ...
 
     def latest(self, sensor: Sensor) -> Latest | None:
@@ -41,24 +45,19 @@ class Plant(Protocol):
 
 
 class ServicePlant:
-    """`Plant` over what a service knows.
+    """`Plant` over what a service knows."""
 
-    Parameters
-    ----------
-    alarms_of : callable
-        Returns the active alarms of a sensor: anything with their kind and parameter.
-    """
-
-    def __init__(self, site: str, deps: Deps, alarms_of: Callable[[SensorId], Sequence[Any]]) -> None:
+    def __init__(self, site: str, deps: Deps) -> None:
         self.site = site
         self.sensors: Mapping[SensorId, Sensor] = {}
         self.edges: Mapping[EdgeId, Sequence[Sensor]] = {}
-        self._deps, self._alarms_of = deps, alarms_of
+        self._deps = deps
+        self._alarms: Mapping[SensorId, Sequence[Alarm]] = {}
         self._catalogue = Catalogue({}, {}, {}, {})
 
     def refresh(self) -> bool:
         """Read the registry where it has changed; return whether it has. Blocks. Raises `Unavailable`."""
-        catalogue = self._deps.catalogue.get()
+        catalogue, self._alarms = self._deps.catalogue.get(), self._deps.desk.active()
         if catalogue is self._catalogue:
             return False
         edges: dict[EdgeId, list[Sensor]] = {}
@@ -81,7 +80,7 @@ class ServicePlant:
             paired=id_ in catalogue.pairings,
             is_reference=bool(catalogue.reference_of.get(id_)),
             has_set=id_ in catalogue.active,
-            alarms=self._alarms_of(id_),
+            alarms=self._alarms.get(id_, ()),
             now=self._deps.clock.now(),
             health=self._deps.health.of(id_),
         )

@@ -101,6 +101,7 @@ class OpcuaOutlet:
         iserver.view_service = QuickViews(iserver.aspace)
         dispatcher = Dispatcher(iserver, model, self._clock)
         Methods(iserver, self._alarms, self._desk, dispatcher).install()
+        await self._see_plant(nodes)  # it took seconds to come here
         try:
             await server.start()
         except OSError as error:
@@ -168,6 +169,8 @@ class OpcuaOutlet:
                 await asyncio.sleep(RETRY_S)
                 continue
             self.fault = ""
+            if news:  # states of sensors go with their alarms
+                await self._see_plant(nodes)
             for n, change in enumerate(news):
                 self._alarms.take(change)
                 nodes.forget(f"{change.scope}/{change.source}" if change.scope is not Scope.SERVICE else "site")
@@ -181,13 +184,16 @@ class OpcuaOutlet:
     async def _follow_plant(self, nodes: LazyNodes) -> None:
         while True:
             await asyncio.sleep(PLANT_S)
-            try:
-                changed = await asyncio.to_thread(self._plant.refresh)
-            except DyncalError as error:
-                log.warning("opcua_plant", error=str(error))
-                continue
-            if changed:
-                nodes.forget_all()
+            await self._see_plant(nodes)
+
+    async def _see_plant(self, nodes: LazyNodes) -> None:
+        try:
+            changed = await asyncio.to_thread(self._plant.refresh)
+        except DyncalError as error:
+            log.warning("opcua_plant_not_read", error=str(error))
+            return
+        if changed:
+            nodes.forget_all()
 
 
 async def _send(value: WatchedValue) -> None:
