@@ -115,7 +115,9 @@ class Commissioner:
     async def _obey(self, payload: bytes) -> None:
         revision = 0
         try:
-            revision, section = self._kept.read(payload)
+            message = self._kept.opened(payload)
+            revision = message.revision
+            section = self._kept.checked(message)
             if revision == self._kept.revision:  # as it comes with every connection
                 self._report(revision)
                 return

@@ -33,16 +33,22 @@ class Commissioned:
         try:
             payload = self._path.read_bytes() if self._path.exists() else b""
             if payload:
-                self.revision, self.section = self._read(payload)
+                message = self.opened(payload)
+                self.revision, self.section = message.revision, self._section(message)
         except (OSError, InvalidInput) as error:
             self.trouble = f"{self._path.name}: {error}"
 
-    def read(self, payload: bytes) -> tuple[int, EdgeSection]:
-        """Return revision and sources of a message. Raises `InvalidInput` if it is not to be followed."""
-        revision, section = self._read(payload)
-        if revision < self.revision:
-            raise MalformedMessage(f"revision {revision} is older than {self.revision}, which is in force")
-        return revision, section
+    def opened(self, payload: bytes) -> SourcesMessage:
+        """Return what a payload says, if it is signed. Raises `MalformedMessage`."""
+        if len(payload) > _MAX_BYTES:
+            raise MalformedMessage(f"{len(payload)} bytes are more than the {_MAX_BYTES} allowed")
+        return unseal(payload, self._address.sources_desired, SourcesMessage, self.verifier)
+
+    def checked(self, message: SourcesMessage) -> EdgeSection:
+        """Return the sources of a message. Raises `InvalidInput` if it is not to be followed."""
+        if message.revision < self.revision:
+            raise MalformedMessage(f"revision {message.revision} is older than {self.revision}, which is in force")
+        return self._section(message)
 
     def keep(self, payload: bytes, revision: int, section: EdgeSection) -> None:
         """Have it in force from now on. Raises `OSError` if the disk does not take it: then nothing has changed."""
@@ -50,13 +56,10 @@ class Commissioned:
         disk.replace(self._path, payload)
         self.revision, self.section = revision, section
 
-    def _read(self, payload: bytes) -> tuple[int, EdgeSection]:
-        if len(payload) > _MAX_BYTES:
-            raise MalformedMessage(f"{len(payload)} bytes are more than the {_MAX_BYTES} allowed")
-        message = unseal(payload, self._address.sources_desired, SourcesMessage, self.verifier)
+    def _section(self, message: SourcesMessage) -> EdgeSection:
         section = documents.section_of(message, self._settings)
         declared.stream_configs(with_sources(self._settings, section))
-        return message.revision, section
+        return section
 
 
 def with_sources(settings: EdgeSettings, section: EdgeSection) -> EdgeSettings:

@@ -48,15 +48,24 @@ class Watched:
 
 @contextlib.asynccontextmanager
 async def watched(
-    browser: Browser | BrowserContext, address: str, route: str = "/", theme: str = "dark", **page: Any
+    browser: Browser | BrowserContext,
+    address: str,
+    route: str = "/",
+    theme: str = "dark",
+    *,
+    refused: bool = False,
+    **page: Any,
 ) -> AsyncIterator[Page]:
-    """Yield a page of the console at `route`; fail if it complains, or if a request goes elsewhere."""
+    """Yield a page of the console at `route`; fail if it complains, or if a request goes elsewhere.
+
+    `refused` says that requests of the page will be refused: Chromium complains of those itself.
+    """
     if isinstance(browser, Browser):
         page.setdefault("viewport", {"width": 1440, "height": 900})
     made = Watched(await browser.new_page(**page))
 
     def said(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+        if message.type in {"error", "warning"} and not (refused and "the server responded with" in message.text):
             made.faults.append(message.text)
 
     def asked(request: Request) -> None:

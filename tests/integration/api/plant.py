@@ -106,6 +106,7 @@ class Plant:
     rng: np.random.Generator
     stop: asyncio.Event
     task: asyncio.Task[None]
+    data_dir: Path
     t_ns: int = 0
 
     def birth(self) -> None:
@@ -202,9 +203,9 @@ class Plant:
             now,
             EDGE,
             "tau_s",
-            2.13,
+            0.18,
             0.02,
-            1.95,
+            11.4,
             "The time constant has grown by 18 % since the last calibration.",
             "Inspect the element for fouling; recalibrate when clean.",
         )
@@ -306,7 +307,7 @@ async def running(
         clock = SystemClock()
         broker, store = FakeBroker(), MemorySampleStore()
         registry = open_registry(RegistrySettings(), Path(folder))
-        settings = ApiSettings(site=SITE, api=ApiSection.model_validate({"port": port, **api}))
+        settings = ApiSettings(site=SITE, data_dir=Path(folder), api=ApiSection.model_validate({"port": port, **api}))
         service = ApiService(
             settings,
             clock,
@@ -316,7 +317,9 @@ async def running(
         )
         stop = asyncio.Event()
         task = asyncio.create_task(service.run(stop))
-        plant = Plant(broker, store, registry, service, clock, channels(n), np.random.default_rng(1), stop, task)
+        plant = Plant(
+            broker, store, registry, service, clock, channels(n), np.random.default_rng(1), stop, task, Path(folder)
+        )
         plant.birth()
         plant.t_ns = clock.now() - int(history_s * NS_PER_S)
         try:

@@ -201,6 +201,7 @@ async def test_what_cannot_be_read_is_refused_and_changes_nothing(
         tell(broker, tmp_path, 2, **sources)
         said = await rejected(broker)
         assert reason in said.reason
+        assert said.revision == 2
         assert "hunter2" not in said.reason
         assert said.running == 1
         assert born(broker) == {"TT-101", "TT-8"}

@@ -169,6 +169,17 @@ export async function post<T>(path: string, body: unknown, headers: Record<strin
   );
 }
 
+export async function put<T>(path: string, body: unknown, query: Query, headers: Record<string, string> = {}): Promise<T> {
+  const params = new URLSearchParams(Object.entries(query).map(([key, value]) => [key, String(value)]));
+  return answered<T>(
+    await fetch(`${path}?${params}`, {
+      method: "PUT",
+      headers: { Accept: "application/json", "Content-Type": "application/json", ...headers },
+      body: JSON.stringify(body),
+    }),
+  );
+}
+
 export const name = encodeURIComponent;
 
 /** All sensors in one answer, with the server's time [ns]. */

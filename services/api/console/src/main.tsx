@@ -9,11 +9,13 @@ import "./style/fleet.css";
 import "./style/sensor.css";
 import "./style/operations.css";
 import "./style/alarms.css";
+import "./style/commissioning.css";
 import "./style/media.css";
 import { go, type Theme, useRoute, useTheme } from "./hooks";
 import { model } from "./model";
 import { Alarms } from "./pages/alarms";
 import { Audit } from "./pages/audit";
+import { Commissioning } from "./pages/commissioning";
 import { Fleet } from "./pages/fleet";
 import { Losses } from "./pages/losses";
 import { SensorPage } from "./pages/sensor";
@@ -24,7 +26,7 @@ import { Help } from "./parts/help";
 import { text } from "./text";
 
 /** Pages by the letter that follows `g`. */
-const LETTERS: Record<string, string> = { s: "/", a: "/alarms", l: "/losses", y: "/system", u: "/audit" };
+const LETTERS: Record<string, string> = { s: "/", a: "/alarms", c: "/commissioning", l: "/losses", y: "/system", u: "/audit" };
 const LETTER_MS = 1500;
 
 const writes = (target: EventTarget | null): boolean =>
@@ -91,6 +93,8 @@ function Page({ route, theme }: { route: string; theme: Theme }) {
     case "/alarms":
     case "/alarms/figures":
       return <Alarms route={route} />;
+    case "/commissioning":
+      return <Commissioning />;
     case "/losses":
       return <Losses />;
     case "/system":

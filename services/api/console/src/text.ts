@@ -1,12 +1,13 @@
 // Every sentence that people read, in one place, so that it can be translated; names of things are in `words.ts`.
 import { alarmText } from "./text-alarms";
+import { commissioningText } from "./text-commissioning";
 
 export * from "./words";
 
 export const text = {
   product: "dyncal",
   skip: "Skip to the content",
-  nav: { label: "Pages", fleet: "Sensors", alarms: "Alarms", losses: "Losses", system: "System", audit: "Audit" },
+  nav: { label: "Pages", fleet: "Sensors", alarms: "Alarms", commissioning: "Commissioning", losses: "Losses", system: "System", audit: "Audit" },
   theme: { toLight: "Light theme", toDark: "Dark theme" },
   horn: { label: "Sound for new alarms", on: "Sound for new alarms is on", off: "Sound for new alarms is off" },
   loading: "Loading …",
@@ -34,6 +35,7 @@ export const text = {
           ["t", "dark or light theme"],
           ["g s", "sensors"],
           ["g a", "alarms"],
+          ["g c", "commissioning"],
           ["g l", "losses"],
           ["g y", "system"],
           ["g u", "audit"],
@@ -190,6 +192,7 @@ export const text = {
     none: "Fewer than two accepted calibrations.",
     tolerance: "tolerance",
     bands: "Bars are ± U (k = 2); dashed lines the tolerance about the baseline.",
+    forecastNote: "Dotted: where it is heading, with the band in which it will lie (k = 2).",
     noBaseline: "No baseline yet: the tolerance has nothing to be relative to.",
     whiteness: "Whiteness of residuals, p",
     whitenessHint: "below 0.01: not white",
@@ -314,4 +317,5 @@ export const text = {
     broken: (n: number) => `Entry ${n} does not fit the chain: somebody has changed the trail.`,
   },
   alarms: alarmText,
+  commissioning: commissioningText,
 } as const;

@@ -11,6 +11,9 @@ import { text } from "../text";
 
 const words = text.commissioning;
 const AGAIN_MS = 5_000;
+/** How often, and how many times, the edge's answer is looked for. */
+const LOOK_MS = 1_000;
+const MOST_LOOKS = 60;
 
 /** From a server's nodes, or a broker's topics, to sensors with values, without a file. */
 export function Commissioning() {
@@ -60,6 +63,11 @@ function useEdges(): Edge[] | null {
   return edges;
 }
 
+/** What the edge said of the newest revision; nothing while it has said nothing. */
+function answered({ reported, revision }: Sources): Sources["reported"] {
+  return reported && reported.revision >= revision ? reported : null;
+}
+
 function OnEdge({ edge }: { edge: string }) {
   const model = useModel();
   const [sources, setSources] = useState<Sources | null>(null);
@@ -82,8 +90,13 @@ function OnEdge({ edge }: { edge: string }) {
     say({ words: words.applying, wrong: false });
     let applied = false;
     try {
-      const put = await putSources(edge, sources, next.opcua, next.mqtt, why);
-      const report = put.reported && put.reported.revision >= put.revision ? put.reported : null;
+      let put = await putSources(edge, sources, next.opcua, next.mqtt, why);
+      for (let n = 0; n < MOST_LOOKS && !answered(put); n++) {
+        say({ words: words.waiting(edge), wrong: false });
+        await new Promise((resume) => setTimeout(resume, LOOK_MS));
+        put = await getSources(edge);
+      }
+      const report = answered(put);
       if (report?.outcome === "rejected") {
         // It is not left behind as what the edge is to read: that would be said to it again and again.
         setSources(await putSources(edge, put, sources.opcua, sources.mqtt, text.commissioning.rejected(edge, "")));

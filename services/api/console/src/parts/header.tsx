@@ -13,6 +13,7 @@ interface Props {
 const PAGES = [
   ["/", text.nav.fleet],
   ["/alarms", text.nav.alarms],
+  ["/commissioning", text.nav.commissioning],
   ["/losses", text.nav.losses],
   ["/system", text.nav.system],
   ["/audit", text.nav.audit],
