@@ -122,6 +122,8 @@ class BusConsumer:
     async def _status(self, delivery: Delivery) -> None:
         address = topics.parse(delivery.topic).address
         if not delivery.payload:  # an edge that was taken away
+            gone = self._own.gone(address.site, address.edge, InstantNs(self._deps.clock.now()))
+            await self._deps.clerk.feed(gone)
             delivery.ack()
             return
         message = decode_status(delivery.payload)

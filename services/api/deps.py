@@ -105,7 +105,7 @@ class Deps:
             Parts(),
             console,
             desk,
-            AlarmClerk(desk, hub, clock),
+            AlarmClerk(desk, hub, clock, metrics),
         )
 
 

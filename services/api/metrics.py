@@ -33,3 +33,12 @@ class ApiMetrics:
             "dyncal_api_stream_frames_dropped", "Trend frames dropped for slow clients", registry=self.registry
         )
         self.cut = Counter("dyncal_api_stream_clients_cut", "Clients cut off as too slow", registry=self.registry)
+        self.alarms = Counter(
+            "dyncal_api_alarm_changes",
+            "Changes of alarms, and how operators were told of them",
+            ["kind", "event", "annunciated"],
+            registry=self.registry,
+        )
+        self.alarms_waiting = Gauge(
+            "dyncal_api_alarm_events_waiting", "Conditions that wait for the alarm desk", registry=self.registry
+        )

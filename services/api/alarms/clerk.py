@@ -21,6 +21,7 @@ from dyncal.runtime.logging import logger
 from services.api.alarms import shapes
 from services.api.alarms.desk import MAX_ALARMS, AlarmDesk, Handled
 from services.api.hub import LiveHub
+from services.api.metrics import ApiMetrics
 
 BATCH: Final = 200
 PART: Final = 50
@@ -37,6 +38,9 @@ class _Said(NamedTuple):
     """A change as it goes out."""
 
     number: int
+    kind: str
+    what: str
+    annunciated: str
     sensor: str
     event: bytes
     topic: str
@@ -47,14 +51,23 @@ class _Said(NamedTuple):
         alarm, found = change.alarm, change.alarm.found
         topic = topics.alarm(found.site, found.source, found.kind) if found.site else ""
         event = shapes.encode(shapes.of_change(change))
-        return cls(alarm.number, alarm.sensor or "", event, topic, contract.encode(alarm))
+        return cls(
+            alarm.number,
+            alarm.kind,
+            change.event,
+            change.annunciated,
+            alarm.sensor or "",
+            event,
+            topic,
+            contract.encode(alarm),
+        )
 
 
 class AlarmClerk:
     """Hands what happens to the desk in batches, and what the desk wrote to the live stream and the broker."""
 
-    def __init__(self, desk: AlarmDesk, hub: LiveHub, clock: Clock) -> None:
-        self._desk, self._hub, self._clock = desk, hub, clock
+    def __init__(self, desk: AlarmDesk, hub: LiveHub, clock: Clock, metrics: ApiMetrics) -> None:
+        self._desk, self._hub, self._clock, self._metrics = desk, hub, clock, metrics
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: deque[Event] = deque()
         self._wake, self._room = asyncio.Event(), asyncio.Event()
@@ -70,7 +83,10 @@ class AlarmClerk:
 
     async def feed(self, events: Iterable[Event]) -> None:
         """Take events for the desk; wait where too many do already."""
+        before = len(self._waiting)
         self._waiting.extend(events)
+        if len(self._waiting) == before:
+            return  # most samples say nothing of alarms
         self._wake.set()
         if len(self._waiting) > ROOM:
             self._room.clear()
@@ -115,6 +131,7 @@ class AlarmClerk:
                 async with asyncio.timeout(TICK_S):
                     await self._wake.wait()
         self._wake.clear()
+        self._metrics.alarms_waiting.set(len(self._waiting))
         batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
         now = self._clock.now()
         if batch or self._desk.due(now):
@@ -152,6 +169,7 @@ class AlarmClerk:
     def _told(self, said: Sequence[_Said]) -> None:
         for one in said:
             self._hub.announce("alarm", one.event, one.sensor)
+            self._metrics.alarms.labels(one.kind, one.what, one.annunciated).inc()
             if one.topic:
                 self._outbox[one.topic] = one.number, one.message
         self._to_send.set()

@@ -31,6 +31,10 @@ class OwnConditions:
             status.site, status.edge, AlarmKind.EDGE_OFFLINE, not status.online, status.since_ns, now, status.edge
         )
 
+    def gone(self, site: SiteId, edge: EdgeId, now: InstantNs) -> Iterator[Reported]:
+        """Take note that an edge was taken away for good: it is not offline any longer."""
+        yield from self._say(site, edge, AlarmKind.EDGE_OFFLINE, False, now, now, edge)  # noqa: FBT003
+
     def store(self, site: SiteId, fault: str, now: InstantNs) -> Iterator[Reported]:
         """Look at what is wrong with the time-series store ('': nothing)."""
         yield from self._say(site, STORE, AlarmKind.STORE_FAILING, bool(fault), now, now, cause=fault[:500])

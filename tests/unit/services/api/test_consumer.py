@@ -184,6 +184,8 @@ async def test_edges_offline_and_lost_records_become_alarms(api: Api, broker: Fa
     kinds = {alarm.kind for alarm in api.registry.alarms(active_only=True)}
     assert kinds == {AlarmKind.EDGE_OFFLINE, AlarmKind.RECORDS_LOST}
     assert "spool_capped" in next(a.cause for a in api.registry.alarms() if a.kind is AlarmKind.RECORDS_LOST)
+    broker.publish(EDGE.status, b"", retain=True)
+    await until(lambda: not api.deps.desk.known(f"{EDGE.edge}:edge_offline").holds)  # type: ignore[union-attr]  # it is
     broker.publish(address.samples(S1), sample_contract.encode(block([4.0], sensor=S1)))
     await until(lambda: not api.deps.desk.known(f"{S1}:records_lost").holds)  # type: ignore[union-attr]  # it is there
     clerk.cancel()
