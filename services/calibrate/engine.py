@@ -59,6 +59,7 @@ class CalibrateEngine:
         self._tick_ns: int | None = None
         self._turns = 0.0  # how many trackers' turn it is to be saved
         self._saved_last = ""
+        self._studied = 0  # whose turn it is to be foretold
 
     @property
     def trackers(self) -> dict[SensorId, Tracker]:
@@ -215,7 +216,30 @@ class CalibrateEngine:
         for tracker in self._trackers.values():
             edge = None if tracker.reference is None else tracker.reference.edge
             yield from tracker.tick(now_ns, reference_online=edge not in self._offline)
+        yield from self._study(now_ns)
         yield from self._snapshots(self._in_turn(now_ns), now_ns)
+
+    def _study(self, now_ns: InstantNs) -> Iterator[Effect]:
+        """Find out what one sensor's drift is due to, or when one leaves its tolerance: it costs tenths of a second."""
+        for tracker in self._trackers.values():
+            reference = tracker.pairing.reference
+            others = [other.causes for other in self._followers.get(reference, ()) if other is not tracker]
+            above = self._trackers.get(reference)
+            if tracker.causes.wants_asking(drifts=tracker.drifts, alone=not others and above is None):
+                wrong = tracker.causes.ask(others, None if above is None else above.causes)
+                if wrong:
+                    yield Note("cause_not_found", tracker.sensor.id, wrong)
+                return
+        names = list(self._trackers)
+        for k in range(len(names)):
+            name = names[(self._studied + k) % len(names)]
+            tracker = self._trackers[name]
+            if tracker.baseline is not None and tracker.causes.wants_foretelling(now_ns):
+                self._studied = (self._studied + k + 1) % len(names)
+                wrong = tracker.causes.foretell(tracker.baseline, tracker.pairing.tolerance, now_ns)
+                if wrong:
+                    yield Note("not_foretold", name, wrong)
+                return
 
     def _in_turn(self, now_ns: InstantNs) -> list[Tracker]:
         """Return the trackers to be saved now: each once in `snapshot_s`, one after the other and not all at once."""

@@ -46,6 +46,9 @@ class CalibrateSection(Section):
     arl0_blocks: float = Field(100_000.0, ge=10, le=1e9)
     """Mean number of informative blocks between two false drift alarms of a sensor."""
 
+    drift_share: float = Field(0.5, gt=0, le=1)
+    """Share of its tolerance from which a change of a parameter counts as drift, where it is significant."""
+
     snapshot_s: float = Field(30.0, gt=0)
     """Interval between snapshots of the estimators [s]."""
 

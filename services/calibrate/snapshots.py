@@ -10,6 +10,7 @@ import numpy as np
 from dyncal.contracts import codec
 from dyncal.domain.alarms import Condition
 from dyncal.domain.errors import InvalidData
+from dyncal.drift.ledger import BlockLedger
 from dyncal.drift.monitor import DriftMonitor
 from dyncal.models import paired_model
 from services.calibrate.adjuster import InForce
@@ -46,6 +47,7 @@ class _Snapshot(msgspec.Struct, frozen=True):
     in_force: _InForce | None = None
     baseline: _Baseline | None = None
     conditions: tuple[Condition, ...] | None = None
+    ledger: bytes = b""
 
 
 def key_of(sensor: str) -> str:
@@ -71,6 +73,7 @@ def take(tracker: Tracker) -> bytes | None:
             monitor=tracker.monitor.snapshot(),
             n_rejected=tracker.adjuster.n_rejected,
             attempted_ns=tracker.adjuster.attempted_ns,
+            ledger=tracker.causes.ledger.snapshot(),
             in_force=None
             if now is None
             else _InForce(now.coefficients.id, codec.array_to_bytes(now.cov_statistical, "<f8"), now.corner_rad_s),
@@ -103,9 +106,12 @@ def put_back(tracker: Tracker, content: bytes) -> int:
         # What the pairing and the file say now counts, not what they said when the snapshot was taken.
         estimator = restored(pairing, s.estimator)
         monitor = DriftMonitor.restore(s.monitor, tracker.monitor.settings)
+        ledger = BlockLedger.restore(s.ledger) if s.ledger else tracker.causes.ledger
     except (ValueError, KeyError, TypeError, IndexError, msgspec.MsgspecError) as error:
         raise InvalidData(f"the snapshot is damaged: {error}") from error
-    tracker.estimator, tracker.monitor = estimator, monitor
+    if ledger.p != len(tracker.causes.names):
+        raise InvalidData(f"its blocks are of {ledger.p} parameters")
+    tracker.estimator, tracker.monitor, tracker.causes.ledger = estimator, monitor, ledger
     tracker.adjuster.n_rejected, tracker.adjuster.attempted_ns = s.n_rejected, s.attempted_ns
     now = tracker.adjuster.in_force
     if s.in_force is not None and now is not None and now.coefficients.id == s.in_force.set_id:

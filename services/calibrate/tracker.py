@@ -25,6 +25,7 @@ from services.calibrate import findings, tolerance
 from services.calibrate.adjuster import Adjuster, InForce, calibration_of
 from services.calibrate.alignment import Aligned, Aligner
 from services.calibrate.board import ConditionBoard
+from services.calibrate.causes import Causes
 from services.calibrate.estimators import estimator_of
 from services.calibrate.events import ACTOR, AddCalibration, Effect, Known, MoveSet, Note, SendDesired
 from services.calibrate.health import HealthDesk, number
@@ -61,8 +62,9 @@ class Tracker:
             _BUFFER_SAMPLES[1] if reference is None else _capacity(reference.dt_ns),
         )
         self.estimator = estimator_of(pairing, sensor.dt_ns)
-        least = tuple((name, pairing.tolerance.get(name, tolerance.DEFAULT)) for name in names)
+        least = tuple((name, rules.drift_share * pairing.tolerance.get(name, tolerance.DEFAULT)) for name in names)
         self.monitor = DriftMonitor(names, DriftSettings(arl0_blocks=rules.arl0_blocks, minimum_changes=least))
+        self.causes = Causes(names)
         self.baseline: tolerance.Baseline | None = None
         self.block: BlockOutcome | None = None
         self.drift: DriftStatus | None = None
@@ -115,6 +117,7 @@ class Tracker:
                 yield from self.adjuster.review(self._estimate, self.block)
 
     def _identify(self, aligned: Aligned, now_ns: InstantNs) -> Iterator[Effect]:
+        self.causes.samples(aligned.record)
         try:
             outcomes = self.estimator.update(aligned.record, new_segment=aligned.new_segment or self._cut)
         except (InvalidData, ArithmeticError, np.linalg.LinAlgError) as error:
@@ -131,6 +134,7 @@ class Tracker:
 
     def _watch_drift(self, outcome: BlockOutcome, now_ns: InstantNs) -> Iterator[Effect]:
         self.block = outcome
+        self.causes.block(outcome)
         if outcome.reset:
             yield Note("estimate_reset", self.sensor.id)
         if outcome.rejected:
@@ -198,8 +202,15 @@ class Tracker:
             "" if found is None else found.parameter,
             None if found is None else number(found.change),
             None if found is None else number(found.u_change),
+            attribution=self.causes.attribution,
             conformity=self.conformity,
+            outlook=self.causes.outlook,
         )
+
+    @property
+    def drifts(self) -> bool:
+        """Whether a drift stands."""
+        return self.drift is not None and self.drift.state is DriftState.DRIFT
 
     def _why(self, state: DriftState, now_ns: InstantNs) -> str:
         if state is not DriftState.CANNOT_TELL:

@@ -1,0 +1,110 @@
+"""What a sensor's blocks say beyond drift itself: what has changed, and when a tolerance is left."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import numpy as np
+
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.health import Attribution, Outlook
+from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import duration
+from dyncal.drift.attribution import Pair, attribute, common_of, settled
+from dyncal.drift.forecast import forecast
+from dyncal.drift.ledger import BlockLedger
+from dyncal.drift.process import features
+from dyncal.identification import AlignedRecord
+from dyncal.identification.records import BlockOutcome
+from services.calibrate.tolerance import DEFAULT, Baseline
+
+_MOST_SAMPLES: Final = 20_000  # kept for the features of a block
+_AGAIN_BLOCKS: Final = 10  # after which what could not be told is asked again
+_ASKED_BLOCKS: Final = 64  # since the alarm, after which it is left at that
+_FORETOLD_NS: Final = duration(30.0)
+
+
+class Causes:
+    """Keeps the blocks of one pair, and what was found in them; bounded."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        self.ledger = BlockLedger(len(names))
+        self.attribution: Attribution | None = None
+        self.outlook: tuple[Outlook, ...] = ()
+        self._samples: deque[AlignedRecord] = deque()
+        self._blocks = 0  # informative ones
+        self._found_at: int | None = None  # number of them at the alarm
+        self._asked_at: int | None = None
+        self._theta: FloatArray | None = None
+        self._foretold: tuple[int, int] = (0, 0)  # blocks then, and the instant
+
+    def samples(self, record: AlignedRecord) -> None:
+        """Take in samples, before the blocks that end in them."""
+        self._samples.append(record)
+        while len(self._samples) > 1 and sum(map(len, self._samples)) > _MOST_SAMPLES:
+            self._samples.popleft()
+
+    def block(self, outcome: BlockOutcome) -> None:
+        """Take in a block."""
+        found = np.stack([features(self._within(outcome, name)) for name in ("reference", "indication")])
+        while self._samples and self._samples[0].t_ns[-1] <= outcome.to_ns:
+            self._samples.popleft()
+        if outcome.excited and not outcome.rejected:
+            self.ledger.add(outcome, found)
+            self._blocks += 1
+            self._theta = outcome.theta
+
+    def _within(self, outcome: BlockOutcome, name: str) -> FloatArray:
+        parts = [
+            getattr(record, name)[(record.t_ns >= outcome.from_ns) & (record.t_ns <= outcome.to_ns)]
+            for record in self._samples
+        ]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def pair(self) -> Pair | None:
+        """Return what attribution wants to know; None before there is anything."""
+        theta = self._theta
+        return None if theta is None else Pair(self.ledger, theta, common_of(self.names, theta))
+
+    def wants_asking(self, *, drifts: bool, alone: bool) -> bool:
+        """Tell whether it is worth asking what has changed; forgets the answer where nothing has any more."""
+        if not drifts:
+            self.attribution, self._found_at, self._asked_at = None, None, None
+            return False
+        if self._found_at is None or self._asked_at is None:
+            return True
+        if settled(self.attribution, alone=alone) or self._blocks > self._found_at + _ASKED_BLOCKS:
+            return False
+        return self._blocks >= self._asked_at + _AGAIN_BLOCKS
+
+    def ask(self, neighbours: Iterable[Causes], above: Causes | None) -> str:
+        """Find out what has changed; return what went wrong with that, or ''."""
+        self._asked_at = self._blocks
+        self._found_at = self._blocks if self._found_at is None else self._found_at
+        own = self.pair()
+        if own is None:
+            return ""
+        others = [pair for other in neighbours if (pair := other.pair()) is not None]
+        try:
+            self.attribution = attribute(own, others, None if above is None else above.pair())
+        except (ArithmeticError, np.linalg.LinAlgError) as error:
+            return str(error)
+        return ""
+
+    def wants_foretelling(self, now_ns: int) -> bool:
+        """Tell whether there is news to foretell from."""
+        blocks, at_ns = self._foretold
+        return self._blocks > blocks and not 0 <= now_ns - at_ns < _FORETOLD_NS
+
+    def foretell(self, baseline: Baseline, tolerance: Mapping[str, float], now_ns: int) -> str:
+        """Find out when tolerances are left; return what went wrong with that, or ''."""
+        self._foretold = self._blocks, now_ns
+        limits = {name: tolerance.get(name, DEFAULT) for name in self.names}
+        try:
+            self.outlook = forecast(self.ledger, self.names, baseline.values, baseline.cov, limits)
+        except (InvalidData, ArithmeticError, np.linalg.LinAlgError) as error:
+            return str(error)
+        return ""
