@@ -7,10 +7,13 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
+from dyncal.contracts import health as health_contract
 from dyncal.contracts.edges import SensorMessage, StatusMessage
 from dyncal.contracts.topics import EdgeAddress
+from dyncal.contracts.topics import health as health_topic
 from dyncal.domain.accounts import Account, Lost
 from dyncal.domain.coefficients import Parameters
+from dyncal.domain.health import Attribution, Cause, Conformance, Outlook, ParameterConformity, SensorHealth, Watch
 from dyncal.domain.samples import GapCause
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import NS_PER_S, InstantNs
@@ -63,3 +66,37 @@ def lost_edge(plant: Plant) -> None:
     for state in ("online", "offline"):
         message = StatusMessage(1, state, plant.clock.now(), "0.1.0", 1, None, sensors if state == "online" else [])
         plant.broker.publish(address.status, msgspec.json.encode(message), retain=True)
+
+
+def outlook(plant: Plant, name: str) -> None:
+    """Have calibration say that a sensor drifts slowly, why, and when τ leaves its tolerance."""
+    now = InstantNs(plant.clock.now())
+    said = SensorHealth(
+        SensorId(name),
+        now,
+        InstantNs(now + DAY_NS),
+        Watch.DRIFT,
+        InstantNs(now - 9 * DAY_NS),
+        InstantNs(now - 40 * NS_PER_S),
+        "",
+        "tau_s",
+        0.026,
+        0.004,
+        Attribution(Cause.SENSOR, 0.97, 0.02, 0.005, 0.005),
+        (
+            ParameterConformity("gain", 0.0004, 0.0008, 0.05, 1.0, Conformance.CONFORMS),
+            ParameterConformity("tau_s", 0.113, 0.004, 0.15, 1.0, Conformance.CONFORMS),
+        ),
+        (
+            Outlook("gain", None, None, None, 0.0, 1e-5),
+            Outlook(
+                "tau_s",
+                InstantNs(now + 61 * DAY_NS),
+                InstantNs(now + 84 * DAY_NS),
+                InstantNs(now + 130 * DAY_NS),
+                4.4e-4,
+                6e-5,
+            ),
+        ),
+    )
+    plant.broker.publish(health_topic(SITE, said.sensor), health_contract.encode(said), retain=True)

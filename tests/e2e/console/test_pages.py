@@ -25,7 +25,7 @@ class Screen(NamedTuple):
 
 
 SCREENS = [
-    Screen("sensors", "/", "#row-TT-101 .c-value"),
+    Screen("sensors", "/", "#row-TT-101 .drift"),
     Screen("sensor", "/sensors/TT-101", ".charts .u-over >> nth=4"),
     Screen("sensor-without-set", "/sensors/FT-101", ".panels"),
     Screen("alarms", "/alarms", "table[aria-label=Active] tbody tr"),
@@ -41,6 +41,7 @@ async def plant() -> AsyncIterator[Plant]:
     async with running(5) as made:
         made.alarm("RTD-101")
         past.calibrations(made, "TT-101")
+        past.outlook(made, "TT-101")
         past.losses(made)
         past.lost_edge(made)
         channel = next(each for each in made.channels if each.id == "TT-101")

@@ -1,4 +1,4 @@
-import { type DriftTrends, getDriftTrends, getFleet, getSensor, type Sensor } from "./api";
+import { getDriftTrends, getFleet, getSensor, type Sensor } from "./api";
 import { type Alarm, getAlarms } from "./ask/alarms";
 import { connect } from "./live/client";
 import type { Flood, FromStream, ToStream, TrendFrame, ValueFrame } from "./live/protocol";
@@ -131,10 +131,7 @@ class Model {
     this.waiting = false;
     await this.loadFleet();
     await this.loadAlarms();
-    if (Date.now() - this.trendsAt > TRENDS_EVERY_MS) {
-      this.trendsAt = Date.now();
-      this.takeDrifts(await getDriftTrends());
-    }
+    await this.loadDrifts();
   }
 
   private async loadFleet(): Promise<void> {
@@ -167,7 +164,10 @@ class Model {
     this.changed();
   }
 
-  private takeDrifts(d: DriftTrends): void {
+  private async loadDrifts(): Promise<void> {
+    if (Date.now() - this.trendsAt < TRENDS_EVERY_MS) return;
+    const d = await getDriftTrends();
+    this.trendsAt = Date.now();
     this.drifts.clear();
     d.sensor.forEach((sensor, k) =>
       this.drifts.set(sensor, {
@@ -206,6 +206,7 @@ class Model {
       this.connected = message.connected;
       if (message.connected && !this.everConnected) {
         this.queue(() => this.loadAlarms());
+        this.queue(() => this.loadDrifts());
         this.reloadSoon(0);
       }
       this.everConnected ||= message.connected;

@@ -25,7 +25,7 @@ export function AlarmTable({ alarms, label, changes = false }: { alarms: Alarm[]
               <PriorityBadge priority={alarm.priority} active={alarm.active} />
             </td>
             <td>{alarmStateText[alarm.state]}</td>
-            <td>{alarm.sensor ? <a href={`#/sensors/${alarm.sensor}`}>{alarm.sensor}</a> : alarm.source}</td>
+            <td class="instant">{alarm.sensor ? <a href={`#/sensors/${alarm.sensor}`}>{alarm.sensor}</a> : alarm.source}</td>
             <td>
               <What alarm={alarm} />
             </td>

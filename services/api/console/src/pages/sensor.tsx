@@ -55,7 +55,7 @@ export function SensorPage({ id, theme }: { id: string; theme: Theme }) {
         <SetPanel sensor={sensor} sets={sets.answer?.items ?? []} />
         <ChainPanel setId={setId} />
         <Bode id={id} theme={theme} keys={keys} />
-        <ParameterHistory id={id} theme={theme} keys={keys} />
+        <ParameterHistory id={id} theme={theme} keys={keys} health={sensor.health} />
         {alarms.length === 0 && (
           <section class="panel wide">
             <h2>{text.sensor.alarms}</h2>

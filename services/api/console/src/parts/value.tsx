@@ -1,7 +1,7 @@
 import type { Sensor, SensorState } from "../api";
 import { age, withU } from "../format";
 import { model } from "../model";
-import { text } from "../text";
+import { parameterText, text } from "../text";
 
 export interface Reading {
   value: number | null;
@@ -33,10 +33,13 @@ export function reading(sensor: Sensor): Reading {
   };
 }
 
+/** What the service says, with parameters as people call them. */
+const named = (detail: string): string => detail.replace(/\b[a-z0-9]+_(?:s|hz)\b/g, (name) => parameterText[name]?.symbol ?? name);
+
 /** How a sensor stands now: the service said so when it was asked last, and values may have stopped since. */
 export function standing(sensor: Sensor, now: Reading): { state: SensorState; detail: string } {
   const stopped = model.connected && now.rawAgeS !== null && now.rawAgeS > sensor.stale_after_s && sensor.state !== "failure";
-  return stopped ? { state: "failure", detail: text.fleet.stopped } : { state: sensor.state, detail: sensor.state_detail };
+  return stopped ? { state: "failure", detail: text.fleet.stopped } : { state: sensor.state, detail: named(sensor.state_detail) };
 }
 
 interface ValueProps {

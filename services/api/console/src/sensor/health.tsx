@@ -15,7 +15,7 @@ export function HealthPanel({ sensor }: { sensor: Sensor }) {
   if (!health) return null;
   const over = model.now() * 1e6 > health.holds_until_ns;
   return (
-    <section class={over ? "panel old" : "panel"}>
+    <section class={`panel ${over ? "old" : ""} ${health.conformity.length ? "wide" : ""}`}>
       <h2>{words.title}</h2>
       {over && (
         <p class="wrong">

@@ -1,4 +1,5 @@
 import type uPlot from "uplot";
+import type { Health } from "../api";
 import { getHistory, type History } from "../ask/findings";
 import { axis, Chart } from "../charts/chart";
 import { colour } from "../charts/colours";
@@ -13,10 +14,11 @@ interface Props {
   id: string;
   theme: Theme;
   keys: readonly unknown[];
+  health: Health | null | undefined;
 }
 
 /** Each parameter at each calibration with its uncertainty, its tolerance, and how white the residuals were. */
-export function ParameterHistory({ id, theme, keys }: Props) {
+export function ParameterHistory({ id, theme, keys, health }: Props) {
   const { answer, error } = useAnswer(() => getHistory(id), [id, ...keys]);
   if (!answer || answer.fitted_at_ns.length < 2) {
     return (
@@ -37,7 +39,7 @@ export function ParameterHistory({ id, theme, keys }: Props) {
           return (
             <figure key={name}>
               <figcaption>{title}</figcaption>
-              <Chart label={title} height={180} keys={[answer, theme]} make={() => parameter(answer, k)} />
+              <Chart label={title} height={180} keys={[answer, theme, health?.at_ns]} make={() => parameter(answer, k, foretold(answer, k, health))} />
             </figure>
           );
         })}
@@ -51,7 +53,7 @@ export function ParameterHistory({ id, theme, keys }: Props) {
         )}
       </div>
       <p class="muted note">
-        {answer.baseline_values ? words.bands : words.noBaseline} {answer.truncated && words.truncated}
+        {answer.baseline_values ? words.bands : words.noBaseline} {health?.outlook.length ? words.forecastNote : ""} {answer.truncated && words.truncated}
       </p>
     </section>
   );
@@ -67,7 +69,52 @@ function timeAxis(): uPlot.Axis {
   return axis({ values, space: 80 });
 }
 
-function parameter(answer: History, k: number) {
+/** Where a parameter is heading: a value and its standard uncertainty at each of some instants [s]. */
+interface Forecast {
+  t: number[];
+  value: number[];
+  u: number[];
+}
+
+const STEPS = 24;
+
+/** What calibration foretells of a parameter, for as long again as half of what is shown of the past. */
+function foretold(answer: History, k: number, health: Health | null | undefined): Forecast | null {
+  const base = answer.baseline_values?.[k];
+  const part = health?.conformity.find((each) => each.parameter === answer.names[k]);
+  const outlook = health?.outlook.find((each) => each.parameter === answer.names[k]);
+  if (!health || !base || part?.change == null || part.u === null || outlook?.rate_per_day == null) return null;
+  const [from, first] = [health.at_ns / 1e9, answer.fitted_at_ns[0]! / 1e9];
+  const t = Array.from({ length: STEPS + 1 }, (_, i) => from + (i / STEPS) * 0.5 * Math.max(from - first, 60));
+  const days = t.map((at) => (at - from) / 86_400);
+  return {
+    t,
+    value: days.map((d) => base * (1 + part.change! + outlook.rate_per_day! * d)),
+    u: days.map((d) => Math.abs(base) * Math.hypot(part.u!, (outlook.u_rate_per_day ?? 0) * d)),
+  };
+}
+
+/** Draw a forecast: a dotted line, and the band in which the parameter will lie. */
+function ahead(u: uPlot, forecast: Forecast): void {
+  const { ctx } = u;
+  const at = (i: number, sign: number) => [u.valToPos(forecast.t[i]!, "x", true), u.valToPos(forecast.value[i]! + sign * 2 * forecast.u[i]!, "y", true)] as const;
+  const indices = forecast.t.map((_, i) => i);
+  ctx.save();
+  ctx.fillStyle = colour("gap");
+  ctx.beginPath();
+  for (const i of indices) ctx.lineTo(...at(i, 1));
+  for (const i of [...indices].reverse()) ctx.lineTo(...at(i, -1));
+  ctx.fill();
+  ctx.strokeStyle = colour("corrected");
+  ctx.lineWidth = 1.25 * devicePixelRatio;
+  ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
+  ctx.beginPath();
+  for (const i of indices) ctx.lineTo(...at(i, 0));
+  ctx.stroke();
+  ctx.restore();
+}
+
+function parameter(answer: History, k: number, forecast: Forecast | null) {
   const value = answer.values.map((row) => row[k] ?? null);
   const u = answer.u.map((row) => row[k] ?? null);
   const expanded = (sign: number) => value.map((v, i) => (v === null || u[i] === null || u[i] === undefined ? null : v + sign * 2 * u[i]!));
@@ -83,17 +130,22 @@ function parameter(answer: History, k: number) {
         { stroke: "transparent", points: { show: false } },
       ],
       scales: {
+        x: { range: (_: uPlot, low: number, high: number): [number, number] => [low, Math.max(high, forecast?.t.at(-1) ?? high)] },
         // The tolerance is in sight, also where the parameter is far from it.
         y: {
           range: (_: uPlot, low: number, high: number): [number, number] => {
-            const [least, most] = [Math.min(low, ...limits), Math.max(high, ...limits)];
+            const ends = forecast ? [forecast.value.at(-1)! + 2 * forecast.u.at(-1)!, forecast.value.at(-1)! - 2 * forecast.u.at(-1)!] : [];
+            const [least, most] = [Math.min(low, ...limits, ...ends), Math.max(high, ...limits, ...ends)];
             const margin = 0.08 * (most - least || Math.abs(most) || 1);
             return [least - margin, most + margin];
           },
         },
       },
       axes: [timeAxis(), axis({ size: 64 })],
-      hooks: { draw: [(u: uPlot) => bars(u, upper, lower), (u: uPlot) => limits.forEach((limit) => level(u, limit, words.tolerance))] },
+      hooks: {
+        drawClear: [(u: uPlot) => forecast && ahead(u, forecast)],
+        draw: [(u: uPlot) => bars(u, upper, lower), (u: uPlot) => limits.forEach((limit) => level(u, limit, words.tolerance))],
+      },
     },
     data: [seconds(answer), value, upper, lower] as uPlot.AlignedData,
   };
