@@ -130,3 +130,12 @@ async def test_a_fault_of_ours_tells_nothing_of_the_inside(api: Api, monkeypatch
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
+async def test_what_a_foreign_page_can_send_without_being_asked_first_is_no_command(api: Api, kind: str | None) -> None:
+    body = b'{"command": "comment", "alarms": ["tc-1:drift"], "reason": "boo"}'
+    headers = {"Origin": "https://evil.example"} | ({} if kind is None else {"Content-Type": kind})
+    answer = await api.http.post("/v1/alarms/commands", content=body, headers=headers)
+    assert answer.status_code == 422
+    assert api.registry.alarm_changes() == []
