@@ -12,9 +12,12 @@ import pytest
 from dyncal.adapters.registry import open_registry
 from dyncal.adapters.registry.sql import SqlRegistry
 from dyncal.adapters.signing import open_signer
-from dyncal.contracts import samples
+from dyncal.alarms.alarm import Alarm
+from dyncal.alarms.definitions import DEFAULTS
+from dyncal.contracts import conditions, samples, topics
 from dyncal.contracts.coefficients import encode_report
 from dyncal.contracts.topics import EdgeAddress
+from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.coefficients import Outcome, Report, SetState
 from dyncal.domain.errors import StoreUnavailable
 from dyncal.domain.sensors import ModelKind, SensorId, SiteId
@@ -23,7 +26,7 @@ from dyncal.ports.registry import Act
 from dyncal.runtime.clocks import SimulatedClock
 from dyncal.runtime.logging import logger
 from dyncal.runtime.settings import RegistrySettings, SigningSettings
-from dyncal.testing.registry import make_set
+from dyncal.testing.registry import make_set, put_alarm
 from dyncal.testing.store import MemorySampleStore
 from services.calibrate.metrics import CalibrateMetrics
 from services.calibrate.settings import CalibrateSection
@@ -182,3 +185,21 @@ def test_what_waited_for_the_registry_waits_until_it_is_done(registry: SqlRegist
     with pytest.raises(StoreUnavailable):
         worker.process([None, worker.tick()])
     assert worker.n_waiting == 2
+
+
+def test_what_an_older_version_had_in_the_registry_alone_holds_on(registry: SqlRegistry, tmp_path: Path) -> None:
+    for kind in (AlarmKind.DRIFT, AlarmKind.SOURCE_SILENT):  # the second one is another's to report
+        found = Condition(SiteId("plant"), S1, kind, holds=True, at_ns=InstantNs(T0), edge=EDGE, cause="fouling")
+        standing = Alarm(found, DEFAULTS[kind], holds=True, active=True, acknowledged=False)
+        put_alarm(registry, standing, Act("migration", InstantNs(T0)))
+    worker = worker_on(registry, tmp_path, SimulatedClock(InstantNs(T0 + 9)))
+    worker.process([None])
+    said = {message.topic: message.payload for message in worker.process([worker.connected()])}
+    topic = topics.condition(SiteId("plant"), S1, "drift")
+    assert set(said) == {topic, "dyncal/v1/plant/reporters/calibrate"}
+    condition, sent = conditions.decode(topic, said[topic])
+    assert (condition.holds, condition.cause, condition.at_ns) == (True, "fouling", T0)
+    listed = conditions.decode_list(said["dyncal/v1/plant/reporters/calibrate"])
+    assert listed.holding == (f"{S1}:drift",)
+    assert AlarmKind.SOURCE_SILENT not in listed.kinds
+    assert sent.said_ns >= listed.said_ns
