@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from msgspec.structs import replace
 
@@ -36,7 +36,9 @@ from dyncal.alarms.events import (
 )
 from dyncal.alarms.flood import Flood, FloodSettings, FloodWatch
 from dyncal.domain.alarms import AlarmEvent, AlarmKind, Annunciation, Condition
-from dyncal.domain.time import InstantNs
+from dyncal.domain.time import InstantNs, duration
+
+BACK_NS: Final = duration(600.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class EngineState:
 
 
 class AlarmEngine:
-    """`handle` is to be called from one thread at a time; instants that go back count as the last one."""
+    """`handle` is to be called from one thread at a time. Instants that go back by 10 min at most count as the last."""
 
     def __init__(self, settings: FloodSettings | None = None, state: EngineState | None = None) -> None:
         state = state or EngineState()
@@ -112,6 +114,8 @@ class AlarmEngine:
 
     def handle(self, event: Event) -> list[Effect]:
         """Take in what happened; return what follows, in order."""
+        if event.now_ns < self._now - BACK_NS:
+            self._now = event.now_ns  # it is what went before that was wrong: nothing is to wait for that to come
         now = InstantNs(max(event.now_ns, self._now))
         self._pass(now)
         match event:

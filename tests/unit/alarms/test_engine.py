@@ -208,6 +208,16 @@ def test_what_began_after_a_list_was_made_is_not_ended_by_it() -> None:
     assert [case.alarm(s).active for s in ("old", "new")] == [False, True]
 
 
+def test_a_clock_that_was_far_ahead_holds_nothing_up() -> None:
+    case = Case(on_delay_ns=duration(5))
+    case.tick(365 * 86_400)
+    case.report(100)
+    assert said(case.tick(110)) == [(105.0, AlarmEvent.RAISED, Annunciation.SINGLE)]
+    case.order(120, Verb.SHELVE, duration_ns=duration(60))
+    assert said(case.tick(90)) == []  # a little back is no news
+    assert said(case.tick(200)) == [(180.0, AlarmEvent.SHELVING_ENDED, Annunciation.SINGLE)]
+
+
 def test_chattering_and_stale_are_seen() -> None:
     case = Case()
     for s in (0, 20, 40):
