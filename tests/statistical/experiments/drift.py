@@ -122,6 +122,7 @@ def judge_on_the_estimator(results: FloatArray) -> Sequence[Figure]:
         ratio = float(results[:, 0].sum()) / alarms / arl0
         name = f"blocks between false alarms / setting of {arl0:g}"
         figures.append(Figure(name, ratio, 0.9, 1.1, len(results), ratio / np.sqrt(alarms)))
+        figures.append(Figure(f"run lengths behind it (setting of {arl0:g})", alarms, 0.0, _INF, len(results)))
     return figures
 
 
@@ -139,7 +140,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     *(
         Experiment(
             f"drift: false alarms, {which}", partial(on_the_estimator, which), judge_on_the_estimator,
-            400 if "innovations" in which else 200, 1,
+            800, 1,
         )
         for which in _PLANTS
     ),
