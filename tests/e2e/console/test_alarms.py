@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.e2e.console.browser import chromium, complaints, picture, watched
 from tests.e2e.console.desk import Desk, alarm
+from tests.e2e.console.quickness import crowding
 from tests.integration.api.plant import Plant, running
 
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
@@ -151,8 +152,7 @@ TYPED = """async words => {
 }"""
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-async def test_a_flood_of_a_thousand_leaves_the_console_usable(browser: Browser, plant: Plant, theme: str) -> None:
+async def test_a_flood_of_a_thousand_leaves_the_console_usable(browser: Browser, plant: Plant) -> None:
     desk = desk_of(plant, 0)
     flood = [
         alarm(
@@ -165,7 +165,7 @@ async def test_a_flood_of_a_thousand_leaves_the_console_usable(browser: Browser,
         )
         for k in range(FLOOD)
     ]
-    async with opened(browser, plant, desk, theme=theme) as page:
+    async with opened(browser, plant, desk, theme="light") as page:
         await page.get_by_text("No alarm is active.").wait_for()
         heard = {"active": True, "began_ns": desk.now_ns, "ended_ns": None, "n_alarms": 500}
         await page.evaluate("data => window.say('flood', data)", {**heard, "n_held_back": {"low": 160, "medium": 150}})
@@ -174,7 +174,7 @@ async def test_a_flood_of_a_thousand_leaves_the_console_usable(browser: Browser,
         for k in range(2 * FLOOD_S - 2):
             waits.append(float(await page.evaluate(TYPED, "x-0" if k % 2 else "")))
             if k == FLOOD_S:
-                await picture(page, f"alarm-flood-{theme}")
+                await picture(page, "alarm-flood-light")
                 assert await complaints(page) == []
             await page.wait_for_timeout(350)
         await page.evaluate(TYPED, "")
@@ -183,8 +183,9 @@ async def test_a_flood_of_a_thousand_leaves_the_console_usable(browser: Browser,
         )
         await expect(page.locator("header .count")).to_have_text(str(FLOOD))
         assert await page.locator(ROWS).count() < 60
-        assert sorted(waits)[len(waits) // 2] <= 100, waits
-        assert max(waits) <= 500, waits
+        crowd = crowding()
+        assert sorted(waits)[len(waits) // 2] <= 100 * crowd, waits
+        assert max(waits) <= 500 * crowd, waits
         # All of them are acknowledged in one go.
         for each in flood:
             desk.alarms[each["id"]] = each

@@ -48,9 +48,9 @@ export function SensorPage({ id, theme }: { id: string; theme: Theme }) {
       )}
       <Trend sensor={sensor} theme={theme} />
       <div class="panels">
+        <HealthPanel sensor={sensor} />
         <ParametersPanel sensor={sensor} parameters={inForce} />
         <CalibrationPanel sensor={sensor} calibration={last} />
-        <HealthPanel sensor={sensor} />
         <BudgetPanel id={id} setId={setId} />
         <SetPanel sensor={sensor} sets={sets.answer?.items ?? []} />
         <ChainPanel setId={setId} />
