@@ -40,6 +40,12 @@ class Latest:
             self.corrected_t_ns = int(span.axis.t_ns[-1])
             self.corrected, self.u, self.set_id = float(span.value[-1]), float(span.u[-1]), span.set_id
 
+    def after(self, block: SampleBlock) -> Latest:
+        """Return the newest values after a block; these stay as they are, for threads that are reading them."""
+        then = Latest(self.raw_t_ns, self.raw, self.quality, self.corrected_t_ns, self.corrected, self.u, self.set_id)
+        then.take(block)
+        return then
+
     def encode(self, sensor: str) -> bytes:
         """Return the JSON object of these values."""
         return msgspec.json.encode(

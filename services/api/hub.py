@@ -235,7 +235,7 @@ class LiveHub:
         elif record.replayed or int(record.axis.t_ns[0]) <= latest.raw_t_ns:
             self._backfilled.add(record.sensor)
         else:
-            latest.take(record)
+            self._latest[record.sensor] = latest.after(record)
             self._changed.add(record.sensor)
             self._trends.setdefault(record.sensor, Trend()).blocks.append(record)
         return True

@@ -38,7 +38,7 @@ class Seen:
         self.events.append(event)
 
     async def until(self, n: int, what: str = "values") -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while len(getattr(self, what)) < n:
                 await asyncio.sleep(0.02)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -30,6 +33,7 @@ NAMESPACE: Final = "urn:dyncal:opcua:1"
 LOOK_S: Final = 1.0
 PLANT_S: Final = 2.0
 RETRY_S: Final = 5.0
+END_S: Final = 3.0
 _AT_ONCE: Final = 500
 _YIELD_EVERY: Final = 200
 
@@ -37,7 +41,10 @@ log = logger("api")
 
 
 class OpcuaOutlet:
-    """One server.
+    """One server, in a thread and a loop of its own.
+
+    A client that subscribes to 10 000 variables keeps a loop busy for seconds, and that of the service has streams to
+    send. What nodes show is read from the service's memory, where it is replaced as a whole and never altered.
 
     Parameters
     ----------
@@ -74,14 +81,16 @@ class OpcuaOutlet:
         )
         self._door = Door(self._pki.trust, settings.allow_none, settings.anonymous, _accounts(settings))
         self._watched: dict[WatchedValue, None] = {}
-        self._news = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = threading.Event()
+        self._stop, self._news = asyncio.Event(), asyncio.Event()  # of that loop
         self._last = 0
         self.listening = asyncio.Event()
         self.fault = "not started"
 
     def wake(self) -> None:
         """Look for news of alarms now."""
-        self._news.set()
+        self._in_its_loop(self._news.set)
 
     @property
     def n_watched(self) -> int:
@@ -90,6 +99,52 @@ class OpcuaOutlet:
 
     async def run(self) -> None:
         """Serve until cancelled. Raises `InvalidSetting` if the address cannot be listened on."""
+        outer = asyncio.get_running_loop()
+        ended: asyncio.Future[BaseException | None] = outer.create_future()
+
+        def work() -> None:
+            error: BaseException | None = None
+            try:
+                asyncio.run(self._until_stopped(lambda: outer.call_soon_threadsafe(self.listening.set)))
+            except BaseException as raised:  # noqa: BLE001 - it is raised where the service waits
+                error = raised
+            with contextlib.suppress(RuntimeError):  # the service's loop may have ended
+                outer.call_soon_threadsafe(ended.set_result, error)
+
+        thread = threading.Thread(target=work, name="api-opcua", daemon=True)
+        thread.start()
+        try:
+            error = await asyncio.shield(ended)
+            if error is not None:
+                raise error
+        finally:
+            self._stopping.set()
+            self._in_its_loop(self._stop.set)
+            self.listening.clear()
+            await asyncio.wait({ended}, timeout=END_S)
+
+    def _in_its_loop(self, call: Callable[[], None]) -> None:
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended meanwhile
+                loop.call_soon_threadsafe(call)
+
+    async def _until_stopped(self, listening: Callable[[], object]) -> None:
+        self._loop = asyncio.get_running_loop()
+        serving = asyncio.create_task(self._serve(listening), name="api-opcua-server")
+        stop = asyncio.create_task(self._stop.wait(), name="api-opcua-stop")
+        try:
+            if not self._stopping.is_set():  # otherwise told before there was a loop
+                await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            serving.cancel()
+            done = await asyncio.gather(serving, stop, return_exceptions=True)
+            self._loop = None
+        if isinstance(done[0], BaseException) and not isinstance(done[0], asyncio.CancelledError):
+            raise done[0]
+
+    async def _serve(self, listening: Callable[[], object]) -> None:
         await self._begin_alarms()
         iserver = GuardedServer(self._door)
         server = Server(iserver=iserver)
@@ -108,14 +163,13 @@ class OpcuaOutlet:
             raise InvalidSetting(f"api.opcua.url = {self._settings.url!r}: cannot listen there: {error}") from error
         log.info("opcua_listening", url=self._settings.url)
         self.fault = ""
-        self.listening.set()
+        listening()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._send_values(), name="api-opcua-values")
                 group.create_task(self._send_alarms(dispatcher, nodes), name="api-opcua-alarms")
                 group.create_task(self._follow_plant(nodes), name="api-opcua-plant")
         finally:
-            self.listening.clear()
             await server.stop()
 
     async def _prepare(self, server: Server) -> None:

@@ -35,6 +35,15 @@ def device_health(state: SensorState) -> int:
     return _HEALTH[state]
 
 
+class Shared(ua.DataValue):  # type: ignore[misc]  # asyncua has no types
+    """A value that nobody alters: the library copies each it sends, deeply, which is most of the work."""
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: object) -> Shared:
+        return self
+
+
 def data_value(value: Any, kind: Any, t_ns: int | None = None, code: int = quality.GOOD) -> Any:
     """Return a `DataValue`; without a value where the code is bad, and without a source time where none is known.
 
@@ -42,7 +51,7 @@ def data_value(value: Any, kind: Any, t_ns: int | None = None, code: int = quali
     """
     variant = ua.Variant(None, ua.VariantType.Null) if code & quality.BAD else ua.Variant(value, kind)
     at = None if t_ns is None or t_ns < 0 else to_datetime(t_ns)
-    return ua.DataValue(Value=variant, StatusCode=ua.StatusCode(code), SourceTimestamp=at)
+    return Shared(Value=variant, StatusCode=ua.StatusCode(code), SourceTimestamp=at)
 
 
 def raw(latest: Latest | None, stale: bool) -> Any:

@@ -200,3 +200,16 @@ async def test_closing_wakes_every_client() -> None:
     hub.close()
     await client.wait(5)
     assert client.closed
+
+
+def test_values_that_a_thread_is_reading_do_not_change() -> None:
+    hub, _ = make_hub()
+    feed(hub, 1)
+    held = hub.latest(SensorId("tc-1"))
+    assert held is not None
+    before = held.raw_t_ns, held.raw
+    feed(hub, 2)
+    assert (held.raw_t_ns, held.raw) == before
+    after = hub.latest(SensorId("tc-1"))
+    assert after is not None
+    assert after.raw_t_ns > held.raw_t_ns
