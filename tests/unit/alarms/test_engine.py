@@ -89,6 +89,9 @@ def test_a_value_within_the_dead_band_keeps_the_alarm() -> None:
     assert said(case.report(1, holds=False, value=-0.95, limit=1.0)) == []
     assert case.alarm().active
     assert said(case.report(2, holds=False, value=-0.85)) == [(2.0, AlarmEvent.CLEARED, Annunciation.NONE)]
+    case.report(2.5, value=1.0, limit=0.5)
+    case.report(2.6, holds=False, value=0.45)  # its very end is outside
+    assert not case.alarm().active
     case.report(3, value=2.0, limit=1.0)
     case.report(4, holds=False)  # without a value there is no band
     assert not case.alarm().active
@@ -198,6 +201,17 @@ def test_a_flood_holds_back_what_is_less_grave_and_ends_by_itself() -> None:
     assert (ended.n_alarms, [ended.held(p) for p in Priority]) == (2, [0, 1, 0])
     with pytest.raises(InvalidData):
         FloodSettings(begin=3, end=4)
+
+
+def test_a_flood_is_over_before_what_falls_due_at_the_instant_of_its_end() -> None:
+    case = Case(re_alarm_ns=duration(587))
+    for k in range(11):
+        case.report(k, f"s{k:02d}")
+    case.order(19, Verb.ACKNOWLEDGE, "s00")
+    effects = case.tick(1000)  # the fifth from the end, of second 6, leaves the last ten minutes at 606 s
+    ends = [e.flood.ended_ns for e in effects if isinstance(e, FloodEnded)]
+    assert ends == [606 * NS_PER_S]
+    assert said(effects) == [(606.0, AlarmEvent.RE_ALARMED, Annunciation.SINGLE)]
 
 
 def test_what_began_after_a_list_was_made_is_not_ended_by_it() -> None:
