@@ -56,6 +56,10 @@ def compare(made_ns: Int64Array, made: FloatArray, kept_ns: Int64Array, kept: Fl
     return Count(made_ns.size, same, made_ns.size - common.size, kept_ns.size - common.size, common.size - same)
 
 
+ANSWER_S: Final = 600.0
+"""Longest wait for an answer [s]: to count 10^8 rows takes minutes where others work on the machine."""
+
+
 def rows(url: str, database: str, sensor: SensorId) -> tuple[Int64Array, FloatArray]:
     """Return instants and raw values of a sensor as InfluxDB itself lists them."""
     _, *lines = _ask(url, database, f"SELECT raw FROM samples WHERE sensor='{sensor}'") or [[]]  # a header first
@@ -73,5 +77,5 @@ def n_rows(plan: Plan, url: str, database: str = "dyncal") -> int:
 def _ask(url: str, database: str, text: str) -> list[list[str]]:
     parameters = urllib.parse.urlencode({"db": database, "q": text, "epoch": "ns"})
     request = urllib.request.Request(f"{url}/query?{parameters}", headers={"Accept": "application/csv"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
         return list(csv.reader(io.StringIO(answer.read().decode())))

@@ -18,7 +18,7 @@ from tests.outages.plant import Plant
 PROGRAMS: Final = ("edge", "ingest")
 WARM_UP: Final = 0.2  # of the time
 GROWTH: Final = 1.02
-_LAG_S: Final = 60.0
+_LAG_S: Final = 300.0
 _PAGE: Final = os.sysconf("SC_PAGESIZE")
 
 
