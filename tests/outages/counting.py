@@ -7,6 +7,7 @@ import io
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
