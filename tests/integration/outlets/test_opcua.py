@@ -112,6 +112,19 @@ async def test_a_subscription_gets_what_changes_and_outlives_its_sensor(tmp_path
             await node(client, "sensor/TT-9/Corrected").read_value()
 
 
+async def test_nobody_is_registered_for_others_to_find(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        client = Client(served.url)
+        await client.connect_sessionless()
+        try:
+            with pytest.raises(ua.uaerrors.BadServiceUnsupported):
+                await client.uaclient.register_server(
+                    ua.RegisteredServer(ServerUri="urn:evil", ServerNames=[ua.LocalizedText("x")])
+                )
+        finally:
+            await client.disconnect_sessionless()
+
+
 async def test_nobody_writes_or_adds_nodes(tmp_path: Path) -> None:
     async with serving(tmp_path, users=[user(tmp_path, operates=True)]) as served:
         served.plant.put("TT-0", T0_NS, 20.5, 21.0, 0.1)
@@ -218,9 +231,25 @@ async def test_methods_refuse_what_makes_no_sense(tmp_path: Path) -> None:
         assert not served.desk.wishes
 
 
-async def test_a_refresh_is_for_subscriptions_of_ones_own(tmp_path: Path) -> None:
+async def test_subscriptions_of_others_are_out_of_reach(tmp_path: Path) -> None:
     async with serving(tmp_path) as served, Client(served.url) as client, Client(served.url) as other:
-        subscription = await client.create_subscription(50, Seen())
+        seen = Seen()
+        subscription = await client.create_subscription(50, seen)
+        await subscription.subscribe_data_change(node(client, "sensor/TT-0/Corrected"))
+        await seen.until(1)
+        number = subscription.subscription_id
+        mode = ua.SetPublishingModeParameters(PublishingEnabled=False, SubscriptionIds=[number])
+        for trespass in (
+            other.uaclient.delete_subscriptions([number]),
+            other.uaclient.set_publishing_mode(mode),
+            other.uaclient.delete_monitored_items(
+                ua.DeleteMonitoredItemsParameters(SubscriptionId=number, MonitoredItemIds=[112])
+            ),
+        ):
+            with pytest.raises(ua.uaerrors.BadSubscriptionIdInvalid):
+                await trespass
+        served.plant.put("TT-0", T0_NS, 20.5, 21.0, 0.1)
+        await seen.until(2)
         with pytest.raises(ua.uaerrors.BadSubscriptionIdInvalid):
             await other.get_node(ua.ObjectIds.ConditionType).call_method(
                 ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh),

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from asyncua import Server, ua
+from asyncua.common.connection import TransportLimits
 
 from dyncal.adapters.opcua.pki import Pki
 from dyncal.domain.alarms import Scope
@@ -33,6 +34,7 @@ NAMESPACE: Final = "urn:dyncal:opcua:1"
 LOOK_S: Final = 1.0
 PLANT_S: Final = 2.0
 RETRY_S: Final = 5.0
+MOST_MESSAGE_BYTES: Final = 16 << 20
 END_S: Final = 3.0
 _AT_ONCE: Final = 500
 _YIELD_EVERY: Final = 200
@@ -177,6 +179,11 @@ class OpcuaOutlet:
         await server.init()
         await server.set_application_uri(self._pki.application_uri)
         server.product_uri, server.name, server.manufacturer_name = NAMESPACE, "dyncal", "dyncal"
+        # A message of the library's own 100 MB from each of a hundred clients would be all memory.
+        chunk, most = 65_535, MOST_MESSAGE_BYTES
+        server.limits = TransportLimits(
+            max_recv_buffer=chunk, max_send_buffer=chunk, max_chunk_count=-(-most // chunk), max_message_size=most
+        )
         server.application_type = ua.ApplicationType.Server
         server.set_endpoint(settings.url)
         offered = [

@@ -117,6 +117,48 @@ class ClientSession(InternalSession):  # type: ignore[misc]  # asyncua has no ty
         finally:
             caller.reset(token)
 
+    def _own(self, *numbers: int) -> None:
+        """See to it that subscriptions are of this session: the library lets everybody at those of everybody."""
+        for number in numbers:
+            subscription = self.subscription_service.subscriptions.get(number)
+            if subscription is not None and subscription.session_id != self.session_id:
+                raise ServiceError(ua.StatusCodes.BadSubscriptionIdInvalid)
+
+    async def create_monitored_items(self, params: Any) -> Any:
+        """Create items in a subscription of this session; the next few methods likewise."""
+        self._own(params.SubscriptionId)
+        return await super().create_monitored_items(params)
+
+    async def modify_monitored_items(self, params: Any) -> Any:
+        """Modify items."""
+        self._own(params.SubscriptionId)
+        return await super().modify_monitored_items(params)
+
+    async def delete_monitored_items(self, params: Any) -> Any:
+        """Delete items."""
+        self._own(params.SubscriptionId)
+        return await super().delete_monitored_items(params)
+
+    async def set_monitoring_mode(self, params: Any) -> Any:
+        """Set the mode of items."""
+        self._own(params.SubscriptionId)
+        return await super().set_monitoring_mode(params)
+
+    async def set_publishing_mode(self, params: Any) -> Any:
+        """Turn publishing on or off."""
+        self._own(*params.SubscriptionIds)
+        return await super().set_publishing_mode(params)
+
+    async def delete_subscriptions(self, ids: list[int]) -> Any:
+        """Delete subscriptions."""
+        self._own(*ids)
+        return await super().delete_subscriptions(ids)
+
+    def republish(self, params: Any) -> Any:
+        """Send a message again."""
+        self._own(params.SubscriptionId)
+        return super().republish(params)
+
     async def transfer_subscriptions(self, params: Any, callback: Any) -> Any:
         """Take over subscriptions of the same user only (OPC 10000-4, 5.14.7)."""
         subscriptions, sessions = self.subscription_service.subscriptions, self.iserver.sessions
@@ -158,6 +200,11 @@ class GuardedServer(InternalServer):  # type: ignore[misc]  # asyncua has no typ
         )
         self.sessions[session.session_id] = session
         return session
+
+    def register_server(self, server: Any, conf: Any = None) -> None:
+        """Refuse: this is no discovery server, and anybody could fill its list without logging in."""
+        del server, conf
+        raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
 
     def unregister_external_session(self, session: Any) -> None:
         """Forget a session."""
