@@ -258,7 +258,7 @@ async def test_subscriptions_of_others_are_out_of_reach(tmp_path: Path) -> None:
 
 
 async def test_a_thousand_alarms_reach_a_subscriber_exactly_once_and_in_order(tmp_path: Path) -> None:
-    async with serving(tmp_path, n=1000) as served, Client(served.url) as client:
+    async with serving(tmp_path, n=1000) as served, Client(served.url, timeout=60) as client:
         seen = Seen()
         subscription = await client.create_subscription(100, seen, queue_maxsize=5000)
         await subscription.subscribe_alarms_and_conditions(

@@ -36,6 +36,7 @@ PLANT_S: Final = 2.0
 RETRY_S: Final = 5.0
 MOST_MESSAGE_BYTES: Final = 16 << 20
 END_S: Final = 3.0
+PAUSE_S: Final = 0.05
 _AT_ONCE: Final = 500
 _YIELD_EVERY: Final = 200
 
@@ -236,8 +237,10 @@ class OpcuaOutlet:
                 self._alarms.take(change)
                 nodes.forget(f"{change.scope}/{change.source}" if change.scope is not Scope.SERVICE else "site")
                 await dispatcher.tell(change)
-                if n % 20 == 19:
-                    await asyncio.sleep(0)
+                if n % 50 == 49:
+                    # The library puts all that waits into one message, whatever a client asks for: a flood in one would
+                    # keep slow clients busy for longer than they wait for an answer.
+                    await asyncio.sleep(PAUSE_S)
                 self._last = change.number
             if not news:
                 await _first(self._news.wait(), LOOK_S)
