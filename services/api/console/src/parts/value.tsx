@@ -28,7 +28,8 @@ export function reading(sensor: Sensor): Reading {
     u: corrected ? latest.u : null,
     ageS: shown,
     rawAgeS: rawAge,
-    live: model.connected && rawAge !== null && rawAge <= limit,
+    // Before the stream is up for the first time, what was just read is as live as its age says.
+    live: (model.connected || !model.everConnected) && rawAge !== null && rawAge <= limit,
     corrected,
   };
 }
