@@ -12,6 +12,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 import dyncal
+from dyncal.adapters.opcua.pki import Pki
 from dyncal.contracts.codec import to_json
 from dyncal.contracts.edges import VERSION, StatusMessage
 from dyncal.contracts.topics import EdgeAddress
@@ -35,7 +36,6 @@ from edge_agent.metrics import EdgeCollector
 from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher
 from edge_agent.readers.mqtt import MqttReader
-from edge_agent.readers.pki import Pki
 from edge_agent.roster import Roster
 from edge_agent.settings import EdgeSettings
 from edge_agent.sources import Connect, Sources

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from dyncal.adapters.opcua.pki import Pki
 from dyncal.domain.sensors import Sensor, SensorId
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus, Will
@@ -16,7 +17,6 @@ from dyncal.runtime.settings import BrokerSettings
 from edge_agent.readers.handover import Handover
 from edge_agent.readers.mqtt import MqttReader
 from edge_agent.readers.opcua import OpcuaReader
-from edge_agent.readers.pki import Pki
 from edge_agent.readers.sink import Reader, Sink
 from edge_agent.settings import EdgeSection, EdgeSettings
 from edge_agent.source_settings import MqttSourceSettings, OpcuaSettings

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Final
 
+from dyncal.adapters.opcua.pki import Pki
 from dyncal.contracts import codec
 from dyncal.contracts.commissioning import (
     VERSION,
@@ -28,7 +29,6 @@ from dyncal.runtime.settings import BrokerSettings
 from edge_agent import declared
 from edge_agent.commissioning import documents, listening, looking
 from edge_agent.commissioning.kept import Commissioned, with_sources
-from edge_agent.readers.pki import Pki
 from edge_agent.roster import Roster
 from edge_agent.settings import EdgeSection, EdgeSettings
 from edge_agent.source_settings import ServerSettings

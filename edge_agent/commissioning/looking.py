@@ -12,13 +12,13 @@ from typing import Any, Final
 from asyncua import ua
 from asyncua.client.ua_session import UaSession
 
+from dyncal.adapters.opcua.pki import Pki
 from dyncal.contracts.commissioning import MAX_ITEMS, FoundNode
 from dyncal.domain.errors import InvalidSetting, Unavailable
 from edge_agent.readers.addresses import parse
 from edge_agent.readers.browsing import namespaces, resolve
 from edge_agent.readers.discovery import children_of
 from edge_agent.readers.limits import Limits
-from edge_agent.readers.pki import Pki
 from edge_agent.readers.session import ServerSession
 from edge_agent.readers.values import instant_of
 from edge_agent.source_settings import ServerSettings

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from asyncua import ua
 
+from dyncal.adapters.opcua.pki import Pki
 from dyncal.domain.errors import Unavailable
 from dyncal.domain.sensors import SensorId
 from dyncal.ports.clock import Clock
@@ -23,7 +24,6 @@ from edge_agent.readers.backfill import AT_ONCE, Backfill
 from edge_agent.readers.feed import Feed
 from edge_agent.readers.handover import Handover
 from edge_agent.readers.items import ItemFailed, MonitoredItems
-from edge_agent.readers.pki import Pki
 from edge_agent.readers.publishing import Publishing, SubscriptionLost
 from edge_agent.readers.session import CONNECTION_LOST, ServerSession
 from edge_agent.readers.sink import Sink

@@ -11,9 +11,9 @@ from asyncua import Client, ua
 from asyncua.crypto import security_policies, uacrypto
 from cryptography import x509
 
+from dyncal.adapters.opcua.pki import Pki
+from dyncal.adapters.opcua.trust import Untrusted
 from dyncal.domain.errors import Unavailable
-from edge_agent.readers.pki import Pki
-from edge_agent.readers.trust import Untrusted
 from edge_agent.source_settings import ServerSettings
 
 _NONE: Final = security_policies.SecurityPolicyNone.URI

@@ -13,8 +13,8 @@ from asyncua import Client, ua
 from asyncua.client.ua_session import UaSession
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+from dyncal.adapters.opcua.pki import Pki
 from dyncal.domain.errors import Unavailable
-from edge_agent.readers.pki import Pki
 from edge_agent.readers.security import Security
 from edge_agent.source_settings import ServerSettings
 

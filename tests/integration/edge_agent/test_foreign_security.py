@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from dyncal.adapters.opcua.pki import Pki
+from dyncal.adapters.opcua.trust import Untrusted
 from dyncal.runtime.clocks import SystemClock
-from edge_agent.readers.pki import Pki
 from edge_agent.readers.session import ServerSession
-from edge_agent.readers.trust import Untrusted
 from edge_agent.source_settings import OpcuaSettings
 from tests.cuts.servers import NODE_OPCUA, serving
 from tests.integration.edge_agent.test_foreign_servers import available

@@ -13,13 +13,13 @@ from asyncua import ua
 from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.crypto.validator import CertificateValidator, CertificateValidatorOptions
 
+from dyncal.adapters.opcua.pki import Pki
+from dyncal.adapters.opcua.trust import Untrusted
 from dyncal.domain.errors import Unavailable
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.ports import free_port
 from dyncal.testing.bus import FakeBroker
-from edge_agent.readers.pki import Pki
 from edge_agent.readers.session import ServerSession
-from edge_agent.readers.trust import Untrusted
 from edge_agent.source_settings import OpcuaSettings
 from tests.integration.edge_agent.plant import Plant, now_ns, running, sent, settings_of, until
 from tests.unit.edge_agent.helpers import Content

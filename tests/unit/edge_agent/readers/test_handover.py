@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from asyncua import ua
 
+from dyncal.adapters.opcua.pki import Pki
 from dyncal.domain.sensors import SensorId
 from dyncal.runtime.clocks import SystemClock
 from edge_agent.readers.handover import Handover
 from edge_agent.readers.opcua import OpcuaReader
-from edge_agent.readers.pki import Pki
 from edge_agent.source_settings import OpcuaSettings, SensorSettings
 from tests.unit.edge_agent.readers.test_mqtt import Holding
 

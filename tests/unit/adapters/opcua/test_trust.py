@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from dyncal.adapters.opcua.pki import Pki
+from dyncal.adapters.opcua.trust import TrustList, Untrusted
 from dyncal.domain.errors import Unavailable
 from dyncal.domain.time import InstantNs
 from dyncal.runtime.clocks import SimulatedClock
-from edge_agent.readers.pki import Pki
-from edge_agent.readers.trust import TrustList, Untrusted
 from tests.unit.edge_agent.readers.certificates import NOW, URI, Holder, make, revocation
 
 CLOCK = SimulatedClock(InstantNs(int(NOW.timestamp()) * 1_000_000_000))
