@@ -210,7 +210,7 @@ def told(world: World, n_sensors: int, seed: int) -> FloatArray:
     return np.array([first.found_s, CAUSES.index(at_alarm), CAUSES.index(answer), answered_s])
 
 
-def judge(world: World, found_bar: float, right_bar: float, results: FloatArray) -> Sequence[Figure]:
+def judge(world: World, n_sensors: int, found_bar: float, right_bar: float, results: FloatArray) -> Sequence[Figure]:
     """Return shares found in time, and what was answered to those that were found."""
     n = len(results)
     found = np.isfinite(results[:, 0]) & (results[:, 0] > ONSET_S if world in DRIFTS else True)
@@ -226,7 +226,7 @@ def judge(world: World, found_bar: float, right_bar: float, results: FloatArray)
         good = n - m + int(np.count_nonzero(answers[:, 2] == CAUSES.index(Cause.PROCESS)))
         return [*figures, share("nothing said of sensor and reference, or the process named", good, n, right_bar)]
     if m:
-        right = _RIGHT[world]
+        right = _RIGHT[world] if n_sensors > 1 else Cause.SENSOR_OR_REFERENCE
         hits = int(np.count_nonzero(answers[:, 2] == CAUSES.index(right)))
         figures.append(share(f"answered right ({right})", hits, m, right_bar))
         for when, column in (("at the alarm", 1), ("in the end", 2)):
@@ -247,7 +247,7 @@ def _experiment(world: World, n_sensors: int, found: float, right: float, full: 
     return Experiment(
         f"drift: what has changed, {world}, {beside}",
         partial(told, world, n_sensors),
-        partial(judge, world, found, right),
+        partial(judge, world, n_sensors, found, right),
         full,
         short,
     )
