@@ -219,7 +219,8 @@ def judge(world: World, n_sensors: int, found_bar: float, right_bar: float, resu
     if drifts:
         early = np.isfinite(results[:, 0]) & (results[:, 0] <= ONSET_S)
         figures.append(share("found before it began (a false alarm)", int(early.sum()), n, 0.0))
-        after = np.median(results[found, 0] - ONSET_S) / (END_S - ONSET_S) if found.any() else np.nan
+    if drifts and found.any():
+        after = np.median(results[found, 0] - ONSET_S) / (END_S - ONSET_S)
         figures.append(Figure("median share of the tolerance at the alarm", float(after), 0.0, 1.0, n, unit="%"))
     m, answers = int(found.sum()), results[found]
     if world is World.PROCESS:
