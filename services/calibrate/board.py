@@ -34,6 +34,17 @@ class ConditionBoard:
         if known is None or not known.holds:
             yield self._put(found)
 
+    def explain(self, found: Condition) -> Iterator[PutCondition]:
+        """Say more of a condition that holds, where that is new."""
+        known = self._known.get(found.kind)
+        if known is not None and known.holds and known != found:
+            yield self._put(found)
+
+    def holds(self, kind: AlarmKind) -> Condition | None:
+        """Return a condition that holds."""
+        known = self._known.get(kind)
+        return known if known is not None and known.holds else None
+
     def end(self, kind: AlarmKind, now_ns: InstantNs) -> Iterator[PutCondition]:
         """Say that a condition is gone, where it held."""
         known = self._known.get(kind)

@@ -229,6 +229,7 @@ class CalibrateEngine:
                 wrong = tracker.causes.ask(others, None if above is None else above.causes)
                 if wrong:
                     yield Note("cause_not_found", tracker.sensor.id, wrong)
+                yield from tracker.cause_found()
                 return
         names = list(self._trackers)
         for k in range(len(names)):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Final
 
 from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.coefficients import Outcome, Report
-from dyncal.domain.sensors import EdgeId, Sensor
+from dyncal.domain.health import Attribution, Cause
+from dyncal.domain.sensors import EdgeId, Sensor, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.drift.monitor import DriftStatus
 from services.calibrate.tolerance import Excess
@@ -19,6 +21,22 @@ _CAUSES: Final = {
     "f0_hz": "resonance moved: a loose mounting, a crack, or gas in the line",
     "delay": "dead time changed: a slower flow, a longer sampling line, or buffering on the way",
 }
+
+_TOLD: Final = "Most likely "
+_THEN: Final = "; "
+_ATTRIBUTED: Final = {
+    Cause.SENSOR: ("the sensor itself has changed", ""),
+    Cause.REFERENCE: (
+        "its reference {reference} has changed, and not the sensor",
+        "Have the reference {reference} checked first: the corrections of all its sensors follow it.",
+    ),
+    Cause.PROCESS: (
+        "it goes with the process, and not with the sensor",
+        "Look at what has changed in the process; inspect the sensor only if it stays.",
+    ),
+    Cause.SENSOR_OR_REFERENCE: ("the sensor or its reference {reference} has changed: one pair cannot tell", ""),
+}
+"""What is said of each cause that can be told, and what to do where that is another thing than otherwise."""
 
 
 def cause_of(parameter: str) -> str:
@@ -63,6 +81,17 @@ def drift(sensor: Sensor, now_ns: InstantNs, status: DriftStatus) -> Condition:
         cause=f"{cause_of(status.parameter)} ({change})",
         response="Plan an inspection; the correction follows the change and stays valid meanwhile.",
     )
+
+
+def explained(found: Condition, told: Attribution, reference: SensorId) -> Condition:
+    """Return the condition of a drift with what has changed said first; as it was where that cannot be told."""
+    said = _ATTRIBUTED.get(told.cause)
+    if said is None:
+        return found
+    words, response = said
+    parts = [part for part in found.cause.split(_THEN) if not part.startswith(_TOLD)]
+    cause = _THEN.join([f"{_TOLD}{words.format(reference=reference)}", *parts])
+    return dataclasses.replace(found, cause=cause, response=response.format(reference=reference) or found.response)
 
 
 def out_of_tolerance(sensor: Sensor, now_ns: InstantNs, excess: Excess) -> Condition:

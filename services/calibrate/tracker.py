@@ -207,6 +207,12 @@ class Tracker:
             outlook=self.causes.outlook,
         )
 
+    def cause_found(self) -> Iterator[Effect]:
+        """Say with the drift what has changed, as far as that can be told."""
+        told, found = self.causes.attribution, self.board.holds(AlarmKind.DRIFT)
+        if told is not None and found is not None:
+            yield from self.board.explain(findings.explained(found, told, self.pairing.reference))
+
     @property
     def drifts(self) -> bool:
         """Whether a drift stands."""

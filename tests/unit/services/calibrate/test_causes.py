@@ -7,13 +7,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.health import Cause, SensorHealth, Watch
 from dyncal.domain.sensors import ModelKind, SensorId
 from dyncal.identification import AlignedRecord
 from services.calibrate import snapshots
 from services.calibrate.causes import Causes
 from services.calibrate.engine import CalibrateEngine
-from services.calibrate.events import Known, PairingsChanged, PutHealth, Tick
+from services.calibrate.events import Known, PairingsChanged, PutCondition, PutHealth, Tick
 from services.calibrate.settings import CalibrateSection
 
 from .plant import Plant
@@ -40,6 +41,7 @@ class Fleet:
 
     def __init__(self, made: list[Plant]) -> None:
         self.made, self.said = made, dict[str, SensorHealth]()
+        self.told: list[Condition] = []
         self.engine = CalibrateEngine(CalibrateSection(health_s=1.0))
         sensors = (*made[0].sensors(), *(plant.sensors()[0] for plant in made[1:]))
         self.paired = PairingsChanged(sensors, tuple(plant.pairing for plant in made), made[0].at(0))
@@ -56,12 +58,18 @@ class Fleet:
                 for effect in self.engine.handle(Tick(self.made[0].at(second))):
                     if isinstance(effect, PutHealth) and effect.health is not None:
                         self.said[effect.sensor] = effect.health
+                    elif isinstance(effect, PutCondition) and not effect.again:
+                        self.told.append(effect.condition)
                 tick = second + 1
         return self
 
 
 def test_a_sensor_that_changed_is_told_from_its_reference() -> None:
-    said = Fleet(plants(of_sensor=1.15)).go().said
+    fleet = Fleet(plants(of_sensor=1.15)).go()
+    said = fleet.said
+    explained = [condition for condition in fleet.told if condition.kind is AlarmKind.DRIFT and condition.holds][-1]
+    assert explained.source == "s1"
+    assert explained.cause.startswith("Most likely the sensor itself has changed; response time changed")
     assert said["s1"].watch is Watch.DRIFT
     assert said["s1"].attribution is not None
     assert said["s1"].attribution.cause is Cause.SENSOR

@@ -9,6 +9,7 @@ import pytest
 from dyncal.contracts import conditions as wire
 from dyncal.contracts import topics
 from dyncal.domain.alarms import Condition
+from dyncal.domain.health import Attribution, Cause
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.drift import DriftState
@@ -38,3 +39,15 @@ def test_a_change_without_a_percentage_is_told_without_one(change: float, u: flo
     assert "nan" not in alarm.cause
     topic = topics.condition(alarm.site, alarm.source, alarm.kind)
     assert wire.decode(topic, wire.encode(alarm, "calibrate", NOW))[0] == alarm
+
+
+def test_what_has_changed_is_said_first_and_once() -> None:
+    plain, reference = drift(0.1, 0.01), SensorId("R-1")
+    told = {cause: Attribution(cause, 0.98, 0.01, 0.01, 0.0) for cause in Cause}
+    assert findings.explained(plain, told[Cause.CANNOT_TELL], reference) == plain
+    once = findings.explained(plain, told[Cause.SENSOR_OR_REFERENCE], reference)
+    assert once.response == plain.response
+    again = findings.explained(once, told[Cause.REFERENCE], reference)
+    assert again.cause == f"Most likely its reference R-1 has changed, and not the sensor; {plain.cause}"
+    assert "R-1" in again.response
+    assert findings.explained(again, told[Cause.REFERENCE], reference) == again
