@@ -198,7 +198,8 @@ def decode_packed(payload: bytes) -> BlockMessage | GapRecord:
     try:
         if isinstance(message, GapMessage):
             return _gap(message)
-        _sensor(message.sensor), _edge(message.edge)
+        _sensor(message.sensor)
+        _edge(message.edge)
         if not _plainly_right(message):
             message.unpacked()  # right nevertheless, or it says what is wrong
     except (InvalidData, OverflowError) as error:

@@ -23,10 +23,6 @@ class WriteReport:
 class PackedBlock(Protocol):
     """A block as it came over the wire, known to be right: a store that knows its form need not unpack it first."""
 
-    def __len__(self) -> int:
-        """Return how many raw samples there are."""
-        ...
-
     def unpacked(self) -> SampleBlock:
         """Return the block."""
         ...

@@ -80,8 +80,8 @@ def _changed(row: sa.Row[Any], sensor: sa.Row[Any] | None, before: Alarm | None)
     acknowledged = state in (AlarmState.ACKNOWLEDGED, AlarmState.NORMAL)
     site, edge = (SiteId(""), "") if sensor is None else (SiteId(sensor.site), sensor.edge)
     condition = Condition(
-        site, row.sensor, kind, True, InstantNs(row.raised_ns), edge, row.parameter,  # noqa: FBT003
-        row.value, row.u, row.limit, row.cause, row.response,
+        site, row.sensor, kind, holds=True, at_ns=InstantNs(row.raised_ns), edge=edge, parameter=row.parameter,
+        value=row.value, u=row.u, limit=row.limit, cause=row.cause, response=row.response,
     )  # fmt: skip
     events = {
         AlarmState.UNACKNOWLEDGED: AlarmEvent.RAISED,

@@ -11,7 +11,7 @@ import msgspec
 
 from dyncal.alarms.events import Command, Event, Ordered, Refusal, Reported, Verb
 from dyncal.domain.alarms import AlarmKind, Condition, Scope
-from dyncal.domain.sensors import SensorId
+from dyncal.domain.sensors import SensorId, SiteId
 from dyncal.domain.time import InstantNs, duration
 from dyncal.ports.registry import AlarmAnswer
 from services.api.alarms import shapes
@@ -70,11 +70,15 @@ def _introduced(deps: Deps, alarms: Sequence[str], now: InstantNs) -> Iterator[R
         kind = AlarmKind(name)
         sensor = sensors.get(SensorId(source)) if kind.scope is Scope.SENSOR else None
         if sensor is not None:
-            yield Reported(Condition(sensor.site, source, kind, False, now, sensor.edge), REPORTER, now)  # noqa: FBT003
+            yield Reported(_never(sensor.site, source, kind, now, sensor.edge), REPORTER, now)
         elif kind.scope is Scope.EDGE:
             site = next((s.site for s in sensors.values() if s.edge == source), None)
             if site is not None:
-                yield Reported(Condition(site, source, kind, False, now, source), REPORTER, now)  # noqa: FBT003
+                yield Reported(_never(site, source, kind, now, source), REPORTER, now)
+
+
+def _never(site: SiteId, source: str, kind: AlarmKind, now: InstantNs, edge: str) -> Condition:
+    return Condition(site, source, kind, holds=False, at_ns=now, edge=edge)
 
 
 def _result(handled: Handled, now: InstantNs, actor: str) -> dict[str, Any]:

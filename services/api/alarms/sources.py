@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from dyncal.alarms.events import Reported
-from dyncal.domain.alarms import AlarmKind, Condition
+from dyncal.domain.alarms import AlarmKind, Condition, alarm_id
 from dyncal.domain.samples import GapCause, GapRecord
 from dyncal.domain.sensors import EdgeId, Sensor, SensorId, SiteId
 from dyncal.domain.time import InstantNs, iso
@@ -28,16 +28,16 @@ class OwnConditions:
     def edge(self, status: EdgeStatus, now: InstantNs) -> Iterator[Reported]:
         """Look at what an edge said of itself."""
         yield from self._say(
-            status.site, status.edge, AlarmKind.EDGE_OFFLINE, not status.online, status.since_ns, now, status.edge
+            status.site, status.edge, AlarmKind.EDGE_OFFLINE, status.since_ns, now, status.edge, holds=not status.online
         )
 
     def gone(self, site: SiteId, edge: EdgeId, now: InstantNs) -> Iterator[Reported]:
         """Take note that an edge was taken away for good: it is not offline any longer."""
-        yield from self._say(site, edge, AlarmKind.EDGE_OFFLINE, False, now, now, edge)  # noqa: FBT003
+        yield from self._say(site, edge, AlarmKind.EDGE_OFFLINE, now, now, edge, holds=False)
 
     def store(self, site: SiteId, fault: str, now: InstantNs) -> Iterator[Reported]:
         """Look at what is wrong with the time-series store ('': nothing)."""
-        yield from self._say(site, STORE, AlarmKind.STORE_FAILING, bool(fault), now, now, cause=fault[:500])
+        yield from self._say(site, STORE, AlarmKind.STORE_FAILING, now, now, cause=fault[:500], holds=bool(fault))
 
     def gap(self, site: SiteId, edge: EdgeId, record: GapRecord, now: InstantNs) -> Iterator[Reported]:
         """Look at a gap: what a source did not say is not lost."""
@@ -45,11 +45,11 @@ class OwnConditions:
         if gap.cause is GapCause.SOURCE_SILENT:
             return
         cause = f"{gap.cause.value}: nothing between {iso(gap.after_ns)} and {iso(gap.before_ns)}"
-        yield from self._say(site, record.sensor, AlarmKind.RECORDS_LOST, True, now, now, edge, cause)  # noqa: FBT003
+        yield from self._say(site, record.sensor, AlarmKind.RECORDS_LOST, now, now, edge, cause, holds=True)
 
     def block(self, site: SiteId, edge: EdgeId, sensor: SensorId, now: InstantNs) -> Iterator[Reported]:
         """Look at a block: the hole before it is at its end."""
-        yield from self._say(site, sensor, AlarmKind.RECORDS_LOST, False, now, now, edge)  # noqa: FBT003
+        yield from self._say(site, sensor, AlarmKind.RECORDS_LOST, now, now, edge, holds=False)
 
     def silent(self, sensors: Iterable[Sensor], hub: LiveHub, now: InstantNs) -> Iterator[Reported]:
         """Look for sensors whose values have stopped; of one that never had a value nothing is said."""
@@ -59,19 +59,20 @@ class OwnConditions:
                 continue
             holds = now - latest.raw_t_ns > stale_after_ns(sensor)
             since = InstantNs(latest.raw_t_ns + stale_after_ns(sensor)) if holds else now
-            yield from self._say(sensor.site, sensor.id, AlarmKind.SOURCE_SILENT, holds, since, now, sensor.edge)
+            yield from self._say(sensor.site, sensor.id, AlarmKind.SOURCE_SILENT, since, now, sensor.edge, holds=holds)
 
     def _say(
         self,
         site: SiteId,
         source: str,
         kind: AlarmKind,
-        holds: bool,
         since: InstantNs,
         now: InstantNs,
         edge: str = "",
         cause: str = "",
+        *,
+        holds: bool,
     ) -> Iterator[Reported]:
-        known = self._desk.known(f"{source}:{kind}")
+        known = self._desk.known(alarm_id(source, kind))
         if holds != (known is not None and known.holds):
             yield Reported(Condition(site, source, kind, holds, since, edge, cause=cause), REPORTER, now)

@@ -56,8 +56,7 @@ class Courier(abc.ABC):
                 except DyncalError as error:  # the registry or the queue's file is away
                     self._say(str(error))
                     wait_s = RETRY_S
-                except Exception as error:
-                    # One target must not end the service for all; nothing is lost, for it still waits.
+                except Exception as error:  # one target must not end the service for all; what it lacks still waits
                     log.exception("outlet_failed", target=self.name)
                     self._say(repr(error))
                     wait_s = RETRY_S

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from typing import Annotated
 
@@ -25,7 +26,7 @@ async def browse(edge: str, body: BrowseBody, deps: DepsOf) -> NodesOut:
     """Ask an edge what lies below a node of an OPC UA server that it can reach."""
     desk = deps.commissioning
     request = BrowseRequest(VERSION, desk.new_id(), deps.clock.now(), body.server, body.node)
-    return NodesOut.of(_found(await desk.ask(edge_id(edge), request)))
+    return NodesOut.model_validate(_found(await desk.ask(edge_id(edge), request)), from_attributes=True)
 
 
 @router.post("/edges/{edge}/topics")
@@ -33,7 +34,9 @@ async def topics(edge: str, body: TopicsBody, deps: DepsOf) -> TopicsOut:
     """Have an edge listen at a broker for a while: which topics come, and what can be read of their messages."""
     desk = deps.commissioning
     request = TopicsRequest(VERSION, desk.new_id(), deps.clock.now(), body.broker, body.filter, body.seconds)
-    return TopicsOut.of(_found(await desk.ask(edge_id(edge), request, ANSWER_S + body.seconds)))
+    return TopicsOut.model_validate(
+        _found(await desk.ask(edge_id(edge), request, ANSWER_S + body.seconds)), from_attributes=True
+    )
 
 
 @router.get("/edges/{edge}/sources")
@@ -59,7 +62,7 @@ async def put_sources(
     The answer comes when the edge has said what it did with it (`reported`), or after five seconds.
     """
     desk, name = deps.commissioning, edge_id(edge)
-    seen = desk.sources(name)
+    seen = await asyncio.to_thread(desk.sources, name)
     require(request, _tag(seen))
     put = await desk.put(name, seen.revision, body.opcua, body.mqtt, principal.act(deps.clock, reason))
     response.headers["ETag"] = _tag(put)

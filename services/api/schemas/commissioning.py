@@ -6,7 +6,6 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from dyncal.contracts.commissioning import FoundField, FoundNode, FoundTopic, Reply, SourcesReport
 from services.api.commissioning import EdgeSources
 from services.api.schemas.base import InstantNs, Shape, example
 
@@ -40,17 +39,6 @@ class SourcesReportOut(Shape):
     reason: str
     """Why it was rejected."""
 
-    @classmethod
-    def of(cls, report: SourcesReport) -> Self:
-        """Return the shape of a report."""
-        return cls(
-            revision=report.revision,
-            outcome=report.outcome,
-            running=report.running,
-            at_ns=report.at_ns,
-            reason=report.reason,
-        )
-
 
 class SourcesOut(Shape):
     """What an edge is to read beside its own file, and what it said of that."""
@@ -82,7 +70,9 @@ class SourcesOut(Shape):
             at_ns=sources.at_ns,
             opcua=sources.opcua,
             mqtt=sources.mqtt,
-            reported=None if sources.reported is None else SourcesReportOut.of(sources.reported),
+            reported=None
+            if sources.reported is None
+            else SourcesReportOut.model_validate(sources.reported, from_attributes=True),
         )
 
 
@@ -120,22 +110,6 @@ class NodeOut(Shape):
     """Name of its status code where that is not Good."""
     source_ns: int | None
 
-    @classmethod
-    def of(cls, found: FoundNode) -> Self:
-        """Return the shape of a node."""
-        return cls(
-            node=found.node,
-            name=found.name,
-            variable=found.variable,
-            numeric=found.numeric,
-            array=found.array,
-            data_type=found.data_type,
-            value=found.value,
-            unit=found.unit,
-            status=found.status,
-            source_ns=found.source_ns,
-        )
-
 
 class NodesOut(Shape):
     """What lies below a node."""
@@ -145,11 +119,6 @@ class NodesOut(Shape):
     nodes: list[NodeOut]
     more: bool
     """Whether there is more than is shown."""
-
-    @classmethod
-    def of(cls, reply: Reply) -> Self:
-        """Return the shape of an answer."""
-        return cls(nodes=[NodeOut.of(node) for node in reply.nodes], more=reply.more)
 
 
 class TopicsBody(Shape):
@@ -174,11 +143,6 @@ class FieldOut(Shape):
     value: str
     array: bool
 
-    @classmethod
-    def of(cls, found: FoundField) -> Self:
-        """Return the shape of a place."""
-        return cls(place=found.place, value=found.value, array=found.array)
-
 
 class TopicOut(Shape):
     """A topic that was heard."""
@@ -197,18 +161,6 @@ class TopicOut(Shape):
     numbers: list[FieldOut]
     times: list[FieldOut]
 
-    @classmethod
-    def of(cls, found: FoundTopic) -> Self:
-        """Return the shape of a topic."""
-        return cls(
-            topic=found.topic,
-            n_messages=found.n_messages,
-            payload=found.payload,
-            format=found.format,
-            numbers=[FieldOut.of(place) for place in found.numbers],
-            times=[FieldOut.of(place) for place in found.times],
-        )
-
 
 class TopicsOut(Shape):
     """Topics that were heard, in order."""
@@ -218,8 +170,3 @@ class TopicsOut(Shape):
     topics: list[TopicOut]
     more: bool
     """Whether there were more than are shown."""
-
-    @classmethod
-    def of(cls, reply: Reply) -> Self:
-        """Return the shape of an answer."""
-        return cls(topics=[TopicOut.of(topic) for topic in reply.topics], more=reply.more)
