@@ -1,6 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Alarm, Verb } from "../ask/alarms";
 import { age, instant, ms } from "../format";
+import { reveal, target, useView } from "../parts/scrolled";
 import { PriorityBadge } from "../parts/state";
 import { alarmStateText, text } from "../text";
 import { isWaiting } from "./choose";
@@ -24,16 +25,9 @@ const KEYS: Record<string, Verb> = { a: "acknowledge", s: "shelve", c: "comment"
 /** A table of alarms of which only those in sight exist: a flood brings thousands. One row takes the focus. */
 export function AlarmList({ alarms, now, selected, select, act, open }: Props) {
   const box = useRef<HTMLDivElement>(null);
-  const [view, setView] = useState({ top: 0, height: 600 });
+  const [view, measure] = useView(box, 600);
   const [current, setCurrent] = useState<string | null>(null);
   const moved = useRef(false);
-  const measure = () => box.current && setView({ top: box.current.scrollTop, height: box.current.clientHeight });
-  useLayoutEffect(() => {
-    measure();
-    const observer = new ResizeObserver(measure);
-    if (box.current) observer.observe(box.current);
-    return () => observer.disconnect();
-  }, []);
   useEffect(() => void measure(), [alarms.length]);
 
   const at = Math.max(0, alarms.findIndex((alarm) => alarm.id === current));
@@ -41,8 +35,7 @@ export function AlarmList({ alarms, now, selected, select, act, open }: Props) {
     const element = box.current;
     if (!element || !moved.current) return;
     moved.current = false;
-    if (at * HEIGHT < element.scrollTop) element.scrollTop = at * HEIGHT;
-    else if ((at + 2) * HEIGHT > element.scrollTop + element.clientHeight) element.scrollTop = (at + 2) * HEIGHT - element.clientHeight;
+    reveal(element, at, HEIGHT, 1);
     element.querySelector<HTMLElement>("tbody tr[tabindex='0']")?.focus({ preventScroll: true });
   }, [current]);
 
@@ -50,19 +43,11 @@ export function AlarmList({ alarms, now, selected, select, act, open }: Props) {
     const alarm = alarms[at];
     if (!alarm || event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLInputElement) return;
     const page = Math.max(1, Math.floor(view.height / HEIGHT) - 1);
-    const moves: Record<string, number> = {
-      ArrowDown: at + 1,
-      ArrowUp: at - 1,
-      PageDown: at + page,
-      PageUp: at - page,
-      Home: 0,
-      End: alarms.length - 1,
-    };
-    const target = moves[event.key];
+    const to = target(event.key, at, page, alarms.length);
     const verb = KEYS[event.key];
-    if (target !== undefined) {
+    if (to !== undefined) {
       moved.current = true;
-      setCurrent(alarms[Math.min(Math.max(target, 0), alarms.length - 1)]!.id);
+      setCurrent(alarms[Math.min(Math.max(to, 0), alarms.length - 1)]!.id);
     } else if (event.key === " ") select(alarm.id, !selected.has(alarm.id));
     else if (event.key === "Enter" && !(event.target instanceof HTMLAnchorElement)) open(alarm.id);
     else if (verb) act(verb, alarm);

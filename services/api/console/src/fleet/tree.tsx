@@ -2,6 +2,7 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Sensor } from "../api";
 import { go } from "../hooks";
 import type { model as Model } from "../model";
+import { reveal, useView } from "../parts/scrolled";
 import { StateShape, worse } from "../parts/state";
 import { stateText, text } from "../text";
 import { type Place, TROUBLE } from "./arrange";
@@ -32,23 +33,15 @@ export function Tree({ model, place, choose }: { model: typeof Model; place: Pla
   const nodes = useMemo(() => flatten(sites, isOpen), [sites, turned]);
   const [focused, focus] = useState("all");
   const box = useRef<HTMLDivElement>(null);
-  const [view, setView] = useState({ top: 0, height: 400 });
+  const [view, measure] = useView(box, 400);
   const moved = useRef(false);
-  const measure = () => box.current && setView({ top: box.current.scrollTop, height: box.current.clientHeight });
-  useLayoutEffect(() => {
-    measure();
-    const observer = new ResizeObserver(measure);
-    if (box.current) observer.observe(box.current);
-    return () => observer.disconnect();
-  }, []);
 
   const at = Math.max(0, nodes.findIndex((node) => node.key === focused));
   useLayoutEffect(() => {
     const element = box.current;
     if (!element || !moved.current) return;
     moved.current = false;
-    if (at * HEIGHT < element.scrollTop) element.scrollTop = at * HEIGHT;
-    else if ((at + 1) * HEIGHT > element.scrollTop + element.clientHeight) element.scrollTop = (at + 1) * HEIGHT - element.clientHeight;
+    reveal(element, at, HEIGHT, 0);
     element.querySelector<HTMLElement>("[tabindex='0']")?.focus({ preventScroll: true });
   }, [focused]);
 

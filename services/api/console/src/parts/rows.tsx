@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { reveal, target, useView } from "./scrolled";
 
 const OVERSCAN = 8;
 
@@ -19,30 +20,12 @@ interface Props {
 /** Rows of one height, of which only those in sight exist. One row takes the focus; arrows move it (roving tabindex). */
 export function Rows({ ids, rowHeight, label, head, row, open, selected, select, press }: Props) {
   const box = useRef<HTMLDivElement>(null);
-  const [view, setView] = useState({ top: 0, height: 600 });
+  const [view, measure] = useView(box, 600);
   const moved = useRef(false);
-  const measure = useCallback(() => {
-    const element = box.current;
-    if (element) setView({ top: element.scrollTop, height: element.clientHeight });
-  }, []);
-  useLayoutEffect(() => {
-    measure();
-    const observer = new ResizeObserver(measure);
-    if (box.current) observer.observe(box.current);
-    return () => observer.disconnect();
-  }, []);
 
   const at = selected === null ? -1 : ids.indexOf(selected);
-  // Rows are shown below the head, which is as high as one.
-  const show = (index: number) => {
-    const element = box.current;
-    if (!element || index < 0) return;
-    const top = index * rowHeight;
-    if (top < element.scrollTop) element.scrollTop = top;
-    else if (top + 2 * rowHeight > element.scrollTop + element.clientHeight) element.scrollTop = top + 2 * rowHeight - element.clientHeight;
-  };
   useLayoutEffect(() => {
-    show(at);
+    if (box.current && at >= 0) reveal(box.current, at, rowHeight, 1);
     if (moved.current) box.current?.querySelector<HTMLElement>(".row.selected")?.focus({ preventScroll: true });
     moved.current = false;
   }, [selected]);
@@ -53,18 +36,10 @@ export function Rows({ ids, rowHeight, label, head, row, open, selected, select,
   const keys = (event: KeyboardEvent) => {
     if (event.target instanceof HTMLButtonElement || event.ctrlKey || event.metaKey || event.altKey) return;
     const page = Math.max(1, Math.floor(view.height / rowHeight) - 2);
-    const moves: Record<string, number> = {
-      ArrowDown: at + 1,
-      ArrowUp: at - 1,
-      PageDown: at + page,
-      PageUp: at - page,
-      Home: 0,
-      End: ids.length - 1,
-    };
-    const target = moves[event.key];
-    if (target !== undefined && ids.length) {
+    const to = target(event.key, at, page, ids.length);
+    if (to !== undefined && ids.length) {
       event.preventDefault();
-      const next = ids[Math.min(Math.max(target, 0), ids.length - 1)]!;
+      const next = ids[Math.min(Math.max(to, 0), ids.length - 1)]!;
       moved.current = true;
       if (next === selected) box.current?.querySelector<HTMLElement>(".row.selected")?.focus({ preventScroll: true });
       else select(next);
