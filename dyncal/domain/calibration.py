@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Final
 
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.sensors import SensorId
@@ -86,3 +87,16 @@ class Calibration:
     method: str
     detail: str = ""
     conformity: Conformity | None = None
+
+
+_BASELINE: Final = ".baseline."
+
+
+def baseline_id(sensor: SensorId, at_ns: InstantNs) -> str:
+    """Return the id of the calibration that the tolerances of a sensor are relative to from an instant on."""
+    return f"{sensor}{_BASELINE}{at_ns}"
+
+
+def is_baseline(calibration_id: str) -> bool:
+    """Tell whether a calibration is one that tolerances are relative to."""
+    return _BASELINE in calibration_id

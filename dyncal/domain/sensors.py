@@ -82,6 +82,10 @@ class Sensor:
             raise InvalidData(f"sensor {self.id}: dt_ns must be positive, not {self.dt_ns}")
 
 
+DEFAULT_TOLERANCE: Final = 0.05
+"""Relative tolerance of a parameter that a pairing says nothing of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pairing:
     """Which reference calibrates which sensor, and what is wished of the result.

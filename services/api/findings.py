@@ -21,12 +21,6 @@ from dyncal.domain.time import NS_PER_S, DurationNs
 from dyncal.models import named_model
 from dyncal.ports.registry import Registry, SetRecord
 
-DEFAULT_TOLERANCE: Final = 0.05
-"""Relative tolerance of a parameter that the pairing says nothing of."""
-
-BASELINE: Final = ".baseline."
-"""In the id of the calibration that tolerances are relative to."""
-
 MOST_STEPS: Final = 8
 """References behind references that a chain follows."""
 

@@ -19,6 +19,15 @@ STALE_INTERVALS: Final = 20
 STALE_LEAST_NS: Final = 5 * NS_PER_S
 
 
+_CAUSES: Final = {
+    Cause.SENSOR: "the sensor has changed",
+    Cause.REFERENCE: "its reference has changed",
+    Cause.PROCESS: "goes with the process",
+    Cause.SENSOR_OR_REFERENCE: "the sensor or its reference has changed",
+    Cause.CANNOT_TELL: "what has changed cannot be told",
+}
+
+
 class SensorState(enum.StrEnum):
     """NE 107, and three of our own.
 
@@ -109,14 +118,7 @@ def _found(alarms: Sequence[Alarm], health: SensorHealth | None) -> Standing | N
 
 def _cause(health: SensorHealth | None) -> str:
     told = None if health is None else health.attribution
-    words = {
-        Cause.SENSOR: ": the sensor has changed",
-        Cause.REFERENCE: ": its reference has changed",
-        Cause.PROCESS: ": goes with the process",
-        Cause.SENSOR_OR_REFERENCE: ": the sensor or its reference has changed",
-        Cause.CANNOT_TELL: ": what has changed cannot be told",
-    }
-    return "" if told is None else words[told.cause]
+    return "" if told is None else f": {_CAUSES[told.cause]}"
 
 
 def _corrected(health: SensorHealth | None, now: InstantNs) -> Standing:

@@ -11,6 +11,7 @@ import numpy as np
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.health import Attribution, Outlook
 from dyncal.domain.samples import FloatArray
+from dyncal.domain.sensors import DEFAULT_TOLERANCE
 from dyncal.domain.time import duration
 from dyncal.drift.attribution import Pair, attribute, common_of, settled
 from dyncal.drift.forecast import forecast
@@ -18,7 +19,7 @@ from dyncal.drift.ledger import BlockLedger
 from dyncal.drift.process import features
 from dyncal.identification import AlignedRecord
 from dyncal.identification.records import BlockOutcome
-from services.calibrate.tolerance import DEFAULT, Baseline
+from services.calibrate.tolerance import Baseline
 
 _MOST_SAMPLES: Final = 20_000  # kept for the features of a block
 _AGAIN_BLOCKS: Final = 10  # after which what could not be told is asked again
@@ -102,7 +103,7 @@ class Causes:
     def foretell(self, baseline: Baseline, tolerance: Mapping[str, float], now_ns: int) -> str:
         """Find out when tolerances are left; return what went wrong with that, or ''."""
         self._foretold = self._blocks, now_ns
-        limits = {name: tolerance.get(name, DEFAULT) for name in self.names}
+        limits = {name: tolerance.get(name, DEFAULT_TOLERANCE) for name in self.names}
         try:
             self.outlook = forecast(self.ledger, self.names, baseline.values, baseline.cov, limits)
         except (InvalidData, ArithmeticError, np.linalg.LinAlgError) as error:

@@ -18,8 +18,8 @@ import numpy as np
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.health import Conformance, ParameterConformity
 from dyncal.domain.samples import FloatArray
+from dyncal.domain.sensors import DEFAULT_TOLERANCE
 
-DEFAULT: Final = 0.05
 _GUARD: Final = 1.645
 _CAPABLE: Final = 0.5
 
@@ -54,7 +54,7 @@ class Judged:
 def capable(parameters: Parameters, cov: FloatArray, tolerance: Mapping[str, float]) -> bool:
     """Tell whether every parameter is known to half of its tolerance: good enough for a baseline."""
     u = np.sqrt(np.diag(cov)) / np.abs(parameters.values)
-    limits = np.array([tolerance.get(name, DEFAULT) for name in parameters.names])
+    limits = np.array([tolerance.get(name, DEFAULT_TOLERANCE) for name in parameters.names])
     return bool(np.all(u <= _CAPABLE * limits))
 
 
@@ -100,4 +100,4 @@ def _compared(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     change = parameters.values / baseline.values - 1
     u = np.sqrt(np.diag(cov) + np.diag(baseline.cov)) / np.abs(baseline.values)
-    return change, u, np.array([tolerance.get(name, DEFAULT) for name in parameters.names])
+    return change, u, np.array([tolerance.get(name, DEFAULT_TOLERANCE) for name in parameters.names])

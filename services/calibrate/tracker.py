@@ -10,11 +10,12 @@ import numpy as np
 
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.alarms import AlarmKind
+from dyncal.domain.calibration import baseline_id
 from dyncal.domain.coefficients import Outcome, Report, SetState
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.health import ParameterConformity, SensorHealth, Watch
 from dyncal.domain.samples import FloatArray
-from dyncal.domain.sensors import Pairing, Sensor
+from dyncal.domain.sensors import DEFAULT_TOLERANCE, Pairing, Sensor
 from dyncal.domain.time import NS_PER_S, InstantNs, Int64Array, duration, seconds
 from dyncal.drift.monitor import DriftMonitor, DriftState, DriftStatus
 from dyncal.drift.settings import DriftSettings
@@ -62,7 +63,7 @@ class Tracker:
             _BUFFER_SAMPLES[1] if reference is None else _capacity(reference.dt_ns),
         )
         self.estimator = estimator_of(pairing, sensor.dt_ns)
-        least = tuple((name, rules.drift_share * pairing.tolerance.get(name, tolerance.DEFAULT)) for name in names)
+        least = tuple((name, rules.drift_share * pairing.tolerance.get(name, DEFAULT_TOLERANCE)) for name in names)
         self.monitor = DriftMonitor(names, DriftSettings(arl0_blocks=rules.arl0_blocks, minimum_changes=least))
         self.causes = Causes(names)
         self.baseline: tolerance.Baseline | None = None
@@ -152,7 +153,7 @@ class Tracker:
         if self.baseline is None:
             verified = self.adjuster.in_force is not None
             if verified and tolerance.capable(estimate.parameters, block.cov, self.pairing.tolerance):
-                name = f"{self.sensor.id}.baseline.{block.to_ns}"
+                name = baseline_id(self.sensor.id, InstantNs(block.to_ns))
                 self.baseline = tolerance.Baseline(name, estimate.parameters.values.copy(), block.cov.copy())
                 calibration = calibration_of(name, self.sensor, self.pairing, estimate, None, now_ns)
                 yield AddCalibration(calibration, Act(ACTOR, now_ns, "baseline of the tolerance"))

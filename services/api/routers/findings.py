@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from dyncal.domain.calibration import Calibration, Verdict
+from dyncal.domain.calibration import Calibration, Verdict, is_baseline
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import NotFound
-from dyncal.domain.sensors import Sensor, SensorId
+from dyncal.domain.sensors import DEFAULT_TOLERANCE, Sensor, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import SetRecord
 from services.api import findings
@@ -94,7 +94,7 @@ def parameter_history(
         noise_std=[number(each.noise_std) for each in kept],
         baseline=None if baseline is None else baseline.id,
         baseline_values=None if baseline is None else [number(v) for v in baseline.parameters.values.tolist()],
-        tolerance=[tolerance.get(name, findings.DEFAULT_TOLERANCE) for name in names],
+        tolerance=[tolerance.get(name, DEFAULT_TOLERANCE) for name in names],
         truncated=len(read) == limit,
     )
 
@@ -165,4 +165,4 @@ def _of_newest_model(calibrations: list[Calibration]) -> list[Calibration]:
 
 
 def _baseline(calibrations: list[Calibration]) -> Calibration | None:
-    return next((each for each in reversed(calibrations) if findings.BASELINE in each.id), None)
+    return next((each for each in reversed(calibrations) if is_baseline(each.id)), None)

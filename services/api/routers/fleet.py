@@ -113,7 +113,8 @@ def _known(t_ns: int) -> int | None:
 @router.get("/drift-trends", response_model=DriftTrendsOut)
 def drift_trends(deps: DepsOf) -> Response:
     """Return how the sensors have moved over their last accepted calibrations."""
-    found = [(sensor, trend) for sensor, trend in trends(deps) if math.isfinite(trend.change)]
+    trends = sorted(deps.trends.read(deps.registry).items())
+    found = [(sensor, trend) for sensor, trend in trends if math.isfinite(trend.change)]
     return _answer(
         {
             "sensor": [sensor for sensor, _ in found],
@@ -125,11 +126,6 @@ def drift_trends(deps: DepsOf) -> Response:
             "points": [trend.points for _, trend in found],
         }
     )
-
-
-def trends(deps: Deps) -> Any:
-    """Return sensors with their trends, in order of id."""
-    return sorted(deps.trends.read(deps.registry).items())
 
 
 def _answer(body: dict[str, Any]) -> Response:
