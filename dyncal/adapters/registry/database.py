@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -14,6 +16,7 @@ from dyncal.adapters.registry.migration import migrate
 from dyncal.domain.errors import Conflict, InvalidSetting, StoreRefused, StoreUnavailable
 
 _BUSY_MS: Final = 10_000
+_AGAIN_S: Final = 0.02
 _WRITE: Final = "dyncal_write"
 
 
@@ -100,6 +103,20 @@ def _connect_args(url: str) -> dict[str, Any]:
     return {"timeout": _BUSY_MS / 1000} if url.startswith("sqlite") else {}
 
 
+def _log_ahead(dbapi: Any) -> None:
+    """Have SQLite write ahead of its file; where programs begin one together, that change does not wait by itself."""
+    deadline = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            dbapi.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_AGAIN_S)
+        else:
+            return
+
+
 def _teach_sqlite(engine: sa.Engine) -> None:
     """Let SQLite lock at the begin of a writing transaction, so that two writers wait instead of colliding."""
 
@@ -107,7 +124,9 @@ def _teach_sqlite(engine: sa.Engine) -> None:
     def connect(dbapi: Any, record: object) -> None:
         del record
         dbapi.isolation_level = None  # transactions are begun below, not by the driver
-        for pragma in (f"busy_timeout={_BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        dbapi.execute(f"PRAGMA busy_timeout={_BUSY_MS}").close()
+        _log_ahead(dbapi)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             dbapi.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
