@@ -51,11 +51,16 @@ class _Evaluation:
 
     def __init__(self, elements: Any, fields: Mapping[str, Any], is_subtype: IsSubtype) -> None:
         self._elements, self._fields, self._is_subtype = elements, fields, is_subtype
+        self._known: dict[int, Any] = {}  # elements may be named many times: a tree of them would grow without bound
 
     def element(self, index: int, depth: int) -> Any:
-        if depth > MOST_DEEP:
-            raise Unsupported("too deep, or a circle")
-        element = self._elements[index]
+        if index not in self._known:
+            if depth > MOST_DEEP:
+                raise Unsupported("too deep, or a circle")
+            self._known[index] = self._evaluated(self._elements[index], depth)
+        return self._known[index]
+
+    def _evaluated(self, element: Any, depth: int) -> Any:
         operator = ua.FilterOperator(element.FilterOperator)
         if operator is ua.FilterOperator.OfType:
             (wanted,) = element.FilterOperands
