@@ -7,6 +7,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from services.api import errors, static
+from services.api.access.gate import Identify
+from services.api.access.needs import matrix
 from services.api.deps import Deps
 from services.api.middleware import Gate
 from services.api.routers import (
@@ -46,6 +48,8 @@ def create_app(deps: Deps) -> FastAPI:
     for module in (operators, alarms, console, fleet, findings, integrators, commissioning, edge, live, system):
         app.include_router(module.router)
     static.install(app, deps.console)
+    matrix(app)  # fails where a route says nothing of who may call it
+    app.add_middleware(Identify)
     app.add_middleware(Gate, deps=deps)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app

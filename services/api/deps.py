@@ -10,10 +10,11 @@ from typing import Annotated, Self, cast
 from fastapi import Depends, Request
 
 from dyncal.alarms.flood import FloodSettings
-from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
-from dyncal.ports.registry import Act, Registry
+from dyncal.ports.registry import Registry
 from dyncal.ports.sample_store import SampleStore
+from services.api.access.needs import Admin, Engineer, Operator, Viewer, needs
+from services.api.access.principal import Principal
 from services.api.alarms.clerk import AlarmClerk
 from services.api.alarms.desk import AlarmDesk
 from services.api.catalogue import CatalogueCache
@@ -26,6 +27,8 @@ from services.api.metrics import ApiMetrics
 from services.api.settings import ApiSection
 from services.api.trends import TrendBook
 from services.api.watch import Watcher
+
+__all__ = ["Admin", "Deps", "DepsOf", "Engineer", "Operator", "Parts", "Principal", "Viewer", "needs"]
 
 CONSOLE_DIST = Path(__file__).parent / "console" / "dist"
 
@@ -109,28 +112,10 @@ class Deps:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who asks. Until there are users, everybody who reaches the loopback address is the same engineer."""
-
-    name: str
-    role: str
-
-    def act(self, clock: Clock, reason: str = "") -> Act:
-        """Return the signature of a change by this principal, now."""
-        return Act(self.name, InstantNs(clock.now()), reason)
-
-
 def get_deps(request: Request) -> Deps:
     """Return what the application was made of."""
     return cast(Deps, request.app.state.deps)
 
 
-def get_principal(request: Request) -> Principal:
-    """Return who asks: the one place where authentication comes in."""
-    host = request.client.host if request.client is not None else "local"
-    return Principal(name=f"http:{host}", role="engineer")
-
-
 DepsOf = Annotated[Deps, Depends(get_deps)]
-PrincipalOf = Annotated[Principal, Depends(get_principal)]
+PrincipalOf = Engineer

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import FileResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
+
+from services.api.access.needs import public
 
 UNBUILT: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>dyncal</title></head><body>
@@ -28,14 +30,14 @@ def install(app: FastAPI, dist: Path) -> None:
     if (dist / "assets").is_dir():
         app.mount("/assets", _Assets(directory=dist / "assets"), name="assets")
 
-    @app.get("/", include_in_schema=False)
+    @app.get("/", dependencies=[Depends(public)], include_in_schema=False)
     async def page(request: Request) -> Response:
         del request
         if not index.is_file():
             return Response(UNBUILT, media_type="text/html", status_code=200)
         return FileResponse(index, headers={"Cache-Control": "no-cache"})
 
-    @app.get("/favicon.svg", include_in_schema=False)
+    @app.get("/favicon.svg", dependencies=[Depends(public)], include_in_schema=False)
     async def icon() -> Response:
         file = dist / "favicon.svg"
         if not file.is_file():

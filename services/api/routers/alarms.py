@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from dyncal.alarms.events import Defined
 from dyncal.alarms.kpis import Often, kpis
+from dyncal.domain.access import Role
 from dyncal.domain.alarms import AlarmEvent, AlarmKind, AlarmState, Priority, Scope
 from dyncal.domain.errors import InvalidData, NotFound
 from dyncal.domain.sensors import sensor_id
@@ -17,7 +18,7 @@ from dyncal.domain.time import NS_PER_S, InstantNs
 from dyncal.ports.registry import ChangeFilter
 from services.api import pages
 from services.api.alarms import orders, select, shapes
-from services.api.deps import Deps, DepsOf, PrincipalOf
+from services.api.deps import Deps, DepsOf, Engineer, Operator, needs
 from services.api.errors import Problem
 from services.api.etags import require, respond, strong
 from services.api.instants import From, Moment, instant
@@ -34,7 +35,7 @@ from services.api.schemas.alarms import (
     KpisOut,
 )
 
-router = APIRouter(prefix="/v1/alarms", tags=["alarms"])
+router = APIRouter(prefix="/v1/alarms", tags=["alarms"], dependencies=[needs(Role.VIEWER)])
 
 N_HISTORY = 200
 DAY_NS = 86_400 * NS_PER_S
@@ -187,7 +188,7 @@ def put_definition(
     request: Request,
     response: Response,
     deps: DepsOf,
-    principal: PrincipalOf,
+    principal: Engineer,
     reason: Reason = "",
 ) -> DefinitionOut:
     """Change how the alarms of a kind behave, for those that stand too. With If-Match only if it is as seen."""
@@ -205,7 +206,7 @@ def put_definition(
 
 
 @router.post("/commands", response_model=CommandResult)
-def bulk_command(body: BulkCommandBody, deps: DepsOf, principal: PrincipalOf, key: Key = "") -> Response:
+def bulk_command(body: BulkCommandBody, deps: DepsOf, principal: Operator, key: Key = "") -> Response:
     """Give a command for several alarms: each takes or refuses it for itself."""
     single = CommandBody(**body.model_dump(exclude={"alarms"}))
     answer = orders.carry_out(deps, single, list(dict.fromkeys(body.alarms)), principal.name, key)
@@ -236,7 +237,7 @@ def one_alarm(alarm: str, request: Request, deps: DepsOf) -> Response:
 
 
 @router.post("/{alarm}/commands", response_model=CommandResult)
-def command(alarm: str, body: CommandBody, deps: DepsOf, principal: PrincipalOf, key: Key = "") -> Response:
+def command(alarm: str, body: CommandBody, deps: DepsOf, principal: Operator, key: Key = "") -> Response:
     """Give a command for one alarm; 404 if there is none, 409 with `refusal` where it is refused."""
     answer = orders.carry_out(deps, body, [alarm[:300]], principal.name, key)
     outcome = msgspec.json.decode(answer)["outcomes"][0]

@@ -9,19 +9,20 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from dyncal.contracts.commissioning import VERSION, BrowseRequest, Reply, TopicsRequest
+from dyncal.domain.access import Role
 from dyncal.domain.sensors import edge_id
 from services.api.commissioning import ANSWER_S, EdgeSources
-from services.api.deps import DepsOf, PrincipalOf
+from services.api.deps import DepsOf, Engineer, needs
 from services.api.errors import Problem
 from services.api.etags import require
 from services.api.schemas.commissioning import BrowseBody, NodesOut, SourcesBody, SourcesOut, TopicsBody, TopicsOut
 
-router = APIRouter(prefix="/v1", tags=["commissioning"])
+router = APIRouter(prefix="/v1", tags=["commissioning"], dependencies=[needs(Role.VIEWER)])
 
 Reason = Annotated[str, Query(max_length=1000, description="Why, for the audit trail.")]
 
 
-@router.post("/edges/{edge}/browse")
+@router.post("/edges/{edge}/browse", dependencies=[needs(Role.ENGINEER)])
 async def browse(edge: str, body: BrowseBody, deps: DepsOf) -> NodesOut:
     """Ask an edge what lies below a node of an OPC UA server that it can reach."""
     desk = deps.commissioning
@@ -29,7 +30,7 @@ async def browse(edge: str, body: BrowseBody, deps: DepsOf) -> NodesOut:
     return NodesOut.model_validate(_found(await desk.ask(edge_id(edge), request)), from_attributes=True)
 
 
-@router.post("/edges/{edge}/topics")
+@router.post("/edges/{edge}/topics", dependencies=[needs(Role.ENGINEER)])
 async def topics(edge: str, body: TopicsBody, deps: DepsOf) -> TopicsOut:
     """Have an edge listen at a broker for a while: which topics come, and what can be read of their messages."""
     desk = deps.commissioning
@@ -54,7 +55,7 @@ async def put_sources(
     request: Request,
     response: Response,
     deps: DepsOf,
-    principal: PrincipalOf,
+    principal: Engineer,
     reason: Reason = "",
 ) -> SourcesOut:
     """Have an edge read this beside its own file, in place of what was said before; with If-Match only if that is so.

@@ -9,14 +9,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from prometheus_client import Metric
 
+from dyncal.domain.access import Role
 from dyncal.domain.time import NS_PER_S
 from dyncal.ports.registry import AuditTrail
 from services.api import pages
-from services.api.deps import DepsOf
+from services.api.deps import DepsOf, needs
 from services.api.schemas.operations import AuditOut, EdgeOut
 from services.api.schemas.system import MessagesOut, RequestsOut, StreamsOut, SystemOut, TrailOut, VerificationOut
 
-router = APIRouter(prefix="/v1", tags=["console"])
+router = APIRouter(prefix="/v1", tags=["console"], dependencies=[needs(Role.VIEWER)])
 
 
 @router.get("/system")

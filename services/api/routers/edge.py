@@ -8,13 +8,14 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
+from dyncal.domain.access import Role
 from dyncal.domain.sensors import EdgeId, edge_id
-from services.api.deps import Deps, DepsOf
+from services.api.deps import Deps, DepsOf, needs
 from services.api.documents import Document
 from services.api.etags import matches, respond
 from services.api.watch import Revision
 
-router = APIRouter(prefix="/v1", tags=["edge"])
+router = APIRouter(prefix="/v1", tags=["edge"], dependencies=[needs(Role.VIEWER, edge=True)])
 
 MAX_WAIT_S: Final = 60
 _WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from dyncal.domain.access import Role
 from dyncal.domain.calibration import Calibration, Verdict, is_baseline
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import NotFound
@@ -13,7 +14,7 @@ from dyncal.domain.sensors import DEFAULT_TOLERANCE, Sensor, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import SetRecord
 from services.api import findings
-from services.api.deps import Deps, DepsOf
+from services.api.deps import Deps, DepsOf, needs
 from services.api.schemas.base import number
 from services.api.schemas.calibrations import CalibrationOut
 from services.api.schemas.findings import (
@@ -26,7 +27,7 @@ from services.api.schemas.findings import (
     StepOut,
 )
 
-router = APIRouter(prefix="/v1", tags=["console"])
+router = APIRouter(prefix="/v1", tags=["console"], dependencies=[needs(Role.VIEWER)])
 
 Points = Annotated[int, Query(ge=10, le=1000, description="Frequencies.")]
 BUDGET_SAMPLES = 600

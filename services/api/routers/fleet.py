@@ -9,14 +9,15 @@ from typing import Any, Final
 import msgspec
 from fastapi import APIRouter, Response
 
+from dyncal.domain.access import Role
 from dyncal.domain.sensors import Sensor
-from services.api.deps import Deps, DepsOf
+from services.api.deps import Deps, DepsOf, needs
 from services.api.frames import Latest
 from services.api.schemas.fleet import DriftTrendsOut, FleetOut
 from services.api.state import SensorState, Standing, stale_after_ns, standing
 from services.api.views import alarms_by_sensor, latest_of
 
-router = APIRouter(prefix="/v1", tags=["console"])
+router = APIRouter(prefix="/v1", tags=["console"], dependencies=[needs(Role.VIEWER)])
 
 
 @router.get("/fleet", response_model=FleetOut)

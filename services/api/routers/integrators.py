@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
+from dyncal.domain.access import Role
 from dyncal.domain.coefficients import SetState
 from dyncal.domain.errors import InvalidData, NotFound
 from dyncal.domain.samples import GapCause, SampleSeries
@@ -18,7 +19,7 @@ from dyncal.domain.sensors import Sensor, SensorId, sensor_id
 from dyncal.domain.time import NS_PER_S, InstantNs, iso
 from services.api import pages
 from services.api.catalogue import Catalogue
-from services.api.deps import Deps, DepsOf, PrincipalOf
+from services.api.deps import Deps, DepsOf, Engineer, needs
 from services.api.errors import Problem
 from services.api.etags import require, respond, strong
 from services.api.instants import From, Moment, instant
@@ -26,7 +27,7 @@ from services.api.schemas.calibrations import CalibrationOut, CalibrationPage, S
 from services.api.schemas.samples import GapList, GapOut, SamplesOut
 from services.api.schemas.sensors import PairingBody
 
-router = APIRouter(prefix="/v1", tags=["integrators"])
+router = APIRouter(prefix="/v1", tags=["integrators"], dependencies=[needs(Role.VIEWER)])
 
 DEFAULT_SPAN_NS = 600 * NS_PER_S
 
@@ -215,7 +216,7 @@ def put_pairing(
     request: Request,
     response: Response,
     deps: DepsOf,
-    principal: PrincipalOf,
+    principal: Engineer,
     reason: Reason = "",
 ) -> PairingBody:
     """Add or replace the pairing of a sensor. With If-Match only if it is as the caller has seen it."""
@@ -232,7 +233,7 @@ def put_pairing(
 
 
 @router.delete("/sensors/{sensor}/pairing", status_code=204)
-def delete_pairing(sensor: str, request: Request, deps: DepsOf, principal: PrincipalOf, reason: Reason = "") -> None:
+def delete_pairing(sensor: str, request: Request, deps: DepsOf, principal: Engineer, reason: Reason = "") -> None:
     """Remove the pairing of a sensor: it is no longer calibrated."""
     with deps.changing:
         known = _as_seen(request, deps.catalogue.get(), sensor)

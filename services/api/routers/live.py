@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from dyncal.domain.errors import Unavailable
-from services.api.deps import Deps, DepsOf, PrincipalOf
+from services.api.deps import Deps, DepsOf, Viewer
 from services.api.errors import Problem
 from services.api.hub import EVENTS, Wanted
 
@@ -29,7 +29,7 @@ Names = Annotated[str | None, Query(max_length=100_000)]
 async def stream(
     request: Request,
     deps: DepsOf,
-    principal: PrincipalOf,
+    principal: Viewer,
     events: Annotated[
         Names,
         Query(

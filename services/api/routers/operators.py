@@ -6,16 +6,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from dyncal.domain.access import Role
 from dyncal.domain.sensors import Sensor
 from services.api import pages
-from services.api.deps import DepsOf
+from services.api.deps import DepsOf, needs
 from services.api.schemas.ledgers import LedgerOut, LedgerPage
 from services.api.schemas.operations import AuditOut, AuditPage, EdgeList, EdgeOut
 from services.api.schemas.sensors import SensorOut, SensorPage
 from services.api.state import SensorState
 from services.api.views import views
 
-router = APIRouter(prefix="/v1", tags=["operators"])
+router = APIRouter(prefix="/v1", tags=["operators"], dependencies=[needs(Role.VIEWER)])
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=400)]

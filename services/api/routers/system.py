@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from services.api.deps import DepsOf
+from dyncal.domain.access import Role
+from services.api.access.needs import public
+from services.api.deps import DepsOf, needs
 from services.api.schemas.operations import HealthOut
 
 router = APIRouter(tags=["system"])
 
 
-@router.get("/healthz")
+@router.get("/healthz", dependencies=[Depends(public)])
 async def alive() -> HealthOut:
     """Tell that the process answers."""
     return HealthOut(ready=True, parts={})
 
 
-@router.get("/readyz", responses={503: {"model": HealthOut, "description": "Something it depends on is wrong."}})
+@router.get(
+    "/readyz",
+    dependencies=[Depends(public)],
+    responses={503: {"model": HealthOut, "description": "Something it depends on is wrong."}},
+)
 async def ready(response: Response, deps: DepsOf) -> HealthOut:
     """Tell whether the service does its work, part by part."""
     if not deps.parts.ready:
@@ -27,6 +33,7 @@ async def ready(response: Response, deps: DepsOf) -> HealthOut:
 
 @router.get(
     "/metrics",
+    dependencies=[needs(Role.VIEWER)],
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
