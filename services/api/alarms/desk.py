@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from dyncal.alarms.alarm import Alarm
 from dyncal.alarms.definitions import DEFAULTS, Definition
@@ -49,6 +49,8 @@ class Picture(NamedTuple):
 
 MakeAnswer = Callable[[Handled], AlarmAnswer]
 
+T = TypeVar("T", bound=Handled | None)
+
 
 class AlarmDesk:
     """The one writer of alarms. Methods block, and are safe to call from several threads.
@@ -78,8 +80,8 @@ class AlarmDesk:
 
     # Writing -------------------------------------------------------------------------------------------------------
 
-    def handle(self, events: Sequence[Event], answer: MakeAnswer | None = None) -> Handled:
-        """Deal with events in one transaction; `answer` makes what is kept with it under a key.
+    def handle(self, events: Sequence[Event]) -> Handled:
+        """Deal with events in one transaction.
 
         Raises
         ------
@@ -87,18 +89,45 @@ class AlarmDesk:
             If the registry is not there: nothing has happened, come again.
         """
         with self._writing:
-            for _ in range(N_TRIES):
-                try:
-                    handled = self._handle(events, answer)
-                except Conflict:  # somebody else has written: go on from there
-                    self._engine = None
-                except DyncalError:
-                    self._engine = None  # it knows more than is written
-                    raise
-                else:
+            return self._try(lambda: self._handle(events, None))
+
+    def once(self, key: str, events: Sequence[Event], answer: MakeAnswer) -> AlarmAnswer:
+        """Deal with events unless that was done under this key; return what `answer` made of it then, or now.
+
+        Raises as `handle`.
+        """
+        made: list[AlarmAnswer] = []
+
+        def keep(handled: Handled) -> AlarmAnswer:
+            made.append(answer(handled))
+            return made[-1]
+
+        def attempt() -> Handled | None:
+            known = self._registry.alarm_answer(key)  # at every attempt: another may have come first
+            if known is None:
+                return self._handle(events, keep)
+            made.append(known)
+            return None
+
+        with self._writing:
+            self._try(attempt)
+        return made[-1]
+
+    def _try(self, attempt: Callable[[], T]) -> T:
+        """Return what an attempt to write returns, and tell of it; try again where somebody else has written."""
+        for _ in range(N_TRIES):
+            try:
+                handled = attempt()
+            except Conflict:  # go on from what the other has written
+                self._engine = None
+            except DyncalError:
+                self._engine = None  # it knows more than is written
+                raise
+            else:
+                if handled is not None:
                     self.tell(handled)
-                    return handled
-            raise Conflict("another process writes alarms all the time: only one API service may")
+                return handled
+        raise Conflict("another process writes alarms all the time: only one API service may")
 
     def _handle(self, events: Sequence[Event], answer: MakeAnswer | None) -> Handled:
         engine = self._engine or self._load()

@@ -32,27 +32,21 @@ def carry_out(deps: Deps, body: CommandBody, alarms: Sequence[str], actor: str, 
     StoreUnavailable
         If the registry is not there: nothing has been done.
     """
-    digest = _digest(body, alarms)
-    known = deps.registry.alarm_answer(key) if key else None
-    if known is not None:
-        if known.digest != digest:
-            raise Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY, "another command was given under this key", kind="key-reused"
-            )
-        return known.answer
-    now = InstantNs(deps.clock.now())
-    made: list[bytes] = []
-
-    def answer(handled: Handled) -> AlarmAnswer:
-        made[:] = [shapes.encode(_result(handled, now, actor))]
-        return AlarmAnswer(key, now, digest, made[0])
-
+    now, digest = InstantNs(deps.clock.now()), _digest(body, alarms)
     verb = Verb(body.command)
     span = duration(0 if body.duration_s is None else body.duration_s)
     events: list[Event] = list(_introduced(deps, alarms, now))
     events += [Ordered(Command(verb, id_, actor, body.reason, span, body.rule, body.upto), now) for id_ in alarms]
-    handled = deps.desk.handle(events, answer if key else None)
-    return made[0] if key else shapes.encode(_result(handled, now, actor))
+    if not key:
+        return shapes.encode(_result(deps.desk.handle(events), now, actor))
+
+    def answer(handled: Handled) -> AlarmAnswer:
+        return AlarmAnswer(key, now, digest, shapes.encode(_result(handled, now, actor)))
+
+    given = deps.desk.once(key, events, answer)
+    if given.digest != digest:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "another command was given under this key", kind="key-reused")
+    return given.answer
 
 
 def _digest(body: CommandBody, alarms: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -131,6 +132,14 @@ async def test_a_key_makes_a_command_once(api: Api) -> None:
     other = {"command": "acknowledge", "alarms": ["x:drift"]}
     reused = await api.http.post("/v1/alarms/commands", json=other, headers={"Idempotency-Key": "k-1"})
     assert (reused.status_code, reused.json()["type"]) == (422, "urn:dyncal:problem:key-reused")
+
+
+async def test_a_key_makes_a_command_once_though_it_comes_several_times_at_once(api: Api) -> None:
+    report(api)
+    send = [command(api, "comment", f"{S1}:drift", key="k-2", reason="seen") for _ in range(8)]
+    answers = await asyncio.gather(*send)
+    assert all(answer == answers[0] for answer in answers)
+    assert (await api.http.get(f"/v1/alarms/{S1}:drift")).json()["alarm"]["n_comments"] == 1
 
 
 async def test_what_nobody_can_have_seen_is_not_acknowledged(api: Api) -> None:
