@@ -25,7 +25,11 @@ class Everyone(BaseAuthPlugin):  # type: ignore[misc]  # amqtt is not typed for 
 
 
 class _Broker(Broker):  # type: ignore[misc]  # amqtt has no types
-    """amqtt's broker, with a client that goes away in the midst of its CONNECT contained."""
+    """amqtt's broker, with two of its faults mended.
+
+    A client that goes away in the midst of its CONNECT is contained; and who connects gets the retained messages of
+    his own subscriptions, not of everybody's.
+    """
 
     async def stream_connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
@@ -38,6 +42,13 @@ class _Broker(Broker):  # type: ignore[misc]  # amqtt has no types
 
             writer.transport.abort()
             logger("broker").info("connection_failed", error=str(error) or type(error).__name__)
+
+    async def _publish_retained_messages_for_subscription(
+        self, subscription: tuple[str, int], session: Session
+    ) -> None:
+        """Publish what is retained; amqtt 0.12 asks this for each client that connects of all filters there are."""
+        if any(subscriber is session for subscriber, _ in self._subscriptions.get(subscription[0], ())):
+            await super()._publish_retained_messages_for_subscription(subscription, session)
 
 
 class EmbeddedBroker:

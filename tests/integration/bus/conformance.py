@@ -70,6 +70,19 @@ class BusConformance:
                 (delivery,) = await take(b, 1)
                 assert (delivery.topic, delivery.payload, delivery.retained) == ("r/2", b"live", False)
 
+    async def test_retained_messages_of_others_do_not_come(self, harness: BusHarness) -> None:
+        async with harness.open("a", clean=True) as a:
+            await ready(a)
+            await a.subscribe(["mine/+"])
+            await a.publish("mine/1", b"a's", retain=True)
+            await take(a, 1)
+            async with harness.open("b", clean=True) as b:
+                await ready(b)
+                await b.subscribe(["other/+"])
+                await a.publish("other/1", b"b's")
+                (delivery,) = await take(b, 1)
+                assert (delivery.topic, delivery.payload) == ("other/1", b"b's")
+
     async def test_session_keeps_messages_while_the_client_is_away(self, harness: BusHarness) -> None:
         async with harness.open("a", clean=True) as a:
             await ready(a)
