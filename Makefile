@@ -20,7 +20,7 @@ CONSOLE := $(shell find services/api/console \( -name node_modules -o -name dist
 MADE_FROM := pyproject.toml $(CONSTRAINTS) $(CONSOLE)
 
 # Programs that tests start, and the Debian packages that hold them.
-TEST_PROGRAMS := mosquitto:mosquitto influxd:influxdb chromium:chromium
+TEST_PROGRAMS := mosquitto:mosquitto influxd:influxdb chromium:chromium pg_ctlcluster:postgresql
 
 # What runs kernels as plain Python too, each against its reference. Whole records through the estimator would take
 # minutes apiece so.
@@ -30,7 +30,7 @@ NOJIT_TESTS := tests/unit/test_kernels.py tests/unit/models tests/unit/edge_agen
   tests/unit/identification/test_kernels_against_references.py tests/unit/identification/coloured/test_whitening.py \
   tests/unit/adapters/influx/test_printing.py
 
-.PHONY: help demo test lint nojit bench foreign stats constraints protocol system clean
+.PHONY: help demo test lint nojit bench foreign stats constraints revision protocol system clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -68,6 +68,9 @@ stats: $(DEV) ## Statistical experiments in full; writes docs/evidence/statistic
 
 protocol: $(DEV) ## Write the schema of the wire protocol below docs/protocol
 	@$(BIN)/dyncal protocol
+
+revision: $(DEV) ## Write the next revision of the registry's tables, from their metadata (ARGS=name)
+	@$(BIN)/python -m tests.revision $(ARGS)
 
 constraints: $(DEV) ## Pin the versions that are installed now
 	@{ echo "# Versions that work together, for repeatable installation; made by 'make constraints'."

@@ -13,14 +13,14 @@ __all__ = ["SqlRegistry", "open_registry"]
 
 
 def open_registry(settings: RegistrySettings, data_dir: Path) -> SqlRegistry:
-    """Open the registry, and make its tables where the database is empty.
+    """Open the registry; make its tables where the database is empty, and bring older ones up to date.
 
     Raises
     ------
     StoreUnavailable
         If the database cannot be reached or its directory not be made.
     StoreRefused
-        If its tables are of another version.
+        If its tables are newer than this program.
     InvalidSetting
         If the URL names no database that can be used.
     """

@@ -1,4 +1,4 @@
-"""The database below the registry: opening, the schema's version, transactions, and errors in our own terms."""
+"""The database below the registry: opening, transactions, and errors in our own terms."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
-from dyncal.adapters.registry import audit, schema
-from dyncal.adapters.registry.migration import migrate
-from dyncal.domain.errors import Conflict, InvalidSetting, StoreRefused, StoreUnavailable
+from dyncal.adapters.registry import migrations
+from dyncal.domain.errors import Conflict, InvalidSetting, StoreUnavailable
+from dyncal.runtime.logging import logger
+
+_log = logger("registry")
 
 _BUSY_MS: Final = 10_000
 _AGAIN_S: Final = 0.02
@@ -42,25 +44,15 @@ class Database:
         StoreUnavailable
             If the database cannot be opened.
         StoreRefused
-            If its tables are of another version.
+            If its tables are newer than this program.
         """
-        with self.write() as connection:
-            if not sa.inspect(connection).has_table(schema.schema_version.name):
-                schema.metadata.create_all(connection)
-                connection.execute(sa.insert(schema.schema_version).values(version=schema.VERSION))
-                connection.execute(sa.insert(schema.counters), [{"name": n, "value": 0} for n in ("sensors", "sets")])
-                audit.begin(connection)
-            migrate(connection)
-            found = connection.execute(sa.select(schema.schema_version.c.version)).scalars().all()
-        if found != [schema.VERSION]:
-            raise StoreRefused(
-                f"registry {self._shown} has tables of version {found}; this program works with {schema.VERSION}: "
-                + (
-                    "use a newer dyncal"
-                    if found and max(found) > schema.VERSION
-                    else "migrate it or use an older dyncal"
-                )
-            )
+        with self.read() as connection:
+            if migrations.is_current(connection):
+                return
+        with migrations.ONE_AT_A_TIME, self.write() as connection:
+            before, after = migrations.upgrade(connection)
+        if before not in (None, after):
+            _log.info("registry_brought_up_to_date", registry=self._shown, before=before, after=after)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -77,10 +69,10 @@ class Database:
     def describe(self) -> str:
         """Return a line that names the database and its version. Raises `StoreUnavailable`."""
         with self.read() as connection:
-            number = connection.execute(sa.select(schema.schema_version.c.version)).scalar()
+            revision = migrations.revision(connection)
             product = connection.dialect.server_version_info or ()
         version = ".".join(map(str, product))
-        return f"{self._engine.dialect.name} {version} at {self._shown}, schema {number}"
+        return f"{self._engine.dialect.name} {version} at {self._shown}, tables {revision}"
 
     def close(self) -> None:
         """Close all connections; idempotent."""

@@ -1,4 +1,7 @@
-"""Tables of the registry. Instants are int64 nanoseconds; what has arrays is a MessagePack document beside its keys."""
+"""Tables of the registry, as `migrations` makes them.
+
+Instants are int64 nanoseconds; what has arrays is a MessagePack document beside its keys.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,12 @@ from typing import Final
 
 import sqlalchemy as sa
 
-VERSION: Final = 3
-"""Version of these tables, which the one row of `schema_version` says; `migration` knows the way from older ones."""
-
 metadata = sa.MetaData()
 
 _NAME: Final = sa.String(128)
 
 schema_version = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, nullable=False))
+"""For programs from before `alembic_version`, which said 1 to 3 here: the 4 in it has them refuse these tables."""
 
 counters = sa.Table(
     "counters",
@@ -136,8 +137,6 @@ alarm_desk = sa.Table(
     sa.Column("document", sa.LargeBinary, nullable=False),
 )
 """What the alarm engine knows beside its alarms; `revision` grows with every write: only one process may write."""
-
-ALARM_TABLES: Final = (alarm_states, alarm_changes, alarm_definitions, alarm_floods, alarm_answers, alarm_desk)
 
 snapshots = sa.Table(
     "snapshots",
