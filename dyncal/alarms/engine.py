@@ -114,8 +114,8 @@ class AlarmEngine:
 
     def handle(self, event: Event) -> list[Effect]:
         """Take in what happened; return what follows, in order."""
-        if event.now_ns < self._now - BACK_NS:
-            self._now = event.now_ns  # it is what went before that was wrong: nothing is to wait for that to come
+        if self.was_ahead(event.now_ns):
+            self._set_back(event.now_ns)
         now = InstantNs(max(event.now_ns, self._now))
         self._pass(now)
         match event:
@@ -134,6 +134,18 @@ class AlarmEngine:
         self._pass(now)
         effects, self._effects = self._effects, []
         return effects
+
+    def was_ahead(self, now_ns: int) -> bool:
+        """Tell whether the clock has been set back: it is what went before that was wrong."""
+        return now_ns < self._now - BACK_NS
+
+    def _set_back(self, now_ns: InstantNs) -> None:
+        ahead_ns, self._now = self._now - now_ns, now_ns
+        self._watch.set_back(now_ns)
+        for alarm in list(self._book):
+            after = life.set_back(alarm, now_ns, ahead_ns)
+            if after != alarm:
+                self._keep(after)
 
     # What is due by time -----------------------------------------------------------------------------------------
 
@@ -199,7 +211,11 @@ class AlarmEngine:
         gone = [
             alarm
             for alarm in self._book
-            if alarm.holds and alarm.kind in kinds and alarm.id not in holding and alarm.holds_ns <= since
+            if alarm.holds
+            and alarm.kind in kinds
+            and alarm.reporter in (event.reporter, "")  # what others found is theirs to end
+            and alarm.id not in holding
+            and alarm.holds_ns <= since
         ]
         for alarm in sorted(gone, key=lambda a: a.id):
             self._keep(life.due(replace(alarm, holds=False, holds_ns=since), self._now))

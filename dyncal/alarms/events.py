@@ -88,6 +88,7 @@ class Reported:
 class Completed:
     """A program said at `said_ns` all of its conditions of these kinds that hold: those not in `holding` do not."""
 
+    reporter: str
     kinds: Collection[AlarmKind]
     holding: Collection[str]
     said_ns: InstantNs

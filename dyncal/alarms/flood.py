@@ -75,8 +75,12 @@ class FloodWatch:
         if self.flood is None:
             return None
         if len(self._recent) < self._n_end:  # the settings were other ones when it began
-            return self.flood.began_ns
+            return InstantNs(0)
         return InstantNs(self._recent[-self._n_end] + self._settings.window_ns)
+
+    def set_back(self, now_ns: InstantNs) -> None:
+        """Take note that the clock was ahead: nothing was annunciated later than now."""
+        self._recent = deque((InstantNs(min(at_ns, now_ns)) for at_ns in self._recent), self._n_begin)
 
     def annunciate(self, priority: Priority, now_ns: InstantNs) -> tuple[Annunciation, bool]:
         """Count an annunciation that is due now; return how it is done, and whether a flood began with it."""

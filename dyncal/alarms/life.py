@@ -89,6 +89,23 @@ def waiting(alarm: Alarm, now_ns: InstantNs) -> Alarm:
     return replace(alarm, re_alarm_ns=InstantNs(now_ns + interval) if stands else None)
 
 
+def set_back(alarm: Alarm, now_ns: InstantNs, ahead_ns: int) -> Alarm:
+    """Return the alarm after a clock that was ahead was set back to `now_ns`: what was to last, lasts no longer."""
+
+    def left(at_ns: InstantNs | None) -> InstantNs | None:
+        return None if at_ns is None else InstantNs(max(at_ns - ahead_ns, now_ns))
+
+    after = replace(
+        alarm,
+        holds_ns=InstantNs(min(alarm.holds_ns, now_ns)),
+        raised_ns=None if alarm.raised_ns is None else InstantNs(min(alarm.raised_ns, now_ns)),
+        raises=tuple(at_ns for at_ns in alarm.raises if at_ns <= now_ns),
+        shelved_until_ns=left(alarm.shelved_until_ns),
+        re_alarm_ns=left(alarm.re_alarm_ns),
+    )
+    return due(after, now_ns)
+
+
 def to_be_told(alarm: Alarm) -> bool:
     """Tell whether operators have to be told of an alarm that is not set aside any longer."""
     if alarm.acknowledged:

@@ -70,9 +70,9 @@ class BusConsumer:
             elif kind == "ledger" and delivery.payload:
                 self._ledger(delivery)
             elif kind == "conditions":
-                await self._deps.clerk.condition(delivery.topic, delivery.payload)
+                await self._deps.clerk.condition(delivery.topic, delivery.payload, retained=delivery.retained)
             elif kind == "reporters":
-                await self._deps.clerk.holding(delivery.payload)
+                await self._deps.clerk.holding(delivery.payload, retained=delivery.retained)
             elif kind == "health":
                 self._health(delivery)
             elif kind == "commissioning":

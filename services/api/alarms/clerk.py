@@ -92,27 +92,28 @@ class AlarmClerk:
             self._room.clear()
             await self._room.wait()
 
-    async def condition(self, topic: str, payload: bytes) -> None:
-        """Take what a program found. Raises `MalformedMessage`."""
+    async def condition(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
+        """Take what a program found; `retained` where the broker had kept it. Raises `MalformedMessage`."""
         if not payload:
             return
         condition, said = conditions.decode(topic, payload)
-        if said.said_ns < self._lists.get(said.reporter, 0):
-            return  # a copy that the broker kept, from before the reporter said all that it knows
+        if retained and said.said_ns < self._lists.get(said.reporter, 0):
+            return  # from before the reporter said all that it knows
         if self._desk.known(condition.id) is None and len(self._desk) >= MAX_ALARMS:
             raise MalformedMessage("there are more alarms than this service keeps")
         await self.feed([Reported(condition, said.reporter, self._clock.now())])
 
-    async def holding(self, payload: bytes) -> None:
+    async def holding(self, payload: bytes, *, retained: bool = False) -> None:
         """Take the list of all that holds by one reporter. Raises `MalformedMessage`."""
         if not payload:
             return
         said, now = conditions.decode_list(payload), self._clock.now()
         if said.said_ns > now + AHEAD or len(self._lists) > 1000:
             raise MalformedMessage(f"a list of {said.reporter} that is ahead of its time, or one too many")
-        if said.said_ns >= self._lists.get(said.reporter, 0):
-            self._lists[said.reporter] = InstantNs(said.said_ns)
-            await self.feed([Completed(said.kinds, frozenset(said.holding), InstantNs(said.said_ns), now)])
+        if not retained or said.said_ns >= self._lists.get(said.reporter, 0):
+            at_ns = InstantNs(said.said_ns)
+            self._lists[said.reporter] = at_ns
+            await self.feed([Completed(said.reporter, said.kinds, frozenset(said.holding), at_ns, now)])
 
     async def run(self) -> None:
         """Work until cancelled."""

@@ -185,8 +185,10 @@ class AlarmDesk:
     def due(self, now_ns: InstantNs) -> bool:
         """Tell whether time alone has something done by now."""
         engine = self._engine
-        next_ns = None if engine is None else engine.next_ns()
-        return next_ns is not None and next_ns <= now_ns
+        if engine is None:
+            return False
+        next_ns = engine.next_ns()
+        return (next_ns is not None and next_ns <= now_ns) or engine.was_ahead(now_ns)
 
     @property
     def flood(self) -> Flood | None:

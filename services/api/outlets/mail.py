@@ -12,7 +12,7 @@ import aiosmtplib
 import numpy as np
 
 from dyncal.domain.errors import InvalidSetting
-from dyncal.domain.time import NS_PER_S, InstantNs
+from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
 from dyncal.runtime.settings import read_secret
 from services.api.outlets import backoff
@@ -50,12 +50,13 @@ class Mail(Courier):
         self._password = read_secret(settings.password_file, None, "api.mail.password_file")
         self._tls = _trusting(settings)
         self._n_failed = 0
-        self._not_before = InstantNs(0)
-        self._singles: deque[InstantNs] = deque()
+        self._not_before_s = 0.0  # this and the next by the clock that is never set
+        self._singles_s: deque[float] = deque()
 
     async def _send(self, now: InstantNs) -> float:
-        if now < self._not_before:
-            return (self._not_before - now) / NS_PER_S
+        now_s = self._clock.monotonic_s()
+        if now_s < self._not_before_s:
+            return self._not_before_s - now_s
         waiting = await asyncio.to_thread(self._queue.all, self.name, MOST_TOGETHER)
         if not waiting:
             return LONGEST_S
@@ -63,20 +64,20 @@ class Mail(Courier):
         by_alarm: dict[str, list[News]] = {}
         for each in news:
             by_alarm.setdefault(each.id, []).append(each)
-        if self._room_for(len(by_alarm), now):
+        if self._room_for(len(by_alarm), now_s):
             for group in by_alarm.values():
                 if not await self._try(group, now):
                     break
-                self._singles.append(now)
+                self._singles_s.append(now_s)
         elif await self._try(news, now):
-            self._not_before = InstantNs(now + round(self._settings.digest_s * NS_PER_S))
+            self._not_before_s = now_s + self._settings.digest_s
         return 0.0
 
-    def _room_for(self, n: int, now: InstantNs) -> bool:
+    def _room_for(self, n: int, now_s: float) -> bool:
         """Tell whether `n` messages about one alarm each may go now."""
-        while self._singles and now - self._singles[0] >= self._settings.digest_s * NS_PER_S:
-            self._singles.popleft()
-        return len(self._singles) + n <= self._settings.singly
+        while self._singles_s and now_s - self._singles_s[0] >= self._settings.digest_s:
+            self._singles_s.popleft()
+        return len(self._singles_s) + n <= self._settings.singly
 
     async def _try(self, news: list[News], now: InstantNs) -> bool:
         """Send one message, and keep what became of it."""
@@ -104,7 +105,7 @@ class Mail(Courier):
             self._metrics.attempts.labels(self.name, "away").inc()
             self._say(f"{type(error).__name__}: {error}"[:300])
             wait_s = backoff.delay_s(self._n_failed, self._rng)
-            self._not_before = InstantNs(self._clock.now() + round(wait_s * NS_PER_S))
+            self._not_before_s = self._clock.monotonic_s() + wait_s
             return False
         self._n_failed = 0
         self._metrics.attempts.labels(self.name, "delivered").inc()

@@ -67,8 +67,11 @@ class News(msgspec.Struct, frozen=True):
 
     @property
     def event_id(self) -> str:
-        """Identity of the change: the same at every attempt, over restarts, and for every target."""
-        return f"{self.site}-{self.number}"
+        """Identity of the change: the same at every attempt, over restarts, and for every target.
+
+        The instant is part of it: a registry that was restored from an older copy gives numbers a second time.
+        """
+        return f"{self.site}-{self.number}-{self.told_ns}"
 
 
 def read(document: bytes) -> News:

@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from dyncal.domain.errors import StoreUnavailable
-from dyncal.domain.time import InstantNs
+from dyncal.domain.time import InstantNs, duration
 from services.api.outlets.feed import AlarmFeed
 from services.api.outlets.news import News
+
+FAR_NS: Final = duration(7 * 3600.0)
+"""No attempt waits for so long: what is due later was put off by a clock that was ahead."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS target (
@@ -41,8 +44,8 @@ INSERT OR IGNORE INTO waiting (target, number, alarm, document, since_ns, due_ns
 _GONE: Final = "UPDATE target SET n_given_up = n_given_up + ?2, n_untold = n_untold + ?2 WHERE name = ?1"
 _BEGUN: Final = "INSERT INTO target (name, last) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET last = ?2"
 _DUE: Final = """
-SELECT number, document, since_ns, n_failed FROM waiting AS w WHERE target = ? AND due_ns <= ?
-  AND number = (SELECT min(number) FROM waiting WHERE target = w.target AND alarm = w.alarm) ORDER BY number LIMIT ?
+SELECT number, document, since_ns, n_failed FROM waiting AS w WHERE target = ?1 AND (due_ns <= ?2 OR due_ns > ?2 + ?4)
+  AND number = (SELECT min(number) FROM waiting WHERE target = w.target AND alarm = w.alarm) ORDER BY number LIMIT ?3
 """
 _ALL: Final = "SELECT number, document, since_ns, n_failed FROM waiting WHERE target = ? ORDER BY number LIMIT ?"
 _NEXT_DUE: Final = """
@@ -103,14 +106,15 @@ class OutletQueue:
         """
         last = self._last(target)
         newest = feed.newest()
-        if last is None or last > newest:
+        # What was just written may be in the history before it is in the newest number: that is no other registry.
+        if last is None or (last > newest and not feed.after(last - 1, 1)):
             standing = sorted(feed.standing(), key=lambda news: news.number)
             # What changes between the two reads has a higher number than `newest`, and comes with the history too.
             begun = [n for n in standing if n.number <= newest and wanted(n)]
             self._take(target, begun, newest, now, anew=True)
             return len(standing)
         room = window - self.account(target).n_waiting
-        if room <= 0 or last == newest:
+        if room <= 0 or last >= newest:
             return 0
         news = feed.after(last, room)
         if news:
@@ -120,7 +124,7 @@ class OutletQueue:
     def due(self, target: str, now: InstantNs, limit: int) -> list[Waiting]:
         """Return what is due, lowest number first: of each alarm only its oldest change, so that order is kept."""
         with self._reading() as db:
-            rows = db.execute(_DUE, (target, now, limit)).fetchall()
+            rows = db.execute(_DUE, (target, now, limit, FAR_NS)).fetchall()
         return [Waiting(number, document, InstantNs(since), n) for number, document, since, n in rows]
 
     def all(self, target: str, limit: int) -> list[Waiting]:

@@ -88,7 +88,7 @@ class Webhook(Courier):
         self._tls = _trusting(settings)
         self._client: httpx.AsyncClient
         self._n_away = 0
-        self._paused_until = InstantNs(0)
+        self._paused_until_s = 0.0  # by the clock that is never set
         self._gone = False
 
     async def _begin(self, stack: contextlib.AsyncExitStack) -> None:
@@ -109,8 +109,9 @@ class Webhook(Courier):
     async def _send(self, now: InstantNs) -> float:
         if self._gone:
             return LONGEST_S
-        if now < self._paused_until:
-            await asyncio.sleep(min(LONGEST_S, (self._paused_until - now) / NS_PER_S))  # news do not end a pause
+        pause_s = self._paused_until_s - self._clock.monotonic_s()
+        if pause_s > 0:
+            await asyncio.sleep(min(LONGEST_S, pause_s))  # news do not end a pause
             return 0.0
         if not self._n_away and not await self._tell_of_loss():
             return 0.0
@@ -155,7 +156,7 @@ class Webhook(Courier):
         elif outcome.away:
             self._n_away += 1
             wait_s = outcome.asked_s or backoff.delay_s(self._n_away, self._rng)
-            self._paused_until = max(self._paused_until, _later(self._clock.now(), wait_s))
+            self._paused_until_s = max(self._paused_until_s, self._clock.monotonic_s() + wait_s)
         else:
             self._n_away = 0
 

@@ -18,7 +18,7 @@ from services.api.outlets.service import Outlets
 from services.api.outlets.settings import WebhookSettings
 from tests.integration.outlets.certificates import authority, issued
 from tests.integration.outlets.receiver import receiving
-from tests.unit.services.api.outlets.alarms import FakeFeed, change
+from tests.unit.services.api.outlets.alarms import FakeFeed, change, event_id
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -75,7 +75,7 @@ async def test_a_change_arrives_signed_as_documented(tmp_path: Path) -> None:
         assert post.path == "/hook?x=1"
         assert post.headers["content-type"] == "application/json"
         assert post.message["type"] == "alarm.raised"
-        assert post.message["id"] == post.headers["webhook-id"] == "plant-5"
+        assert post.message["id"] == post.headers["webhook-id"] == event_id(5)
         assert post.message["timestamp"].endswith("Z")
         assert post.message["data"]["id"] == "TT-101:drift"
         assert post.message["data"]["state"] == "unacknowledged"
@@ -127,7 +127,7 @@ async def test_what_waits_survives_a_restart_and_an_outage_of_the_receiver(tmp_p
     async with receiving(port) as receiver, running(tmp_path, feed, target(tmp_path, port)) as outlets:
         await receiver.until(60)
         await asyncio.sleep(0.1)
-        assert sorted(receiver.ids) == sorted(f"plant-{n}" for n in range(1, 61))
+        assert sorted(receiver.ids) == sorted(event_id(n) for n in range(1, 61))
         assert outlets.faults() == {"outlet.cmms": ""}
 
 
@@ -164,7 +164,7 @@ async def test_gone_ends_it_and_a_restart_begins_where_it_ended(tmp_path: Path) 
         assert metrics.get_sample_value("dyncal_outlet_disabled", {"target": "cmms"}) == 1
     async with receiving() as receiver, running(tmp_path, feed, target(tmp_path, receiver.port)):
         await receiver.until(2)
-        assert sorted(receiver.ids) == ["plant-1", "plant-2"]
+        assert sorted(receiver.ids) == [event_id(1), event_id(2)]
 
 
 async def test_a_message_that_is_refused_holds_up_only_its_alarm_and_is_given_up_in_the_end(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ async def test_a_message_that_is_refused_holds_up_only_its_alarm_and_is_given_up
         assert told.message["data"] == {"n": 1}
         others = {p.message["data"]["source"] for p in receiver.posts if p is not told} - {"TT-BAD"}
         assert others == {f"TT-{n}" for n in range(2, 12)}
-        assert sum(post.headers["webhook-id"] == "plant-1" for post in receiver.posts) > 3
+        assert sum(post.headers["webhook-id"] == event_id(1) for post in receiver.posts) > 3
 
 
 async def test_redirects_are_not_followed(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ async def test_two_targets_get_what_each_wants(tmp_path: Path) -> None:
             outlets.wake()
             await one.until(2)
             await other.until(1)
-            assert other.ids == ["plant-2"]
+            assert other.ids == [event_id(2)]
 
 
 async def test_the_receivers_certificate_is_checked(tmp_path: Path) -> None:

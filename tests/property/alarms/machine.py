@@ -114,7 +114,7 @@ class AlarmMachine(RuleBasedStateMachine):
     def complete(self, kinds: set[AlarmKind], holding: set[str], span: int, late: int) -> None:
         now = self.wait(span)
         said = InstantNs(now - late)
-        self.both(Completed(kinds, holding, said, now))
+        self.both(Completed("test", kinds, holding, said, now))
         self.model.complete({kind.value for kind in kinds}, holding, said)
 
     @rule(

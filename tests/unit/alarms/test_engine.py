@@ -218,7 +218,7 @@ def test_what_began_after_a_list_was_made_is_not_ended_by_it() -> None:
     case = Case()
     case.report(1, "old")
     case.report(5, "new")
-    case.engine.handle(Completed({DRIFT}, set(), InstantNs(3 * NS_PER_S), InstantNs(6 * NS_PER_S)))
+    case.engine.handle(Completed("r", {DRIFT}, set(), InstantNs(3 * NS_PER_S), InstantNs(6 * NS_PER_S)))
     assert [case.alarm(s).active for s in ("old", "new")] == [False, True]
 
 
@@ -230,6 +230,39 @@ def test_a_clock_that_was_far_ahead_holds_nothing_up() -> None:
     case.order(120, Verb.SHELVE, duration_ns=duration(60))
     assert said(case.tick(90)) == []  # a little back is no news
     assert said(case.tick(200)) == [(180.0, AlarmEvent.SHELVING_ENDED, Annunciation.SINGLE)]
+
+
+def test_what_a_clock_that_was_ahead_put_off_is_not_put_off_for_longer_than_it_says() -> None:
+    case, ahead = Case(on_delay_ns=duration(30)), 365 * 86_400
+    case.report(ahead, "a")
+    case.report(ahead + 60, "b")
+    case.tick(ahead + 100)
+    case.order(ahead + 100, Verb.SHELVE, "b", duration_ns=duration(3600))
+    case.report(ahead + 110, "c")
+    case.tick(100)  # the clock is set right
+    assert case.alarm("b").shelved_until_ns == InstantNs(duration(100 + 3590))
+    assert said(case.tick(200)) == [(130.0, AlarmEvent.RAISED, Annunciation.SINGLE)]
+    assert said(case.tick(5000)) == [(3690.0, AlarmEvent.SHELVING_ENDED, Annunciation.SINGLE)]
+    case.engine.handle(Completed("r", {DRIFT}, set(), InstantNs(duration(5001)), InstantNs(duration(5002))))
+    assert not any(alarm.active for alarm in case.engine.alarms)
+    assert not any(alarm.chattering(duration(5003)) for alarm in case.engine.alarms)
+
+
+def test_a_flood_ends_though_the_clock_was_ahead() -> None:
+    case = Case()
+    for k in range(12):
+        case.report(365 * 86_400 + k, f"s{k}")
+    assert case.engine.flood is not None
+    case.tick(100)
+    assert [type(effect) for effect in case.tick(100 + 600)] == [FloodEnded]
+    assert said(case.report(800, "new")) == [(800.0, AlarmEvent.RAISED, Annunciation.SINGLE)]
+
+
+def test_what_another_program_found_is_not_ended_by_a_list() -> None:
+    case = Case()
+    case.report(1)
+    case.engine.handle(Completed("another", {DRIFT}, set(), InstantNs(3 * NS_PER_S), InstantNs(6 * NS_PER_S)))
+    assert case.alarm().active
 
 
 def test_chattering_and_stale_are_seen() -> None:

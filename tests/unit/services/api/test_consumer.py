@@ -149,23 +149,31 @@ async def test_what_a_reporter_does_not_say_any_more_has_ended(api: Api, broker:
     clerk = asyncio.create_task(api.deps.clerk.run())
     now = api.clock.now()
 
-    def say(sensor: str, said_ns: int, *, holds: bool = True) -> None:
-        found = Condition(SiteId("plant"), sensor, AlarmKind.DRIFT, holds, InstantNs(now - 9), "edge-1")
-        broker.publish(
-            topics.condition(SiteId("plant"), sensor, "drift"),
-            condition_contract.encode(found, "calibrate", InstantNs(said_ns)),
-        )
+    def said(sensor: str, said_ns: int) -> tuple[str, bytes]:
+        found = Condition(SiteId("plant"), sensor, AlarmKind.DRIFT, True, InstantNs(now - 9), "edge-1")
+        topic = topics.condition(SiteId("plant"), sensor, "drift")
+        return topic, condition_contract.encode(found, "calibrate", InstantNs(said_ns))
+
+    def say(sensor: str, said_ns: int) -> None:
+        broker.publish(*said(sensor, said_ns))
 
     say(S1, now - 5)
     say(S2, now - 5)
     await until(lambda: len(api.registry.alarms(active_only=True)) == 2)
     listed = condition_contract.encode_list("calibrate", {AlarmKind.DRIFT}, [f"{S1}:drift"], now)
     broker.publish(topics.reporter(SiteId("plant"), "calibrate"), listed)
-    say(S2, now - 3)  # a copy that a broker had kept
     await until(lambda: len(api.registry.alarms(active_only=True)) == 1)
-    say("zz-9", now)
+    await api.deps.clerk.condition(*said(S2, now - 3), retained=True)  # from before the list
+    say("zz-9", now - 3 * NS_PER_S)  # said now, by a clock that was set back
     await until(lambda: len(api.registry.alarms(active_only=True)) == 2)
     assert {a.id for a in api.registry.alarms(active_only=True)} == {f"{S1}:drift", "zz-9:drift"}
+    earlier = condition_contract.encode_list("calibrate", {AlarmKind.DRIFT}, [f"{S1}:drift"], InstantNs(now - 5))
+    await api.deps.clerk.holding(earlier, retained=True)
+    other = condition_contract.encode_list("another", {AlarmKind.DRIFT}, [], now)
+    broker.publish(topics.reporter(SiteId("plant"), "another"), other)  # what calibrate found is not its business
+    await until(lambda: broker.unacknowledged("api") == 0)
+    await asyncio.sleep(0.4)
+    assert len(api.registry.alarms(active_only=True)) == 2
     clerk.cancel()
     await asyncio.gather(clerk, return_exceptions=True)
 

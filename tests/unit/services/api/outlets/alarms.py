@@ -21,6 +21,11 @@ def change(number: int, source: str = "TT-101", event: str = "raised", **more: A
     return read(whole.model_dump_json().encode())
 
 
+def event_id(number: int) -> str:
+    """Return the id of the message that tells of a change."""
+    return f"plant-{number}-{T0_NS + number}"
+
+
 def picture(number: int, source: str = "TT-101", **more: Any) -> News:
     """Return an alarm as it stands, which is no change."""
     document = json.loads(change(number, source, **more).document)

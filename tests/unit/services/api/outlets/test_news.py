@@ -22,8 +22,12 @@ def test_news_have_the_fields_of_the_http_interface() -> None:
 
 def test_a_change_and_a_picture_are_read() -> None:
     told, stands = change(7, event="acknowledged"), picture(7)
-    assert (told.event, told.event_id, told.told_ns) == ("acknowledged", "plant-7", told.at_ns)
-    assert (stands.event, stands.event_id, stands.told_ns) == ("standing", "plant-7", stands.changed_ns)
+    assert (told.event, told.event_id, told.told_ns) == ("acknowledged", f"plant-7-{told.at_ns}", told.at_ns)
+    assert (stands.event, stands.event_id, stands.told_ns) == (
+        "standing",
+        f"plant-7-{stands.changed_ns}",
+        stands.changed_ns,
+    )
 
 
 @pytest.mark.parametrize("document", [b"", b"{}", b"[1]", b"\xff", b'{"id": 3}', b"null"])

@@ -6,7 +6,7 @@ import pytest
 
 from dyncal.domain.alarms import AlarmKind, AlarmState, Priority
 from dyncal.domain.errors import StoreUnavailable
-from dyncal.domain.time import InstantNs
+from dyncal.domain.time import InstantNs, duration
 from services.api.outlets.news import Filter, News
 from services.api.outlets.queue import OutletQueue
 from tests.unit.services.api.outlets.alarms import FakeFeed, change, picture
@@ -104,6 +104,35 @@ def test_another_registry_begins_anew_and_what_is_lost_with_it_is_counted(tmp_pa
     queue.fill("t", other, every, NOW)
     assert numbers(queue) == [2]
     assert queue.account("t").n_untold == 5
+    queue.close()
+
+
+class LateFeed(FakeFeed):
+    """The newest number is known a little after the history has it."""
+
+    def newest(self) -> int:
+        return super().newest() - 2
+
+
+def test_what_is_in_the_history_before_its_number_is_known_is_no_other_registry(tmp_path: Path) -> None:
+    feed, queue = FakeFeed(), OutletQueue(tmp_path / "q.sqlite")
+    queue.fill("t", feed, every, NOW)
+    late = LateFeed()
+    late.add(*(change(n, f"TT-{n}") for n in range(1, 6)))
+    assert [queue.fill("t", late, every, NOW) for _ in range(3)] == [5, 0, 0]
+    assert numbers(queue) == [1, 2, 3, 4, 5]
+    assert queue.account("t").n_untold == 0
+    queue.close()
+
+
+def test_what_a_clock_that_was_ahead_put_off_is_due(tmp_path: Path) -> None:
+    feed, queue = FakeFeed(), OutletQueue(tmp_path / "q.sqlite")
+    queue.fill("t", feed, every, NOW)
+    feed.add(change(1), change(2, "TT-102"))
+    queue.fill("t", feed, every, NOW)
+    queue.failed("t", 1, InstantNs(NOW + duration(365 * 86_400.0)))
+    queue.failed("t", 2, InstantNs(NOW + duration(6 * 3600.0)))
+    assert numbers(queue) == [1]
     queue.close()
 
 
