@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -117,6 +117,14 @@ class CalibrationRegistry(Protocol):
 
     def desired_set(self, sensor: SensorId) -> SetRecord | None:
         """Return the newest set that is published or active: what the edge should run."""
+        ...
+
+    def desired_ids(self) -> dict[SensorId, str]:
+        """Return, for each sensor that has one, the id of its desired set."""
+        ...
+
+    def envelopes(self, set_ids: Collection[str]) -> dict[str, bytes]:
+        """Return the exact envelopes of sets by id; those that are not there are left out."""
         ...
 
     def last_sequence(self, sensor: SensorId) -> int:

@@ -306,6 +306,19 @@ class RegistryContract:
         with pytest.raises(NotFound):
             registry.coefficient_set("tc-9-1")
 
+    def test_what_all_sensors_should_run_in_one_question(self, registry: Registry) -> None:
+        assert registry.desired_ids() == {}
+        for k, sensor in ((1, S1), (2, S1), (3, S1), (1, S2)):
+            registry.add_set(make_set(k, sensor), b"%d %s" % (k, sensor.encode()), SetState.PUBLISHED, act(k))
+        registry.set_state(make_set(3, S1).id, SetState.REJECTED, act(4))
+        wanted = {S1: make_set(2, S1).id, S2: make_set(1, S2).id}
+        assert registry.desired_ids() == wanted
+        assert registry.envelopes([*wanted.values(), "nobody"]) == {
+            wanted[S1]: b"2 " + S1.encode(),
+            wanted[S2]: b"1 " + S2.encode(),
+        }
+        assert registry.envelopes([]) == {}
+
     def _states(self, registry: Registry) -> dict[int, str]:
         return {r.coefficients.sequence: str(r.state) for r in registry.sets(S1)}
 

@@ -10,6 +10,7 @@ from services.api import errors, static
 from services.api.access.gate import Identify
 from services.api.access.needs import matrix
 from services.api.deps import Deps
+from services.api.express import Express
 from services.api.middleware import Gate
 from services.api.routers import (
     alarms,
@@ -49,6 +50,7 @@ def create_app(deps: Deps) -> FastAPI:
         app.include_router(module.router)
     static.install(app, deps.console)
     matrix(app)  # fails where a route says nothing of who may call it
+    app.add_middleware(Express, deps=deps)  # behind those who ask who it is
     app.add_middleware(Identify)
     app.add_middleware(Gate, deps=deps)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way

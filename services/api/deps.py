@@ -100,7 +100,7 @@ class Deps:
             HealthBook(),
             Watcher(registry),
             catalogue,
-            EdgeDocuments(registry, catalogue),
+            EdgeDocuments(registry),
             CommissioningDesk(registry, edges, clock),
             clock,
             metrics,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.deps import Deps
@@ -35,6 +35,11 @@ HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), usb=()",
 }
 
+_DEFAULTS: Final = [
+    *((name.lower().encode(), value.encode()) for name, value in HEADERS.items()),
+    (b"cache-control", b"no-store"),
+]
+
 LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
@@ -44,6 +49,7 @@ class Gate:
     def __init__(self, app: ASGIApp, deps: Deps) -> None:
         self._app, self._deps = app, deps
         self._hosts = LOOPBACK_NAMES | {deps.settings.host, *deps.settings.allowed_hosts}
+        self._loopback, self._max_bytes = deps.settings.loopback, deps.settings.max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
@@ -54,10 +60,9 @@ class Gate:
 
         async def headed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store")
+                given = message["headers"] = list(message["headers"])
+                there = {name for name, _ in given}
+                given += [header for header in _DEFAULTS if header[0] not in there]
                 self._count(scope, message["status"], self._deps.clock.monotonic_s() - started_s)
             await send(message)
 
@@ -65,7 +70,7 @@ class Gate:
         if refusal is not None:
             await refusal(scope, receive, headed)
             return
-        await self._app(scope, _Limited(receive, self._deps.settings.max_body_bytes), headed)
+        await self._app(scope, _Limited(receive, self._max_bytes), headed)
 
     def _refusal(self, headers: Headers) -> ASGIApp | None:
         """Return the answer to a request that may not pass.
@@ -75,14 +80,13 @@ class Gate:
         """
         host = headers.get("host", "")
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-        if self._deps.settings.loopback and name.lower() not in self._hosts:
+        if self._loopback and name.lower() not in self._hosts:
             return problem(421, f"this service does not answer to the name {name[:100]!r}", kind="host")
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()):
             return problem(400, "Content-Length is no number", kind="content-length")
-        if len(length) > 18 or int(length) > self._deps.settings.max_body_bytes:
-            limit = self._deps.settings.max_body_bytes
-            return problem(413, f"a request body has at most {limit} bytes", kind="too-large")
+        if len(length) > 18 or int(length) > self._max_bytes:
+            return problem(413, f"a request body has at most {self._max_bytes} bytes", kind="too-large")
         return None
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:

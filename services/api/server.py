@@ -9,6 +9,7 @@ from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dyncal.domain.errors import InvalidSetting
 from services.api.settings import ApiSection
@@ -33,6 +34,33 @@ def bind(settings: ApiSection) -> socket.socket:
     return listener
 
 
+MAX_HEAD_BYTES: Final = 32 << 10
+"""Longest head of a request, and longest of what chunked bodies say beside their content."""
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """uvicorn's faster parser, which by itself keeps a head without end; it does not let its user see one grow."""
+
+    _n_idle = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; end the connection where too many came since a part of a body did."""
+        self._n_idle += len(data)
+        super().data_received(data)
+        if self._n_idle > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("The head of a request is too long.")
+
+    def on_headers_complete(self) -> None:
+        """Begin to count anew."""
+        self._n_idle = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Begin to count anew."""
+        self._n_idle = 0
+        super().on_body(body)
+
+
 class HttpServer(uvicorn.Server):
     """uvicorn that leaves signals to the program around it."""
 
@@ -47,7 +75,7 @@ class HttpServer(uvicorn.Server):
                 ws="none",
                 timeout_keep_alive=30,
                 timeout_graceful_shutdown=GRACE_S,
-                h11_max_incomplete_event_size=32 << 10,
+                http=BoundedHttp,
                 limit_concurrency=2000,
             )
         )

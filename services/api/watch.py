@@ -28,10 +28,15 @@ class Watcher:
         """Ask the registry; blocks."""
         return Revision(self._registry.revision(), self._registry.sets_revision())
 
+    @property
+    def known(self) -> Revision | None:
+        """The revision last seen while the loop is running; None where only asking would tell."""
+        return self._revision if self.running else None
+
     async def current(self) -> Revision:
         """Return the revision: the one last seen where the loop is running, otherwise by asking."""
-        if self.running and self._revision is not None:
-            return self._revision
+        if (known := self.known) is not None:
+            return known
         revision = await asyncio.to_thread(self.look)
         self.see(revision)
         return revision

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
 from dyncal.domain.access import Role
-from dyncal.domain.sensors import EdgeId, edge_id
-from services.api.deps import Deps, DepsOf, needs
-from services.api.documents import Document
+from dyncal.domain.sensors import edge_id
+from services.api.deps import DepsOf, needs
 from services.api.etags import matches, respond
-from services.api.watch import Revision
 
 router = APIRouter(prefix="/v1", tags=["edge"], dependencies=[needs(Role.VIEWER, edge=True)])
 
@@ -39,7 +36,7 @@ async def coefficients(edge: str, request: Request, deps: DepsOf) -> Response:
     """
     name = edge_id(edge)
     revision = await deps.watcher.current()
-    document = await _document(deps, name, revision)
+    document = await deps.documents.document(name, revision)
     wait_s = wait_preferred(request.headers.get("prefer"))
     seen = request.headers.get("if-none-match")
     if wait_s and matches(seen, document.tag):
@@ -49,19 +46,11 @@ async def coefficients(edge: str, request: Request, deps: DepsOf) -> Response:
             if left_s <= 0 or await request.is_disconnected():
                 break
             revision = await deps.watcher.wait(revision, left_s)
-            document = await _document(deps, name, revision)
+            document = await deps.documents.document(name, revision)
     response = respond(request, document.body, tag=document.tag)
     if wait_s:
         response.headers["Preference-Applied"] = f"wait={wait_s}"
     return response
-
-
-async def _document(deps: Deps, edge: EdgeId, revision: Revision) -> Document:
-    document = deps.documents.kept(edge, revision)
-    if document is None:
-        document = await asyncio.to_thread(deps.documents.build, edge)
-        deps.documents.keep(edge, revision, document)
-    return document
 
 
 def wait_preferred(prefer: str | None) -> int:

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
+import httpx
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from dyncal.domain.access import Role
 from dyncal.domain.coefficients import SetState
-from dyncal.testing.registry import S1, act, make_set
+from dyncal.domain.sensors import EdgeId, SensorId
+from dyncal.testing.registry import S1, act, make_sensor, make_set
+from services.api.access.gate import Identify
+from services.api.access.principal import SCOPE_KEY, Principal
+from services.api.documents import Document
+from services.api.express import Express
 from tests.unit.services.api.conftest import Api
 
 URL = "/v1/edges/edge-1/coefficients"
@@ -77,3 +88,96 @@ async def test_a_long_poll_ends_when_the_service_stops(api: Api) -> None:
     api.deps.hub.close()
     api.deps.watcher.close()
     assert (await asyncio.wait_for(waiting, 5)).status_code == 304
+
+
+async def test_only_documents_with_another_set_are_made_anew(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    far = replace(make_sensor(SensorId("far")), edge=EdgeId("edge-2"))
+    api.registry.put_sensors([far], [], act())
+    other = "/v1/edges/edge-2/coefficients"
+    tag, made = (await api.http.get(other)).headers["etag"], []
+    make = api.deps.documents._make
+
+    def counted(edge: EdgeId, sets: tuple[str, ...]) -> Document:
+        made.append(edge)
+        return make(edge, sets)
+
+    monkeypatch.setattr(api.deps.documents, "_make", counted)
+    api.registry.add_set(make_set(), b"{}", SetState.PUBLISHED, act())
+    api.registry.set_state(make_set().id, SetState.ACTIVE, act())
+    assert len((await api.http.get(URL)).json()["sets"]) == 1
+    assert (await api.http.get(other, headers={"if-none-match": tag})).status_code == 304
+    assert made == ["edge-1"]
+
+
+async def test_the_short_way_answers_as_the_long_way_does(api: Api) -> None:
+    api.registry.add_set(make_set(), b'{"v":1}', SetState.PUBLISHED, act())
+    long = await api.http.get(URL)
+    tag = long.headers["etag"]
+    long_same = await api.http.get(URL, headers={"if-none-match": f"W/{tag}"})
+    api.deps.watcher.see(api.deps.watcher.look())
+    api.deps.watcher.running = True
+
+    async def gone(*_: object) -> None:
+        raise AssertionError("the long way")
+
+    express = api.app.build_middleware_stack()
+    while not isinstance(express, Express):
+        express = express.app if hasattr(express, "app") else express._app  # type: ignore[attr-defined]
+    express._app = gone
+    shortcut = httpx.AsyncClient(transport=httpx.ASGITransport(Identify(express)), base_url="http://127.0.0.1")
+    async with shortcut as http:
+        short = await http.get(URL)
+        assert (short.status_code, short.content) == (200, long.content)
+        for given in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+            same = await http.get(URL, headers={"if-none-match": given})
+            assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", tag)
+        assert (await http.get(URL, headers={"if-none-match": '"x"'})).status_code == 200
+        assert {name: short.headers[name] for name in short.headers} == {
+            name: value
+            for name, value in long.headers.items()
+            if name in {"etag", "cache-control", "content-type", "content-length"}
+        }
+        assert long_same.headers["etag"] == tag
+        for more in ({"prefer": "wait=1"}, {"content-length": "0"}):
+            with pytest.raises(AssertionError, match="the long way"):
+                await http.get(URL, headers={"if-none-match": tag, **more})
+        for path in ("/v1/edges/edge-2/coefficients", "/v1/edges//coefficients", "/v1/edges/edge-1/coefficients/"):
+            with pytest.raises(AssertionError, match="the long way"):
+                await http.get(path)
+        api.registry.set_state(make_set().id, SetState.REVERTED, act())
+        api.deps.watcher.see(api.deps.watcher.look())
+        with pytest.raises(AssertionError, match="the long way"):
+            await http.get(URL)
+
+
+@pytest.mark.parametrize(
+    ("principal", "answered"),
+    [
+        (None, False),
+        (Principal("edge:edge-1", Role.EDGE, edge=EdgeId("edge-1")), True),
+        (Principal("edge:edge-2", Role.EDGE, edge=EdgeId("edge-2")), False),
+        (Principal("key:v", Role.VIEWER), True),
+        (Principal("key:c", Role.ADMIN, edges=frozenset({EdgeId("edge-3")})), False),
+    ],
+)
+async def test_the_short_way_is_for_those_whom_the_long_way_lets_through(
+    api: Api, principal: Principal | None, answered: bool
+) -> None:
+    await api.http.get(URL)
+    api.deps.watcher.see(api.deps.watcher.look())
+    api.deps.watcher.running = True
+    passed_on: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        passed_on.append(scope["path"])
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        pass
+
+    scope: Scope = {"type": "http", "method": "GET", "path": URL, "headers": []}
+    scope |= {} if principal is None else {SCOPE_KEY: principal}
+    await Express(app, api.deps)(scope, receive, send)
+    assert passed_on == ([] if answered else [URL])
