@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from dyncal.adapters.registry import alarms, audit, calibrations, counters, sensors, sets, snapshots
+from dyncal.adapters.registry import alarms, audit, calibrations, counters, desired, sensors, sets, snapshots
 from dyncal.adapters.registry.database import Database
 from dyncal.alarms.alarm import Alarm
 from dyncal.alarms.definitions import Definition
@@ -100,6 +100,16 @@ class SqlRegistry:
         """Return the newest set that is published or active: what the edge should run."""
         with self._db.read() as connection:
             return sets.desired(connection, sensor)
+
+    def desired_ids(self) -> dict[SensorId, str]:
+        """Return, for each sensor that has one, the id of its desired set."""
+        with self._db.read() as connection:
+            return desired.ids(connection)
+
+    def envelopes(self, set_ids: Collection[str]) -> dict[str, bytes]:
+        """Return the exact envelopes of sets by id; those that are not there are left out."""
+        with self._db.read() as connection:
+            return desired.envelopes(connection, set_ids)
 
     def last_sequence(self, sensor: SensorId) -> int:
         """Return the largest sequence that any set of this sensor has had, or 0."""
