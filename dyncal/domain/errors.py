@@ -17,6 +17,7 @@
     │   ├── StoreUnauthorized
     │   └── PoisonedWrite       part of the data can never be written
     └── Conflict                the caller's picture of the state is out of date
+        ├── IllegalMove         a coefficient set cannot go from the state it is in to that one
         └── NotFound
 
 A rejected *fit* is a value (`dyncal.domain.calibration.Verdict`), not an exception.
@@ -104,6 +105,10 @@ class PoisonedWrite(StoreRefused):
 
 class Conflict(DyncalError):
     """The caller's picture of the state is out of date."""
+
+
+class IllegalMove(Conflict):
+    """A coefficient set cannot go from the state that it is in to that one."""
 
 
 class NotFound(Conflict):

@@ -15,8 +15,10 @@ from dyncal.alarms.kpis import Figure
 from dyncal.domain.alarms import AlarmEvent, AlarmKind
 from dyncal.domain.calibration import Calibration
 from dyncal.domain.coefficients import CoefficientSet, SetState
+from dyncal.domain.orders import Answer
 from dyncal.domain.sensors import Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs
+from dyncal.ports.lifecycle import LifecycleRegistry, OrderRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +99,41 @@ class CalibrationRegistry(Protocol):
         """Return one. Raises `NotFound`."""
         ...
 
-    def add_set(self, coefficients: CoefficientSet, envelope: bytes, state: SetState, act: Act) -> None:
-        """Add a set. Raises `Conflict` if its id, or its sequence for that sensor, is taken."""
+    def add_set(
+        self,
+        coefficients: CoefficientSet,
+        envelope: bytes,
+        state: SetState,
+        act: Act,
+        *,
+        earlier: Sequence[tuple[SetState, Act]] = (),
+        answer: Answer | None = None,
+    ) -> None:
+        """Add a set that is in `state`, after it was in the `earlier` ones; answer the order that asked for it.
+
+        One that is published rejects the sensor's verified sets with a lower sequence: no edge would take them.
+
+        Raises
+        ------
+        Conflict
+            If its id, or its sequence for that sensor, is taken, or the order is answered already; `IllegalMove`.
+        """
         ...
 
-    def set_state(self, set_id: str, state: SetState, act: Act) -> None:
-        """Move a set to `state`; making one active supersedes the one that was. Raises `NotFound`."""
+    def set_state(
+        self, set_id: str, state: SetState, act: Act, *, envelope: bytes | None = None, answer: Answer | None = None
+    ) -> None:
+        """Move a set to `state`, with an `envelope` where it is signed for that; answer the order that asked for it.
+
+        Making one active supersedes the one that was; publishing one rejects verified ones with a lower sequence.
+
+        Raises
+        ------
+        NotFound
+            If there is no such set.
+        Conflict
+            If the order is answered already; `IllegalMove` if there is no such move.
+        """
         ...
 
     def coefficient_set(self, set_id: str) -> SetRecord:
@@ -267,7 +298,16 @@ class AuditTrail(Protocol):
         ...
 
 
-class Registry(SensorRegistry, CalibrationRegistry, AlarmRegistry, SnapshotRegistry, AuditTrail, Protocol):
+class Registry(
+    SensorRegistry,
+    CalibrationRegistry,
+    LifecycleRegistry,
+    OrderRegistry,
+    AlarmRegistry,
+    SnapshotRegistry,
+    AuditTrail,
+    Protocol,
+):
     """All roles of the registry. Methods block and are safe to call from several threads and processes."""
 
     def check(self) -> str:

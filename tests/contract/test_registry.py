@@ -11,10 +11,11 @@ from dyncal.adapters.registry import open_registry
 from dyncal.ports.registry import Registry
 from dyncal.runtime.settings import RegistrySettings
 from dyncal.testing.alarms import AlarmRegistryContract
+from dyncal.testing.lifecycle import LifecycleRegistryContract
 from dyncal.testing.registry import OpenRegistry, RegistryContract
 
 
-class TestSqliteRegistry(RegistryContract, AlarmRegistryContract):
+class TestSqliteRegistry(RegistryContract, LifecycleRegistryContract, AlarmRegistryContract):
     @pytest.fixture
     def open_it(self, tmp_path: Path) -> Iterator[OpenRegistry]:
         opened: list[Registry] = []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from dyncal.adapters.registry import audit, counters, documents, schema
+from dyncal.adapters.registry import counters, documents, moves, schema
 from dyncal.domain.coefficients import (
     CoefficientSet,
     CorrectionFilter,
@@ -16,13 +17,15 @@ from dyncal.domain.coefficients import (
     Provenance,
     SetState,
 )
-from dyncal.domain.errors import Conflict, NotFound, StoreRefused
+from dyncal.domain.errors import Conflict, IllegalMove, NotFound, StoreRefused
+from dyncal.domain.lifecycle import Move, check_move, check_path
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import Act, SetRecord
 
 _t = schema.sets
 _IN_FORCE: Final = (SetState.PUBLISHED, SetState.ACTIVE)
+_standing: Final[sa.Select[Any]] = sa.select(_t.c.id, _t.c.sensor, _t.c.sequence, _t.c.state)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,12 +65,21 @@ def _set_of(document: _Document) -> CoefficientSet:
     return CoefficientSet(**{name: getattr(document, name) for name in _COMMON}, correction=correction)
 
 
-def add(connection: sa.Connection, coefficients: CoefficientSet, envelope: bytes, state: SetState, act: Act) -> None:
-    """Add a set. Raises `Conflict` if its id, or its sequence for that sensor, is taken."""
+def add(
+    connection: sa.Connection,
+    coefficients: CoefficientSet,
+    envelope: bytes,
+    state: SetState,
+    act: Act,
+    earlier: Sequence[tuple[SetState, Act]] = (),
+) -> None:
+    """Add a set that was in the `earlier` states. Raises `Conflict` if its id, or its sequence, is taken."""
     same_number = (_t.c.sensor == coefficients.sensor) & (_t.c.sequence == coefficients.sequence)
     taken = connection.execute(sa.select(_t.c.id).where((_t.c.id == coefficients.id) | same_number)).scalars().first()
     if taken is not None:
         raise Conflict(f"id {coefficients.id} or number {coefficients.sequence} is taken by set {taken}")
+    path = [*earlier, (state, act)]
+    check_path(coefficients.id, [step for step, _ in path])
     connection.execute(
         sa.insert(_t).values(
             id=coefficients.id,
@@ -80,36 +92,56 @@ def add(connection: sa.Connection, coefficients: CoefficientSet, envelope: bytes
             envelope=envelope,
         )
     )
-    audit.append(connection, act, f"set.{state}", coefficients.id)
-    if state is SetState.ACTIVE:
-        _supersede_others(connection, coefficients.id, coefficients.sensor, coefficients.sequence, act)
+    before: list[SetState | None] = [None, *(step for step, _ in earlier)]
+    moves.add(connection, [
+        Move(coefficients.id, coefficients.sensor, old, new, why.actor, why.at_ns, why.reason)
+        for old, (new, why) in zip(before, path, strict=True)
+    ])  # fmt: skip
+    _end_others(connection, coefficients.id, coefficients.sensor, coefficients.sequence, state, act)
     counters.increase(connection, "sets")
 
 
-def set_state(connection: sa.Connection, set_id: str, state: SetState, act: Act) -> None:
-    """Move a set to `state`; making one active supersedes the one that was. Raises `NotFound`."""
-    row = connection.execute(sa.select(_t.c.sensor, _t.c.sequence).where(_t.c.id == set_id)).one_or_none()
+def set_state(connection: sa.Connection, set_id: str, state: SetState, act: Act, envelope: bytes | None = None) -> None:
+    """Move a set to `state`, signed where that is needed. Raises `NotFound`, `IllegalMove`."""
+    row = connection.execute(_standing.where(_t.c.id == set_id).with_for_update()).one_or_none()
     if row is None:
         raise NotFound(f"no coefficient set {set_id}")
-    _move(connection, set_id, state, act)
-    if state is SetState.ACTIVE:
-        _supersede_others(connection, set_id, row.sensor, row.sequence, act)
+    _move(connection, row, state, act, envelope)
+    _end_others(connection, set_id, row.sensor, row.sequence, state, act)
     counters.increase(connection, "sets")
 
 
-def _supersede_others(connection: sa.Connection, set_id: str, sensor: str, sequence: int, act: Act) -> None:
-    """Supersede what was active, and what was published earlier and never became active."""
-    overtaken = (_t.c.state == SetState.ACTIVE) | ((_t.c.state == SetState.PUBLISHED) & (_t.c.sequence < sequence))
-    others = sa.select(_t.c.id).where(_t.c.sensor == sensor, _t.c.id != set_id, overtaken).order_by(_t.c.sequence)
-    because = Act(act.actor, act.at_ns, f"superseded by {set_id}")
-    for other in connection.execute(others).scalars().all():
-        _move(connection, other, SetState.SUPERSEDED, because)
+def _end_others(connection: sa.Connection, set_id: str, sensor: str, sequence: int, state: SetState, act: Act) -> None:
+    """End what a set that goes into force leaves behind.
+
+    What was active is superseded, and what was published earlier and never became active; what was verified earlier and
+    never published is rejected.
+    """
+    if state not in _IN_FORCE:
+        return
+    earlier = _t.c.sequence < sequence
+    overtaken = (_t.c.state == SetState.VERIFIED) & earlier
+    if state is SetState.ACTIVE:
+        overtaken |= (_t.c.state == SetState.ACTIVE) | ((_t.c.state == SetState.PUBLISHED) & earlier)
+    others = _standing.where(_t.c.sensor == sensor, _t.c.id != set_id, overtaken).order_by(_t.c.sequence)
+    for other in connection.execute(others).all():
+        waited = other.state == SetState.VERIFIED
+        because = Act(act.actor, act.at_ns, f"{'replaced' if waited else 'superseded'} by {set_id}")
+        _move(connection, other, SetState.REJECTED if waited else SetState.SUPERSEDED, because)
 
 
-def _move(connection: sa.Connection, set_id: str, state: SetState, act: Act) -> None:
-    change = sa.update(_t).where(_t.c.id == set_id).values(state=state, reason=act.reason, changed_ns=act.at_ns)
-    connection.execute(change)
-    audit.append(connection, act, f"set.{state}", set_id)
+def _move(
+    connection: sa.Connection, row: sa.Row[Any], state: SetState, act: Act, envelope: bytes | None = None
+) -> None:
+    before = SetState(row.state)
+    check_move(row.id, before, state)
+    if state is SetState.PUBLISHED and not envelope:
+        raise IllegalMove(f"set {row.id} cannot become published: it is not signed")
+    values: dict[str, object] = {"state": state, "reason": act.reason, "changed_ns": act.at_ns}
+    if envelope is not None:
+        values["envelope"] = envelope
+    connection.execute(sa.update(_t).where(_t.c.id == row.id).values(values))
+    moves.add(connection, [Move(row.id, SensorId(row.sensor), before, state, act.actor, act.at_ns, act.reason)])
 
 
 def one(connection: sa.Connection, set_id: str) -> SetRecord:

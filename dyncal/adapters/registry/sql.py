@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from dyncal.adapters.registry import alarms, audit, calibrations, counters, desired, sensors, sets, snapshots
+from dyncal.adapters.registry import alarms, audit, calibrations, counters, desired, orders, sensors, sets, snapshots
 from dyncal.adapters.registry.database import Database
+from dyncal.adapters.registry.sql_lifecycle import SqlLifecycle
 from dyncal.alarms.alarm import Alarm
 from dyncal.alarms.definitions import Definition
 from dyncal.alarms.engine import EngineState
@@ -16,12 +17,13 @@ from dyncal.domain.alarms import AlarmKind
 from dyncal.domain.calibration import Calibration
 from dyncal.domain.coefficients import CoefficientSet, SetState
 from dyncal.domain.errors import Conflict
+from dyncal.domain.orders import Answer
 from dyncal.domain.sensors import Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import EVERY, Act, AlarmAnswer, AlarmWrite, AuditEntry, ChangeFilter, SetRecord
 
 
-class SqlRegistry:
+class SqlRegistry(SqlLifecycle):
     """`dyncal.ports.registry.Registry` over SQLAlchemy; every method also raises `StoreUnavailable`."""
 
     def __init__(self, database: Database) -> None:
@@ -74,15 +76,30 @@ class SqlRegistry:
         with self._db.read() as connection:
             return calibrations.one(connection, calibration_id)
 
-    def add_set(self, coefficients: CoefficientSet, envelope: bytes, state: SetState, act: Act) -> None:
-        """Add a set. Raises `Conflict` if its id, or its sequence for that sensor, is taken."""
+    def add_set(
+        self,
+        coefficients: CoefficientSet,
+        envelope: bytes,
+        state: SetState,
+        act: Act,
+        *,
+        earlier: Sequence[tuple[SetState, Act]] = (),
+        answer: Answer | None = None,
+    ) -> None:
+        """Add a set that is in `state`, after it was in the `earlier` ones. Raises `Conflict`."""
         with self._db.write() as connection:
-            sets.add(connection, coefficients, envelope, state, act)
+            sets.add(connection, coefficients, envelope, state, act, earlier)
+            if answer is not None:
+                orders.settle(connection, answer)
 
-    def set_state(self, set_id: str, state: SetState, act: Act) -> None:
-        """Move a set to `state`; making one active supersedes the one that was. Raises `NotFound`."""
+    def set_state(
+        self, set_id: str, state: SetState, act: Act, *, envelope: bytes | None = None, answer: Answer | None = None
+    ) -> None:
+        """Move a set to `state`. Raises `NotFound`, `Conflict`."""
         with self._db.write() as connection:
-            sets.set_state(connection, set_id, state, act)
+            sets.set_state(connection, set_id, state, act, envelope)
+            if answer is not None:
+                orders.settle(connection, answer)
 
     def coefficient_set(self, set_id: str) -> SetRecord:
         """Return one. Raises `NotFound`."""
