@@ -18,6 +18,7 @@ from dyncal.domain.coefficients import CoefficientSet, SetState
 from dyncal.domain.orders import Answer
 from dyncal.domain.sensors import Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs
+from dyncal.ports.access import AccessRegistry
 from dyncal.ports.lifecycle import LifecycleRegistry, OrderRegistry
 
 
@@ -304,6 +305,7 @@ class Registry(
     LifecycleRegistry,
     OrderRegistry,
     AlarmRegistry,
+    AccessRegistry,
     SnapshotRegistry,
     AuditTrail,
     Protocol,

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from dyncal.adapters.registry import alarms, audit, calibrations, counters, desired, orders, sensors, sets, snapshots
 from dyncal.adapters.registry.database import Database
+from dyncal.adapters.registry.sql_access import SqlAccess
 from dyncal.adapters.registry.sql_lifecycle import SqlLifecycle
 from dyncal.alarms.alarm import Alarm
 from dyncal.alarms.definitions import Definition
@@ -23,7 +24,7 @@ from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import EVERY, Act, AlarmAnswer, AlarmWrite, AuditEntry, ChangeFilter, SetRecord
 
 
-class SqlRegistry(SqlLifecycle):
+class SqlRegistry(SqlLifecycle, SqlAccess):
     """`dyncal.ports.registry.Registry` over SQLAlchemy; every method also raises `StoreUnavailable`."""
 
     def __init__(self, database: Database) -> None:
