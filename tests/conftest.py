@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("dyncal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("dyncal")
 
-pytest_plugins = ["tests.servers_mosquitto"]
+pytest_plugins = ["tests.servers_mosquitto", "tests.servers_postgresql"]
 
 GRACE_S = 3.0
 # Threads of pools that belong to the loop or to a library and end with them; one that loads kernels, once a process.

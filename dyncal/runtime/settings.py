@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
+from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -145,6 +146,23 @@ class RegistrySettings(Section):
 
     url: str | None = None
     """SQLAlchemy URL, such as `postgresql+psycopg://user@host/dyncal`; default `registry.sqlite` below `data_dir`."""
+
+    password: SecretStr | None = None
+    """Password of the URL's user; better given by `password_file` or DYNCAL_REGISTRY__PASSWORD."""
+
+    password_file: Path | None = None
+    """File that holds the password, and nothing else."""
+
+    def resolved_url(self, data_dir: Path) -> str:
+        """Return the URL with its password. Raises `InvalidSetting` if the password's file cannot be read."""
+        if self.url is None:
+            return f"sqlite:///{data_dir / 'registry.sqlite'}"
+        password = read_secret(self.password_file, self.password, "registry.password_file")
+        scheme, found, rest = self.url.partition("://")
+        user, at, host = rest.rpartition("@")
+        if password is None or not (found and at):
+            return self.url
+        return f"{scheme}://{user.partition(':')[0]}:{quote(password, safe='')}@{host}"
 
 
 class SigningSettings(Section):

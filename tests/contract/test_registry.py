@@ -1,4 +1,4 @@
-"""The registry's contract, on SQLite."""
+"""The registry's contract, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,21 +10,41 @@ import pytest
 from dyncal.adapters.registry import open_registry
 from dyncal.ports.registry import Registry
 from dyncal.runtime.settings import RegistrySettings
-from dyncal.testing.access import AccessRegistryContract
 from dyncal.testing.alarms import AlarmRegistryContract
+from dyncal.testing.consistency import ConsistencyContract
 from dyncal.testing.lifecycle import LifecycleRegistryContract
 from dyncal.testing.registry import OpenRegistry, RegistryContract
+from tests.servers_postgresql import Postgres
 
 
-class TestSqliteRegistry(RegistryContract, LifecycleRegistryContract, AlarmRegistryContract, AccessRegistryContract):
+class _Contract(RegistryContract, LifecycleRegistryContract, AlarmRegistryContract, ConsistencyContract):
+    """All of it."""
+
     @pytest.fixture
-    def open_it(self, tmp_path: Path) -> Iterator[OpenRegistry]:
+    def settings(self) -> RegistrySettings:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def open_it(self, settings: RegistrySettings, tmp_path: Path) -> Iterator[OpenRegistry]:
         opened: list[Registry] = []
 
         def open_one() -> Registry:
-            opened.append(open_registry(RegistrySettings(), tmp_path))
+            opened.append(open_registry(settings, tmp_path))
             return opened[-1]
 
         yield open_one
         for registry in opened:
             registry.close()
+
+
+class TestSqliteRegistry(_Contract):
+    @pytest.fixture
+    def settings(self) -> RegistrySettings:
+        return RegistrySettings()
+
+
+@pytest.mark.postgresql
+class TestPostgresRegistry(_Contract):
+    @pytest.fixture
+    def settings(self, postgres: Postgres) -> RegistrySettings:
+        return RegistrySettings(url=postgres.url(postgres.make_database()))

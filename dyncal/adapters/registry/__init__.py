@@ -29,7 +29,7 @@ def open_registry(settings: RegistrySettings, data_dir: Path) -> SqlRegistry:
             data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreUnavailable(f"data_dir = {str(data_dir)!r}: {error.strerror}") from error
-    database = Database(settings.url or f"sqlite:///{data_dir / 'registry.sqlite'}")
+    database = Database(settings.resolved_url(data_dir))
     try:
         database.prepare()
     except DyncalError:

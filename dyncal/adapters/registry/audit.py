@@ -16,6 +16,7 @@ import msgspec
 import sqlalchemy as sa
 
 from dyncal.adapters.registry import schema
+from dyncal.domain.errors import InvalidData
 from dyncal.ports.registry import Act, AuditEntry
 
 GENESIS: Final = "0" * 64
@@ -52,6 +53,7 @@ def append_all(connection: sa.Connection, changes: Sequence[tuple[Act, str, str]
     digest: str = head.digest
     rows = []
     for number, (act, action, subject) in enumerate(changes, head.number + 1):
+        _check_text(act.actor, action, subject, act.reason)
         digest = digest_of(digest, number, act.at_ns, act.actor, action, subject, act.reason)
         rows.append(
             {
@@ -66,6 +68,13 @@ def append_all(connection: sa.Connection, changes: Sequence[tuple[Act, str, str]
         )
     connection.execute(sa.insert(schema.audit), rows)
     connection.execute(sa.update(schema.audit_head).values(number=head.number + len(rows), digest=digest))
+
+
+def _check_text(*texts: str) -> None:
+    """Refuse what is no text for every database. Raises `InvalidData`."""
+    for text in texts:
+        if "\0" in text or (not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text)):
+            raise InvalidData(f"text with a NUL or half a character in it cannot be kept: {text[:80]!a}")
 
 
 def entries(connection: sa.Connection, after: int, limit: int) -> list[AuditEntry]:

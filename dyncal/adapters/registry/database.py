@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from dyncal.adapters.registry import migrations
-from dyncal.domain.errors import Conflict, InvalidSetting, StoreUnavailable
+from dyncal.domain.errors import Conflict, InvalidData, InvalidSetting, StoreUnavailable
 from dyncal.runtime.logging import logger
 
 _log = logger("registry")
@@ -20,6 +20,7 @@ _log = logger("registry")
 _BUSY_MS: Final = 10_000
 _AGAIN_S: Final = 0.02
 _WRITE: Final = "dyncal_write"
+_ADVISORY_LOCK: Final = 0x64796E63_616C0001  # "dyncal" and a number: other programs' locks are others
 
 
 class Database:
@@ -32,8 +33,12 @@ class Database:
             raise InvalidSetting(f"registry.url: not a database that can be used: {error}") from error
         self._shown = self._engine.url.render_as_string(hide_password=True)
         self._closed = False
+        self._reader = self._engine
         if self._engine.dialect.name == "sqlite":
             _teach_sqlite(self._engine)
+        elif self._engine.dialect.name == "postgresql":
+            _teach_postgresql(self._engine)
+            self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
         self._writer = self._engine.execution_options(**{_WRITE: True})
 
     def prepare(self) -> None:
@@ -57,7 +62,7 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Give a connection in a transaction that sees one state of the database."""
-        with self._ours(), self._engine.connect() as connection:
+        with self._ours(), self._reader.connect() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -86,13 +91,22 @@ class Database:
         try:
             yield
         except exc.IntegrityError as error:
-            raise Conflict(f"registry: {error.orig}") from error
+            raise Conflict(f"registry: {_first_line(error.orig)}") from error
+        except exc.DataError as error:
+            raise InvalidData(f"registry: {_first_line(error.orig)}") from error
         except (exc.DBAPIError, exc.TimeoutError) as error:
-            raise StoreUnavailable(f"registry {self._shown}: {getattr(error, 'orig', error)}") from error
+            raise StoreUnavailable(f"registry {self._shown}: {_first_line(getattr(error, 'orig', error))}") from error
+
+
+def _first_line(error: object) -> str:
+    """Return what a database said, without the statement and the values that it may add in further lines."""
+    return str(error).partition("\n")[0]
 
 
 def _connect_args(url: str) -> dict[str, Any]:
-    return {"timeout": _BUSY_MS / 1000} if url.startswith("sqlite") else {}
+    if url.startswith("sqlite"):
+        return {"timeout": _BUSY_MS / 1000}
+    return {"connect_timeout": _BUSY_MS // 1000} if url.startswith("postgresql") else {}
 
 
 def _log_ahead(dbapi: Any) -> None:
@@ -125,3 +139,13 @@ def _teach_sqlite(engine: sa.Engine) -> None:
     def begin(connection: sa.Connection) -> None:
         write = connection.get_execution_options().get(_WRITE, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _teach_postgresql(engine: sa.Engine) -> None:
+    """Let one transaction write at a time, as SQLite does: two writers wait, and cannot lock each other out."""
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get(_WRITE, False):
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_BUSY_MS}")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")

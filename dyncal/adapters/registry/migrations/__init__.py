@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
+from dyncal.adapters.registry.schema import metadata
 from dyncal.domain.errors import StoreRefused
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ ONE_AT_A_TIME: Final = threading.Lock()
 
 _TABLE: Final = "alembic_version"
 _BEFORE_ALEMBIC: Final = {1: "0001", 2: "0002", 3: "0003"}
-_ADVISORY_LOCK: Final = 0x64796E63_616C0001  # "dyncal" and a number: any other program's lock is another
 
 
 def revision(connection: sa.Connection) -> str | None:
@@ -60,7 +60,7 @@ def is_current(connection: sa.Connection) -> bool:
 
 
 def upgrade(connection: sa.Connection, to: str = REVISIONS[-1]) -> tuple[str | None, str]:
-    """Bring tables to a revision, in the transaction of `connection`; programs that start together wait here.
+    """Bring tables to a revision, in the transaction of `connection`; which holds off all others that write.
 
     Returns the revision that was there, None in an empty database, and the one that is.
 
@@ -71,14 +71,30 @@ def upgrade(connection: sa.Connection, to: str = REVISIONS[-1]) -> tuple[str | N
     """
     from alembic import command  # noqa: PLC0415  costs 0.1 s, and most starts need it not
 
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
     config = alembic_config(connection)
     found = revision(connection)
     if found is not None and not sa.inspect(connection).has_table(_TABLE):
         command.stamp(config, found)
     command.upgrade(config, to)
+    if connection.dialect.name == "postgresql":
+        _compare_by_code_points(connection)
     return found, to
+
+
+def _compare_by_code_points(connection: sa.Connection) -> None:
+    """Have PostgreSQL order all text as SQLite and Python do, whatever language the database was made for."""
+    columns = connection.execute(sa.text(
+        "SELECT c.table_name, c.column_name, format_type(a.atttypid, a.atttypmod) AS kind "
+        "FROM information_schema.columns c JOIN pg_attribute a "
+        "ON a.attrelid = format('%I.%I', c.table_schema, c.table_name)::regclass AND a.attname = c.column_name "
+        "WHERE c.table_schema = current_schema() AND c.data_type IN ('character varying', 'text') "
+        "AND c.collation_name IS DISTINCT FROM 'C'"
+    )).all()  # fmt: skip
+    quote = connection.dialect.identifier_preparer.quote
+    for table, column, kind in columns:
+        if table in metadata.tables:
+            change = f'ALTER TABLE {quote(table)} ALTER COLUMN {quote(column)} TYPE {kind} COLLATE "C"'
+            connection.execute(sa.text(change))
 
 
 def alembic_config(connection: sa.Connection) -> Config:

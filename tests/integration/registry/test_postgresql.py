@@ -1,0 +1,105 @@
+"""The registry on a real PostgreSQL: what the contract suite does not say."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from pydantic import SecretStr
+
+from dyncal.adapters.registry import migrations, open_registry
+from dyncal.adapters.registry.database import Database
+from dyncal.domain.errors import StoreUnavailable
+from dyncal.runtime.settings import RegistrySettings
+from dyncal.testing.registry import S1, act, make_sensor
+from tests.servers_postgresql import Postgres
+
+pytestmark = pytest.mark.postgresql
+OLD = Path(__file__).parents[2] / "unit" / "adapters" / "registries"
+
+
+@pytest.fixture
+def name(postgres: Postgres) -> str:
+    """Name of an empty database."""
+    return postgres.make_database()
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_registry_of_each_version_is_brought_up_to_date(
+    version: int, postgres: Postgres, name: str, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "old.sqlite")) as raw:
+        raw.executescript((OLD / f"version_{version}.sql").read_text())
+    old = sa.create_engine(f"sqlite:///{tmp_path / 'old.sqlite'}")
+    with closing(Database(postgres.url(name))) as database, database.write() as connection, old.connect() as source:
+        migrations.upgrade(connection, f"{version:04d}")
+        tables = sa.MetaData()
+        tables.reflect(source)
+        for table in tables.sorted_tables:
+            connection.execute(sa.text(f"DELETE FROM {table.name}"))
+            rows = [dict(row._mapping) for row in source.execute(sa.select(table))]
+            if rows:
+                connection.execute(sa.insert(table), rows)
+        connection.execute(sa.text("DROP TABLE alembic_version"))
+    old.dispose()
+    with closing(open_registry(RegistrySettings(url=postgres.url(name)), tmp_path)) as registry:
+        assert registry.verify_audit() is None
+        assert registry.coefficient_set("tc-1-1").envelope == b"envelope"
+        assert len(registry.pairings()) == 1
+        assert len(registry.audit()) == {1: 14, 2: 11, 3: 8}[version]
+        assert registry.alarms()[0].id == "tc-1:drift"
+
+
+def test_the_tables_that_programs_work_with_are_those_that_revisions_make(postgres: Postgres, name: str) -> None:
+    with closing(Database(postgres.url(name))) as database:
+        database.prepare()
+        with database.write() as connection:
+            command.check(migrations.alembic_config(connection))
+
+
+def test_the_password_comes_from_a_file_and_is_shown_nowhere(postgres: Postgres, name: str, tmp_path: Path) -> None:
+    url = postgres.url(name, password=False)
+    with pytest.raises(StoreUnavailable, match="password"):
+        open_registry(RegistrySettings(url=url), tmp_path)
+    secret = tmp_path / "password"
+    secret.write_text(postgres.password + "\n")
+    for settings in (
+        RegistrySettings(url=url, password_file=secret),
+        RegistrySettings(url=url, password=SecretStr(postgres.password)),
+    ):
+        with closing(open_registry(settings, tmp_path)) as registry:
+            assert registry.check().startswith("postgresql 1")
+            assert postgres.password not in registry.check()
+    secret.write_text("wrong")
+    with pytest.raises(StoreUnavailable, match="password authentication failed") as caught:
+        open_registry(RegistrySettings(url=url, password_file=secret), tmp_path)
+    assert "wrong" not in str(caught.value)
+
+
+def test_a_server_that_was_gone_is_used_again(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> None:
+    name = postgres.make_database()
+    with closing(open_registry(RegistrySettings(url=postgres.url(name)), Path("var"))) as registry:
+        registry.put_sensors([make_sensor()], [], act())
+        postgres.stop(kill=True)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                registry.sensors()
+        postgres.start()
+        assert registry.sensor(S1) == make_sensor()
+        assert registry.put_sensors([make_sensor(unit="K")], [], act(1))
+        assert registry.verify_audit() is None
+
+
+def test_who_cannot_get_the_lock_says_so_instead_of_waiting_for_ever(
+    postgres: Postgres, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dyncal.adapters.registry.database._BUSY_MS", 200)
+    with closing(Database(postgres.url(name))) as first, closing(Database(postgres.url(name))) as second:
+        with first.write(), pytest.raises(StoreUnavailable, match="lock timeout"), second.write():
+            pass
+        with second.write():
+            pass
