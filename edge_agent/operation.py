@@ -31,6 +31,7 @@ from edge_agent.clock_quality import u_clock_ns
 from edge_agent.commissioning.commissioner import Commissioner
 from edge_agent.commissioning.kept import Commissioned
 from edge_agent.events import Committed, Drain, Event, Kind, Notice, StreamConfig, Tick
+from edge_agent.filling import FillingWatch
 from edge_agent.keeper import SetKeeper
 from edge_agent.metrics import EdgeCollector
 from edge_agent.outbox import Outbox
@@ -88,6 +89,7 @@ class Operation:
             rng=np.random.default_rng(),
         )
         self._publisher = Publisher(bus, address, outbox, clock)
+        self._filling = FillingWatch(address, settings.edge.spool.alarm_at)
         self._keeper = SetKeeper(settings.sets_dir)
         self._engine = AgentEngine(
             address.edge,
@@ -168,12 +170,18 @@ class Operation:
             await asyncio.sleep(interval_s)
             self.station.take([Tick(self._clock.now())])
             self.station.tell_of_delivery()
+            self._tell_of_filling()
             for reader in self.sources.readers:
                 if isinstance(reader, MqttReader):
                     now_up = not reader.trouble
                     if connected.get(reader.name, False) and not now_up:
                         reader.lost()
                     connected[reader.name] = now_up
+
+    def _tell_of_filling(self) -> None:
+        told = self._filling.look(self._spool.fill, self._clock.now(), self._clock.monotonic_s())
+        if told is not None:
+            self._publisher.keep_said(self._filling.topic, told)
 
     async def _sync(self) -> None:
         """Force the spool to the disk from time to time, in a thread: it may take long."""

@@ -40,6 +40,9 @@ class SpoolSettings(Section):
     """What is given up when it is full: the oldest records, the newest, or, of everything, three blocks in four
     ("thin"; the oldest once that was done four times over); gap records say so."""
 
+    alarm_at: float = Field(0.5, ge=0.05, le=1)
+    """Share of it from which on the alarm `spool_filling` is raised; it clears below 0.8 times that."""
+
     segment_bytes: int = Field(4 << 20, ge=1 << 16, le=1 << 28)
     """Size of a file [bytes]; at most a quarter of `max_bytes`."""
 

@@ -31,13 +31,18 @@ class SpoolLimits:
         """Return the limits that are left beside other files of that size."""
         return replace(self, max_bytes=max(self.max_bytes - n_bytes, 4 * self.segment_bytes))
 
+    @property
+    def full_bytes(self) -> int:
+        """Size beyond which something is given up: what is written at a time, and gaps, must have room above it."""
+        return self.max_bytes - (2 if self.policy == "newest" else 1) * self.segment_bytes
+
     def refuses(self, n_bytes: int) -> bool:
-        """Tell whether a spool of that size takes nothing new: what is written at a time, and gaps, must have room."""
-        return self.policy == "newest" and n_bytes > self.max_bytes - 2 * self.segment_bytes
+        """Tell whether a spool of that size takes nothing new."""
+        return self.policy == "newest" and n_bytes > self.full_bytes
 
     def gives_up_old(self, n_bytes: int) -> bool:
         """Tell whether a spool of that size must give up some of what it has before the newest file may grow."""
-        return self.policy != "newest" and n_bytes > self.max_bytes - self.segment_bytes
+        return self.policy != "newest" and n_bytes > self.full_bytes
 
 
 class GivenUp:

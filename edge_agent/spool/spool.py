@@ -154,6 +154,12 @@ class Spool:
         return self._index.n_bytes
 
     @property
+    def fill(self) -> float:
+        """How full it is beside the file that is written to: 1 is where something is given up."""
+        limits = self._journal.limits
+        return max(self._index.n_bytes - limits.segment_bytes, 0) / (limits.full_bytes - limits.segment_bytes)
+
+    @property
     def n_uncommitted(self) -> int:
         """Number of records that the store does not have."""
         return self._index.n_uncommitted + len(self._waiting)

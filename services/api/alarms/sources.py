@@ -32,8 +32,9 @@ class OwnConditions:
         )
 
     def gone(self, site: SiteId, edge: EdgeId, now: InstantNs) -> Iterator[Reported]:
-        """Take note that an edge was taken away for good: it is not offline any longer."""
-        yield from self._say(site, edge, AlarmKind.EDGE_OFFLINE, now, now, edge, holds=False)
+        """Take note that an edge was taken away for good: nothing holds of it any longer."""
+        for kind in (AlarmKind.EDGE_OFFLINE, AlarmKind.SPOOL_FILLING):
+            yield from self._say(site, edge, kind, now, now, edge, holds=False)
 
     def store(self, site: SiteId, fault: str, now: InstantNs) -> Iterator[Reported]:
         """Look at what is wrong with the time-series store ('': nothing)."""
