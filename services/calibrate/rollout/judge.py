@@ -1,0 +1,65 @@
+"""Residuals as edges report them: what is known of each set, and whether one is worse than the one before.
+
+An edge's residual statistic is the root of a mean square over windows that do not overlap. Of windows that are
+independent and normal the ratio of two mean squares, after over before, is F-distributed with the numbers of windows as
+degrees of freedom. A set counts as worse if that ratio exceeds the plan's, and is significant at 10⁻⁶: so small that
+thousands of sensors may be looked at many times over.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from scipy.special import fdtrc
+
+from dyncal.domain.rollouts import Failure, Residual
+from dyncal.domain.sensors import SensorId
+
+SIGNIFICANCE: Final = 1e-6
+_MOST: Final = 256.0  # windows that a figure stands for, at most: what is old is forgotten
+
+
+class ResidualBook:
+    """The newest figures of the set that each sensor runs."""
+
+    def __init__(self) -> None:
+        self._known: dict[SensorId, tuple[str, Residual]] = {}
+
+    def add(self, sensor: SensorId, set_id: str, found: Residual) -> Residual:
+        """Take in a report about `found.n` windows; return all that is known of that set."""
+        before = self._known.get(sensor)
+        total = found if before is None or before[0] != set_id else joined(before[1], found)
+        self._known[sensor] = (set_id, total)
+        return total
+
+    def of(self, sensor: SensorId, set_id: str) -> Residual | None:
+        """Return what is known of a set of this sensor."""
+        known = self._known.get(sensor)
+        return known[1] if known is not None and known[0] == set_id else None
+
+
+def joined(old: Residual, new: Residual) -> Residual:
+    """Return the figure of both; the older one loses weight where they are many."""
+    keep = min(old.n, max(_MOST - new.n, 0.0))
+    n = keep + new.n
+    if n <= 0:
+        return new
+    square = (old.rms**2 * keep + new.rms**2 * new.n) / n
+    return Residual(square**0.5, new.limit, n)
+
+
+def judge(newest: Residual, after: Residual, before: Residual | None, ratio: float) -> tuple[Failure, str] | None:
+    """Return what is wrong with a set by its residual, and in words; None where nothing is.
+
+    `newest` is the last report, `after` all that is known of the set, `before` the same of the set before.
+    """
+    if newest.limit > 0 and newest.rms > newest.limit:
+        return Failure.ABOVE_LIMIT, f"residual of {newest.rms:.4g} rms is above the set's limit {newest.limit:.4g}"
+    if before is None or before.n < 1 or after.n < 1 or after.rms <= ratio * before.rms:
+        return None
+    f = (after.rms / before.rms) ** 2 if before.rms > 0 else math.inf
+    if fdtrc(after.n, before.n, f) > SIGNIFICANCE:
+        return None
+    shown = f"residual of {after.rms:.4g} rms over {after.n:.0f} windows, "
+    return Failure.WORSE, f"{shown}{before.rms:.4g} over {before.n:.0f} with the set before"
