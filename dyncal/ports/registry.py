@@ -20,6 +20,7 @@ from dyncal.domain.sensors import Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.access import AccessRegistry
 from dyncal.ports.lifecycle import LifecycleRegistry, OrderRegistry
+from dyncal.ports.trail import CheckpointRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +309,7 @@ class Registry(
     AccessRegistry,
     SnapshotRegistry,
     AuditTrail,
+    CheckpointRegistry,
     Protocol,
 ):
     """All roles of the registry. Methods block and are safe to call from several threads and processes."""

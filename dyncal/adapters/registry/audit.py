@@ -1,38 +1,23 @@
-"""The audit trail: a chain of SHA-256 digests, each over the one before and the canonical form of its entry.
-
-    d_0 = 0…0 (64 digits),   d_n = SHA-256(d_{n-1} ‖ JSON [n, at_ns, actor, action, subject, reason])
+"""The audit trail: a chain of digests (`dyncal.contracts.trail`), each over the one before and its own entry.
 
 An entry that is changed, inserted, removed or cut from the end does not fit. Whoever can write the database can write
-a whole new chain; the newest digest kept elsewhere finds that too.
+a whole new chain; checkpoints that are signed, and kept elsewhere, find that too (docs/security.md).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from dyncal.adapters.registry import schema
+from dyncal.adapters.registry.audit_tables import audit_checkpoints
+from dyncal.contracts.trail import GENESIS, Followed, digest_of, follow
 from dyncal.domain.errors import InvalidData
+from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import Act, AuditEntry
-
-GENESIS: Final = "0" * 64
-
-_encoder = msgspec.json.Encoder()
-
-
-def digest_of(before: str, number: int, at_ns: int, actor: str, action: str, subject: str, reason: str) -> str:
-    """Return the digest (hexadecimal) of an entry that follows one with digest `before`."""
-    canonical = _encoder.encode((number, at_ns, actor, action, subject, reason))
-    return hashlib.sha256(before.encode() + canonical).hexdigest()
-
-
-def begin(connection: sa.Connection) -> None:
-    """Begin an empty chain."""
-    connection.execute(sa.insert(schema.audit_head).values(only=1, number=0, digest=GENESIS))
+from dyncal.ports.trail import Checkpoint, Head
 
 
 def append(connection: sa.Connection, act: Act, action: str, subject: str) -> None:
@@ -83,16 +68,62 @@ def entries(connection: sa.Connection, after: int, limit: int) -> list[AuditEntr
     return [AuditEntry(*row) for row in connection.execute(query)]
 
 
-def first_misfit(connection: sa.Connection) -> int | None:
-    """Return the number of the first entry that does not fit the chain, or None when all do."""
-    before, expected = GENESIS, 1
-    rows = connection.execution_options(yield_per=5_000).execute(
-        sa.select(schema.audit).order_by(schema.audit.c.number)
-    )
-    for number, at_ns, actor, action, subject, reason, digest in rows:
-        if number != expected or digest != digest_of(before, number, at_ns, actor, action, subject, reason):
-            rows.close()
-            return expected
-        before, expected = digest, expected + 1
-    head = connection.execute(sa.select(schema.audit_head.c.number, schema.audit_head.c.digest)).all()
-    return None if [tuple(row) for row in head] == [(expected - 1, before)] else expected
+def head(connection: sa.Connection) -> Head:
+    """Return the end of the trail."""
+    return Head(*connection.execute(sa.select(schema.audit_head.c.number, schema.audit_head.c.digest)).one())
+
+
+def followed(connection: sa.Connection, start: Head = GENESIS) -> Followed:
+    """Follow the chain after `start` to its end, and see that it holds what checkpoints say."""
+    signed = sa.select(audit_checkpoints.c.number, audit_checkpoints.c.digest)
+    rows = connection.execute(signed.where(audit_checkpoints.c.number >= start.number))
+    return chained(connection, start, {int(number): str(digest) for number, digest in rows})
+
+
+def chained(connection: sa.Connection, start: Head, wanted: dict[int, str]) -> Followed:
+    """Follow the chain after `start` to its end, and see that it has the `wanted` digests."""
+    query = sa.select(schema.audit).where(schema.audit.c.number > start.number).order_by(schema.audit.c.number)
+    with connection.execution_options(yield_per=5_000).execute(query) as found:
+        result = follow(found, start, wanted)
+    if result.misfit is None:
+        ends = connection.execute(sa.select(schema.audit_head.c.number, schema.audit_head.c.digest)).all()
+        if [tuple(row) for row in ends] != [(result.head.number, result.head.digest)]:
+            return Followed(result.head, result.head.number + 1, "the trail does not end where it says it does")
+    return result
+
+
+def add_checkpoint(connection: sa.Connection, checkpoint: Checkpoint) -> None:
+    """Add one; the same number again is no change."""
+    c = checkpoint
+    if connection.execute(sa.select(_checkpoints.where(audit_checkpoints.c.number == c.number).exists())).scalar():
+        return
+    connection.execute(sa.insert(audit_checkpoints).values(
+        number=c.number, site=c.site, digest=c.digest, at_ns=c.at_ns, key_id=c.key_id, signature=c.signature
+    ))  # fmt: skip
+
+
+def checkpoints(connection: sa.Connection, after: int, limit: int) -> list[Checkpoint]:
+    """Return checkpoints with number > after, oldest first."""
+    number = audit_checkpoints.c.number
+    rows = connection.execute(_checkpoints.where(number > after).order_by(number).limit(limit))
+    return [_checkpoint(row) for row in rows]
+
+
+def last_checkpoint(connection: sa.Connection) -> Checkpoint | None:
+    """Return that of the highest number."""
+    rows = connection.execute(_checkpoints.order_by(audit_checkpoints.c.number.desc()).limit(1)).all()
+    return _checkpoint(rows[0]) if rows else None
+
+
+_checkpoints = sa.select(
+    audit_checkpoints.c.site,
+    audit_checkpoints.c.number,
+    audit_checkpoints.c.digest,
+    audit_checkpoints.c.at_ns,
+    audit_checkpoints.c.key_id,
+    audit_checkpoints.c.signature,
+)
+
+
+def _checkpoint(row: sa.Row[Any]) -> Checkpoint:
+    return Checkpoint(row.site, row.number, row.digest, InstantNs(row.at_ns), row.key_id, bytes(row.signature))

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dyncal.adapters.registry import alarms, audit, calibrations, counters, desired, orders, sensors, sets, snapshots
 from dyncal.adapters.registry.database import Database
 from dyncal.adapters.registry.sql_access import SqlAccess
+from dyncal.adapters.registry.sql_audit import SqlAudit
 from dyncal.adapters.registry.sql_lifecycle import SqlLifecycle
 from dyncal.alarms.alarm import Alarm
 from dyncal.alarms.definitions import Definition
@@ -21,10 +22,10 @@ from dyncal.domain.errors import Conflict
 from dyncal.domain.orders import Answer
 from dyncal.domain.sensors import Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import EVERY, Act, AlarmAnswer, AlarmWrite, AuditEntry, ChangeFilter, SetRecord
+from dyncal.ports.registry import EVERY, Act, AlarmAnswer, AlarmWrite, ChangeFilter, SetRecord
 
 
-class SqlRegistry(SqlLifecycle, SqlAccess):
+class SqlRegistry(SqlLifecycle, SqlAccess, SqlAudit):
     """`dyncal.ports.registry.Registry` over SQLAlchemy; every method also raises `StoreUnavailable`."""
 
     def __init__(self, database: Database) -> None:
@@ -206,16 +207,6 @@ class SqlRegistry(SqlLifecycle, SqlAccess):
         """Return it, or None."""
         with self._db.read() as connection:
             return snapshots.load(connection, key)
-
-    def audit(self, *, after: int = 0, limit: int = 1000) -> list[AuditEntry]:
-        """Return entries with number > after, oldest first."""
-        with self._db.read() as connection:
-            return audit.entries(connection, after, limit)
-
-    def verify_audit(self) -> int | None:
-        """Return the number of the first entry that does not fit the chain, or None when all do."""
-        with self._db.read() as connection:
-            return audit.first_misfit(connection)
 
     def check(self) -> str:
         """Return a line that names the database and its version. Raises `StoreUnavailable`."""
