@@ -20,13 +20,15 @@ from services.api.routers import (
     findings,
     fleet,
     integrators,
+    inventory,
     live,
     operators,
+    samples,
     system,
 )
 from services.api.schemas.operations import ProblemOut
 
-API_VERSION = "1.11.0"
+API_VERSION = "1.12.0"
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",
@@ -48,6 +50,8 @@ def create_app(deps: Deps) -> FastAPI:
     errors.install(app)
     for module in (operators, alarms, console, fleet, findings, integrators, commissioning, edge, live, system):
         app.include_router(module.router)
+    for module in (inventory, samples):
+        app.include_router(module.router)
     static.install(app, deps.console)
     matrix(app)  # fails where a route says nothing of who may call it
     app.add_middleware(Express, deps=deps)  # behind those who ask who it is
@@ -62,7 +66,9 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = FastAPI.openapi(app)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas["ProblemOut"] = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+        problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= problem.pop("$defs")
+        schemas["ProblemOut"] = problem
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         for operations in document["paths"].values():

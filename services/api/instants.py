@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Query
 
 from dyncal.domain.errors import InvalidData
-from dyncal.domain.time import LATEST, InstantNs, parse_iso
+from dyncal.domain.time import LATEST, NS_PER_S, InstantNs, parse_iso
+from dyncal.ports.clock import Clock
+
+DEFAULT_SPAN_NS: Final = 600 * NS_PER_S
 
 Moment = Annotated[
     str | None,
@@ -27,3 +30,20 @@ def instant(text: str, name: str) -> InstantNs:
         return parse_iso(text.replace(" ", "+"))  # a plus sign that nobody escaped arrives as a blank
     except (InvalidData, OverflowError) as error:
         raise InvalidData(f"{name}: {error}") from error
+
+
+def interval(start: str | None, end: str | None, clock: Clock) -> tuple[InstantNs, InstantNs]:
+    """Return the interval asked for: by default the last ten minutes before its end, and its end is now.
+
+    Raises
+    ------
+    InvalidData
+        If an instant is none, or the interval is empty.
+    """
+    # Sources whose clock is a little ahead are part of now.
+    to_ns = instant(end, "to") if end is not None else InstantNs(clock.now() + NS_PER_S)
+    latest = to_ns if end is not None else clock.now()
+    from_ns = instant(start, "from") if start is not None else InstantNs(max(latest - DEFAULT_SPAN_NS, 0))
+    if from_ns >= to_ns:
+        raise InvalidData(f"from ({from_ns}) must lie before to ({to_ns})")
+    return from_ns, to_ns

@@ -40,6 +40,9 @@ _DEFAULTS: Final = [
     (b"cache-control", b"no-store"),
 ]
 
+FILES: Final = frozenset({"/v1/inventory", "/v1/laboratory-calibrations"})
+"""Where whole files are sent, which may be longer than other bodies."""
+
 LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
@@ -49,7 +52,8 @@ class Gate:
     def __init__(self, app: ASGIApp, deps: Deps) -> None:
         self._app, self._deps = app, deps
         self._hosts = LOOPBACK_NAMES | {deps.settings.host, *deps.settings.allowed_hosts}
-        self._loopback, self._max_bytes = deps.settings.loopback, deps.settings.max_body_bytes
+        self._loopback = deps.settings.loopback
+        self._max_bytes, self._max_file_bytes = deps.settings.max_body_bytes, deps.settings.max_file_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
@@ -66,13 +70,14 @@ class Gate:
                 self._count(scope, message["status"], self._deps.clock.monotonic_s() - started_s)
             await send(message)
 
-        refusal = self._refusal(Headers(scope=scope))
+        max_bytes = self._max_file_bytes if scope["path"] in FILES else self._max_bytes
+        refusal = self._refusal(Headers(scope=scope), max_bytes)
         if refusal is not None:
             await refusal(scope, receive, headed)
             return
-        await self._app(scope, _Limited(receive, self._max_bytes), headed)
+        await self._app(scope, _Limited(receive, max_bytes), headed)
 
-    def _refusal(self, headers: Headers) -> ASGIApp | None:
+    def _refusal(self, headers: Headers, max_bytes: int) -> ASGIApp | None:
         """Return the answer to a request that may not pass.
 
         Without users, a browser on this machine is the way in from outside: a name that an attacker makes point to the
@@ -85,8 +90,8 @@ class Gate:
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()):
             return problem(400, "Content-Length is no number", kind="content-length")
-        if len(length) > 18 or int(length) > self._max_bytes:
-            return problem(413, f"a request body has at most {self._max_bytes} bytes", kind="too-large")
+        if len(length) > 18 or int(length) > max_bytes:
+            return problem(413, f"a request body has at most {max_bytes} bytes", kind="too-large")
         return None
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:

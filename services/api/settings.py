@@ -52,6 +52,9 @@ class ApiSection(Section):
     max_body_bytes: int = Field(1 << 20, ge=1024, le=1 << 28)
     """Longest request body that is read [bytes]."""
 
+    max_file_bytes: int = Field(32 << 20, ge=1024, le=1 << 30)
+    """Longest file that is read where files are sent: inventories, laboratories' calibrations [bytes]."""
+
     max_points: int = Field(20_000, ge=100, le=1_000_000)
     """Most rows that one request for samples returns; more are decimated, extremes kept."""
 

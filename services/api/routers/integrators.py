@@ -1,115 +1,34 @@
-"""For other programs: samples, gaps, calibrations, coefficient sets, pairings."""
+"""For other programs: gaps, calibrations, coefficient sets, pairings."""
 
 from __future__ import annotations
 
-import csv
-import io
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated
 
-import msgspec
-import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
 from dyncal.domain.access import Role
 from dyncal.domain.coefficients import SetState
-from dyncal.domain.errors import InvalidData, NotFound
-from dyncal.domain.samples import GapCause, SampleSeries
-from dyncal.domain.sensors import Sensor, SensorId, sensor_id
-from dyncal.domain.time import NS_PER_S, InstantNs, iso
+from dyncal.domain.errors import NotFound
+from dyncal.domain.samples import GapCause
+from dyncal.domain.sensors import SensorId, sensor_id
+from dyncal.domain.time import InstantNs
 from services.api import pages
 from services.api.catalogue import Catalogue
-from services.api.deps import Deps, DepsOf, Engineer, needs
+from services.api.deps import DepsOf, Engineer, needs
 from services.api.errors import Problem
 from services.api.etags import require, respond, strong
-from services.api.instants import From, Moment, instant
+from services.api.instants import From, Moment, interval
 from services.api.schemas.calibrations import CalibrationOut, CalibrationPage, SetList, SetOut
-from services.api.schemas.samples import GapList, GapOut, SamplesOut
+from services.api.schemas.samples import GapList, GapOut
 from services.api.schemas.sensors import PairingBody
 
 router = APIRouter(prefix="/v1", tags=["integrators"], dependencies=[needs(Role.VIEWER)])
-
-DEFAULT_SPAN_NS = 600 * NS_PER_S
 
 Words = Annotated[str, Query(max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=400)]
 Reason = Annotated[str, Query(max_length=500, description="Why, for the audit trail.")]
-
-
-def _range(start: str | None, end: str | None, deps: Deps) -> tuple[InstantNs, InstantNs]:
-    """Return the interval asked for: by default the last ten minutes before its end, and its end is now."""
-    # Sources whose clock is a little ahead are part of now.
-    to_ns = instant(end, "to") if end is not None else InstantNs(deps.clock.now() + NS_PER_S)
-    latest = to_ns if end is not None else deps.clock.now()
-    from_ns = instant(start, "from") if start is not None else InstantNs(max(latest - DEFAULT_SPAN_NS, 0))
-    if from_ns >= to_ns:
-        raise InvalidData(f"from ({from_ns}) must lie before to ({to_ns})")
-    return from_ns, to_ns
-
-
-@router.get(
-    "/sensors/{sensor}/samples",
-    response_model=SamplesOut,
-    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
-)
-def samples(
-    sensor: str,
-    request: Request,
-    deps: DepsOf,
-    from_: From = None,
-    to: Moment = None,
-    max_points: Annotated[
-        int, Query(ge=2, le=1_000_000, description="Most rows; more are decimated, extremes kept.")
-    ] = 2000,
-    media: Annotated[
-        Literal["json", "csv"] | None, Query(alias="format", description="Default: as the Accept header says.")
-    ] = None,
-) -> Response:
-    """Return the samples of an interval: raw, corrected, u, quality and the set that made `corrected`."""
-    known = deps.catalogue.get().sensor(sensor)
-    from_ns, to_ns = _range(from_, to, deps)
-    series = deps.store.read(known.id, from_ns, to_ns, max_points=min(max_points, deps.settings.max_points))
-    if media == "csv" or (media is None and "text/csv" in request.headers.get("accept", "")):
-        headers = {"Content-Disposition": f'attachment; filename="{known.id}.csv"'}
-        return Response(_csv(series), media_type="text/csv; charset=utf-8", headers=headers)
-    return Response(_json(known, series, from_ns, to_ns), media_type="application/json")
-
-
-def _json(sensor: Sensor, series: SampleSeries, from_ns: InstantNs, to_ns: InstantNs) -> bytes:
-    return msgspec.json.encode(
-        {
-            "sensor": sensor.id,
-            "unit": sensor.unit,
-            "from_ns": from_ns,
-            "to_ns": to_ns,
-            "decimated": series.decimated,
-            "t_ns": series.t_ns.tolist(),
-            "raw": _finite(series.raw),
-            "corrected": _finite(series.corrected),
-            "u": _finite(series.u),
-            "quality": series.quality.tolist(),
-            "set_index": series.set_index.tolist(),
-            "sets": list(series.set_ids),
-        }
-    )
-
-
-def _finite(values: np.typing.NDArray[np.float64]) -> list[float | None]:
-    return [None if bad else value for value, bad in zip(values.tolist(), ~np.isfinite(values), strict=True)]
-
-
-def _csv(series: SampleSeries) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["t", "t_ns", "raw", "corrected", "u", "quality", "set"])
-    columns = (series.t_ns.tolist(), _finite(series.raw), _finite(series.corrected), _finite(series.u))
-    rows = zip(*columns, series.quality.tolist(), series.set_index.tolist(), strict=True)
-    writer.writerows(
-        [iso(t), t, raw, corrected, u, f"0x{code:08X}", series.set_ids[index] if index >= 0 else ""]
-        for t, raw, corrected, u, code, index in rows
-    )
-    return out.getvalue()
 
 
 @router.get("/sensors/{sensor}/gaps")
@@ -125,7 +44,7 @@ def gaps(
 ) -> GapList:
     """List the gaps that touch an interval: oldest first, the newest `limit` of them, older ones behind the cursor."""
     known = deps.catalogue.get().sensor(sensor)
-    from_ns, to_ns = _range(from_, to, deps)
+    from_ns, to_ns = interval(from_, to, deps.clock)
     if cursor is not None:
         to_ns = InstantNs(min(to_ns, pages.decode_number(cursor)))
     # One more than all that can begin at one instant: a page never ends among them.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Self
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from dyncal.ports.registry import AuditEntry
 from services.api.edges import EdgeStatus
 from services.api.schemas.base import InstantNs, Shape, example
@@ -93,19 +95,41 @@ class HealthOut(Shape):
     parts: dict[str, str]
 
 
-class ProblemOut(Shape):
-    """An error (RFC 9457)."""
+class FaultOut(Shape):
+    """One of several things that are wrong with a request."""
 
-    model_config = example(
-        type="urn:dyncal:problem:not-found",
-        title="Not Found",
-        status=404,
-        detail="there is no sensor 'TT-999'",
-        instance="/v1/sensors/TT-999",
+    where: str
+    """Place in the request, or column of the row; '' for the whole."""
+    message: str
+    line: int | None = None
+    """Line of a file, or number of an item, from 1."""
+
+
+class ProblemOut(BaseModel):
+    """An error (RFC 9457). Some kinds say more, in members of their own."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        use_attribute_docstrings=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:dyncal:problem:not-found",
+                    "title": "Not Found",
+                    "status": 404,
+                    "detail": "there is no sensor 'TT-999'",
+                    "instance": "/v1/sensors/TT-999",
+                }
+            ]
+        },
     )
 
     type: str
+    """What kind of problem: a stable name for programs; `about:blank` where the status says all there is."""
     title: str
     status: int
     detail: str
+    """What is wrong with this very request, for people."""
     instance: str = ""
+    errors: list[FaultOut] = Field(default_factory=list)
+    """Where several things are wrong: each of them."""

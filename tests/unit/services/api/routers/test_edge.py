@@ -178,6 +178,7 @@ async def test_the_short_way_is_for_those_whom_the_long_way_lets_through(
         pass
 
     scope: Scope = {"type": "http", "method": "GET", "path": URL, "headers": []}
-    scope |= {} if principal is None else {SCOPE_KEY: principal}
+    if principal is not None:
+        scope[SCOPE_KEY] = principal
     await Express(app, api.deps)(scope, receive, send)
     assert passed_on == ([] if answered else [URL])

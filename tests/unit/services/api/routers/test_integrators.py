@@ -6,11 +6,14 @@ import asyncio
 import csv
 import io
 import math
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from dyncal.domain.coefficients import CorrectionSmoother, MeasurandPrior, SetState
@@ -19,7 +22,8 @@ from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import DurationNs, InstantNs, iso
 from dyncal.ports.registry import Registry
 from dyncal.testing.records import block, span, uniform
-from dyncal.testing.registry import S1, S2, act, make_calibration, make_set
+from dyncal.testing.registry import S1, S2, act, make_calibration, make_sensor, make_set
+from services.api import series
 from tests.unit.services.api.conftest import Api
 
 AXIS = uniform(5)
@@ -30,6 +34,45 @@ def fill(api: Api) -> None:
     raw = [1.0, 2.0, float("nan"), 4.0, 5.0]
     runs = ((0, 2), (0x80310000, 1), (0, 2))
     api.store.write([block(raw, sensor=S1, runs=runs, corrected=span(uniform(2), [10.0, 11.0], "s-1"))])
+
+
+async def arrow(api: Api, **params: str) -> pa.Table:
+    answer = await api.http.get(URL, params={"format": "arrow", **params})
+    assert answer.headers["content-type"] == "application/vnd.apache.arrow.stream"
+    return pa.ipc.open_stream(answer.content).read_all()
+
+
+async def test_samples_as_arrow(api: Api) -> None:
+    fill(api)
+    found = await arrow(api, **{"from": str(AXIS.t0_ns), "to": str(AXIS.t_ns[-1] + 1)})
+    assert found.column("t").cast(pa.int64()).to_pylist() == AXIS.t_ns.tolist()
+    assert found.column("raw").to_pylist() == [1.0, 2.0, None, 4.0, 5.0]
+    assert found.column("corrected").to_pylist() == [10.0, 11.0, None, None, None]
+    assert found.column("u").to_pylist() == [0.5, 0.5, None, None, None]
+    assert found.column("quality").to_pylist()[2] == 0x80310000
+    assert found.column("set").to_pylist() == ["s-1", "s-1", None, None, None]
+    assert found.schema.metadata[b"unit"] == b"Cel"
+    accepted = await api.http.get(URL, headers={"accept": "application/vnd.apache.arrow.stream"})
+    assert pa.ipc.open_stream(accepted.content).read_all().num_rows == 0
+
+
+async def test_a_long_interval_comes_in_batches_with_every_row(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series, "ROWS_A_BATCH", 2)
+    api.registry.put_sensors([replace(make_sensor(S1), dt_ns=AXIS.dt_ns)], [], act())
+    fill(api)
+    span_ns = {"from": str(AXIS.t0_ns), "to": str(AXIS.t_ns[-1] + 1)}
+    answer = await api.http.get(URL, params={"format": "arrow", **span_ns})
+    batches = list(pa.ipc.open_stream(answer.content))
+    assert [batch.num_rows for batch in batches] == [2, 2, 1]
+    assert [t for batch in batches for t in batch.column(0).cast(pa.int64()).to_pylist()] == AXIS.t_ns.tolist()
+    assert (await arrow(api, max_points="2", **span_ns)).num_rows < 5
+    too_long = await api.http.get(URL, params={"format": "arrow", "from": "0", "to": "2200-01-01T00:00:00Z"})
+    assert too_long.status_code == 422
+
+
+def test_the_service_starts_without_arrow() -> None:
+    code = "import sys, services.api.service; sys.exit('pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 async def test_samples_as_json(api: Api) -> None:
