@@ -24,6 +24,7 @@ from services.api.edges import EdgeDirectory, LedgerBook
 from services.api.health import HealthBook
 from services.api.hub import LiveHub
 from services.api.metrics import ApiMetrics
+from services.api.outlets.standing import OutletBoard
 from services.api.settings import ApiSection
 from services.api.trends import TrendBook
 from services.api.watch import Watcher
@@ -66,6 +67,7 @@ class Deps:
     console: Path
     desk: AlarmDesk
     clerk: AlarmClerk
+    outlets: OutletBoard = field(default_factory=OutletBoard)
     trends: TrendBook = field(default_factory=TrendBook)
     changing: threading.Lock = field(default_factory=threading.Lock)
     """Held by whoever changes pairings, from looking until it is written: no other process changes them."""

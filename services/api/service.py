@@ -92,6 +92,7 @@ class ApiService:
             outlets = self._outlets = await self._opened("outlets", lambda: outlets_of(self._settings, deps), stop)
             if outlets is None:
                 return
+            deps.outlets.look = outlets.standing
             stack.callback(outlets.close)
             server = HttpServer(create_app(deps))
             async with asyncio.TaskGroup() as group:

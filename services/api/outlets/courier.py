@@ -14,7 +14,8 @@ from dyncal.runtime.logging import logger
 from services.api.outlets.feed import AlarmFeed
 from services.api.outlets.metrics import OutletMetrics
 from services.api.outlets.news import Filter
-from services.api.outlets.queue import OutletQueue
+from services.api.outlets.queue import Account, OutletQueue
+from services.api.outlets.standing import OutletStanding, OutletState
 
 LONGEST_S: Final = 30.0
 RETRY_S: Final = 5.0
@@ -29,15 +30,56 @@ class Courier(abc.ABC):
     ----------
     fault : str
         What is wrong now; '' where nothing is.
+    way, where : str
+        As in `OutletStanding`.
     """
 
+    way = ""
+
     def __init__(
-        self, name: str, wanted: Filter, queue: OutletQueue, feed: AlarmFeed, clock: Clock, metrics: OutletMetrics
+        self,
+        name: str,
+        where: str,
+        wanted: Filter,
+        queue: OutletQueue,
+        feed: AlarmFeed,
+        clock: Clock,
+        metrics: OutletMetrics,
     ) -> None:
-        self.name = name
+        self.name, self.where = name, where
         self.fault = ""
+        self._account: Account | None = None
+        self._n_unread = 0
         self._wanted, self._queue, self._feed, self._clock, self._metrics = wanted, queue, feed, clock, metrics
         self._news = asyncio.Event()
+
+    @property
+    def disabled(self) -> bool:
+        """True where the receiver wants no more."""
+        return False
+
+    def standing(self) -> OutletStanding:
+        """Return how it stands, as it was after the last attempt."""
+        account = self._account
+        if self.disabled:
+            state = OutletState.DISABLED
+        elif self.fault:
+            state = OutletState.FAILS
+        else:
+            state = OutletState.STARTING if account is None else OutletState.WORKS
+        known = account or Account(0, None, 0, 0, 0, 0)
+        return OutletStanding(
+            self.name,
+            self.way,
+            self.where,
+            state,
+            self.fault,
+            known.n_waiting,
+            self._n_unread,
+            known.oldest_ns,
+            known.n_delivered,
+            known.n_given_up,
+        )
 
     def wake(self) -> None:
         """Look for news now."""
@@ -58,7 +100,7 @@ class Courier(abc.ABC):
                     wait_s = RETRY_S
                 except Exception as error:  # one target must not end the service for all; what it lacks still waits
                     log.exception("outlet_failed", target=self.name)
-                    self._say(repr(error))
+                    self._say(f"{type(error).__name__}: {error}"[:300])  # its repr may hold what it was about: a secret
                     wait_s = RETRY_S
                 if wait_s > 0:
                     with contextlib.suppress(TimeoutError):
@@ -80,11 +122,15 @@ class Courier(abc.ABC):
         now = self._clock.now()
         n_read = await asyncio.to_thread(self._queue.fill, self.name, self._feed, self._wanted.takes, now)
         wait_s = await self._send(now)
-        account = await asyncio.to_thread(self._queue.account, self.name)
+        account, newest = await asyncio.to_thread(self._take_stock)
+        self._account, self._n_unread = account, max(newest - account.last, 0)
         self._metrics.waiting.labels(self.name).set(account.n_waiting)
         oldest = 0.0 if account.oldest_ns is None else (self._clock.now() - account.oldest_ns) / NS_PER_S
         self._metrics.oldest_s.labels(self.name).set(max(oldest, 0.0))
         return 0.0 if n_read else wait_s  # there may be more
+
+    def _take_stock(self) -> tuple[Account, int]:
+        return self._queue.account(self.name), self._feed.newest()
 
     async def _until_due(self, now: InstantNs) -> float:
         due = await asyncio.to_thread(self._queue.next_due, self.name)

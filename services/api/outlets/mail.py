@@ -34,6 +34,8 @@ class Mail(Courier):
     What cannot be sent waits and is tried again, with growing pauses, for as long as it takes.
     """
 
+    way = "mail"
+
     def __init__(
         self,
         settings: MailSettings,
@@ -44,7 +46,8 @@ class Mail(Courier):
         metrics: OutletMetrics,
         rng: np.random.Generator,
     ) -> None:
-        super().__init__(recipient.name, recipient.filter, queue, feed, clock, metrics)
+        where = f"smtp://{settings.host}:{settings.port}"
+        super().__init__(recipient.name, where, recipient.filter, queue, feed, clock, metrics)
         self._settings, self._rng = settings, rng
         self._envelope = Envelope(settings.sender, recipient.to, settings.link)
         self._password = read_secret(settings.password_file, None, "api.mail.password_file")

@@ -66,13 +66,14 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """How a target stands. `n_untold` of those given up have not been told to the receiver yet."""
+    """How a target stands. `n_untold` of those given up it does not know of yet; `last` was taken over last."""
 
     n_waiting: int
     oldest_ns: InstantNs | None
     n_delivered: int
     n_given_up: int
     n_untold: int
+    last: int
 
 
 class OutletQueue:
@@ -177,9 +178,9 @@ class OutletQueue:
         with self._reading() as db:
             n, oldest = db.execute("SELECT count(*), min(since_ns) FROM waiting WHERE target = ?", (target,)).fetchone()
             counts = db.execute(
-                "SELECT n_delivered, n_given_up, n_untold FROM target WHERE name = ?", (target,)
+                "SELECT n_delivered, n_given_up, n_untold, last FROM target WHERE name = ?", (target,)
             ).fetchone()
-        return Account(n, None if oldest is None else InstantNs(oldest), *(counts or (0, 0, 0)))
+        return Account(n, None if oldest is None else InstantNs(oldest), *(counts or (0, 0, 0, 0)))
 
     def _last(self, target: str) -> int | None:
         with self._reading() as db:

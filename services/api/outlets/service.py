@@ -17,6 +17,7 @@ from services.api.outlets.feed import AlarmFeed
 from services.api.outlets.metrics import OutletMetrics
 from services.api.outlets.queue import OutletQueue
 from services.api.outlets.settings import MailSettings, WebhookSettings
+from services.api.outlets.standing import OutletStanding
 
 if TYPE_CHECKING:
     from services.api.deps import Deps
@@ -82,6 +83,10 @@ class Outlets:
     def faults(self) -> dict[str, str]:
         """Return what is wrong with each target, as in ``{"outlet.cmms": "..."}``; '' where nothing is."""
         return {f"outlet.{each.name}": each.fault for each in self._all}
+
+    def standing(self) -> list[OutletStanding]:
+        """Return how each target stands."""
+        return [each.standing() for each in self._all]
 
     def wake(self) -> None:
         """Have all targets look for news now."""

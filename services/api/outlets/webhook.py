@@ -27,6 +27,7 @@ from services.api.outlets.metrics import OutletMetrics
 from services.api.outlets.news import News, read
 from services.api.outlets.queue import OutletQueue, Waiting
 from services.api.outlets.settings import WebhookSettings
+from services.api.outlets.standing import host_of
 
 MOST_ANSWER_BYTES: Final = 64 << 10
 GONE: Final = 410
@@ -72,6 +73,8 @@ class Webhook(Courier):
     started again; what happens meanwhile is not lost, and is delivered then.
     """
 
+    way = "webhook"
+
     def __init__(
         self,
         settings: WebhookSettings,
@@ -81,15 +84,20 @@ class Webhook(Courier):
         metrics: OutletMetrics,
         rng: np.random.Generator,
     ) -> None:
-        super().__init__(settings.name, settings.filter, queue, feed, clock, metrics)
+        super().__init__(settings.name, host_of(settings.url), settings.filter, queue, feed, clock, metrics)
         self._settings, self._rng = settings, rng
         self._keys = signing.read_keys(settings.secret_file, f"api.webhooks.{settings.name}.secret_file")
-        self._token = read_secret(settings.token_file, None, f"api.webhooks.{settings.name}.token_file")
+        self._token = _token(settings)
         self._tls = _trusting(settings)
         self._client: httpx.AsyncClient
         self._n_away = 0
         self._paused_until_s = 0.0  # by the clock that is never set
         self._gone = False
+
+    @property
+    def disabled(self) -> bool:
+        """True where the receiver has answered 410."""
+        return self._gone
 
     async def _begin(self, stack: contextlib.AsyncExitStack) -> None:
         headers = {"content-type": "application/json", "user-agent": "dyncal", "accept-encoding": "identity"}
@@ -216,6 +224,14 @@ def _body(kind: str, message_id: str, at_ns: InstantNs, data: bytes) -> bytes:
 
 def _later(now: InstantNs, wait_s: float) -> InstantNs:
     return InstantNs(now + round(wait_s * NS_PER_S))
+
+
+def _token(settings: WebhookSettings) -> str | None:
+    key = f"api.webhooks.{settings.name}.token_file"
+    token = read_secret(settings.token_file, None, key)
+    if token and not all("!" <= each <= "~" for each in token):
+        raise InvalidSetting(f"{key} = {str(settings.token_file)!r}: a token is printable ASCII without spaces")
+    return token
 
 
 def _trusting(settings: WebhookSettings) -> ssl.SSLContext:

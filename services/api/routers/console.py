@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
@@ -15,7 +16,15 @@ from dyncal.ports.registry import AuditTrail
 from services.api import pages
 from services.api.deps import DepsOf, needs
 from services.api.schemas.operations import AuditOut, EdgeOut
-from services.api.schemas.system import MessagesOut, RequestsOut, StreamsOut, SystemOut, TrailOut, VerificationOut
+from services.api.schemas.system import (
+    MessagesOut,
+    OutletOut,
+    RequestsOut,
+    StreamsOut,
+    SystemOut,
+    TrailOut,
+    VerificationOut,
+)
 
 router = APIRouter(prefix="/v1", tags=["console"], dependencies=[needs(Role.VIEWER)])
 
@@ -36,6 +45,7 @@ def system(request: Request, deps: DepsOf) -> SystemOut:
         ready=deps.parts.ready,
         parts=dict(deps.parts.faults),
         edges=[EdgeOut.of(status) for status in deps.edges.all()],
+        outlets=[OutletOut(**asdict(standing)) for standing in deps.outlets.all()],
         sensors=len(deps.catalogue.get().sensors),
         cpu_s=cpu,
         memory_bytes=None if memory is None else int(memory),

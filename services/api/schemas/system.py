@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from services.api.outlets.standing import OutletState
 from services.api.schemas.base import InstantNs, Shape, example
 from services.api.schemas.operations import AuditOut, EdgeOut
 
@@ -38,6 +41,28 @@ class RequestsOut(Shape):
     """Answers with a status of 500 or more."""
 
 
+class OutletOut(Shape):
+    """A way by which a third party is told of alarms."""
+
+    name: str
+    way: Literal["webhook", "mail", "opcua"]
+    where: str
+    """Scheme, host and port."""
+    state: OutletState
+    """`disabled`: the receiver answered 410 Gone; it is tried again when the service is started again."""
+    fault: str
+    """What is wrong; '' where nothing is."""
+    n_waiting: int
+    """Changes taken over from the history that are not delivered yet; at most a window of 1000."""
+    n_unread: int
+    """Changes in the history that there was no room for yet, wanted or not."""
+    oldest_ns: InstantNs | None
+    """Since when the oldest of those that wait does."""
+    n_delivered: int
+    """Since the target was new; the next likewise."""
+    n_given_up: int
+
+
 class SystemOut(Shape):
     """How the service does."""
 
@@ -49,6 +74,20 @@ class SystemOut(Shape):
         ready=True,
         parts={"registry": "", "store": "", "bus": ""},
         edges=[],
+        outlets=[
+            {
+                "name": "cmms",
+                "way": "webhook",
+                "where": "https://cmms.plant.example",
+                "state": "fails",
+                "fault": "no answer within 10 s",
+                "n_waiting": 3,
+                "n_unread": 0,
+                "oldest_ns": 1_769_860_700_000_000_000,
+                "n_delivered": 4711,
+                "n_given_up": 0,
+            }
+        ],
         sensors=12,
         cpu_s=31.5,
         memory_bytes=180_000_000,
@@ -66,6 +105,8 @@ class SystemOut(Shape):
     parts: dict[str, str]
     """For each thing that it depends on what is wrong ('' when nothing is)."""
     edges: list[EdgeOut]
+    outlets: list[OutletOut]
+    """Ways by which third parties are told of alarms."""
     sensors: int
     cpu_s: float | None
     """Processor time of its process [s]."""

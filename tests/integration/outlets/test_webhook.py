@@ -14,8 +14,12 @@ from dyncal.domain.errors import InvalidSetting
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.ports import free_port
 from services.api.outlets import backoff
+from services.api.outlets.metrics import OutletMetrics
+from services.api.outlets.queue import OutletQueue
 from services.api.outlets.service import Outlets
 from services.api.outlets.settings import WebhookSettings
+from services.api.outlets.standing import OutletState
+from services.api.outlets.webhook import Webhook
 from tests.integration.outlets.certificates import authority, issued
 from tests.integration.outlets.receiver import receiving
 from tests.unit.services.api.outlets.alarms import FakeFeed, change, event_id
@@ -184,6 +188,40 @@ async def test_a_message_that_is_refused_holds_up_only_its_alarm_and_is_given_up
         others = {p.message["data"]["source"] for p in receiver.posts if p is not told} - {"TT-BAD"}
         assert others == {f"TT-{n}" for n in range(2, 12)}
         assert sum(post.headers["webhook-id"] == event_id(1) for post in receiver.posts) > 3
+
+
+async def test_how_a_target_stands_is_said_without_its_secrets(tmp_path: Path) -> None:
+    feed = FakeFeed()
+    async with (
+        receiving(refuse={"TT-BAD:drift"}) as receiver,
+        running(tmp_path, feed, target(tmp_path, receiver.port)) as outlets,
+    ):
+        await begun(outlets, tmp_path)
+        feed.add(change(1, "TT-BAD"), change(2, "TT-2"))
+        outlets.wake()
+        async with asyncio.timeout(5):
+            while (outlets.standing()[0].n_delivered, outlets.standing()[0].n_waiting) != (1, 1):
+                await asyncio.sleep(0.01)
+        (stands,) = outlets.standing()
+        assert (stands.name, stands.way, stands.where) == ("cmms", "webhook", f"http://127.0.0.1:{receiver.port}")
+        assert (stands.n_unread, stands.n_given_up) == (0, 0)
+        assert stands.oldest_ns is not None
+    async with receiving(status=410) as gone, running(tmp_path, feed, target(tmp_path, gone.port)) as outlets:
+        async with asyncio.timeout(5):
+            while outlets.standing()[0].state is not OutletState.DISABLED:
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("token", ["tök3n", "two words", "tab\tbed"])
+def test_a_token_that_no_header_can_hold_is_said_at_the_start_and_not_shown(tmp_path: Path, token: str) -> None:
+    (tmp_path / "token").write_text(token, encoding="utf-8")
+    webhook = target(tmp_path, 1, token_file=tmp_path / "token")
+    metrics = OutletMetrics()
+    queue = OutletQueue(tmp_path / "q.sqlite")
+    with pytest.raises(InvalidSetting, match="token_file") as refused:
+        Webhook.of(webhook, queue, FakeFeed(), SystemClock(), metrics)
+    queue.close()
+    assert token not in str(refused.value)
 
 
 async def test_redirects_are_not_followed(tmp_path: Path) -> None:

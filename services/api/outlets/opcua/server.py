@@ -29,6 +29,7 @@ from services.api.outlets.opcua.plant import Plant
 from services.api.outlets.opcua.sessions import Account, Door, GuardedServer
 from services.api.outlets.opcua.space import LazyNodes, QuickViews
 from services.api.outlets.settings import OpcuaServerSettings
+from services.api.outlets.standing import OutletStanding, OutletState, host_of
 
 NAMESPACE: Final = "urn:dyncal:opcua:1"
 LOOK_S: Final = 1.0
@@ -90,6 +91,12 @@ class OpcuaOutlet:
         self._last = 0
         self.listening = asyncio.Event()
         self.fault = "not started"
+
+    def standing(self) -> OutletStanding:
+        """Return how it stands."""
+        state = OutletState.FAILS if self.fault else OutletState.WORKS
+        state = state if self.listening.is_set() else OutletState.STARTING
+        return OutletStanding(self.name, self.name, host_of(self._settings.url), state, self.fault)
 
     def wake(self) -> None:
         """Look for news of alarms now."""

@@ -31,6 +31,19 @@ export interface Edge {
   n_sensors: number;
 }
 
+export interface Outlet {
+  name: string;
+  way: "webhook" | "mail" | "opcua";
+  where: string;
+  state: "starting" | "works" | "fails" | "disabled";
+  fault: string;
+  n_waiting: number;
+  n_unread: number;
+  oldest_ns: number | null;
+  n_delivered: number;
+  n_given_up: number;
+}
+
 export interface System {
   now_ns: number;
   started_ns: number | null;
@@ -39,6 +52,7 @@ export interface System {
   ready: boolean;
   parts: Record<string, string>;
   edges: Edge[];
+  outlets: Outlet[];
   sensors: number;
   cpu_s: number | null;
   memory_bytes: number | null;

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import { getSystem, type System as Facts } from "../ask/operations";
+import { getSystem, type Outlet, type System as Facts } from "../ask/operations";
 import { bytes, count, instant, ms, plain, span } from "../format";
 import { useModel } from "../hooks";
 import { FactList } from "../parts/facts";
@@ -122,6 +122,7 @@ export function System() {
           </table>
         </section>
         <Edges edges={facts.edges} />
+        <Outlets outlets={facts.outlets} />
       </div>
     </main>
   );
@@ -134,6 +135,59 @@ function wrongIf(n: number) {
     </span>
   ) : (
     "0"
+  );
+}
+
+/** Who is told of alarms elsewhere; those that fail first. */
+function Outlets({ outlets }: { outlets: Facts["outlets"] }) {
+  const words = text.system.outlets;
+  const fails = (each: Outlet) => each.fault !== "" || each.state === "disabled";
+  const sorted = [...outlets].sort((a, b) => Number(fails(b)) - Number(fails(a)));
+  return (
+    <section class="panel wide">
+      <h2>{words.title}</h2>
+      {sorted.length === 0 ? (
+        <p class="empty">{words.none}</p>
+      ) : (
+        <table class="list">
+          <thead>
+            <tr>
+              <th>{words.name}</th>
+              <th>{words.way}</th>
+              <th>{words.where}</th>
+              <th>{words.state}</th>
+              <th class="right">{words.waiting}</th>
+              <th>{words.oldest}</th>
+              <th class="right">{words.delivered}</th>
+              <th class="right">{words.givenUp}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {sorted.map((each) => (
+              <tr key={each.name}>
+                <td class="strong">{each.name}</td>
+                <td>{words.ways[each.way]}</td>
+                <td>{each.where}</td>
+                <td>
+                  {fails(each) ? (
+                    <span class="wrong">
+                      <Mark /> {words.states[each.state]}
+                      {each.fault && `: ${each.fault}`}
+                    </span>
+                  ) : (
+                    words.states[each.state]
+                  )}
+                </td>
+                <td class="right">{count(each.n_waiting + each.n_unread)}</td>
+                <td class="instant">{each.oldest_ns === null ? text.nothing : instant(ms(each.oldest_ns))}</td>
+                <td class="right">{each.way === "opcua" ? text.nothing : count(each.n_delivered)}</td>
+                <td class="right">{wrongIf(each.n_given_up)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </section>
   );
 }
 

@@ -40,7 +40,7 @@ class Broken(Courier):
 
 def made(kind: type[Courier], tmp_path: Path) -> tuple[Courier, OutletQueue]:
     queue = OutletQueue(tmp_path / "q.sqlite")
-    return kind("t", Filter(), queue, FakeFeed(), SystemClock(), OutletMetrics()), queue
+    return kind("t", "here", Filter(), queue, FakeFeed(), SystemClock(), OutletMetrics()), queue
 
 
 async def test_a_cancellation_that_is_swallowed_ends_it_all_the_same(tmp_path: Path) -> None:

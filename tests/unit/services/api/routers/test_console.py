@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import InstantNs
 from dyncal.testing.registry import act, make_calibration, make_sensor
+from services.api.outlets.standing import OutletStanding, OutletState, host_of
 from services.api.routers.console import last_number
 from tests.unit.services.api.conftest import Api
 
@@ -26,6 +28,23 @@ async def test_the_system_says_what_is_wrong_and_what_was_counted(api: Api) -> N
     assert found["streams"]["clients"] == 0
     assert found["memory_bytes"] > 1_000_000
     assert found["api_version"] == api.app.version
+
+
+async def test_the_system_says_how_the_outlets_stand(api: Api) -> None:
+    assert (await api.http.get("/v1/system")).json()["outlets"] == []
+    where = host_of("https://anna:pa55@cmms.plant.example:8443/hooks/T0KEN?key=s3cret#x")
+    standing = OutletStanding("cmms", "webhook", where, OutletState.DISABLED, "410", 3, 2, InstantNs(5), 7, 1)
+    api.deps.outlets.look = lambda: [standing]
+    assert (await api.http.get("/v1/system")).json()["outlets"] == [
+        {
+            "name": "cmms", "way": "webhook", "where": "https://cmms.plant.example:8443", "state": "disabled",
+            "fault": "410", "n_waiting": 3, "n_unread": 2, "oldest_ns": 5, "n_delivered": 7, "n_given_up": 1,
+        }
+    ]  # fmt: skip
+    assert [host_of(url) for url in ("opc.tcp://[::1]:4841/x", "http://h:999999/secret")] == [
+        "opc.tcp://[::1]:4841",
+        "http",
+    ]
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 6])
