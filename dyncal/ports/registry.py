@@ -20,6 +20,7 @@ from dyncal.domain.sensors import Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.access import AccessRegistry
 from dyncal.ports.lifecycle import LifecycleRegistry, OrderRegistry
+from dyncal.ports.rollouts import RolloutRegistry
 from dyncal.ports.trail import CheckpointRegistry
 
 
@@ -307,6 +308,7 @@ class Registry(
     OrderRegistry,
     AlarmRegistry,
     AccessRegistry,
+    RolloutRegistry,
     SnapshotRegistry,
     AuditTrail,
     CheckpointRegistry,

@@ -10,14 +10,23 @@ import pytest
 from dyncal.adapters.registry import open_registry
 from dyncal.ports.registry import Registry
 from dyncal.runtime.settings import RegistrySettings
+from dyncal.testing.access import AccessRegistryContract
 from dyncal.testing.alarms import AlarmRegistryContract
 from dyncal.testing.consistency import ConsistencyContract
 from dyncal.testing.lifecycle import LifecycleRegistryContract
 from dyncal.testing.registry import OpenRegistry, RegistryContract
+from dyncal.testing.rollouts import RolloutRegistryContract
 from tests.servers_postgresql import Postgres
 
 
-class _Contract(RegistryContract, LifecycleRegistryContract, AlarmRegistryContract, ConsistencyContract):
+class _Contract(
+    RegistryContract,
+    LifecycleRegistryContract,
+    AlarmRegistryContract,
+    AccessRegistryContract,
+    RolloutRegistryContract,
+    ConsistencyContract,
+):
     """All of it."""
 
     @pytest.fixture
