@@ -7,6 +7,7 @@ are then integers modulo the period in nanoseconds: no rounding builds up, howev
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -67,6 +68,32 @@ class Multisine:
             turns = self._turns(t_ns[part, None])
             out[part] = np.cos(turns) @ self.amplitudes.real - np.sin(turns) @ self.amplitudes.imag
         return out + self.mean
+
+    @property
+    def fastest_rad_s(self) -> float:
+        """That of the highest line."""
+        return 2 * np.pi * float(self.frequencies_hz[-1]) if self.cycles.size else 0.0
+
+    def near(self, t_ns: InstantNs) -> Callable[[FloatArray], FloatArray]:
+        """Return x as a function of the seconds since `t_ns`: a short way on from an exact phase."""
+        turns, phasors = 2j * np.pi * self.frequencies_hz, self.phasors(t_ns)
+
+        def x(t_s: FloatArray) -> FloatArray:
+            values: FloatArray = (np.exp(t_s[:, None] * turns) @ phasors).real + self.mean
+            return values
+
+        return x
+
+    def breaks_ns(self, from_ns: InstantNs, to_ns: InstantNs) -> Int64Array:
+        """Return none."""
+        del from_ns, to_ns
+        return np.empty(0, np.int64)
+
+    def delayed(self, delay_ns: DurationNs) -> Multisine:
+        """Return what comes `delay_ns` later."""
+        if not delay_ns:
+            return self
+        return Multisine(self.mean, self.cycles, self.amplitudes * np.exp(-1j * self._turns(np.int64(delay_ns))))
 
     def phasors(self, t_ns: InstantNs) -> ComplexArray:
         """Return a_m exp(2πi k_m t / period) at one instant, shape (n_lines,)."""
