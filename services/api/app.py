@@ -13,6 +13,7 @@ from services.api.deps import Deps
 from services.api.express import Express
 from services.api.middleware import Gate
 from services.api.routers import (
+    access,
     alarms,
     commissioning,
     console,
@@ -28,7 +29,7 @@ from services.api.routers import (
 )
 from services.api.schemas.operations import ProblemOut
 
-API_VERSION = "1.12.0"
+API_VERSION = "1.13.0"
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",
@@ -52,10 +53,12 @@ def create_app(deps: Deps) -> FastAPI:
         app.include_router(module.router)
     for module in (inventory, samples):
         app.include_router(module.router)
+    app.include_router(access.router)
     static.install(app, deps.console)
-    matrix(app)  # fails where a route says nothing of who may call it
+    rules = matrix(app)  # fails where a route says nothing of who may call it
+    public = frozenset(rule.path for rule in rules if rule.role is None)
     app.add_middleware(Express, deps=deps)  # behind those who ask who it is
-    app.add_middleware(Identify)
+    app.add_middleware(Identify, entrance=deps.entrance, public=public, hosts=deps.settings.allowed_hosts)
     app.add_middleware(Gate, deps=deps)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app

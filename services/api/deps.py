@@ -13,6 +13,7 @@ from dyncal.alarms.flood import FloodSettings
 from dyncal.ports.clock import Clock
 from dyncal.ports.registry import Registry
 from dyncal.ports.sample_store import SampleStore
+from services.api.access.entrance import Entrance
 from services.api.access.needs import Admin, Engineer, Operator, Viewer, needs
 from services.api.access.principal import Principal
 from services.api.alarms.clerk import AlarmClerk
@@ -65,6 +66,7 @@ class Deps:
     settings: ApiSection
     parts: Parts
     console: Path
+    entrance: Entrance
     desk: AlarmDesk
     clerk: AlarmClerk
     outlets: OutletBoard = field(default_factory=OutletBoard)
@@ -109,6 +111,7 @@ class Deps:
             settings,
             Parts(),
             console,
+            Entrance(registry, clock, settings.access, tls=settings.tls is not None),
             desk,
             AlarmClerk(desk, hub, clock, metrics),
         )

@@ -83,7 +83,9 @@ def answer(error: DyncalError, path: str) -> Response:
     """Return the problem document of one of our errors."""
     match error:
         case Problem():
-            return problem(error.status, error.detail, kind=error.kind, instance=path, **error.extra)
+            wait_s = error.extra.get("retry_after_s")
+            headers = None if wait_s is None else {"Retry-After": str(wait_s)}
+            return problem(error.status, error.detail, kind=error.kind, instance=path, headers=headers, **error.extra)
         case NotFound():
             return problem(404, str(error), kind="not-found", instance=path)
         case Conflict():

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dyncal.domain.errors import InvalidSetting
+from services.api.certificate import Certificate
 from services.api.settings import ApiSection
 
 GRACE_S: Final = 2
@@ -64,7 +65,9 @@ class BoundedHttp(HttpToolsProtocol):
 class HttpServer(uvicorn.Server):
     """uvicorn that leaves signals to the program around it."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, settings: ApiSection | None = None) -> None:
+        settings = settings or ApiSection()
+        self._certificate = None if settings.tls is None else Certificate(settings.tls)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -72,6 +75,10 @@ class HttpServer(uvicorn.Server):
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                # Only who is named may say whom a request is from: limits and the audit trail go by that.
+                proxy_headers=bool(settings.trusted_proxies),
+                forwarded_allow_ips=list(settings.trusted_proxies),
+                ssl_context_factory=None if self._certificate is None else self._certificate.context_for,
                 ws="none",
                 timeout_keep_alive=30,
                 timeout_graceful_shutdown=GRACE_S,
@@ -84,6 +91,11 @@ class HttpServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""
         yield
+
+    def renew(self) -> None:
+        """Take up a certificate whose files have changed; blocks."""
+        if self._certificate is not None:
+            self._certificate.renew()
 
     def stop(self) -> None:
         """Take no more connections, and end when those that are open have been answered."""

@@ -22,6 +22,7 @@ from dyncal.ports.sample_store import SampleStore
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.logging import logger
 from dyncal.runtime.service import Health
+from services.api.access.first import make_first_key, show
 from services.api.alarms.sources import OwnConditions
 from services.api.app import create_app
 from services.api.consumer import BusConsumer
@@ -34,6 +35,7 @@ from services.api.settings import ApiSettings
 CHECK_S: Final = 5.0
 RETRY_S: Final = 2.0
 SILENCE_S: Final = 2.0
+TIDY_S: Final = 60.0
 
 T = TypeVar("T")
 
@@ -51,8 +53,9 @@ class ApiService:
         registry: Callable[[], Registry],
         store: Callable[[], SampleStore],
         bus: Callable[[], AbstractAsyncContextManager[MessageBus]],
+        tell: Callable[[str], None] = show,
     ) -> None:
-        self._settings, self._clock = settings, clock
+        self._settings, self._clock, self._tell = settings, clock, tell
         self._open_registry, self._open_store, self._open_bus = registry, store, bus
         self._deps: Deps | None = None
         self._outlets: Outlets | None = None
@@ -94,19 +97,24 @@ class ApiService:
                 return
             deps.outlets.look = outlets.standing
             stack.callback(outlets.close)
-            server = HttpServer(create_app(deps))
+            if not deps.entrance.open:
+                await self._opened("first key", lambda: make_first_key(registry, self._clock, self._tell), stop)
+            server = HttpServer(create_app(deps), self._settings.api)
             async with asyncio.TaskGroup() as group:
                 workers = [
                     group.create_task(self._frames(deps), name="api-frames"),
                     group.create_task(self._watch(deps), name="api-watch"),
                     group.create_task(self._check(deps), name="api-check"),
+                    group.create_task(self._keep_access(deps), name="api-access"),
+                    group.create_task(self._renew(server), name="api-certificate"),
                     group.create_task(self._consume(deps), name="api-bus"),
                     group.create_task(deps.clerk.run(), name="api-alarms"),
                     group.create_task(self._listen_for_silence(deps), name="api-silence"),
                     group.create_task(outlets.run(), name="api-outlets"),
                 ]
                 host, port = listener.getsockname()[:2]
-                self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+                scheme = "http" if self._settings.api.tls is None else "https"
+                self.address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
                 serving = group.create_task(server.serve(sockets=[listener]), name="api-http")
                 self.listening.set()
                 log.info("listening", address=self.address)
@@ -154,6 +162,26 @@ class ApiService:
                 if deps.watcher.see(revision):
                     deps.hub.announce("registry", now_body(self._clock.now(), **revision._asdict()))
             await asyncio.sleep(self._settings.api.watch_interval_s)
+
+    async def _keep_access(self, deps: Deps) -> None:
+        """Keep up with who may get in, and write down now and then who was here."""
+        entrance, tidied_s = deps.entrance, self._clock.monotonic_s()
+        while True:
+            try:
+                await asyncio.to_thread(entrance.book.refresh)
+                entrance.watched = True
+                if self._clock.monotonic_s() - tidied_s > TIDY_S:
+                    tidied_s = self._clock.monotonic_s()
+                    await asyncio.to_thread(entrance.book.tidy)
+            except DyncalError as error:
+                entrance.watched = False
+                log.warning("access_not_read", error=str(error))
+            await asyncio.sleep(self._settings.api.watch_interval_s)
+
+    async def _renew(self, server: HttpServer) -> None:
+        while True:
+            await asyncio.sleep(CHECK_S)
+            await asyncio.to_thread(server.renew)
 
     async def _listen_for_silence(self, deps: Deps) -> None:
         """Report sources whose values have stopped, and those that speak again."""

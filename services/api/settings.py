@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from dyncal.domain.alarms import Priority
 from dyncal.runtime.settings import ProgramSettings, RegistrySettings, Section, SigningSettings, StoreSettings
+from services.api.access.settings import AccessSection
 from services.api.outlets.settings import MailSettings, OpcuaServerSettings, WebhookSettings, names_differ
 
 
@@ -34,6 +36,16 @@ class AlarmSection(Section):
         return self
 
 
+class TlsSection(Section):
+    """The service's own certificate; files that change are read again."""
+
+    cert_file: Path
+    """PEM file of the certificate, with those between it and its authority."""
+
+    key_file: Path
+    """PEM file of its private key."""
+
+
 class ApiSection(Section):
     """The HTTP interface and the console."""
 
@@ -44,7 +56,7 @@ class ApiSection(Section):
     """TCP port; 0 takes a free one."""
 
     allow_remote: bool = False
-    """Say `true` to listen on an address that other machines reach: whoever reaches it may change pairings."""
+    """Say `true` to listen on an address that other machines reach without TLS, or with `access.mode = "open"`."""
 
     allowed_hosts: tuple[str, ...] = ()
     """Host names by which browsers may call besides the loopback ones, such as `dyncal.plant.example`."""
@@ -82,6 +94,15 @@ class ApiSection(Section):
     heartbeat_s: float = Field(5.0, ge=0.2, le=60)
     """Longest silence on a live stream [s]."""
 
+    access: AccessSection = AccessSection()
+    """Who gets in, and how often."""
+
+    tls: TlsSection | None = None
+    """Certificate by which the service answers over https."""
+
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies that say truly whom they ask for (X-Forwarded-For, X-Forwarded-Proto)."""
+
     alarms: AlarmSection = AlarmSection()
     """When there is a flood of alarms, and for how many operators."""
 
@@ -99,10 +120,18 @@ class ApiSection(Section):
 
     @model_validator(mode="after")
     def _remote_is_meant(self) -> Self:
-        if not self.allow_remote and not self.loopback:
+        if self.allow_remote or self.loopback:
+            return self
+        reached = f"host = {self.host!r} can be reached from other machines"
+        if self.access.mode == "open":
             raise ValueError(
-                f"host = {self.host!r} can be reached from other machines, and this version knows no users: "
-                "listen on 127.0.0.1 behind a proxy that authenticates, or set allow_remote = true knowingly"
+                f"{reached}, and whoever reaches it is an engineer: take access.mode = 'closed', listen on 127.0.0.1, "
+                "or set allow_remote = true knowingly"
+            )
+        if self.tls is None:
+            raise ValueError(
+                f"{reached}, and without TLS passwords and keys can be read on the way: give tls.cert_file and "
+                "tls.key_file, listen on 127.0.0.1 behind a proxy with TLS, or set allow_remote = true knowingly"
             )
         return self
 

@@ -1,22 +1,87 @@
-"""Says who asks, before anything is looked up."""
+"""Says who asks before anything is looked up, and keeps out who is nobody, asks too often, or is a foreign page."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlsplit
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dyncal.domain.access import Role
-from services.api.access.principal import SCOPE_KEY, Principal
+from dyncal.domain.errors import DyncalError
+from services.api import errors
+from services.api.access import credentials
+from services.api.access.credentials import Bearer, Credential
+from services.api.access.entrance import Entrance
+from services.api.access.needs import SAFE
+from services.api.access.principal import SCOPE_KEY
+from services.api.errors import Problem
+
+FILES: Final = "/assets/"
 
 
 class Identify:
-    """Pure ASGI: leaves the principal in the scope, where `needs` finds it."""
+    """Pure ASGI: leaves the principal in the scope, where `needs` finds it.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    `public` are the paths that nobody needs a name for. Everything else, what does not exist too, is for those who are
+    somebody: an application behind this one that forgets to ask is not open by that.
+    """
+
+    def __init__(self, app: ASGIApp, entrance: Entrance, public: frozenset[str], hosts: Iterable[str] = ()) -> None:
+        self._app, self._entrance, self._public = app, entrance, public
+        self._hosts = frozenset(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let everybody who reaches the address be the same engineer."""
-        if scope["type"] == "http":
-            client = scope.get("client")
-            scope[SCOPE_KEY] = Principal(f"http:{client[0] if client else 'local'}", Role.ENGINEER)
+        """Let a request through, or answer it."""
+        if scope["type"] == "http" and not scope["path"].startswith(FILES):
+            try:
+                await self._admit(scope)
+            except DyncalError as error:
+                await _refusal(error, scope["path"])(scope, receive, send)
+                return
         await self._app(scope, receive, send)
+
+    async def _admit(self, scope: Scope) -> None:
+        client = scope.get("client")
+        address = client[0] if client else "local"
+        credential = credentials.read(scope["headers"], self._entrance.cookie)
+        if scope["method"] not in SAFE and not isinstance(credential, Bearer):
+            self._from_our_pages(scope, credential)
+        public = scope["path"] in self._public
+        principal = None
+        try:
+            principal = await self._entrance.identify(credential, address)
+        except DyncalError:
+            if not public:
+                raise
+        self._entrance.count(f"address:{address}" if principal is None else principal.name)
+        if principal is not None:
+            scope[SCOPE_KEY] = principal
+        elif not public:
+            raise Problem(HTTPStatus.UNAUTHORIZED, "say who you are: sign in, or send a key", kind="sign-in")
+
+    def _from_our_pages(self, scope: Scope, credential: Credential) -> None:
+        """Keep foreign pages from changing anything by what a browser adds unasked: a cookie, or where it is.
+
+        Browsers say in Sec-Fetch-Site, or at least in Origin, which page a change comes from, and no page can have them
+        say anything else. Raises `Problem` (403).
+        """
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+        if site is not None:
+            ours = site in {"same-origin", "none"}
+        elif origin is not None:
+            named = urlsplit(origin)
+            ours = named.netloc.lower() == headers.get(b"host", "").lower() or named.hostname in self._hosts
+        else:
+            ours = credential is None  # no browser; and without a cookie nothing that one would have added
+        if not ours:
+            raise Problem(HTTPStatus.FORBIDDEN, "this comes from a page that is not ours", kind="foreign-page")
+
+
+def _refusal(error: DyncalError, path: str) -> ASGIApp:
+    answer = errors.answer(error, path)
+    if answer.status_code == HTTPStatus.UNAUTHORIZED:
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="dyncal"'
+    return answer

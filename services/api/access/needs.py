@@ -32,11 +32,14 @@ class Need:
     filters : bool
         The handler itself keeps from confined principals what is not their business; without that, and without
         ``{sensor}`` or ``{edge}`` in the path, they are refused.
+    own : bool
+        What it changes is the principal's own, so that viewers may too.
     """
 
     role: Role
     edge: bool = False
     filters: bool = False
+    own: bool = False
 
     async def __call__(self, request: Request) -> Principal:
         """Return who asks. Raises `Problem`: 401 for nobody, 403 for who may not, 404 for what they may not see."""
@@ -70,13 +73,13 @@ async def _its_business(principal: Principal, request: Request) -> None:
         raise Problem(HTTPStatus.FORBIDDEN, f"this is out of the scope of {principal.name}", kind="scope")
 
 
-def needs(role: Role, *, edge: bool = False, filters: bool = False) -> Any:
+def needs(role: Role, *, edge: bool = False, filters: bool = False, own: bool = False) -> Any:
     """Return the dependency of a route that `role` and those above may call; see `Need`.
 
     For a parameter, ``principal: Annotated[Principal, needs(Role.ENGINEER)]``, or one of the names below; for all
     routes of a router ``APIRouter(dependencies=[needs(Role.VIEWER)])``, to which a route may add.
     """
-    return Depends(Need(role, edge, filters))
+    return Depends(Need(role, edge, filters, own))
 
 
 async def public() -> None:
@@ -98,6 +101,7 @@ class Rule:
     role: Role | None
     edge: bool
     filters: bool
+    own: bool = False
 
     def admits(self, role: Role) -> bool:
         """Tell whether principals of `role` may call it, for what is their business."""
@@ -127,9 +131,10 @@ def _rule(method: str, path: str, found: list[Need]) -> Rule:
     if not found:
         return Rule(method, path, None, edge=True, filters=True)
     strongest = next(need.role for need in found if all(need.role.covers(other.role) for other in found))
-    if method not in SAFE and strongest is Role.VIEWER:
+    own = all(need.own for need in found)
+    if method not in SAFE and strongest is Role.VIEWER and not own:
         raise TypeError(f"{method} {path}: a change needs more than the role {strongest}")
-    return Rule(method, path, strongest, all(need.edge for need in found), all(need.filters for need in found))
+    return Rule(method, path, strongest, all(need.edge for need in found), all(need.filters for need in found), own)
 
 
 def _calls(dependant: Dependant) -> Iterator[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from dyncal.domain.access import Role
@@ -26,6 +26,10 @@ class Principal:
         The edge that it is bound to; every principal of the role `edge` is bound to one.
     edges, sensors : frozenset or None
         Where not None, it is confined to these edges and their sensors, and to these sensors.
+    key_id, user, session : str
+        The key or user that it stands or falls with, and the digest of its session; '' without.
+    ends_ns : InstantNs or None
+        The first instant at which it counts no more, as far as is known beforehand.
     """
 
     name: str
@@ -33,6 +37,10 @@ class Principal:
     edge: EdgeId | None = None
     edges: frozenset[EdgeId] | None = None
     sensors: frozenset[SensorId] | None = None
+    key_id: str = ""
+    user: str = ""
+    session: str = field(default="", repr=False)
+    ends_ns: InstantNs | None = None
 
     @property
     def confined(self) -> bool:

@@ -10,13 +10,15 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from dyncal.domain.errors import Unavailable
-from services.api.deps import Deps, DepsOf, Viewer
+from services.api.deps import Deps, DepsOf, Principal, Viewer
 from services.api.errors import Problem
 from services.api.hub import EVENTS, Wanted
 
 router = APIRouter(prefix="/v1", tags=["live"])
 
 MAX_NAMES = 2000
+RECHECK_S = 1.0
+"""Longest time for which a stream goes on after its session or key has ended [s], besides what the watch takes."""
 
 Names = Annotated[str | None, Query(max_length=100_000)]
 
@@ -51,7 +53,6 @@ async def stream(
     whose history was completed; `lagged` says that frames were dropped because this client is slow; `beat` that nothing
     happened.
     """
-    del principal  # long-lived streams are where a session is checked again, once there are sessions
     wanted = Wanted(_events(events), _names(sensors), _names(trend))
     last_id = _last_id(request.headers.get("last-event-id") or last_event_id)
     if deps.hub.closed:
@@ -59,20 +60,22 @@ async def stream(
     if deps.hub.n_clients >= deps.settings.max_clients:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too many live streams are open", kind="too-many-streams")
     return StreamingResponse(
-        _body(deps, wanted, last_id),
+        _body(deps, principal, wanted, last_id),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _body(deps: Deps, wanted: Wanted, last_id: int | None) -> AsyncIterator[bytes]:
+async def _body(deps: Deps, principal: Principal, wanted: Wanted, last_id: int | None) -> AsyncIterator[bytes]:
     # Not before the first byte is asked for: of a client gone by then, nothing here would ever run to its end.
     client, first = deps.hub.subscribe(wanted, last_id)
     try:
         yield b"retry: 1000\n\n" + first
         client.sent_s = deps.clock.monotonic_s()
         while not (client.closed or client.cut or deps.hub.closed):
-            await client.wait(deps.settings.heartbeat_s)
+            await client.wait(min(deps.settings.heartbeat_s, RECHECK_S))
+            if not deps.entrance.book.stands(principal):
+                break
             waiting = client.take()
             now_s = deps.clock.monotonic_s()
             if waiting:

@@ -7,16 +7,20 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from dyncal.domain.access import Role
-from dyncal.domain.sensors import Sensor
+from dyncal.domain.sensors import EdgeId, Sensor
 from services.api import pages
-from services.api.deps import DepsOf, needs
+from services.api.deps import DepsOf, Principal, needs
 from services.api.schemas.ledgers import LedgerOut, LedgerPage
 from services.api.schemas.operations import AuditOut, AuditPage, EdgeList, EdgeOut
 from services.api.schemas.sensors import SensorOut, SensorPage
 from services.api.state import SensorState
 from services.api.views import views
 
-router = APIRouter(prefix="/v1", tags=["operators"], dependencies=[needs(Role.VIEWER)])
+router = APIRouter(prefix="/v1", tags=["operators"])
+
+READS = [needs(Role.VIEWER)]
+Reader = Annotated[Principal, needs(Role.VIEWER, filters=True)]
+"""Of lists that show confined principals what is their business."""
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=400)]
@@ -28,6 +32,7 @@ def sensors(
     request: Request,
     response: Response,
     deps: DepsOf,
+    reader: Reader,
     q: Annotated[Words, Query(description="Words that id, label, edge or unit must contain.")] = "",
     edge: Words = "",
     state: SensorState | None = None,
@@ -37,7 +42,11 @@ def sensors(
     """List sensors in order of id, with how they stand."""
     catalogue = deps.catalogue.get()
     words = q.lower().split()
-    found = [s for s in catalogue.sensors.values() if (not edge or s.edge == edge) and _has(s, words)]
+    found = [
+        s
+        for s in catalogue.sensors.values()
+        if (not edge or s.edge == edge) and _has(s, words) and reader.reaches(s.id, s.edge)
+    ]
     if state is not None:
         shapes = views(deps, catalogue, found, ask_store=False)
         chosen = {shape.id for shape in shapes if shape.state is state}
@@ -59,14 +68,14 @@ def _has(sensor: Sensor, words: list[str]) -> bool:
     return all(word in text for word in words)
 
 
-@router.get("/sensors/{sensor}")
+@router.get("/sensors/{sensor}", dependencies=READS)
 def one_sensor(sensor: str, deps: DepsOf) -> SensorOut:
     """Return one sensor and how it stands."""
     catalogue = deps.catalogue.get()
     return views(deps, catalogue, [catalogue.sensor(sensor)])[0]
 
 
-@router.get("/ledger")
+@router.get("/ledger", dependencies=READS)
 def ledger(
     request: Request, response: Response, deps: DepsOf, edge: Words = "", limit: Limit = 200, cursor: Cursor = None
 ) -> LedgerPage:
@@ -81,7 +90,7 @@ def ledger(
     return LedgerPage(items=items, next_cursor=following)
 
 
-@router.get("/sensors/{sensor}/ledger")
+@router.get("/sensors/{sensor}/ledger", dependencies=READS)
 def sensor_ledger(sensor: str, deps: DepsOf) -> LedgerOut:
     """Say what became of the records of a sensor: stored, missing by cause, set aside, and what came again."""
     known = deps.catalogue.get().sensor(sensor)
@@ -89,12 +98,14 @@ def sensor_ledger(sensor: str, deps: DepsOf) -> LedgerOut:
 
 
 @router.get("/edges")
-def edges(deps: DepsOf) -> EdgeList:
+def edges(deps: DepsOf, reader: Reader) -> EdgeList:
     """List edges as they last spoke."""
-    return EdgeList(items=[EdgeOut.of(status) for status in deps.edges.all()])
+    return EdgeList(
+        items=[EdgeOut.of(status) for status in deps.edges.all() if reader.reaches_edge(EdgeId(status.edge))]
+    )
 
 
-@router.get("/audit")
+@router.get("/audit", dependencies=READS)
 def audit(request: Request, response: Response, deps: DepsOf, limit: Limit = 200, cursor: Cursor = None) -> AuditPage:
     """List the audit trail, oldest first."""
     after = pages.decode_number(cursor) if cursor is not None else 0

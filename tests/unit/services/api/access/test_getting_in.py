@@ -1,0 +1,241 @@
+"""Who gets in, how far, and until when."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dyncal.domain.access import PEOPLE, Role
+from dyncal.domain.errors import StoreUnavailable
+from dyncal.domain.sensors import EdgeId
+from dyncal.domain.time import InstantNs
+from dyncal.testing.registry import S1, S2
+from services.api.access.first import make_first_key
+from services.api.access.needs import matrix
+from services.api.access.settings import AccessSection
+from tests.unit.services.api.access.conftest import PASSWORD, House
+from tests.unit.services.api.conftest import Api
+
+
+def fill(path: str) -> str:
+    names = {"sensor": S1, "edge": "edge-1", "kind": "drift", "alarm": "tc-1:drift"}
+    for name in ("sensor", "edge", "kind", "alarm"):
+        path = path.replace(f"{{{name}}}", names[name])
+    return path.replace("{", "").replace("}", "")
+
+
+async def test_nobody_gets_in_anywhere_but_where_everybody_may(house: House) -> None:
+    nobody = await house.client()
+    for rule in matrix(house.app):
+        answer = await nobody.request(rule.method, fill(rule.path))
+        if rule.role is None:
+            assert answer.status_code != 401, rule
+        else:
+            assert answer.status_code == 401, rule
+            assert answer.json()["type"] == "urn:dyncal:problem:sign-in"
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+    for path in (
+        "/openapi.json",
+        "/metrics",
+        "/nowhere",
+        "/v1",
+        "/v1/sensors/",
+        "//v1/sensors",
+        "/v1/session/x",
+        "/.git",
+    ):
+        assert (await nobody.get(path)).status_code == 401, path
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_every_role_gets_as_far_as_the_matrix_says(house: House, role: Role) -> None:
+    """A request without a body: what is let through is refused by what it asks for, and never for who asks."""
+    http = await house.client(house.key(role))
+    for rule in matrix(house.app):
+        if rule.path == "/v1/stream":
+            continue
+        answer = await http.request(rule.method, fill(rule.path))
+        kind = answer.json().get("type", "") if answer.headers.get("content-type") == "application/problem+json" else ""
+        refused = answer.status_code == 403 and kind == "urn:dyncal:problem:role"
+        assert refused is not rule.admits(role), (rule, answer.status_code, answer.text[:300])
+        assert answer.status_code < 500, (rule, answer.text[:300])
+
+
+async def test_an_edge_reaches_itself_and_nothing_of_another(house: House) -> None:
+    own = await house.client(house.key(Role.EDGE, edge=EdgeId("edge-1")))
+    assert (await own.get("/v1/edges/edge-1/coefficients")).status_code == 200
+    for path in ("/v1/edges/edge-2/coefficients", "/v1/edges/nobody/coefficients", "/v1/edges/EDGE-1/coefficients"):
+        answer = await own.get(path)
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:dyncal:problem:scope"), path
+    for path in ("/v1/sensors", f"/v1/sensors/{S1}", "/v1/audit", "/v1/edges", "/v1/stream", "/v1/keys"):
+        assert (await own.get(path)).status_code == 403, path
+    for path in ("/v1/edges/edge-1%2f..%2fedge-2/coefficients", "/v1/edges/edge-1/../edge-2/coefficients"):
+        assert (await own.get(path)).status_code in (401, 403, 404), path
+
+
+async def test_a_confined_key_reaches_its_sensors_and_what_they_hang_on_and_no_lists(house: House) -> None:
+    http = await house.client(house.key(Role.ENGINEER, sensors=frozenset({S1}), edges=frozenset({EdgeId("edge-2")})))
+    for path, status in (
+        (f"/v1/sensors/{S1}", 200),
+        (f"/v1/sensors/{S2}", 403),
+        ("/v1/sensors/zz-9", 200),
+        ("/v1/sensors/nobody", 403),
+        ("/v1/edges/edge-1/sources", 403),
+        ("/v1/audit", 403),
+        ("/v1/alarms", 403),
+        ("/v1/fleet", 403),
+        ("/v1/stream", 403),
+        ("/v1/calibrations", 403),
+        ("/v1/coefficient-sets/x", 403),
+    ):
+        assert (await http.get(path)).status_code == status, path
+    listed = (await http.get("/v1/sensors")).json()
+    assert [item["id"] for item in listed["items"]] == [S1, "zz-9"]
+    assert listed["n_total"] == 2
+    nothing = await house.client(house.key(Role.VIEWER, sensors=frozenset()))
+    assert (await nothing.get("/v1/sensors")).json()["items"] == []
+    assert (await nothing.get(f"/v1/sensors/{S1}")).status_code == 403
+
+
+async def test_keys_that_are_mutated_expired_or_revoked_open_nothing(house: House) -> None:
+    text = house.key(Role.ADMIN)
+    expiring = house.key(Role.ADMIN, expires_ns=InstantNs(house.clock.now() + 10**9))
+    assert (await (await house.client(text)).get("/v1/keys")).status_code == 200
+    assert (await (await house.client(expiring)).get("/v1/keys")).status_code == 200
+    house.later(1.0)
+    assert (await (await house.client(expiring)).get("/v1/keys")).status_code == 401
+    other = house.key(Role.VIEWER)
+    swapped = text[:13] + other[13:]
+    for bad in (
+        text[:-1],
+        text + "A",
+        text.upper(),
+        text[:-1] + ("A" if text[-1] != "A" else "B"),
+        swapped,
+        "dyn_",
+        "x",
+    ):
+        answer = await (await house.client(bad)).get("/v1/keys")
+        assert (answer.status_code, answer.json()["type"]) == (401, "urn:dyncal:problem:credential"), bad
+        house.later(10.0)
+    admin = await house.client(text)
+    assert (await admin.delete(f"/v1/keys/{text[4:12]}?reason=lost")).status_code == 204
+    assert (await admin.get("/v1/keys")).status_code == 401
+    assert house.registry.audit()[-1].actor == f"key:{text[4:12]}"
+
+
+async def test_a_key_is_shown_once_and_is_nowhere_else(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    admin = await house.client(house.key(Role.ADMIN))
+    made = await admin.post("/v1/keys?reason=hist", json={"label": "historian", "role": "viewer", "expires_s": 3600})
+    assert made.status_code == 201
+    text, shown = made.json()["text"], made.json()["key"]
+    assert (shown["role"], shown["opens"]) == ("viewer", True)
+    secret = text.split("_", 2)[2]
+    for path in ("/v1/keys", f"/v1/keys/{shown['id']}", "/v1/audit", "/metrics"):
+        assert secret not in (await admin.get(path)).text
+    assert all(secret not in str(entry) for entry in house.registry.audit())
+    assert secret not in caplog.text
+    assert (await (await house.client(text)).get("/v1/sensors")).status_code == 200
+    assert [e.action for e in house.registry.audit()][-1] == "key.add"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"label": "x", "role": "edge"},
+        {"label": "x", "role": "viewer", "edge": "edge-1"},
+        {"label": "x", "role": "admin", "sensors": []},
+        {"label": "", "role": "viewer"},
+        {"label": "x", "role": "god"},
+        {"label": "x", "role": "viewer", "expires_s": -1},
+        {"label": "x", "role": "edge", "edge": "a/b"},
+    ],
+)
+async def test_keys_that_make_no_sense_are_not_made(house: House, body: dict[str, object]) -> None:
+    admin = await house.client(house.key(Role.ADMIN))
+    assert (await admin.post("/v1/keys", json=body)).status_code == 422
+    assert len(house.registry.access_keys()) == 1
+
+
+async def test_the_first_key_is_told_once_and_opens_everything(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    told: list[str] = []
+    assert make_first_key(house.registry, house.clock, told.append)
+    assert not make_first_key(house.registry, house.clock, told.append)
+    (text,) = [word for word in told[0].split() if word.startswith("dyn_")]
+    assert (await (await house.client(text)).get("/v1/keys")).status_code == 200
+    assert text not in caplog.text
+    assert text.split("_", 2)[2] not in str(house.registry.access_keys())
+
+
+async def test_too_many_wrong_attempts_have_to_wait_and_known_keys_have_not(house: House) -> None:
+    good = await house.client(house.key())
+    assert (await good.get("/v1/sensors")).status_code == 200
+    bad = await house.client("dyn_aaaaaaaa_" + "x" * 43)
+    statuses = [(await bad.get("/v1/sensors")).status_code for _ in range(12)]
+    assert statuses == [401] * 10 + [429] * 2
+    answer = await bad.get("/v1/sensors")
+    assert 1 <= int(answer.headers["retry-after"]) <= 8
+    assert (await good.get("/v1/sensors")).status_code == 200
+    house.address = "192.0.2.2"
+    assert (await (await house.client(house.key())).get("/v1/sensors")).status_code == 200
+    house.later(6.5)
+    assert (await bad.get("/v1/sensors")).status_code == 401
+
+
+class TestSlow:
+    @pytest.fixture
+    def access(self) -> AccessSection:
+        return AccessSection(mode="closed", requests_hz=1, requests_burst=10)
+
+    async def test_who_asks_too_often_has_to_wait_and_others_have_not(self, house: House) -> None:
+        one, other = await house.client(house.key()), await house.client(house.key())
+        assert [(await one.get("/v1/session")).status_code for _ in range(12)] == [200] * 10 + [429] * 2
+        assert (await other.get("/v1/session")).status_code == 200
+        house.later(2.0)
+        assert (await one.get("/v1/session")).status_code == 200
+
+
+async def test_a_registry_that_is_away_keeps_nobody_out_at_once_and_everybody_in_the_end(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    http = await house.client(house.key())
+    assert (await http.get("/v1/session")).json()["name"].startswith("key:")
+
+    def away(*_: object) -> int:
+        raise StoreUnavailable("nobody answers")
+
+    monkeypatch.setattr(type(house.registry), "access_revision", away)
+    house.later(200.0)
+    assert (await http.get("/v1/edges")).status_code == 200
+    house.later(200.0)
+    assert (await http.get("/v1/edges")).status_code == 503
+    assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_audit_entries_name_who_did_it(house: House) -> None:
+    text = house.key(Role.ENGINEER)
+    body = {"reference": S2, "model": "first_order", "u_reference": 0.1}
+    answer = await (await house.client(text)).put(f"/v1/sensors/{S1}/pairing?reason=why", json=body)
+    assert answer.status_code == 200, answer.text
+    entry = house.registry.audit()[-1]
+    assert (entry.actor, entry.reason) == (f"key:{text[4:12]}", "why")
+
+
+async def test_in_the_open_everybody_is_an_engineer_and_nobody_an_administrator(api: Api) -> None:
+    who = (await api.http.get("/v1/session")).json()
+    assert (who["mode"], who["role"], who["signed_in"]) == ("open", "engineer", False)
+    assert (await api.http.get("/v1/keys")).status_code == 403
+    answer = await api.http.post("/v1/session", json={"name": "anna", "password": PASSWORD})
+    assert answer.status_code == 409
+
+
+def test_roles_of_people_are_in_order() -> None:
+    assert PEOPLE == (Role.VIEWER, Role.OPERATOR, Role.ENGINEER, Role.ADMIN)
+
+
+async def test_hashing_waits_its_turn(house: House) -> None:
+    """Many keys at once are verified two at a time, and the event loop goes on meanwhile."""
+    clients = [await house.client(house.key()) for _ in range(6)]
+    answers = await asyncio.gather(*(http.get("/v1/session") for http in clients))
+    assert all(answer.json()["role"] == "viewer" for answer in answers)
