@@ -19,6 +19,7 @@ from dyncal.domain.orders import Answer
 from dyncal.domain.sensors import Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.access import AccessRegistry
+from dyncal.ports.laboratory import LaboratoryRegistry
 from dyncal.ports.lifecycle import LifecycleRegistry, OrderRegistry
 from dyncal.ports.rollouts import RolloutRegistry
 from dyncal.ports.trail import CheckpointRegistry
@@ -304,6 +305,7 @@ class AuditTrail(Protocol):
 class Registry(
     SensorRegistry,
     CalibrationRegistry,
+    LaboratoryRegistry,
     LifecycleRegistry,
     OrderRegistry,
     AlarmRegistry,

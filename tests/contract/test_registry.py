@@ -13,6 +13,7 @@ from dyncal.runtime.settings import RegistrySettings
 from dyncal.testing.access import AccessRegistryContract
 from dyncal.testing.alarms import AlarmRegistryContract
 from dyncal.testing.consistency import ConsistencyContract
+from dyncal.testing.laboratory import LaboratoryRegistryContract
 from dyncal.testing.lifecycle import LifecycleRegistryContract
 from dyncal.testing.registry import OpenRegistry, RegistryContract
 from dyncal.testing.rollouts import RolloutRegistryContract
@@ -21,6 +22,7 @@ from tests.servers_postgresql import Postgres
 
 class _Contract(
     RegistryContract,
+    LaboratoryRegistryContract,
     LifecycleRegistryContract,
     AlarmRegistryContract,
     AccessRegistryContract,

@@ -1,0 +1,33 @@
+"""The registry's role about laboratory calibrations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from dyncal.domain.laboratory import LaboratoryCalibration
+from dyncal.domain.sensors import SensorId
+
+if TYPE_CHECKING:
+    from dyncal.ports.registry import Act
+
+
+class LaboratoryRegistry(Protocol):
+    """Laboratory calibrations, each with the file it came in; written by the API service, never changed."""
+
+    def add_laboratory(self, found: LaboratoryCalibration, source: bytes, act: Act) -> bool:
+        """Add one; return whether it is new. One that is there already, by its id, stays as it is and is not audited."""
+        ...
+
+    def laboratory(self, id_: str) -> LaboratoryCalibration:
+        """Return one. Raises `NotFound`."""
+        ...
+
+    def laboratory_source(self, id_: str) -> bytes:
+        """Return the file it came in. Raises `NotFound`."""
+        ...
+
+    def laboratories(
+        self, sensor: SensorId | None = None, *, before: tuple[int, str] | None = None, limit: int = 100
+    ) -> list[LaboratoryCalibration]:
+        """Return those with (calibrated_ns, id) < before, the newest first, equal ones by falling id."""
+        ...
