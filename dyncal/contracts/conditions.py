@@ -90,6 +90,8 @@ def decode(topic: str, payload: bytes) -> tuple[Condition, ConditionMessage]:
             check_name("edge", m.edge)
     except InvalidData as error:
         raise MalformedMessage(str(error)) from error
+    if "\0" in f"{m.parameter}{m.cause}{m.response}":
+        raise MalformedMessage(f"condition {m.source}:{m.kind} with a NUL in it, which no database keeps")
     condition = Condition(
         site, m.source, m.kind, m.holds, InstantNs(m.at_ns), m.edge, m.parameter,
         m.value, m.u, m.limit, m.cause, m.response,

@@ -13,7 +13,7 @@ from dyncal.alarms.events import Changed, Completed, Event, Reported, Tick
 from dyncal.alarms.flood import Flood
 from dyncal.contracts import alarms as contract
 from dyncal.contracts import conditions, topics
-from dyncal.domain.errors import BusUnavailable, DyncalError, MalformedMessage
+from dyncal.domain.errors import BusUnavailable, DyncalError, InvalidData, MalformedMessage
 from dyncal.domain.time import InstantNs, duration
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
@@ -142,9 +142,18 @@ class AlarmClerk:
         self._tell_flood()
 
     async def _handle(self, events: list[Event]) -> None:
+        """Deal with events; wait for a registry that is away, and leave out what it can never keep."""
         while True:
             try:
                 await asyncio.to_thread(self._desk.handle, events)
+            except InvalidData as error:
+                if len(events) == 1:
+                    log.error("alarm_event_left_out", what=repr(events[0])[:500], error=str(error))
+                    return
+                half = len(events) // 2
+                await self._handle(events[:half])
+                await self._handle(events[half:])
+                return
             except DyncalError as error:
                 log.warning("alarms_wait", n=len(events), error=str(error))
                 await asyncio.sleep(RETRY_S)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 import pytest
 
+from dyncal.alarms.events import Reported
 from dyncal.contracts import conditions as condition_contract
 from dyncal.contracts import health as health_contract
 from dyncal.contracts import ledgers as ledger_contract
@@ -174,6 +175,28 @@ async def test_what_a_reporter_does_not_say_any_more_has_ended(api: Api, broker:
     await until(lambda: broker.unacknowledged("api") == 0)
     await asyncio.sleep(0.4)
     assert len(api.registry.alarms(active_only=True)) == 2
+    clerk.cancel()
+    await asyncio.gather(clerk, return_exceptions=True)
+
+
+async def test_a_condition_that_no_database_can_keep_holds_up_no_other(api: Api, broker: FakeBroker) -> None:
+    clerk = asyncio.create_task(api.deps.clerk.run())
+    now = api.clock.now()
+    for sensor, cause in ((S1, "NUL \0"), (S2, "good")):
+        found = Condition(SiteId("plant"), sensor, AlarmKind.DRIFT, True, now, "edge-1", cause=cause)
+        topic = topics.condition(SiteId("plant"), sensor, "drift")
+        broker.publish(topic, condition_contract.encode(found, "calibrate", now), retain=True)
+    await until(lambda: api.registry.alarms(active_only=True))
+    assert [a.id for a in api.registry.alarms(active_only=True)] == [f"{S2}:drift"]
+    assert rejected(api, "conditions") == 1
+    # What came by another way, and cannot be kept, is left out, and what is beside it is not.
+    events = [
+        Reported(Condition(SiteId("plant"), name, AlarmKind.DRIFT, True, now, cause=cause), "calibrate", now)
+        for name, cause in (("a", "good"), ("b", "NUL \0"), ("c", "good"))
+    ]
+    await api.deps.clerk.feed(events)
+    await until(lambda: len(api.registry.alarms(active_only=True)) == 3)
+    assert {a.id for a in api.registry.alarms()} == {f"{S2}:drift", "a:drift", "c:drift"}
     clerk.cancel()
     await asyncio.gather(clerk, return_exceptions=True)
 
