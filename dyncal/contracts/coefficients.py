@@ -109,6 +109,8 @@ class SetMessage(msgspec.Struct, frozen=True):
     provenance: ProvenanceMessage
     residual_limit: NotNegative = 0.0
     note: Text = ""
+    restores: SetId | None = None
+    apply_until_ns: Instant | None = None
 
 
 class SmootherSetMessage(SetMessage, frozen=True, kw_only=True):
@@ -181,6 +183,8 @@ def _message(coefficients: CoefficientSet) -> SetMessage:
         ),
         residual_limit=coefficients.residual_limit,
         note=coefficients.note,
+        restores=coefficients.restores,
+        apply_until_ns=coefficients.apply_until_ns,
     )
     if isinstance(c, CorrectionFilter):
         return message
@@ -287,6 +291,8 @@ def open_set(text: str | bytes) -> CoefficientSet:
             ),
             residual_limit=m.residual_limit,
             note=m.note,
+            restores=m.restores,
+            apply_until_ns=None if m.apply_until_ns is None else InstantNs(m.apply_until_ns),
         )
     except (InvalidData, ValueError) as error:
         raise MalformedMessage(f"coefficient set: {error}") from error

@@ -197,7 +197,11 @@ class CoefficientSet:
         reverts when its own check exceeds it. 0 means: no check. Of a smoother: of successive differences
         of its innovations, each over its predicted standard deviation, over √2 and times `noise_std`.
     note : str
-        Says so where the set goes back to an earlier state.
+        For people: why it was made; says so where the set goes back to an earlier state.
+    restores : str, optional
+        The set whose numbers it carries, where somebody went back to that deliberately.
+    apply_until_ns : int, optional
+        An edge does not begin to run it later than this; what runs goes on. None: no end.
     """
 
     id: str
@@ -211,6 +215,8 @@ class CoefficientSet:
     provenance: Provenance
     residual_limit: float = 0.0
     note: str = ""
+    restores: str | None = None
+    apply_until_ns: InstantNs | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.correction, CorrectionFilter):

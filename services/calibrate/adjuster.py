@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from dyncal.contracts.topics import EdgeAddress
 from dyncal.correction.forms import correct_at
 from dyncal.correction.streaming.record import correct
 from dyncal.domain.calibration import Calibration, Conformity
-from dyncal.domain.coefficients import CoefficientSet, Correction, CorrectionFilter, Parameters, SetState
+from dyncal.domain.coefficients import Correction, CorrectionFilter, Parameters, SetState
 from dyncal.domain.errors import InvalidData, RejectedSet
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import Pairing, Sensor
@@ -25,7 +23,9 @@ from services.calibrate import candidate, decision, policy, response
 from services.calibrate.alignment import Aligned
 from services.calibrate.candidate import Candidate
 from services.calibrate.decision import Values
-from services.calibrate.events import ACTOR, AddCalibration, AddSet, Effect, Note
+from services.calibrate.events import ACTOR, AddCalibration, Effect, Note
+from services.calibrate.release import InForce, Waiting
+from services.calibrate.releases import Releases
 from services.calibrate.settings import CalibrateSection
 from services.calibrate.trend import Trend
 from services.calibrate.window import Window
@@ -34,37 +34,25 @@ _MAX_LOOKS: Final = 3
 _LONGER: Final = 1.5
 _EXPIRY: Final = 40
 _MOST_REFUSALS: Final = 4  # doublings by designs that were refused: what stood against them may be over any time
+_LOOK_S: Final = 10.0  # between two looks at what waits,
+_AGAINST: Final = 4.0  # standard uncertainties by which it must be worse than what is in force (0.26 % by chance),
+_LOOKS_AGAINST: Final = 3  # times in a row: by chance once in 1500 years of looks
 _MAX_INTERVAL_ERROR: Final = 0.01
 _WINDOW_S: Final = 3.0
 _WINDOW_SAMPLES: Final = (2048, 32_768)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class InForce:
-    """The set that the edge runs, or should; with what a new fit is compared to.
-
-    `corner_rad_s` is the measurand's bandwidth at the time, NaN where that is not known any more.
-    """
-
-    coefficients: CoefficientSet
-    cov_statistical: FloatArray
-    corner_rad_s: float
-
-
 class Adjuster:
     """Decides on coefficient sets of one sensor; bounded memory."""
 
-    def __init__(self, sensor: Sensor, pairing: Pairing, rules: CalibrateSection, last_sequence: int) -> None:
+    def __init__(self, sensor: Sensor, pairing: Pairing, rules: CalibrateSection, releases: Releases) -> None:
         self.pairing = pairing
-        self.last_sequence = last_sequence
-        self.in_force: InForce | None = None
-        self.before: InForce | None = None
+        self.releases = releases
         self.n_rejected = 0
         self.attempted_ns = 0
         self._known_u: tuple[tuple[str, float], float] = (("", 0.0), 0.0)
         self._trend = Trend()
         self._sensor, self._rules = sensor, rules
-        self._address = EdgeAddress(sensor.site, sensor.edge)
         capacity = min(max(round(_WINDOW_S * NS_PER_S / sensor.dt_ns), _WINDOW_SAMPLES[0]), _WINDOW_SAMPLES[1])
         self._window = Window.empty(capacity)
         self._pending: Candidate | None = None
@@ -85,8 +73,9 @@ class Adjuster:
 
     def _rested(self, last_ns: int, *, moving: bool) -> bool:
         """Tell whether the last attempt is long enough ago."""
-        first = self.in_force is None
+        first = self.releases.newest is None
         wait_ns = policy.wait_ns(self._rules, first=first, moving=moving, n_rejected=self.n_rejected)
+        wait_ns = max(wait_ns, self.releases.least_interval_ns())
         return not self.attempted_ns or last_ns >= self.attempted_ns + wait_ns
 
     def review(self, estimate: Estimate, block: BlockOutcome) -> Iterator[Effect]:
@@ -94,20 +83,28 @@ class Adjuster:
         yield from self._review(estimate, block, int(self._window.t_ns[-1]))
 
     def judge(self, now_ns: InstantNs) -> Iterator[Effect]:
-        """Judge the candidate that waits, where there is one and enough data came since."""
-        if self._pending is not None and len(self._window):
-            yield from self._judge(self._pending, int(self._window.t_ns[-1]), now_ns)
+        """Judge the candidate, where there is one and enough data came since; and what waits to be released."""
+        if not len(self._window):
+            return
+        last_ns = int(self._window.t_ns[-1])
+        if self._pending is not None:
+            yield from self._judge(self._pending, last_ns, now_ns)
+        if self.releases.waiting is not None:
+            yield from self._look_again(self.releases.waiting, last_ns, now_ns)
+
+    def put_off(self, now_ns: InstantNs) -> None:
+        """Begin to wait for the next candidate anew: a person declined one."""
+        self._drop(int(self._window.t_ns[-1]) if len(self._window) else now_ns)
 
     def withdrawn(self, set_id: str, now_ns: InstantNs) -> bool:
         """Go back to the set before, where the edge left or refused the one in force; return whether it did."""
-        if self.in_force is None or self.in_force.coefficients.id != set_id:
+        if not self.releases.withdrawn(set_id):
             return False
-        self.in_force, self.before = self.before, None
         self._drop(int(self._window.t_ns[-1]) if len(self._window) else now_ns)
         return True
 
     def _review(self, estimate: Estimate, block: BlockOutcome, last_ns: int) -> Iterator[Effect]:
-        if self.in_force is not None:
+        if self.releases.newest is not None:
             self._review_ns = last_ns + duration(self._rules.review_s)
         if not estimate.accepted or estimate.parameters is None:
             return
@@ -146,7 +143,7 @@ class Adjuster:
 
     def _worthwhile(self, parameters: Parameters, block: BlockOutcome, last_ns: int) -> bool:
         """Tell whether it is time for a new spectrum, which is dear, or the old one shows the need for a new set."""
-        now = self.in_force
+        now = self.releases.newest
         rested = self._rested(last_ns, moving=False)
         if now is None or (rested and (math.isnan(now.corner_rad_s) or last_ns >= self._spectrum_ns)):
             return True
@@ -184,7 +181,7 @@ class Adjuster:
         return max(self._rules.held_out_s, self._rules.held_out_samples * seconds(self._sensor.dt_ns))
 
     def _situation(self, parameters: Parameters, block: BlockOutcome, corner_rad_s: float) -> policy.Situation:
-        now = self.in_force
+        now = self.releases.newest
         band_hz = candidate.band_of(corner_rad_s, self.pairing, self._sensor.dt_ns)
         u = response.relative_u(parameters, band_hz)
         old = None if now is None else now.coefficients.parameters
@@ -225,38 +222,58 @@ class Adjuster:
             yield from self._settle(pending, judgement.conformity, last_ns, now_ns)
 
     def _found(self, raw: Values) -> Values:
-        now = self.in_force
+        now = self.releases.in_force
         if now is None or now.coefficients.correction.dt_ns != self._sensor.dt_ns:
             return raw
         return Values(*_corrected(now.coefficients.correction, now.coefficients.parameters, self._window))
 
     def _settle(self, pending: Candidate, conformity: Conformity, last_ns: int, now_ns: InstantNs) -> Iterator[Effect]:
-        parent = None if self.in_force is None else self.in_force.coefficients.id
+        now, sequence = self.releases.in_force, self.releases.last_sequence + 1
+        parent = None if now is None else now.coefficients.id
         try:
-            made = candidate.set_of(
-                pending, self._sensor, self.pairing, self.last_sequence + 1, parent, now_ns, conformity
-            )
+            made = candidate.set_of(pending, self._sensor, self.pairing, sequence, parent, now_ns, conformity)
         except (RejectedSet, InvalidData) as error:
             self._drop(last_ns)
             yield Note("candidate_unsafe", self._sensor.id, str(error))
             return
-        self.last_sequence += 1
-        name = made.provenance.calibration_id
+        name, act = made.provenance.calibration_id, Act(ACTOR, now_ns, pending.why)
         yield AddCalibration(
-            calibration_of(name, self._sensor, self.pairing, pending.estimate, conformity, now_ns),
-            Act(ACTOR, now_ns, pending.why),
+            calibration_of(name, self._sensor, self.pairing, pending.estimate, conformity, now_ns), act
         )
+        earlier = ((SetState.CANDIDATE, act),)
         if not conformity.passed:
             self._drop(last_ns)
-            act = Act(ACTOR, now_ns, f"not better than what is in force: {_shown(conformity)}")
-            yield AddSet(self._address, made, SetState.REJECTED, act)
+            why = f"not better than what is in force: {_shown(conformity)}"
+            yield from self.releases.rejected(made, Act(ACTOR, now_ns, why), earlier)
             return
-        self.before = self.in_force
-        self.in_force = InForce(made, pending.cov_statistical, pending.spectrum.corner_rad_s)
         self._pending, self.n_rejected = None, 0
         self.attempted_ns = last_ns
-        act = Act(ACTOR, now_ns, f"{pending.why}; {_shown(conformity)}")
-        yield AddSet(self._address, made, SetState.PUBLISHED, act)
+        found = InForce(made, pending.cov_statistical, pending.spectrum.corner_rad_s)
+        yield from self.releases.verified(found, pending.why, _shown(conformity), earlier, now_ns)
+
+    def _look_again(self, waiting: Waiting, last_ns: int, now_ns: InstantNs) -> Iterator[Effect]:
+        """Reject a set that waits if newer data contradict it: three looks in a row say that it would be worse."""
+        if waiting.checked_ns is None:
+            waiting.checked_ns = last_ns
+        if last_ns - waiting.checked_ns < duration(max(_LOOK_S, 4 * self._least_s)):
+            return
+        window, after = self._window, self._window.t_ns > waiting.checked_ns
+        waiting.checked_ns = last_ns
+        made = waiting.made.coefficients
+        if made.correction.dt_ns != self._sensor.dt_ns:
+            return
+        raw = Values(window.indication, 0.0)
+        found, left = self._found(raw), Values(*_corrected(made.correction, made.parameters, window))
+        after &= decision.finite(raw.value, left.value, found.value)
+        if np.count_nonzero(after) < self._rules.held_out_samples:
+            return
+        judgement = decision.judge(raw.at(after), found.at(after), left.at(after), window.reference[after])
+        against = judgement.gain < -_AGAINST * judgement.u_gain
+        waiting.n_against = waiting.n_against + 1 if against else 0
+        if waiting.n_against >= _LOOKS_AGAINST:
+            act = Act(ACTOR, now_ns, f"newer data contradict it: {_shown(judgement.conformity)}")
+            yield from self.releases.decline(waiting.id, act)
+            self._drop(last_ns)
 
     def _drop(self, last_ns: int) -> None:
         self._pending = None

@@ -20,6 +20,7 @@ from services.calibrate import snapshots
 from services.calibrate.alignment import Stream
 from services.calibrate.events import (
     Connected,
+    Decline,
     EdgeSeen,
     Effect,
     Event,
@@ -31,6 +32,9 @@ from services.calibrate.events import (
     PutHealth,
     PutHolding,
     RecordArrived,
+    Refused,
+    Release,
+    Restore,
     SaveSnapshot,
     SeriesRead,
     SetReported,
@@ -89,6 +93,8 @@ class CalibrateEngine:
                 yield from self._pairings(event)
             case SetReported():
                 yield from self._reported(event)
+            case Release() | Decline() | Restore():
+                yield from self._ordered(event)
             case EdgeSeen():
                 (self._offline.discard if event.online else self._offline.add)(event.edge)
             case Connected():
@@ -172,6 +178,8 @@ class CalibrateEngine:
             yield Note("unpaired", gone)
         for pairing in wanted.values():
             yield from self._pair(pairing, event)
+        for sensor, tracker in self._trackers.items():
+            yield from tracker.govern(event.policies.get(sensor), event.now_ns)
         self._followers = {}
         for tracker in self._trackers.values():
             self._followers.setdefault(tracker.pairing.reference, []).append(tracker)
@@ -205,6 +213,23 @@ class CalibrateEngine:
             yield Note("foreign_report", tracker.sensor.id, f"from {event.address.site}/{event.address.edge}")
         else:
             yield from tracker.reported(event.report, event.now_ns)
+
+    def _ordered(self, event: Release | Decline | Restore) -> Iterator[Effect]:
+        tracker = self._trackers.get(event.sensor)
+        if tracker is None:
+            of = event.to.id if isinstance(event, Restore) else event.set_id
+            yield Refused(event.order, event.sensor, of, f"sensor {event.sensor} is not calibrated: it has no pairing")
+            return
+        tracker.changed = True
+        releases = tracker.releases
+        match event:
+            case Release():
+                yield from releases.release(event.set_id, event.act, event.order)
+            case Decline():
+                tracker.adjuster.put_off(event.act.at_ns)
+                yield from releases.decline(event.set_id, event.act, event.order)
+            case Restore():
+                yield from releases.restore(event.to, event.act, event.order, event.instead_of)
 
     def _repeat(self, now_ns: InstantNs) -> Iterator[Effect]:
         for tracker in self._trackers.values():
@@ -289,9 +314,15 @@ def _carried(present: Tracker | None) -> Known:
     """Return what a tracker hands over to one that begins anew for the same sensor."""
     if present is None:
         return Known()
-    now = present.adjuster.in_force
+    releases = present.releases
+    now, waiting = releases.in_force, releases.waiting
     return Known(
-        last_sequence=present.adjuster.last_sequence,
+        last_sequence=releases.last_sequence,
         desired=None if now is None else now.coefficients,
+        waiting=None if waiting is None else waiting.made.coefficients,
+        waiting_since_ns=InstantNs(0) if waiting is None else waiting.since_ns,
+        waiting_why="" if waiting is None else waiting.why,
+        policy=releases.policy,
+        anchor=releases.anchor,
         conditions=present.board.known(),
     )

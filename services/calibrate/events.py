@@ -14,6 +14,7 @@ from dyncal.domain.alarms import Condition
 from dyncal.domain.calibration import Calibration
 from dyncal.domain.coefficients import CoefficientSet, Report, SetState
 from dyncal.domain.health import SensorHealth
+from dyncal.domain.lifecycle import ReleasePolicy
 from dyncal.domain.samples import FloatArray, Record
 from dyncal.domain.sensors import EdgeId, Pairing, Sensor, SensorId, SiteId
 from dyncal.domain.time import InstantNs, Int64Array
@@ -63,7 +64,11 @@ class Known:
 
     last_sequence: int = 0
     desired: CoefficientSet | None = None
-    desired_state: SetState | None = None
+    waiting: CoefficientSet | None = None
+    waiting_since_ns: InstantNs = InstantNs(0)
+    waiting_why: str = ""
+    policy: ReleasePolicy | None = None
+    anchor: CoefficientSet | None = None
     conditions: tuple[Condition, ...] = ()
     snapshot: bytes | None = None
 
@@ -76,6 +81,46 @@ class PairingsChanged:
     pairings: tuple[Pairing, ...]
     now_ns: InstantNs
     known: Mapping[SensorId, Known] = field(default_factory=dict)
+    policies: Mapping[SensorId, Governed] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Governed:
+    """The policy of a sensor, and the set that a person released last, where there is one."""
+
+    policy: ReleasePolicy
+    anchor: CoefficientSet | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Somebody releases a set that waits; `order` is the order that says so, if one does."""
+
+    sensor: SensorId
+    set_id: str
+    act: Act
+    order: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """Somebody rejects a set that waits."""
+
+    sensor: SensorId
+    set_id: str
+    act: Act
+    order: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Restore:
+    """Somebody goes back to an earlier set; only if `instead_of` is in force, where that is given."""
+
+    sensor: SensorId
+    to: CoefficientSet
+    act: Act
+    order: str = ""
+    instead_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +175,9 @@ Event = (
     | SeriesRead
     | Proceed
     | PairingsChanged
+    | Release
+    | Decline
+    | Restore
     | SetReported
     | EdgeSeen
     | Connected
@@ -149,22 +197,42 @@ class AddCalibration:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AddSet:
-    """Keep a set in the registry; one that is `PUBLISHED` is signed, and then sent to its edge, retained."""
+    """Keep a set in the registry; one that is `PUBLISHED` is signed, and then sent to its edge, retained.
+
+    `earlier`: the states that it was in before; `order`: the order that is carried out so.
+    """
 
     address: EdgeAddress
     coefficients: CoefficientSet
     state: SetState
     act: Act
+    earlier: tuple[tuple[SetState, Act], ...] = ()
+    order: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class MoveSet:
-    """Move a set of this sensor to another state, unless it is there already."""
+    """Move a set of this sensor to another state, unless it is there already.
+
+    To `PUBLISHED`: it is signed, and then sent to its edge at `address`. `order`: the order that is carried out so.
+    """
 
     sensor: SensorId
     set_id: str
     state: SetState
     act: Act
+    address: EdgeAddress | None = None
+    order: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What somebody wanted of a set cannot be; `order` is answered so, where it was one."""
+
+    order: str
+    sensor: SensorId
+    set_id: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,4 +286,15 @@ class Note:
     detail: str = ""
 
 
-Effect = AddCalibration | AddSet | MoveSet | SendDesired | PutCondition | PutHolding | PutHealth | SaveSnapshot | Note
+Effect = (
+    AddCalibration
+    | AddSet
+    | MoveSet
+    | Refused
+    | SendDesired
+    | PutCondition
+    | PutHolding
+    | PutHealth
+    | SaveSnapshot
+    | Note
+)

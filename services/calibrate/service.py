@@ -23,10 +23,12 @@ from dyncal.runtime.logging import logger
 from dyncal.runtime.service import Health
 from dyncal.runtime.warming import kernels_ready
 from services.calibrate import intake
+from services.calibrate.keeping import Message
 from services.calibrate.lanes import Lane, Lanes, Waiting
 from services.calibrate.metrics import CalibrateMetrics
+from services.calibrate.notary import Notary
 from services.calibrate.settings import CalibrateSettings
-from services.calibrate.worker import Arrived, Job, Message, Worker
+from services.calibrate.worker import Arrived, Job, Orders, Worker
 
 CLIENT_ID: Final = "dyncal-calibrate"
 _RETRY_S: Final = 1.0
@@ -102,7 +104,9 @@ class CalibrateService:
             try:
                 site = SiteId(s.site)
                 worker = Worker(s.calibrate, registry, store, signer, self._clock, self.metrics, self._log, site)
-                await self._serve(worker, stop)
+                notary = Notary(registry, signer, self._clock, site, s.data_dir)
+                async with notary.at_work(s.registry.checkpoint_s):
+                    await self._serve(worker, stop)
             finally:
                 await self._in_thread(store.close)
         finally:
@@ -228,17 +232,21 @@ class CalibrateService:
 
     async def _timers(self, worker: Worker) -> None:
         poll_s = self._settings.calibrate.poll_s
-        next_poll = next_tick = self._clock.monotonic_s()
+        orders_s = self._settings.calibrate.orders_poll_s
+        next_poll = next_tick = next_orders = self._clock.monotonic_s()
         while True:
             now = self._clock.monotonic_s()
             if now >= next_poll:
                 next_poll = now + poll_s
                 await self._queue.put(Waiting(None))
+            if now >= next_orders:
+                next_orders = now + orders_s
+                await self._queue.offer(Waiting(Orders()), Lane.FIRST)
             if now >= next_tick:
                 next_tick = now + _TICK_S
                 # behind the samples that have come: before them it would find a silence where there is none
                 await self._queue.offer(Waiting(worker.tick()), Lane.BULK)
-            await asyncio.sleep(min(poll_s, _TICK_S) / 2)
+            await asyncio.sleep(min(poll_s, _TICK_S, 2 * orders_s) / 2)
 
     async def _watch(self, bus: ReconnectingBus, worker: Worker) -> None:
         """Tell the engine of every new connection."""

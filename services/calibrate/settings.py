@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from dyncal.domain.lifecycle import ReleaseMode
 from dyncal.runtime.settings import ProgramSettings, RegistrySettings, Section, SigningSettings, StoreSettings
 
 
@@ -21,6 +22,12 @@ class CalibrateSection(Section):
 
     moving_interval_s: float = Field(2.0, gt=0)
     """The same while the response is off by more than twice `min_change` [s]: so sets follow a drift."""
+
+    release: ReleaseMode = ReleaseMode.AUTOMATIC
+    """Who releases the verified sets of sensors without a policy of their own: `automatic` or `approval`."""
+
+    waiting_interval_s: float = Field(300.0, gt=0)
+    """Shortest time between two sets of a sensor while one waits to be released [s]."""
 
     review_s: float = Field(1.0, gt=0)
     """Interval at which a sensor with a set is reviewed [s] of its own data."""
@@ -61,11 +68,21 @@ class CalibrateSection(Section):
     max_catch_up_s: float = Field(3600.0, ge=0)
     """Longest absence that is made up for from the time-series store at start [s]."""
 
+    orders_poll_s: float = Field(0.25, gt=0, le=60)
+    """Interval at which the registry is asked for orders that people gave [s]."""
+
     queue_size: int = Field(1024, ge=1)
     """Deliveries that may wait for the worker; more wait, unacknowledged, in the broker."""
 
     metrics_port: int | None = Field(None, ge=1, le=65535)
     """Port on 127.0.0.1 for Prometheus; none where not given."""
+
+    @field_validator("release")
+    @classmethod
+    def _needs_no_bounds(cls, value: ReleaseMode) -> ReleaseMode:
+        if value is ReleaseMode.WITHIN_BOUNDS:
+            raise ValueError("bounds are of one sensor: put its policy over HTTP")
+        return value
 
 
 class CalibrateSettings(ProgramSettings):

@@ -13,8 +13,8 @@ from dyncal.domain.errors import InvalidData
 from dyncal.drift.ledger import BlockLedger
 from dyncal.drift.monitor import DriftMonitor
 from dyncal.models import paired_model
-from services.calibrate.adjuster import InForce
 from services.calibrate.estimators import restored
+from services.calibrate.release import InForce
 from services.calibrate.tolerance import Baseline
 from services.calibrate.tracker import Tracker
 
@@ -48,6 +48,7 @@ class _Snapshot(msgspec.Struct, frozen=True):
     baseline: _Baseline | None = None
     conditions: tuple[Condition, ...] | None = None
     ledger: bytes = b""
+    waiting: _InForce | None = None
 
 
 def key_of(sensor: str) -> str:
@@ -60,7 +61,7 @@ def take(tracker: Tracker) -> bytes | None:
     upto_ns = tracker.aligner.last_ns
     if upto_ns is None:
         return None
-    now, base = tracker.adjuster.in_force, tracker.baseline
+    now, base, waiting = tracker.releases.in_force, tracker.baseline, tracker.releases.waiting
     return codec.pack(
         _Snapshot(
             v=VERSION,
@@ -74,9 +75,8 @@ def take(tracker: Tracker) -> bytes | None:
             n_rejected=tracker.adjuster.n_rejected,
             attempted_ns=tracker.adjuster.attempted_ns,
             ledger=tracker.causes.ledger.snapshot(),
-            in_force=None
-            if now is None
-            else _InForce(now.coefficients.id, codec.array_to_bytes(now.cov_statistical, "<f8"), now.corner_rad_s),
+            in_force=None if now is None else _packed(now),
+            waiting=None if waiting is None else _packed(waiting.made),
             baseline=None
             if base is None
             else _Baseline(
@@ -113,9 +113,11 @@ def put_back(tracker: Tracker, content: bytes) -> int:
         raise InvalidData(f"its blocks are of {ledger.p} parameters")
     tracker.estimator, tracker.monitor, tracker.causes.ledger = estimator, monitor, ledger
     tracker.adjuster.n_rejected, tracker.adjuster.attempted_ns = s.n_rejected, s.attempted_ns
-    now = tracker.adjuster.in_force
+    now, waiting = tracker.releases.in_force, tracker.releases.waiting
     if s.in_force is not None and now is not None and now.coefficients.id == s.in_force.set_id:
-        tracker.adjuster.in_force = InForce(now.coefficients, _square(s.in_force.cov), s.in_force.corner_rad_s)
+        tracker.releases.in_force = _unpacked(now, s.in_force)
+    if s.waiting is not None and waiting is not None and waiting.id == s.waiting.set_id:
+        waiting.made = _unpacked(waiting.made, s.waiting)
     if s.baseline is not None:
         values = codec.array_from_bytes(s.baseline.values, "<f8", "baseline")
         tracker.baseline = Baseline(s.baseline.calibration_id, values, _square(s.baseline.cov))
@@ -123,6 +125,14 @@ def put_back(tracker: Tracker, content: bytes) -> int:
         tracker.board.restore(s.conditions)
     tracker.resume_after(s.upto_ns)
     return s.upto_ns
+
+
+def _packed(found: InForce) -> _InForce:
+    return _InForce(found.coefficients.id, codec.array_to_bytes(found.cov_statistical, "<f8"), found.corner_rad_s)
+
+
+def _unpacked(known: InForce, packed: _InForce) -> InForce:
+    return InForce(known.coefficients, _square(packed.cov), packed.corner_rad_s)
 
 
 def _square(packed: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

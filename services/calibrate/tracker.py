@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,6 +13,7 @@ from dyncal.domain.calibration import baseline_id
 from dyncal.domain.coefficients import Outcome, Report, SetState
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.health import ParameterConformity, SensorHealth, Watch
+from dyncal.domain.lifecycle import ReleasePolicy
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import DEFAULT_TOLERANCE, Pairing, Sensor
 from dyncal.domain.time import NS_PER_S, InstantNs, Int64Array, duration, seconds
@@ -23,13 +23,14 @@ from dyncal.identification.records import BlockOutcome, Estimate
 from dyncal.models import paired_model
 from dyncal.ports.registry import Act
 from services.calibrate import findings, tolerance
-from services.calibrate.adjuster import Adjuster, InForce, calibration_of
+from services.calibrate.adjuster import Adjuster, calibration_of
 from services.calibrate.alignment import Aligned, Aligner
 from services.calibrate.board import ConditionBoard
 from services.calibrate.causes import Causes
 from services.calibrate.estimators import estimator_of
-from services.calibrate.events import ACTOR, AddCalibration, Effect, Known, MoveSet, Note, SendDesired
+from services.calibrate.events import ACTOR, AddCalibration, Effect, Governed, Known, MoveSet, Note, SendDesired
 from services.calibrate.health import HealthDesk, number
+from services.calibrate.releases import Releases
 from services.calibrate.settings import CalibrateSection
 
 _BUFFER_S: Final = 20.0
@@ -50,9 +51,10 @@ class Tracker:
     ) -> None:
         names = paired_model(pairing).names
         self.sensor, self.reference, self.pairing, self.rules = sensor, reference, pairing, rules
-        self.adjuster = Adjuster(sensor, pairing, rules, known.last_sequence)
-        if known.desired is not None:
-            self.adjuster.in_force = InForce(known.desired, known.desired.parameters.cov, math.nan)
+        self.releases = Releases(sensor, rules, known.last_sequence)
+        self.releases.policy, self.releases.anchor = known.policy or self.releases.policy, known.anchor
+        self.releases.start(known.desired, known.waiting, known.waiting_since_ns, known.waiting_why)
+        self.adjuster = Adjuster(sensor, pairing, rules, self.releases)
         self.board = ConditionBoard(known.conditions)
         self.desk = HealthDesk(sensor, duration(rules.health_s))
         self.aligner = Aligner(
@@ -83,6 +85,13 @@ class Tracker:
     def adapt(self, pairing: Pairing) -> None:
         """Take over what a changed pairing wishes of the result; sensor, reference, model and u stay the same."""
         self.pairing = self.adjuster.pairing = pairing
+
+    def govern(self, governed: Governed | None, now_ns: InstantNs) -> Iterator[Effect]:
+        """Take over who releases this sensor's sets; None: nobody has said anything about it."""
+        if governed is None:
+            yield from self.releases.govern(ReleasePolicy(self.rules.release), self.releases.anchor, now_ns)
+        else:
+            yield from self.releases.govern(governed.policy, governed.anchor, now_ns)
 
     def resume_after(self, instant_ns: int) -> None:
         """Go on after what was taken in before a restart."""
@@ -151,7 +160,7 @@ class Tracker:
         if estimate is None or block is None or not estimate.accepted or estimate.parameters is None:
             return
         if self.baseline is None:
-            verified = self.adjuster.in_force is not None
+            verified = self.releases.in_force is not None
             if verified and tolerance.capable(estimate.parameters, block.cov, self.pairing.tolerance):
                 name = baseline_id(self.sensor.id, InstantNs(block.to_ns))
                 self.baseline = tolerance.Baseline(name, estimate.parameters.values.copy(), block.cov.copy())
@@ -182,7 +191,7 @@ class Tracker:
 
     def connected(self, now_ns: InstantNs) -> Iterator[Effect]:
         """Say again what the broker may have lost."""
-        if self.adjuster.in_force is not None:
+        if self.releases.in_force is not None:
             yield SendDesired(EdgeAddress(self.sensor.site, self.sensor.edge), self.sensor.id)
         yield from self.board.repeat()
         self.desk.repeat()

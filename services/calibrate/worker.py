@@ -11,18 +11,19 @@ from typing import Final, NamedTuple, assert_never
 from dyncal.contracts import conditions as condition_contract
 from dyncal.contracts import health as health_contract
 from dyncal.contracts import topics
-from dyncal.contracts.coefficients import seal
 from dyncal.domain.alarms import AlarmKind, Condition
-from dyncal.domain.coefficients import SetState
-from dyncal.domain.errors import Conflict, DyncalError, NotFound, Unavailable
+from dyncal.domain.coefficients import CoefficientSet, SetState
+from dyncal.domain.errors import DyncalError, Unavailable
+from dyncal.domain.lifecycle import ReleaseMode
 from dyncal.domain.sensors import SensorId, SiteId
 from dyncal.domain.time import NS_PER_S, InstantNs, duration
 from dyncal.ports.clock import Clock
+from dyncal.ports.lifecycle import PolicyRecord
 from dyncal.ports.registry import Registry
 from dyncal.ports.sample_store import SampleStore
 from dyncal.ports.signing import Signer
 from dyncal.runtime.logging import Logger
-from services.calibrate import intake, snapshots
+from services.calibrate import intake, orders, snapshots
 from services.calibrate.engine import CalibrateEngine
 from services.calibrate.events import (
     ACTOR,
@@ -32,6 +33,7 @@ from services.calibrate.events import (
     Effect,
     Event,
     Forget,
+    Governed,
     Known,
     MoveSet,
     Note,
@@ -41,12 +43,14 @@ from services.calibrate.events import (
     PutHealth,
     PutHolding,
     RecordArrived,
+    Refused,
     SaveSnapshot,
     SendDesired,
     SeriesRead,
     Stopping,
     Tick,
 )
+from services.calibrate.keeping import Contradicted, Keeping, Message, order_of
 from services.calibrate.metrics import CalibrateMetrics
 from services.calibrate.settings import CalibrateSection
 
@@ -60,14 +64,6 @@ _SLICE_SAMPLES: Final = 8192
 _SLICE_S: Final = (1.0, 10.0)  # a tracker keeps 20 s
 _TOGETHER: Final = 256
 _LOOK_AGAIN_S: Final = 0.2
-_FINAL: Final = (SetState.REJECTED, SetState.REVERTED, SetState.SUPERSEDED)
-
-
-class Message(NamedTuple):
-    """What is to be published, retained."""
-
-    topic: str
-    payload: bytes
 
 
 class Arrived(NamedTuple):
@@ -77,7 +73,11 @@ class Arrived(NamedTuple):
     payload: bytes
 
 
-Job = Arrived | Event | None
+class Orders(NamedTuple):
+    """Look whether people gave orders."""
+
+
+Job = Arrived | Event | Orders | None
 """What the worker is asked to do; None: look whether the registry changed."""
 
 
@@ -100,13 +100,15 @@ class Worker:
         log: Logger,
         site: SiteId = DEFAULT_SITE,
     ) -> None:
-        self._rules, self._registry, self._store, self._signer = rules, registry, store, signer
+        self._rules, self._registry, self._store = rules, registry, store
+        self._keeping = Keeping(registry, signer, clock, metrics, log)
         self._clock, self._metrics, self._log, self._site = clock, metrics, log, site
         self.engine = CalibrateEngine(rules)
         self._jobs: deque[Job] = deque()
         self._effects: deque[Effect] = deque()
         self._messages: list[Message] = []
         self._revision: int | None = None
+        self._orders: int | None = None  # revision up to which they were taken up
         self._looked_ns = 0
 
     @property
@@ -181,7 +183,8 @@ class Worker:
 
     def _do_together(self, n: int) -> None:
         for _ in range(n):
-            event = self._event(self._jobs[0])
+            job = self._jobs[0]
+            event = None if job is None or isinstance(job, Orders) else self._event(job)
             if isinstance(event, RecordArrived | SeriesRead):
                 event = dataclasses.replace(event, held=True)
             if event is not None:
@@ -194,12 +197,14 @@ class Worker:
         if job is None:
             for event in self._look():
                 self._handle(event)
+        elif isinstance(job, Orders):
+            self._take_orders()
         else:
             said = self._event(job)
             if said is not None:
                 self._handle(said)
 
-    def _event(self, job: Job) -> Event | None:
+    def _event(self, job: Arrived | Event) -> Event | None:
         """Return what a job says; None where it says nothing, or nothing that can be read."""
         if not isinstance(job, Arrived):
             return job
@@ -209,6 +214,21 @@ class Worker:
             self._effects.append(found)
             return None
         return found
+
+    def _take_orders(self) -> None:
+        """Carry out what people ordered and nobody has answered; each before the next, which may depend on it."""
+        revision = self._registry.orders_revision()
+        if revision == self._orders:
+            return
+        for order in self._registry.waiting_orders():
+            if order.kind in orders.SETS:
+                said = orders.event_of(order, self._registry, InstantNs(self._clock.now()))
+                if isinstance(said, str):
+                    self._effects.append(Refused(order.id, SensorId(""), order.subject, said))
+                else:
+                    self._handle(said)
+                self._finish()
+        self._orders = revision
 
     def _handle(self, event: Event) -> None:
         try:
@@ -225,7 +245,8 @@ class Worker:
             new = [p.sensor for p in pairings if p.sensor not in self.engine.trackers]
             standing = self._standing() if new else {}
             known = {sensor: self._known(sensor, standing.get(sensor, ())) for sensor in new}
-            yield PairingsChanged(tuple(self._registry.sensors()), pairings, self._clock.now(), known)
+            sensors, policies = tuple(self._registry.sensors()), self._policies()
+            yield PairingsChanged(sensors, pairings, self._clock.now(), known, policies)
             self._revision = revision
             self._metrics.pairings.set(len(self.engine.trackers))
 
@@ -239,19 +260,43 @@ class Worker:
 
     def _known(self, sensor: SensorId, conditions: tuple[Condition, ...]) -> Known:
         desired = self._registry.desired_set(sensor)
+        waiting = next(iter(self._registry.sets(sensor, state=SetState.VERIFIED, limit=1)), None)
         return Known(
             last_sequence=self._registry.last_sequence(sensor),
             desired=None if desired is None else desired.coefficients,
+            waiting=None if waiting is None else waiting.coefficients,
+            waiting_since_ns=InstantNs(0) if waiting is None else waiting.changed_ns,
+            waiting_why="" if waiting is None else waiting.coefficients.note,
             conditions=conditions,
             snapshot=self._registry.load_snapshot(snapshots.key_of(sensor)),
         )
+
+    def _policies(self) -> dict[SensorId, Governed]:
+        found = self._registry.policies()
+        return {sensor: Governed(kept.policy, self._anchor(sensor, kept)) for sensor, kept in found.items()}
+
+    def _anchor(self, sensor: SensorId, kept: PolicyRecord) -> CoefficientSet | None:
+        """Return what a person released last, or what was in force when somebody put the bounds."""
+        if kept.policy.mode is not ReleaseMode.WITHIN_BOUNDS:
+            return None
+        found = (
+            self._registry.last_released(sensor, not_by=ACTOR),
+            self._registry.last_released(sensor, until_ns=kept.changed_ns),
+        )
+        released = [record.coefficients for record in found if record is not None]
+        return max(released, key=lambda made: made.sequence, default=None)
 
     def _carry_out(self, effect: Effect) -> Iterator[Message]:
         try:
             yield from self._effect(effect)
         except Unavailable:
             raise
+        except Contradicted as contradicted:
+            self._jobs.appendleft(Forget(contradicted.sensor, self._clock.now()))
+            self._revision = None
         except DyncalError as error:
+            if order_of(effect):
+                self._keeping.refuse(Refused(order_of(effect), SensorId(""), "", str(error)))
             self._log.error("effect_refused", effect=type(effect).__name__, error=str(error))
             self._metrics.notes.labels("effect_refused").inc()
 
@@ -259,10 +304,8 @@ class Worker:
         match effect:
             case AddCalibration():
                 self._registry.add_calibration(effect.calibration, effect.act)
-            case AddSet():
-                yield from self._add_set(effect)
-            case MoveSet():
-                self._move_set(effect)
+            case AddSet() | MoveSet() | Refused():
+                yield from self._keeping.carry_out(effect)
             case SendDesired():
                 record = self._registry.desired_set(effect.sensor)
                 if record is not None:
@@ -284,48 +327,6 @@ class Worker:
                 self._log.debug("note", kind=effect.kind, sensor=effect.sensor, detail=effect.detail)
             case _:
                 assert_never(effect)
-
-    def _add_set(self, effect: AddSet) -> Iterator[Message]:
-        made = effect.coefficients
-        published = effect.state is SetState.PUBLISHED
-        # What is not meant for an edge is not signed: a signature would make it acceptable.
-        envelope = seal(made, self._signer) if published else b""
-        try:
-            self._registry.add_set(made, envelope, effect.state, effect.act)
-        except Conflict as error:
-            if self._is_kept(made.id, envelope):  # the answer to an earlier try was lost, not the set
-                if published:
-                    yield Message(effect.address.desired(made.sensor), envelope)
-                return
-            self._log.warning("set_conflict", sensor=made.sensor, error=str(error))
-            self._jobs.appendleft(Forget(made.sensor, self._clock.now()))
-            self._revision = None
-            return
-        self._metrics.sets.labels(effect.state).inc()
-        self._log.info("set", sensor=made.sensor, id=made.id, state=effect.state, reason=effect.act.reason)
-        if published:
-            yield Message(effect.address.desired(made.sensor), envelope)
-
-    def _is_kept(self, set_id: str, envelope: bytes) -> bool:
-        try:
-            return self._registry.coefficient_set(set_id).envelope == envelope
-        except NotFound:
-            return False
-
-    def _move_set(self, effect: MoveSet) -> None:
-        try:
-            record = self._registry.coefficient_set(effect.set_id)
-        except NotFound:
-            self._metrics.notes.labels("unknown_set").inc()
-            return
-        if record.coefficients.sensor != effect.sensor:
-            self._metrics.notes.labels("foreign_set").inc()
-            return
-        present = record.state
-        again = effect.state is SetState.ACTIVE and present is SetState.SUPERSEDED
-        if present is not effect.state and (present not in _FINAL or again):
-            self._registry.set_state(effect.set_id, effect.state, effect.act)
-            self._log.info("set_moved", id=effect.set_id, state=effect.state, reason=effect.act.reason)
 
     def _condition(self, effect: PutCondition) -> Message:
         condition = effect.condition

@@ -54,8 +54,15 @@ def of_sensor(connection: sa.Connection, sensor: SensorId, before: int | None, l
 
 def last_released(connection: sa.Connection, sensor: SensorId, until_ns: InstantNs | None, not_by: str) -> str | None:
     """Return the id of the set that was published last: at the latest at an instant, and not by that actor."""
-    published = (set_moves.c.sensor == sensor) & (set_moves.c.state == SetState.PUBLISHED)
-    query = sa.select(set_moves.c.set_id).where(published).order_by(set_moves.c.number.desc()).limit(1)
+    released = (set_moves.c.state == SetState.PUBLISHED) | (  # what was in force when histories began counts
+        (set_moves.c.state == SetState.ACTIVE) & set_moves.c.before.is_(None)
+    )
+    query = (
+        sa.select(set_moves.c.set_id)
+        .where(set_moves.c.sensor == sensor, released)
+        .order_by(set_moves.c.number.desc())
+        .limit(1)
+    )
     if until_ns is not None:
         query = query.where(set_moves.c.at_ns <= until_ns)
     if not_by:

@@ -43,6 +43,8 @@ class _Document:
     provenance: Provenance
     residual_limit: float = 0.0
     note: str = ""
+    restores: str | None = None
+    apply_until_ns: InstantNs | None = None
     smoother: CorrectionSmoother | None = None
 
 

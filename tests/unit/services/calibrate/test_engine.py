@@ -347,7 +347,7 @@ def test_pairings_come_change_and_go() -> None:
     run.tell(20, PairingsChanged(plant.sensors(), (other,), plant.at(20)))
     fresh = run.engine.trackers[SensorId("s1")]
     assert fresh is not tracker
-    assert fresh.adjuster.last_sequence == sequence
+    assert fresh.releases.last_sequence == sequence
     run.tell(20, PairingsChanged(plant.sensors(), (), plant.at(20)))
     assert run.engine.trackers == {}
     unknown = Pairing(SensorId("nobody"), SensorId("s1-ref"), ModelKind.FIRST_ORDER)

@@ -13,7 +13,7 @@ from services.calibrate.events import Event, Tick
 from services.calibrate.lanes import Lane, Waiting
 from services.calibrate.service import CalibrateService
 from services.calibrate.settings import CalibrateSection, CalibrateSettings
-from services.calibrate.worker import Arrived
+from services.calibrate.worker import Arrived, Orders
 
 SAMPLES = Waiting(Arrived("dyncal/v1/plant/edge1/samples/s1", b""))
 NOW = InstantNs(1_700_000_000 * NS_PER_S)
@@ -39,7 +39,7 @@ async def waiting(tmp_path: Path, queue_size: int) -> list[Waiting]:
 
 
 async def test_a_tick_comes_behind_the_samples_that_came_before_it(tmp_path: Path) -> None:
-    assert await waiting(tmp_path, 8) == [Waiting(None), SAMPLES, Waiting(Tick(NOW))]
+    assert await waiting(tmp_path, 8) == [Waiting(None), Waiting(Orders()), SAMPLES, Waiting(Tick(NOW))]
 
 
 async def test_samples_that_fill_their_lane_do_not_hold_up_the_look_for_pairings(tmp_path: Path) -> None:

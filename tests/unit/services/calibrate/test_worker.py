@@ -20,6 +20,8 @@ from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.coefficients import Outcome, Report, SetState
 from dyncal.domain.errors import StoreUnavailable
+from dyncal.domain.lifecycle import ReleaseMode, ReleasePolicy
+from dyncal.domain.orders import Order, OrderKind, OrderState
 from dyncal.domain.sensors import ModelKind, SensorId, SiteId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import Act
@@ -28,9 +30,10 @@ from dyncal.runtime.logging import logger
 from dyncal.runtime.settings import RegistrySettings, SigningSettings
 from dyncal.testing.registry import make_set, put_alarm
 from dyncal.testing.store import MemorySampleStore
+from services.calibrate.keeping import Message
 from services.calibrate.metrics import CalibrateMetrics
 from services.calibrate.settings import CalibrateSection
-from services.calibrate.worker import Arrived, Job, Message, Worker
+from services.calibrate.worker import Arrived, Job, Orders, Worker
 
 from .plant import EDGE, T0, Plant
 
@@ -126,7 +129,7 @@ def test_a_sequence_that_somebody_else_took_makes_it_begin_anew_from_the_registr
     assert [m for m in messages if m.topic == DESIRED] == []  # refused, and nothing was sent
     assert registry.last_sequence(S1) == 1
     worker.process([None])
-    assert worker.engine.trackers[S1].adjuster.last_sequence == 1
+    assert worker.engine.trackers[S1].releases.last_sequence == 1
 
 
 def test_a_set_whose_answer_was_lost_is_sent_all_the_same(registry: SqlRegistry, tmp_path: Path, plant: Plant) -> None:
@@ -203,3 +206,97 @@ def test_what_an_older_version_had_in_the_registry_alone_holds_on(registry: SqlR
     assert listed.holding == (f"{S1}:drift",)
     assert AlarmKind.SOURCE_SILENT not in listed.kinds
     assert sent.said_ns >= listed.said_ns
+
+
+def order(kind: OrderKind, subject: str, name: str = "o-1", **body: object) -> Order:
+    return Order(name, kind, subject, "eve", "engineer", "looks right", InstantNs(T0), body)
+
+
+def put_approval(registry: SqlRegistry) -> None:
+    registry.put_policy(S1, ReleasePolicy(ReleaseMode.APPROVAL), Act("eve", InstantNs(T0)))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_an_order_is_carried_out_once_and_answered_in_the_same_transaction(
+    registry: SqlRegistry, tmp_path: Path, plant: Plant, share: float
+) -> None:
+    put_approval(registry)
+    clock = SimulatedClock(InstantNs(T0))
+    worker = worker_on(Flaky(registry, share), tmp_path, clock)
+    assert [m for m in drive(worker, plant, clock) if m.topic == DESIRED] == []
+    (waiting,) = registry.sets(S1, state=SetState.VERIFIED)
+    assert waiting.envelope == b""  # what nobody released is not signed
+    set_id = waiting.coefficients.id
+    registry.put_order(order(OrderKind.SET_APPROVE, set_id))
+    sent = insist(worker, [Orders()]) + insist(worker, [Orders()])
+    record = registry.coefficient_set(set_id)
+    assert (record.state, record.reason) == (SetState.PUBLISHED, "looks right")
+    assert [m for m in sent if m.topic == DESIRED] == [Message(DESIRED, record.envelope)]
+    answered = registry.order("o-1")
+    assert (answered.state, answered.answer, answered.result) == (OrderState.DONE, "published", set_id)
+    assert [m.state for m in registry.set_moves(set_id)] == ["candidate", "verified", "published"]
+    assert registry.set_moves(set_id)[-1].actor == "eve"
+    assert registry.verify_audit() is None
+
+
+def test_orders_given_while_calibrate_was_away_are_carried_out_when_it_is_back(
+    registry: SqlRegistry, tmp_path: Path, plant: Plant
+) -> None:
+    put_approval(registry)
+    clock = SimulatedClock(InstantNs(T0))
+    drive(worker_on(registry, tmp_path, clock), plant, clock)
+    (waiting,) = registry.sets(S1, state=SetState.VERIFIED)
+    registry.put_order(order(OrderKind.SET_REJECT, waiting.coefficients.id))
+    registry.put_order(order(OrderKind.SET_APPROVE, waiting.coefficients.id, "o-2"))
+    fresh = worker_on(registry, tmp_path, clock)
+    assert [m.topic for m in fresh.process([None, Orders()]) if m.topic == DESIRED] == []
+    assert registry.coefficient_set(waiting.coefficients.id).state is SetState.REJECTED
+    assert registry.order("o-1").state is OrderState.DONE
+    refused = registry.order("o-2")
+    assert (refused.state, "only a verified set" in refused.answer) == (OrderState.REFUSED, True)
+
+
+def test_going_back_leads_to_the_set_before_and_twice_to_the_one_before_that(
+    registry: SqlRegistry, tmp_path: Path
+) -> None:
+    drifting = Plant(ModelKind.FIRST_ORDER, [(0, (1.0, 0.4)), (12, (1.0, 0.6)), (26, (1.0, 0.9))], 0.05, 1.5, 45.0, block=4)
+    clock = SimulatedClock(InstantNs(T0))
+    worker = worker_on(registry, tmp_path, clock)
+    sent = [m for m in drive(worker, drifting, clock) if m.topic == DESIRED]
+    ids = [r.coefficients.id for r in reversed(registry.sets(S1, state=SetState.PUBLISHED))]
+    assert len(ids) == len(sent) >= 3
+    for set_id in ids:  # the edge took each
+        registry.set_state(set_id, SetState.ACTIVE, Act("edge:edge1", clock.now()))
+    for name, expected in (("o-1", ids[-2]), ("o-2", ids[-3])):
+        registry.put_order(order(OrderKind.SET_ROLL_BACK, S1, name))
+        (message,) = (m for m in worker.process([Orders()]) if m.topic == DESIRED)
+        done = registry.order(name)
+        assert done.state is OrderState.DONE
+        made = registry.coefficient_set(done.result)
+        assert (made.coefficients.restores, made.envelope) == (expected, message.payload)
+        assert made.coefficients.sequence == registry.last_sequence(S1)
+        registry.set_state(done.result, SetState.ACTIVE, Act("edge:edge1", clock.now()))
+    registry.put_order(order(OrderKind.SET_ROLL_BACK, S1, "o-3", to="s1.77-none"))
+    registry.put_order(order(OrderKind.SET_ROLL_BACK, "no sensor", "o-4"))
+    registry.put_order(order(OrderKind.SET_ROLL_BACK, "s9", "o-5"))
+    registry.put_order(order(OrderKind.SET_ROLL_BACK, S1, "o-6", to=registry.order("o-2").result))
+    assert worker.process([Orders()]) == []
+    for name in ("o-3", "o-4", "o-5", "o-6"):
+        assert registry.order(name).state is OrderState.REFUSED
+        assert registry.order(name).answer
+
+
+def test_an_edge_that_claims_what_cannot_be_changes_nothing(
+    registry: SqlRegistry, tmp_path: Path, plant: Plant
+) -> None:
+    """It says that it runs a set that was rejected, and never signed."""
+    put_approval(registry)
+    clock = SimulatedClock(InstantNs(T0))
+    worker = worker_on(registry, tmp_path, clock)
+    drive(worker, plant, clock)
+    (waiting,) = registry.sets(S1, state=SetState.VERIFIED)
+    c = waiting.coefficients
+    report = Report(S1, c.id, c.sequence, Outcome.APPLIED, clock.now())
+    topic = EdgeAddress(SiteId("plant"), EDGE).reported(S1)
+    worker.process([Arrived(topic, encode_report(report))])
+    assert registry.coefficient_set(c.id).state is SetState.VERIFIED

@@ -1,0 +1,223 @@
+"""Who releases verified sets: policies, approval, going back, and what newer data say of a set that waits."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+
+from dyncal.contracts.coefficients import canonical
+from dyncal.domain.coefficients import CoefficientSet, SetState
+from dyncal.domain.lifecycle import ReleaseMode, ReleasePolicy, check_path
+from dyncal.domain.sensors import ModelKind, SensorId
+from dyncal.ports.registry import Act
+from dyncal.testing.registry import make_set
+from services.calibrate import snapshots
+from services.calibrate.engine import CalibrateEngine
+from services.calibrate.events import AddSet, Decline, Governed, Known, MoveSet, Refused, Release, Restore
+from services.calibrate.release import person_needed
+from services.calibrate.settings import CalibrateSection
+
+from .conftest import Run
+from .plant import Plant
+
+S1 = SensorId("s1")
+EVE = partial(Act, "eve")
+APPROVAL = ReleasePolicy(ReleaseMode.APPROVAL)
+
+
+def plant(duration_s: float = 30.0, change: float = 0.4, **options: float) -> Plant:
+    theta = [(0, (1.0, 0.4))] if change == 0.4 else [(0, (1.0, 0.4)), (15.0, (1.0, change))]
+    return Plant(ModelKind.FIRST_ORDER, theta, 0.05, 1.5, duration_s, block=4, **options)  # type: ignore[arg-type]
+
+
+def governed(of: Run, policy: ReleasePolicy, anchor: CoefficientSet | None = None, at_s: float = 0.0) -> Run:
+    event = dataclasses.replace(of.plant.paired(at_s), policies={S1: Governed(policy, anchor)})
+    of.tell(at_s, event)
+    return of
+
+
+def added(of: Run) -> list[AddSet]:
+    return [e for _, e in of.effects if isinstance(e, AddSet)]
+
+
+def act(of: Run, second: float, why: str = "looks right") -> Act:
+    return EVE(of.plant.at(second), why)
+
+
+def test_a_set_that_is_published_by_itself_has_every_step_behind_it(run: Callable[[Plant], Run]) -> None:
+    done = run(plant(20)).pair().go()
+    first = added(done)[0]
+    states = [*(state for state, _ in first.earlier), first.state]
+    assert states == [SetState.CANDIDATE, SetState.VERIFIED, SetState.PUBLISHED]
+    assert all(why.reason and why.actor == "calibrate" for _, why in first.earlier)
+    for each in added(done):
+        check_path(each.coefficients.id, [*(state for state, _ in each.earlier), each.state])
+
+
+def test_where_approval_is_asked_for_nothing_is_published_until_somebody_does(run: Callable[[Plant], Run]) -> None:
+    done = governed(run(plant(30)), APPROVAL).go(0, 20)
+    assert [e.state for e in added(done)] == [SetState.VERIFIED]
+    made = added(done)[0].coefficients
+    assert done.engine.trackers[S1].releases.in_force is None
+    waiting = done.engine.trackers[S1].releases.waiting
+    assert waiting is not None
+    assert waiting.needs == "the policy asks for approval"
+    (moved,) = done.tell(20, Release(S1, made.id, act(done, 20), "o-1"))
+    assert isinstance(moved, MoveSet)
+    assert (moved.set_id, moved.state, moved.act.actor, moved.order) == (made.id, SetState.PUBLISHED, "eve", "o-1")
+    assert moved.address is not None
+    enforced = done.engine.trackers[S1].releases.in_force
+    assert enforced is not None
+    assert enforced.coefficients.id == made.id
+    again = done.tell(21, Release(S1, made.id, act(done, 21), "o-2"))
+    assert again == [Refused("o-2", S1, made.id, f"{made.id} does not wait to be released any more")]
+
+
+def test_what_somebody_declines_is_rejected_and_not_tried_again_at_once(run: Callable[[Plant], Run]) -> None:
+    done = governed(run(plant(40)), APPROVAL).go(0, 20)
+    made = added(done)[0].coefficients
+    (moved,) = done.tell(20, Decline(S1, made.id, act(done, 20, "not in this batch")))
+    assert isinstance(moved, MoveSet)
+    assert (moved.state, moved.act.reason) == (SetState.REJECTED, "not in this batch")
+    done.go(20, 40)
+    assert len(added(done)) == 1
+
+
+def test_bounds_are_those_of_what_a_person_released_and_small_steps_add_up() -> None:
+    policy = ReleasePolicy(ReleaseMode.WITHIN_BOUNDS, {"tau_s": 0.10}, 0.05)
+    anchor = a_set(0.40)
+    assert person_needed(policy, a_set(0.42), a_set(0.40), anchor) == ""
+    assert "tau_s changed by 12.50%, 10.00% allowed" in person_needed(policy, a_set(0.45), a_set(0.44), anchor)
+    assert "nothing was released before" in person_needed(policy, a_set(0.40), None, None)
+    assert "the response changed by" in person_needed(policy, a_set(0.40, gain=1.2), a_set(0.40), anchor)
+    assert "no_such" in person_needed(
+        ReleasePolicy(ReleaseMode.WITHIN_BOUNDS, {"no_such": 0.1}), anchor, anchor, anchor
+    )
+    zero = a_set(0.0)
+    assert "tau_s changed by inf" in person_needed(policy, a_set(0.1), zero, zero)
+
+
+def test_within_bounds_a_set_is_published_and_beyond_it_waits(run: Callable[[Plant], Run]) -> None:
+    drifting = plant(45, change=0.6)
+    done = run(drifting).pair().go(0, 14)
+    anchor = added(done)[-1].coefficients
+    policy = ReleasePolicy(ReleaseMode.WITHIN_BOUNDS, {"tau_s": 0.2})
+    governed(done, policy, anchor, 14.0).go(14, 45)
+    later = [e for e in added(done) if e.coefficients.sequence > anchor.sequence]
+    assert later
+    for each in later:
+        change = abs(each.coefficients.parameters.values[1] / anchor.parameters.values[1] - 1)
+        if each.state is SetState.PUBLISHED:
+            assert change <= 0.2
+        elif each.state is SetState.VERIFIED:
+            assert change > 0.2
+    assert SetState.VERIFIED in {e.state for e in later}
+
+
+def test_a_policy_that_asks_for_nobody_any_more_releases_what_waits(run: Callable[[Plant], Run]) -> None:
+    done = governed(run(plant(30)), APPROVAL).go(0, 20)
+    before = len(done.effects)
+    governed(done, ReleasePolicy(), None, 20.0)
+    moved = [e for _, e in done.effects[before:] if isinstance(e, MoveSet)]
+    assert [(m.state, m.act.actor) for m in moved] == [(SetState.PUBLISHED, "calibrate")]
+
+
+def test_going_back_is_a_new_signed_set_that_says_so_and_what_follows_waits(run: Callable[[Plant], Run]) -> None:
+    done = run(plant(60, change=0.6)).pair().go(0, 40)
+    published = [s for _, s, _ in done.published()]
+    assert len(published) >= 2
+    first, last = published[0], published[-1]
+    (back,) = done.tell(40, Restore(S1, first, act(done, 40, "the newer one rings"), "o-1"))
+    assert isinstance(back, AddSet)
+    made = back.coefficients
+    assert (back.state, back.order, back.act.actor) == (SetState.PUBLISHED, "o-1", "eve")
+    assert made.sequence == last.sequence + 1
+    assert (made.parent, made.restores) == (last.id, first.id)
+    assert made.note == f"goes back to {first.id}: the newer one rings"
+    assert made.valid_from_ns == done.plant.at(40)
+    assert made.id not in {s.id for s in published}
+    same = dataclasses.replace(
+        made, id=first.id, sequence=first.sequence, parent=first.parent, note=first.note,
+        valid_from_ns=first.valid_from_ns, restores=None,
+    )  # fmt: skip
+    assert canonical(same) == canonical(first)
+    done.go(40, 60)  # the sensor is still the newer one: a set that fits it is made, and waits
+    assert done.published()[-1][1].id == made.id
+    waiting = done.engine.trackers[S1].releases.waiting
+    assert waiting is not None
+    assert "somebody went back" in waiting.needs
+    done.tell(60, Release(S1, waiting.id, act(done, 60)))
+    assert done.engine.trackers[S1].releases.in_force is waiting.made
+
+
+@pytest.mark.parametrize("instead_of", ["", "s1.9-deadbeef"])
+def test_going_back_is_refused_where_it_makes_no_sense(run: Callable[[Plant], Run], instead_of: str) -> None:
+    done = run(plant(20)).pair().go()
+    now = done.published()[-1][1]
+    to = dataclasses.replace(now, id="s1.0-other", sensor=SensorId("s2")) if not instead_of else now
+    (said,) = done.tell(20, Restore(S1, to, act(done, 20), "o-1", instead_of))
+    assert isinstance(said, Refused)
+    assert said.why in ("s1.0-other is of another sensor", f"{instead_of} is not in force any more")
+    (said,) = done.tell(20, Restore(S1, now, act(done, 20), "o-1"))
+    assert isinstance(said, Refused)
+    (said,) = done.tell(20, Restore(SensorId("s7"), now, act(done, 20), "o-1"))
+    assert isinstance(said, Refused)
+    assert "no pairing" in said.why
+
+
+def test_a_set_that_newer_data_contradict_is_rejected(run: Callable[[Plant], Run]) -> None:
+    """It was made while the sensor was slow; the sensor is itself again: what is in force fits, what waits does not."""
+    back = Plant(ModelKind.FIRST_ORDER, [(0, (1.0, 0.4)), (15, (1.0, 0.7)), (40, (1.0, 0.4))], 0.05, 1.5, 100, block=4)
+    done = run(back).pair().go(0, 14)
+    governed(done, APPROVAL, None, 14.0).go(14, 100)
+    moved = [e for _, e in done.effects if isinstance(e, MoveSet)]
+    assert [m.state for m in moved] == [SetState.REJECTED] * len(moved)
+    assert any(m.act.reason.startswith("newer data contradict it: ") for m in moved)
+    assert not [e for e in added(done) if e.state is SetState.PUBLISHED and e.coefficients.sequence > 3]
+
+
+def test_what_waits_is_replaced_by_what_was_verified_later_and_not_every_other_second(
+    run: Callable[[Plant], Run],
+) -> None:
+    rules = CalibrateSection(waiting_interval_s=20.0)
+    done = governed(Run(plant(60, change=0.8), CalibrateEngine(rules)), APPROVAL).go()
+    verified = [(s, e) for s, e in done.effects if isinstance(e, AddSet) and e.state is SetState.VERIFIED]
+    assert len(verified) >= 2
+    assert all(b - a >= 20 for (a, _), (b, _) in itertools.pairwise(verified))
+    replaced = [e.set_id for _, e in done.effects if isinstance(e, MoveSet) and "replaced" in e.act.reason]
+    assert replaced == [e.coefficients.id for _, e in verified[:-1]]
+
+
+def test_what_waits_still_waits_after_a_restart(run: Callable[[Plant], Run]) -> None:
+    done = governed(run(plant(40)), APPROVAL).go(0, 20)
+    tracker = done.engine.trackers[S1]
+    waiting = tracker.releases.waiting
+    assert waiting is not None
+    content = snapshots.take(tracker)
+    known = Known(
+        last_sequence=1, waiting=waiting.made.coefficients, waiting_since_ns=waiting.since_ns, waiting_why="why",
+        policy=APPROVAL, snapshot=content,
+    )  # fmt: skip
+    fresh = Run(done.plant, CalibrateEngine(CalibrateSection()))
+    event = dataclasses.replace(fresh.plant.paired(20), known={S1: known}, policies={S1: Governed(APPROVAL)})
+    fresh.tell(20, event)
+    again = fresh.engine.trackers[S1].releases.waiting
+    assert again is not None
+    assert (again.id, again.since_ns, again.needs) == (waiting.id, waiting.since_ns, waiting.needs)
+    assert np.array_equal(again.made.cov_statistical, waiting.made.cov_statistical)
+    assert again.made.corner_rad_s == waiting.made.corner_rad_s
+    fresh.go(20, 30)
+    assert added(fresh) == []  # nothing new to say
+    assert [type(e) for e in fresh.tell(30, Release(S1, waiting.id, act(fresh, 30)))] == [MoveSet]
+
+
+def a_set(tau_s: float, gain: float = 1.0) -> CoefficientSet:
+    made = make_set()
+    return dataclasses.replace(
+        made, parameters=dataclasses.replace(made.parameters, values=np.array([gain, tau_s]))
+    )  # fmt: skip
