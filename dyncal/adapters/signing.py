@@ -5,6 +5,7 @@ The name of a key follows from its public part, so that nobody can offer another
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -21,10 +22,15 @@ from dyncal.domain.errors import InvalidSetting
 from dyncal.runtime.logging import logger
 from dyncal.runtime.settings import SigningSettings
 
+RETIRED: Final = "retired"
+"""Directory beside the trusted one: public keys that sign no more, whose old signatures still say something."""
+
 _MAX_KEY_BYTES: Final = 16_384
 _TOO_OPEN: Final = 0o037  # readable by the group is what container platforms do to a mounted secret; more is not needed
 
 _log = logger("signing")
+
+_Listing = tuple[tuple[Path, int, int, int], ...]
 
 
 def key_id_of(public: Ed25519PublicKey) -> str:
@@ -51,16 +57,16 @@ class Ed25519Signer:
 
 
 class TrustedKeys:
-    """Verifies by the public keys of a directory (`dyncal.ports.signing.Verifier`); thread-safe.
+    """Verifies by the public keys of directories (`dyncal.ports.signing.Verifier`); thread-safe.
 
-    The directory is read again whenever a file in it is new, changed or gone: trusting and distrusting a key needs no
+    They are read again whenever a file in them is new, changed or gone: trusting and distrusting a key needs no
     restart. Files that hold no Ed25519 public key are logged and ignored.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, *directories: Path) -> None:
+        self._directories = directories
         self._lock = threading.Lock()
-        self._seen: tuple[tuple[str, int, int, int], ...] | None = None
+        self._seen: _Listing | None = None
         self._keys: dict[str, Ed25519PublicKey] = {}
 
     def verify(self, key_id: str, message: bytes, signature: bytes) -> bool:
@@ -89,18 +95,18 @@ class TrustedKeys:
                 self._seen = seen
             return self._keys
 
-    def _listing(self) -> tuple[tuple[str, int, int, int], ...]:
-        try:
-            with os.scandir(self._directory) as entries:
-                found = [(e.name, e.stat()) for e in entries if e.name.endswith(".pem")]
-        except OSError:
-            return ()
-        return tuple(sorted((name, s.st_mtime_ns, s.st_size, s.st_ino) for name, s in found))
+    def _listing(self) -> _Listing:
+        found: list[tuple[Path, int, int, int]] = []
+        for directory in self._directories:
+            with contextlib.suppress(OSError), os.scandir(directory) as entries:
+                stats = [(Path(e.path), e.stat()) for e in entries if e.name.endswith(".pem")]
+                found += ((path, s.st_mtime_ns, s.st_size, s.st_ino) for path, s in stats)
+        return tuple(sorted(found))
 
-    def _read(self, listing: tuple[tuple[str, int, int, int], ...]) -> dict[str, Ed25519PublicKey]:
+    def _read(self, listing: _Listing) -> dict[str, Ed25519PublicKey]:
         keys: dict[str, Ed25519PublicKey] = {}
-        for name, *_ in listing:
-            key = _read_public(self._directory / name)
+        for path, *_ in listing:
+            key = _read_public(path)
             if key is not None:
                 keys[key_id_of(key)] = key
         return keys
@@ -158,6 +164,12 @@ def open_signer(settings: SigningSettings, data_dir: Path) -> Ed25519Signer:
 def open_verifier(settings: SigningSettings, data_dir: Path) -> TrustedKeys:
     """Return the verifier of the trusted directory; it may be empty or absent still: then nothing is trusted."""
     return TrustedKeys(_trusted_dir(settings, data_dir))
+
+
+def trail_verifier(settings: SigningSettings, data_dir: Path) -> TrustedKeys:
+    """Return the verifier of what was signed long ago: keys that are retired count as well."""
+    trusted = _trusted_dir(settings, data_dir)
+    return TrustedKeys(trusted, trusted.parent / RETIRED)
 
 
 def _trusted_dir(settings: SigningSettings, data_dir: Path) -> Path:

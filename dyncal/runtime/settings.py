@@ -153,6 +153,9 @@ class RegistrySettings(Section):
     password_file: Path | None = None
     """File that holds the password, and nothing else."""
 
+    checkpoint_s: float = Field(600.0, gt=0)
+    """Interval at which `calibrate` signs where the audit trail ends, if it has grown [s]."""
+
     def resolved_url(self, data_dir: Path) -> str:
         """Return the URL with its password. Raises `InvalidSetting` if the password's file cannot be read."""
         if self.url is None:

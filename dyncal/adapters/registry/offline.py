@@ -10,7 +10,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from dyncal.adapters.registry import audit
+from dyncal.adapters.registry import audit, schema
 from dyncal.adapters.registry.audit_tables import audit_checkpoints
 from dyncal.contracts.trail import GENESIS, Followed, follow, read_export, signed_bytes
 from dyncal.domain.errors import InvalidSetting, MalformedMessage, StoreUnavailable
@@ -155,8 +155,18 @@ def _read(connection: sa.Connection, wanted: dict[int, str]) -> _Found:
             checkpoints = audit.checkpoints(connection, 0, _MOST)
         except _DAMAGE as error:
             damage = [f"checkpoints cannot be read: {_first_line(error)}"]
+    if connection.dialect.name == "sqlite":
+        damage += _disorder(connection)
     signed = {c.number: c.digest for c in checkpoints}
-    return audit.chained(connection, GENESIS, signed | wanted), 0, checkpoints, damage
+    return audit.chained(connection, GENESIS, signed | wanted, as_it_lies=True), 0, checkpoints, damage
+
+
+def _disorder(connection: sa.Connection) -> list[str]:
+    """Return what SQLite finds wrong with the trail's tables and their indexes."""
+    names = [table.name for table in (schema.audit, schema.audit_head, audit_checkpoints)]
+    there = [name for name in names if sa.inspect(connection).has_table(name)]
+    found = [str(row[0]) for name in there for row in connection.exec_driver_sql(f"PRAGMA integrity_check({name})")]
+    return [f"the database's pages are in disorder: {fault}" for fault in found if fault != "ok"][:3]
 
 
 def _first_line(error: object) -> str:
