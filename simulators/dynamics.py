@@ -134,8 +134,12 @@ def _rational(form: Rational, theta: FloatArray) -> StateSpace:
 
 def rate(form: Form, theta: FloatArray) -> float:
     """Return the fastest natural rate of the sensor [rad/s] over the parameter vectors, shape (n, p)."""
-    a = state_space(form, theta).a
-    return float(np.max(np.abs(np.linalg.eigvals(a))))
+    return float(np.max(np.abs(np.linalg.eigvals(state_space(form, theta).a))))
+
+
+def is_stable(form: Form, theta: FloatArray) -> bool:
+    """Tell whether the sensor comes to rest, whichever of the parameter vectors, shape (n, p), it has."""
+    return bool(np.all(np.linalg.eigvals(state_space(form, theta).a).real < 0))
 
 
 def line_states(form: Form, theta: FloatArray, f_hz: FloatArray) -> ComplexArray:

@@ -7,7 +7,7 @@ are then integers modulo the period in nanoseconds: no rounding builds up, howev
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,7 @@ ComplexArray = npt.NDArray[np.complex128]
 PERIOD_S: Final = 1000
 _PERIOD_NS: Final = PERIOD_S * NS_PER_S
 _CHUNK: Final = 512
+_TAIL: Final = 100
 MAX_HZ: Final = 9_000.0  # (frequency · period) · period [ns] must stay below 2^63
 
 
@@ -159,11 +160,7 @@ def power_spectrum(f_hz: FloatArray, band_hz: float, order: int) -> FloatArray:
 def band_limited_noise(
     rng: np.random.Generator, *, mean: float, rms: float, band_hz: float, order: int = 4, n_lines: int = 128
 ) -> Multisine:
-    """Draw a measurand that looks like filtered noise: lines of equal power, as dense as the power density.
-
-    The density 1 / (1 + (f/band)^(2 order)) is cut into `n_lines` strata of equal power up to 3 band; each holds one
-    line, at a random place and with a random phase (Schoukens & Pintelon, *System Identification*, 2.2: random-phase
-    multisine).
+    """Draw a measurand that looks like filtered noise, of density 1 / (1 + (f/band)^(2 order)) up to 3 band: `noise`.
 
     Raises
     ------
@@ -175,10 +172,48 @@ def band_limited_noise(
             f"band_hz = {band_hz}: must lie between {2 * n_lines / PERIOD_S} (for {n_lines} lines) and {MAX_HZ / 3}"
         )
     grid = np.linspace(0.0, 3 * band_hz, 6001)
-    density = power_spectrum(grid, band_hz, order)
-    cumulative = np.concatenate(([0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))))
+    return noise(rng, grid, power_spectrum(grid, band_hz, order), mean=mean, rms=rms, n_lines=n_lines)
+
+
+def autoregressive_noise(
+    rng: np.random.Generator, *, mean: float, rms: float, time_constants_s: Sequence[float], n_lines: int = 128
+) -> Multisine:
+    """Draw process noise: a continuous autoregression whose poles are -1/τ, density Π 1 / (1 + (2πfτ)²); see `noise`.
+
+    Lines reach up to 100 times the highest corner: of one pole alone, half a percent of the power lies beyond.
+
+    Raises
+    ------
+    InvalidData
+        If there is no time constant, or a corner lies too low for the lines or too high.
+    """
+    corners = [1 / (2 * np.pi * tau) for tau in time_constants_s if tau > 0]
+    if not corners or len(corners) < len(time_constants_s):
+        raise InvalidData("time constants of process noise must be above 0, and at least one")
+    top_hz = _TAIL * max(corners)
+    if top_hz > MAX_HZ or min(corners) * PERIOD_S < 1:
+        raise InvalidData(
+            f"time constants {list(time_constants_s)}: corners of {min(corners):.3g} to {max(corners):.3g} Hz must lie"
+            f" between {1 / PERIOD_S} and {MAX_HZ / _TAIL} Hz"
+        )
+
+    grid = np.concatenate(([0.0], np.geomspace(1e-2 * min(corners), top_hz, 6000)))
+    density = 1.0 / np.prod([1.0 + (grid / corner) ** 2 for corner in corners], axis=0)
+    return noise(rng, grid, density, mean=mean, rms=rms, n_lines=n_lines)
+
+
+def noise(
+    rng: np.random.Generator, f_hz: FloatArray, density: FloatArray, *, mean: float, rms: float, n_lines: int
+) -> Multisine:
+    """Draw a measurand that looks like noise of a power density: lines of equal power, as dense as that.
+
+    The density, given at `f_hz`, both of shape (n,), is cut into `n_lines` strata of equal power; each holds one line,
+    at a random place and with a random phase (Schoukens & Pintelon, *System Identification*, 2.2: random-phase
+    multisine).
+    """
+    cumulative = np.concatenate(([0.0], np.cumsum(0.5 * (density[1:] + density[:-1]) * np.diff(f_hz))))
     places = (np.arange(n_lines) + rng.uniform(size=n_lines)) / n_lines
-    frequencies = np.interp(places * cumulative[-1], cumulative, grid)
+    frequencies = np.interp(places * cumulative[-1], cumulative, f_hz)
     cycles = np.maximum(np.round(frequencies * PERIOD_S).astype(np.int64), 1)
     cycles, counts = np.unique(cycles, return_counts=True)  # two neighbours may round to one line
     amplitudes = rms * np.sqrt(2.0 * counts / n_lines) * np.exp(2j * np.pi * rng.uniform(size=cycles.size))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from simulators import dynamics
 from simulators.measurand import power_spectrum
@@ -31,16 +32,23 @@ def optimum(station: StationSpec) -> Optimum:
     With S the power density of the measurand and R = 2σ²/f_s that of the converter's noise, both one-sided, the best
     linear filter leaves ∫ S R / (S |H|² + R) df up to f_s / 2 (Wiener; Papoulis, *Probability, Random Variables and
     Stochastic Processes*, ch. 13), and what lies above f_s / 2 is lost.
+
+    Raises
+    ------
+    InvalidData
+        If the measurand is not noise of a limited band alone.
     """
     spec, fs = station.measurand, station.rate_hz
-    theta = np.array([station.parameters[name] for name in dynamics.NAMES[station.model]])
+    if spec.rms is None or spec.band_hz is None or spec.shapes:
+        raise InvalidData(f"{station.id}: the optimum is known of noise of a limited band, and of nothing else")
+    theta = station.theta0
     n = 20_000
     df = 3 * spec.band_hz / n
     f: FloatArray = np.asarray((np.arange(n) + 0.5) * df, dtype=np.float64)
     shape = power_spectrum(f, spec.band_hz, spec.order)
     s = spec.rms**2 * shape / (np.sum(shape) * df)
-    h = dynamics.frequency_response(station.model, theta, f)
-    dc_error = spec.mean * (dynamics.frequency_response(station.model, theta, np.zeros(1))[0].real - 1)
+    h = dynamics.frequency_response(station.form, theta, f)
+    dc_error = spec.mean * (dynamics.frequency_response(station.form, theta, np.zeros(1))[0].real - 1)
     step = station.converter.resolution
     variance = station.converter.noise**2 + step**2 / 12
     r = 2 * variance / fs

@@ -11,12 +11,13 @@ import numpy as np
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import DurationNs, InstantNs, Int64Array, duration
 from simulators.converter import Converter
-from simulators.dynamics import NAMES
+from simulators.dynamics import names_of
 from simulators.laws import Parameterisation, Ramp
-from simulators.measurand import Multisine, band_limited_noise
+from simulators.measurand import Multisine, on_grid
 from simulators.scenario import ConverterSpec, Scenario, StationSpec, TransportSpec
 from simulators.sensor import Dynamics, Response, SampledSensor
 from simulators.transport import Transport
+from simulators.waveforms import Measurand
 
 Role = Literal["sensor", "reference"]
 _STREAMS: Final = {"measurand": 0, "sensor": 1, "reference": 2, "sensor-transport": 3, "reference-transport": 4}
@@ -80,7 +81,7 @@ class Plant:
 
     def __init__(self, scenario: Scenario, t0_ns: InstantNs) -> None:
         self.scenario, self.t0_ns = scenario, t0_ns
-        self._measurands: dict[str, Multisine] = {}
+        self._measurands: dict[str, Measurand] = {}
 
     def channels(self, surface: Literal["opcua", "mqtt"] | None = None) -> list[Channel]:
         """Return fresh channels, sensor then reference for every station, of one surface or of all."""
@@ -92,19 +93,18 @@ class Plant:
         """Return one fresh channel."""
         return Channel(self, station, role)
 
-    def measurand(self, station: StationSpec) -> Multisine:
+    def measurand(self, station: StationSpec) -> Measurand:
         """Return what the station is exposed to: the truth at any instant."""
         if station.id not in self._measurands:
-            m = station.measurand
-            self._measurands[station.id] = band_limited_noise(
-                self.rng(station, "measurand"),
-                mean=m.mean,
-                rms=m.rms,
-                band_hz=m.band_hz,
-                order=m.order,
-                n_lines=m.lines,
-            )
+            self._measurands[station.id] = station.measurand.measurand(self.rng(station, "measurand"), self.t0_ns)
         return self._measurands[station.id]
+
+    def truth(self, station: StationSpec, t_ns: Int64Array) -> FloatArray:
+        """Return what the station is exposed to at `t_ns`, shape (n,); fast for instants of its grid."""
+        source = self.measurand(station)
+        if isinstance(source, Multisine):
+            return on_grid(source, self.t0_ns, DurationNs(station.dt_ns), t_ns)
+        return source.value(t_ns)
 
     def parameters(self, station: StationSpec) -> Parameterisation:
         """Return the true parameters of the station's sensor over the time since `t0_ns`."""
@@ -116,12 +116,11 @@ class Plant:
 
 
 def _dynamics(station: StationSpec) -> Dynamics:
-    names = NAMES[station.model]
-    theta0 = np.array([station.parameters[name] for name in names])
+    names = names_of(station.form)
     laws = tuple(
         Ramp(names.index(law.parameter), duration(law.from_s), duration(law.to_s), law.factor) for law in station.drift
     )
-    return Dynamics(station.model, Parameterisation(theta0, laws))
+    return Dynamics(station.form, Parameterisation(station.theta0, laws), station.delay_ns)
 
 
 def _converter(spec: ConverterSpec) -> Converter:

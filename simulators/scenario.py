@@ -8,40 +8,22 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, Self
 
+import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from dyncal.domain.errors import InvalidSetting
+from dyncal.domain.errors import InvalidData, InvalidSetting
+from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
+from dyncal.domain.time import DurationNs, duration
 from dyncal.runtime.faults import describe
 from dyncal.runtime.settings import Name, Section
-from simulators.dynamics import NAMES
+from simulators.dynamics import Form, form_of, is_stable, names_of
+from simulators.measurand_settings import MeasurandSpec
+
+DELAY: Final = "delay_s"
+"""Name of the dead time among a station's parameters."""
 
 Conclusion = Literal["healthy", "drift", "reference_lost", "any"]
-
-
-class MeasurandSpec(Section):
-    """What sensor and reference are exposed to: band-limited noise about a mean."""
-
-    mean: float = 0.0
-    """Mean, in the sensor's unit."""
-
-    rms: float = Field(gt=0)
-    """Root of the mean square about the mean, in the sensor's unit."""
-
-    band_hz: float = Field(gt=0, le=3000)
-    """Frequency at which the power density has fallen to one half [Hz]."""
-
-    order: int = Field(4, ge=1, le=16)
-    """Steepness: the density is 1 / (1 + (f / band)^(2 order))."""
-
-    lines: int = Field(128, ge=8, le=1024)
-    """Number of sinusoids."""
-
-    @model_validator(mode="after")
-    def _dense_enough(self) -> Self:
-        if self.band_hz * 500 < self.lines:
-            raise ValueError(f"band_hz {self.band_hz} has no room for {self.lines} lines; at most {self.band_hz * 500}")
-        return self
 
 
 class ConverterSpec(Section):
@@ -187,22 +169,43 @@ class StationSpec(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.model not in NAMES:
-            raise ValueError(f"model {self.model} cannot be simulated; known are {', '.join(NAMES)}")
-        names = NAMES[self.model]
-        if set(self.parameters) != set(names):
-            raise ValueError(f"parameters of {self.model} are {', '.join(names)}, not {', '.join(self.parameters)}")
+        try:
+            names = names_of(self.form)
+        except InvalidData as error:
+            raise ValueError(str(error)) from error
+        if set(self.parameters) - {DELAY} != set(names):
+            raise ValueError(
+                f"parameters of {self.model} are {', '.join(names)} and, if you like, {DELAY}, not"
+                f" {', '.join(self.parameters)}"
+            )
         for name, value in self.parameters.items():
             if not 0 < value < float("inf"):
                 raise ValueError(f"parameters.{name} = {value} must be finite and positive")
+        if not is_stable(self.form, self.theta0[None, :]):
+            raise ValueError("parameters: the sensor is not stable")
         for law in self.drift:
             if law.parameter not in names:
                 raise ValueError(f"drift.parameter = {law.parameter!r}: {self.model} has {', '.join(names)}")
         if abs(self.dt_ns - 1e9 / self.rate_hz) > 1e-6 or self.dt_ns % 1000:
             raise ValueError(f"rate_hz = {self.rate_hz}: the period is no whole number of microseconds")
-        if 3 * self.measurand.band_hz > self.rate_hz:
+        if self.measurand.band_hz is not None and 3 * self.measurand.band_hz > self.rate_hz:
             raise ValueError(f"rate_hz = {self.rate_hz} must be at least three times measurand.band_hz")
         return self
+
+    @property
+    def form(self) -> Form:
+        """The form of the dynamics. Raises `InvalidData` if the parameters make none."""
+        return form_of(self.model, self.parameters)
+
+    @property
+    def theta0(self) -> FloatArray:
+        """Parameters of the form at the start, in its order, shape (p,); dead time is none of them."""
+        return np.array([self.parameters[name] for name in names_of(self.form)])
+
+    @property
+    def delay_ns(self) -> DurationNs:
+        """Dead time [ns]."""
+        return duration(self.parameters.get(DELAY, 0.0))
 
     @property
     def dt_ns(self) -> int:

@@ -24,7 +24,6 @@ from dyncal.ports.sample_store import SampleStore
 from dyncal.runtime.settings import RegistrySettings, StoreSettings
 from edge_agent.spool import Spool
 from services.ingest.service import LEDGER_FILE
-from simulators.measurand import on_grid
 from simulators.plant import Channel, Plant
 from simulators.scenario import StationSpec
 from simulators.score import Evidence, Stored
@@ -118,7 +117,7 @@ def _evidence(
         min_gain=station.expect.min_gain,
         sensor=sensor,
         reference=reference,
-        truth=on_grid(plant.measurand(station), plant.t0_ns, DurationNs(station.dt_ns), sensor.t_ns),
+        truth=plant.truth(station, sensor.t_ns),
         applied_ns=applied[0].at_ns if applied else None,
         n_applied=len(applied),
         settle_ns=DurationNs(settle),
