@@ -15,7 +15,7 @@ class LaboratoryRegistry(Protocol):
     """Laboratory calibrations, each with the file it came in; written by the API service, never changed."""
 
     def add_laboratory(self, found: LaboratoryCalibration, source: bytes, act: Act) -> bool:
-        """Add one; return whether it is new. One that is there already, by its id, stays as it is and is not audited."""
+        """Add one; return whether it is new: one of an id that is there stays as it is, and is not audited."""
         ...
 
     def laboratory(self, id_: str) -> LaboratoryCalibration:

@@ -22,14 +22,16 @@ from services.api.routers import (
     fleet,
     integrators,
     inventory,
+    laboratory,
     live,
     operators,
     samples,
     system,
 )
+from services.api.schemas.laboratory import LaboratoryBody
 from services.api.schemas.operations import ProblemOut
 
-API_VERSION = "1.13.0"
+API_VERSION = "1.14.0"
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",
@@ -51,7 +53,7 @@ def create_app(deps: Deps) -> FastAPI:
     errors.install(app)
     for module in (operators, alarms, console, fleet, findings, integrators, commissioning, edge, live, system):
         app.include_router(module.router)
-    for module in (inventory, samples):
+    for module in (inventory, samples, laboratory):
         app.include_router(module.router)
     app.include_router(access.router)
     static.install(app, deps.console)
@@ -69,9 +71,10 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = FastAPI.openapi(app)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= problem.pop("$defs")
-        schemas["ProblemOut"] = problem
+        for shape in (ProblemOut, LaboratoryBody):  # which no signature names
+            made = shape.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= made.pop("$defs", {})
+            schemas[shape.__name__] = made
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         for operations in document["paths"].values():

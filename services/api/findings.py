@@ -16,7 +16,7 @@ from dyncal.domain.calibration import Calibration, Verdict
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData, NotFound
 from dyncal.domain.samples import FloatArray, SampleSeries
-from dyncal.domain.sensors import ModelKind, SensorId
+from dyncal.domain.sensors import ModelKind, Pairing, SensorId
 from dyncal.domain.time import NS_PER_S, DurationNs
 from dyncal.models import named_model
 from dyncal.ports.registry import Registry, SetRecord
@@ -115,6 +115,12 @@ def budget_lines(record: SetRecord, series: SampleSeries) -> tuple[list[Line], f
     return [line for line in lines if line.u > 0], _rms(made.u[there]), n
 
 
+def u_of_reference(pairing: Pairing, series: SampleSeries) -> float:
+    """Return the standard uncertainty that a pairing states of its reference, at the size of a record's values."""
+    raw = series.raw[np.isfinite(series.raw)]
+    return math.hypot(pairing.u_reference, pairing.u_reference_gain * (_rms(raw) if raw.size else 0.0))
+
+
 def _rms(values: FloatArray) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
@@ -142,8 +148,8 @@ class Step:
 def chain(registry: Registry, record: SetRecord) -> list[Step]:
     """Return what a set is traced to: its calibration, the reference, what that is corrected by, and so on.
 
-    The last step is a sensor that nothing in the registry calibrates: what ties it to the SI (its certificate) is
-    outside, and only the uncertainties stated in the pairing speak of it.
+    The last step is a sensor that nothing in the registry calibrates while it works: what ties it to the SI is its
+    certificate, which `LaboratoryRegistry` may know.
     """
     pairings = {pairing.sensor: pairing for pairing in registry.pairings()}
     steps: list[Step] = []

@@ -10,6 +10,8 @@ from dyncal.domain.access import Role
 from dyncal.domain.calibration import Calibration, Verdict, is_baseline
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import NotFound
+from dyncal.domain.laboratory import LaboratoryCalibration
+from dyncal.domain.samples import SampleSeries
 from dyncal.domain.sensors import DEFAULT_TOLERANCE, Sensor, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import SetRecord
@@ -26,6 +28,7 @@ from services.api.schemas.findings import (
     ResponseOut,
     StepOut,
 )
+from services.api.schemas.laboratory import CertificateOut
 
 router = APIRouter(prefix="/v1", tags=["console"], dependencies=[needs(Role.VIEWER)])
 
@@ -35,7 +38,7 @@ BUDGET_SAMPLES = 600
 
 @router.get("/sensors/{sensor}/response")
 def response(sensor: str, deps: DepsOf, points: Points = 120) -> ResponseOut:
-    """Return the frequency response now, at the last calibration, and at the one that tolerances are relative to."""
+    """Return the frequency response now, at the last calibration, at that of the tolerances, and by certificate."""
     known = deps.catalogue.get().sensor(sensor)
     active = _active(deps, known.id)
     calibrations = _accepted(deps, known.id, 200)
@@ -49,6 +52,8 @@ def response(sensor: str, deps: DepsOf, points: Points = 120) -> ResponseOut:
     baseline = _baseline(calibrations)
     if baseline is not None and (not calibrations or baseline is not calibrations[-1]):
         sources.append(("baseline", baseline.id, baseline.fitted_at_ns, baseline.parameters))
+    certificates = deps.registry.laboratories(known.id, limit=1)
+    sources += [("certificate", each.id, each.calibrated_ns, each.parameters) for each in certificates]
     band_hz = None if active is None else active.coefficients.correction.band_hz
     if not sources:
         return ResponseOut(sensor=known.id, curves=[], band_hz=band_hz)
@@ -113,6 +118,8 @@ def budget(sensor: str, deps: DepsOf) -> BudgetOut:
     start = InstantNs(max(end - n * known.dt_ns, 0))
     series = deps.store.read(known.id, start, InstantNs(end + 1), max_points=None)
     lines, u, n_values = findings.budget_lines(active, series)
+    shown = [BudgetLineOut(name=line.name, u=line.u, counts=":" not in line.name) for line in lines]
+    behind = _certificate_line(deps, active, series)
     return BudgetOut(
         sensor=known.id,
         set_id=active.coefficients.id,
@@ -121,8 +128,19 @@ def budget(sensor: str, deps: DepsOf) -> BudgetOut:
         n=n_values,
         from_ns=start,
         to_ns=end,
-        lines=[BudgetLineOut(name=line.name, u=line.u, counts=":" not in line.name) for line in lines],
+        lines=shown if behind is None else [*shown, behind],
     )
+
+
+def _certificate_line(deps: Deps, active: SetRecord, series: SampleSeries) -> BudgetLineOut | None:
+    """Return what the reference's certificate adds: a part of the parameters' lines, not a term beside them."""
+    origin = active.coefficients.provenance
+    pairing = deps.catalogue.get().pairings.get(active.coefficients.sensor)
+    certificates = deps.registry.laboratories(origin.reference, limit=1)
+    if pairing is None or pairing.reference != origin.reference or not certificates:
+        return None
+    u = findings.u_of_reference(pairing, series)
+    return BudgetLineOut(name=f"certificate:{certificates[0].certificate}", u=u, counts=False) if u > 0 else None
 
 
 @router.get("/coefficient-sets/{set_id}/chain")
@@ -130,10 +148,15 @@ def chain(set_id: str, deps: DepsOf) -> ChainOut:
     """Return what a set is traced to: calibration, reference, what corrects the reference, and so on."""
     sensors = deps.catalogue.get().sensors
     steps = findings.chain(deps.registry, deps.registry.coefficient_set(set_id[:200]))
-    return ChainOut(set_id=set_id, steps=[_step(step, sensors.get(step.sensor)) for step in steps])
+    return ChainOut(
+        set_id=set_id,
+        steps=[
+            _step(step, sensors.get(step.sensor), deps.registry.laboratories(step.sensor, limit=1)) for step in steps
+        ],
+    )
 
 
-def _step(step: findings.Step, sensor: Sensor | None) -> StepOut:
+def _step(step: findings.Step, sensor: Sensor | None, certificates: list[LaboratoryCalibration]) -> StepOut:
     return StepOut(
         sensor=step.sensor,
         label="" if sensor is None else sensor.label,
@@ -146,6 +169,7 @@ def _step(step: findings.Step, sensor: Sensor | None) -> StepOut:
         u_reference=step.u_reference,
         u_reference_gain=step.u_reference_gain,
         u_clock_s=step.u_clock_s,
+        certificate=CertificateOut.of(certificates[0]) if certificates else None,
     )
 
 

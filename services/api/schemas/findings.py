@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.api.schemas.base import InstantNs, Shape, example
 from services.api.schemas.calibrations import CalibrationOut
+from services.api.schemas.laboratory import CertificateOut
 
 
 class BodeOut(Shape):
@@ -11,11 +12,11 @@ class BodeOut(Shape):
 
     what: str
     """`now`: the set that is active; `last_calibration`: the newest accepted calibration; `baseline`: the calibration
-    that tolerances are relative to."""
+    that tolerances are relative to; `certificate`: the newest laboratory calibration."""
     source: str
     """Id of the set or the calibration."""
     at_ns: InstantNs
-    """When it was fitted."""
+    """When it was fitted; of a certificate, when the laboratory measured."""
     f_hz: list[float]
     magnitude: list[float]
     u_magnitude: list[float]
@@ -146,12 +147,14 @@ class StepOut(Shape):
     """Stated in the pairing: relative standard uncertainty of the reference's gain."""
     u_clock_s: float
     """Stated in the pairing: standard uncertainty of the clock offset [s]."""
+    certificate: CertificateOut | None = None
+    """The newest laboratory calibration of `sensor`, where there is one."""
 
 
 class ChainOut(Shape):
     """What the values of a set are traced to, link by link.
 
-    The last link is a sensor that nothing in the registry calibrates: its certificate is not held here.
+    The last link is a sensor that nothing here calibrates while it works: what there is behind it is its certificate.
     """
 
     set_id: str

@@ -184,7 +184,12 @@ export const text = {
     deviationBaseline: "Against the baseline [%]",
     frequency: "Frequency [Hz]",
     bandEnd: "correction valid up to here",
-    curves: { now: "Now (active set)", last_calibration: "Last calibration", baseline: "Baseline of the tolerance" },
+    curves: {
+      now: "Now (active set)",
+      last_calibration: "Last calibration",
+      baseline: "Baseline of the tolerance",
+      certificate: "Laboratory's certificate",
+    },
     bands: "Bands are ± U (k = 2).",
   },
   history: {
@@ -249,6 +254,7 @@ export const text = {
     stated: "stated of the reference",
     nothingStated: "no uncertainty of the reference is stated",
     end: (id: string) => `${id} is not calibrated by this system: its certificate is not held here.`,
+    certified: (id: string, number: string, laboratory: string) => `${id} is calibrated by certificate ${number} of ${laboratory}`,
     cut: (id: string) => `The chain comes back to ${id}, or is too long to follow.`,
   },
   losses: {

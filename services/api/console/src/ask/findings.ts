@@ -47,7 +47,7 @@ export interface CoefficientSet {
 }
 
 export interface Curve {
-  what: "now" | "last_calibration" | "baseline";
+  what: "now" | "last_calibration" | "baseline" | "certificate";
   source: string;
   at_ns: number;
   f_hz: number[];
@@ -93,6 +93,7 @@ export interface Step {
   u_reference: number;
   u_reference_gain: number;
   u_clock_s: number;
+  certificate: { id: string; laboratory: string; certificate: string; calibrated_at_ns: number } | null;
 }
 
 const of = (sensor: string, what: string) => `/v1/sensors/${name(sensor)}/${what}`;

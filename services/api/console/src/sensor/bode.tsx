@@ -8,8 +8,8 @@ import { text } from "../text";
 
 const words = text.response;
 const DEGREES = 180 / Math.PI;
-const DASHES: Record<Curve["what"], number[]> = { now: [], last_calibration: [6, 4], baseline: [2, 3] };
-const INK: Record<Curve["what"], string> = { now: "corrected", last_calibration: "text", baseline: "raw" };
+const DASHES: Record<Curve["what"], number[]> = { now: [], last_calibration: [6, 4], baseline: [2, 3], certificate: [10, 3, 2, 3] };
+const INK: Record<Curve["what"], string> = { now: "corrected", last_calibration: "text", baseline: "raw", certificate: "text" };
 
 interface Props {
   id: string;

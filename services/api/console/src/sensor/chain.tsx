@@ -21,7 +21,7 @@ export function ChainPanel({ setId }: { setId: string | undefined }) {
           {steps.filter((step) => step.set_id).map((step) => (
             <Link key={step.sensor} step={step} />
           ))}
-          <li class="end">{end.set_id ? words.cut(end.reference ?? end.sensor) : words.end(end.sensor)}</li>
+          <li class="end">{end.set_id ? words.cut(end.reference ?? end.sensor) : <End step={end} />}</li>
         </ol>
       )}
     </section>
@@ -55,6 +55,18 @@ function Link({ step }: { step: Step }) {
         </div>
       )}
     </li>
+  );
+}
+
+/** What stands behind the last sensor: its certificate, where one was sent. */
+function End({ step }: { step: Step }) {
+  const { certificate } = step;
+  if (!certificate) return <>{words.end(step.sensor)}</>;
+  return (
+    <>
+      {words.certified(step.sensor, certificate.certificate, certificate.laboratory)}{" "}
+      <span class="muted">({instant(ms(certificate.calibrated_at_ns))})</span>
+    </>
   );
 }
 
