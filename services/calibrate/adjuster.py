@@ -48,6 +48,7 @@ class Adjuster:
     def __init__(self, sensor: Sensor, pairing: Pairing, rules: CalibrateSection, releases: Releases) -> None:
         self.pairing = pairing
         self.releases = releases
+        self.held = False  # in the hands of a rollout: no set is to take the place of what it is about
         self.n_rejected = 0
         self.attempted_ns = 0
         self._known_u: tuple[tuple[str, float], float] = (("", 0.0), 0.0)
@@ -66,7 +67,7 @@ class Adjuster:
 
     def ready(self) -> bool:
         """Tell whether a new estimate could lead to a candidate now."""
-        if self._pending is not None or len(self._window) < candidate.MIN_SPECTRUM_SAMPLES:
+        if self.held or self._pending is not None or len(self._window) < candidate.MIN_SPECTRUM_SAMPLES:
             return False
         last_ns = int(self._window.t_ns[-1])
         return last_ns >= self._review_ns and self._rested(last_ns, moving=True)
@@ -87,7 +88,7 @@ class Adjuster:
         if not len(self._window):
             return
         last_ns = int(self._window.t_ns[-1])
-        if self._pending is not None:
+        if self._pending is not None and not self.held:
             yield from self._judge(self._pending, last_ns, now_ns)
         if self.releases.waiting is not None:
             yield from self._look_again(self.releases.waiting, last_ns, now_ns)

@@ -20,6 +20,7 @@ from dyncal.domain.time import NS_PER_S, InstantNs, duration
 from dyncal.ports.clock import Clock
 from dyncal.ports.lifecycle import PolicyRecord
 from dyncal.ports.registry import Registry
+from dyncal.ports.rollouts import RolloutWrite
 from dyncal.ports.sample_store import SampleStore
 from dyncal.ports.signing import Signer
 from dyncal.runtime.logging import Logger
@@ -52,6 +53,9 @@ from services.calibrate.events import (
 )
 from services.calibrate.keeping import Contradicted, Keeping, Message, order_of
 from services.calibrate.metrics import CalibrateMetrics
+from services.calibrate.rollout.desk import ORDERS as ROLLOUTS
+from services.calibrate.rollout.desk import RolloutDesk, RolloutEffect
+from services.calibrate.rollout.events import Publish, Revert
 from services.calibrate.settings import CalibrateSection
 
 DEFAULT_SITE: Final = SiteId("plant")
@@ -105,7 +109,9 @@ class Worker:
         self._clock, self._metrics, self._log, self._site = clock, metrics, log, site
         self.engine = CalibrateEngine(rules)
         self._jobs: deque[Job] = deque()
-        self._effects: deque[Effect] = deque()
+        self._effects: deque[Effect | RolloutEffect] = deque()
+        self._rollouts = RolloutDesk(registry, self.engine, clock, log)
+        self._resumed = False
         self._messages: list[Message] = []
         self._revision: int | None = None
         self._orders: int | None = None  # revision up to which they were taken up
@@ -197,6 +203,9 @@ class Worker:
         if job is None:
             for event in self._look():
                 self._handle(event)
+            if not self._resumed:  # rollouts; once the sensors that they are about are known
+                self._effects.extend(self._rollouts.restore())
+                self._resumed = True
         elif isinstance(job, Orders):
             self._take_orders()
         else:
@@ -228,11 +237,15 @@ class Worker:
                 else:
                     self._handle(said)
                 self._finish()
+            elif order.kind in ROLLOUTS:
+                self._effects.extend(self._rollouts.ordered(order))
+                self._finish()
         self._orders = revision
 
     def _handle(self, event: Event) -> None:
         try:
             self._effects.extend(self.engine.handle(event))
+            self._effects.extend(self._rollouts.told(event))
         except Exception:  # noqa: BLE001 - the service goes on without one message, whatever it was
             self._log.exception("engine_fault", event_kind=type(event).__name__)
             self._metrics.notes.labels("engine_fault").inc()
@@ -286,7 +299,7 @@ class Worker:
         released = [record.coefficients for record in found if record is not None]
         return max(released, key=lambda made: made.sequence, default=None)
 
-    def _carry_out(self, effect: Effect) -> Iterator[Message]:
+    def _carry_out(self, effect: Effect | RolloutEffect) -> Iterator[Message]:
         try:
             yield from self._effect(effect)
         except Unavailable:
@@ -300,7 +313,7 @@ class Worker:
             self._log.error("effect_refused", effect=type(effect).__name__, error=str(error))
             self._metrics.notes.labels("effect_refused").inc()
 
-    def _effect(self, effect: Effect) -> Iterator[Message]:
+    def _effect(self, effect: Effect | RolloutEffect) -> Iterator[Message]:
         match effect:
             case AddCalibration():
                 self._registry.add_calibration(effect.calibration, effect.act)
@@ -320,6 +333,8 @@ class Worker:
                 yield Message(topics.health(effect.site, effect.sensor), said)
             case SaveSnapshot():
                 self._registry.save_snapshot(effect.key, effect.content, effect.at_ns)
+            case RolloutWrite() | Publish() | Revert():
+                self._effects.extend(self._rollouts.carry_out(effect))
             case Note():
                 if effect.kind == "unknown_sensor" and self._clock.now() - self._looked_ns > duration(_LOOK_AGAIN_S):
                     self._jobs.append(None)  # it may have been registered since

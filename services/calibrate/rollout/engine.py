@@ -160,5 +160,5 @@ class RolloutEngine:
 
 
 def _emptied(run: RolloutRun) -> Changes:
-    changes, run.changes = run.changes, Changes()
+    changes, run.changes = run.changes, Changes(run.rollout.id)
     return changes

@@ -136,9 +136,10 @@ class Revert:
 class Changes:
     """What a rollout's progress is: to be kept as a whole, and before any of `acts` is done.
 
-    `refusal` says why what somebody wanted was not done; '' where it was.
+    `of` is the rollout's id; `refusal` says why what somebody wanted was not done, '' where it was.
     """
 
+    of: str = ""
     rollout: Rollout | None = None
     members: dict[SensorId, Member] = field(default_factory=dict)
     moves: list[RolloutMove] = field(default_factory=list)

@@ -33,7 +33,7 @@ class RolloutRun:
     def __init__(self, rollout: Rollout, members: Iterable[Member], edges: Edges, residuals: ResidualBook) -> None:
         self.rollout = rollout
         self.members = {m.sensor: m for m in sorted(members, key=lambda m: m.position)}
-        self.changes = Changes()
+        self.changes = Changes(rollout.id)
         self._edges, self._residuals = edges, residuals
         self._in_hand: set[SensorId] = set()  # reverts that were asked for
         self._unkept: set[SensorId] = set()  # members of which only the residual has changed
@@ -184,7 +184,7 @@ class RolloutRun:
         for member in self._of(MemberState.APPLIED):
             soaked = stages.soaked(member, plan, now_ns)
             if soaked and (not plan.needs_residual or (member.after is not None and member.after.n > 0)):
-                self._put(member, self._act(now_ns, stages.said(member)), "rollout.normal", state=MemberState.NORMAL)
+                self._put(member, Act(ACTOR, now_ns, stages.said(member)), "rollout.normal", state=MemberState.NORMAL)
 
     def _take(self, now_ns: InstantNs) -> bool:
         """Publish the sets of those whose turn it is; tell whether there were any."""
@@ -199,7 +199,7 @@ class RolloutRun:
         chosen = take(waiting, room, plan.arrangement, lambda m: not self._edges.online(m.edge), first=not touched)
         for member in chosen:
             before = self._residuals.of(member.sensor, member.before_id)
-            act = self._act(now_ns, f"stage {r.stage + 1} of {len(plan.stages)}")
+            act = Act(ACTOR, now_ns, f"stage {r.stage + 1} of {len(plan.stages)}")
             changed = {"state": MemberState.PUBLISHED, "stage": r.stage, "published_ns": now_ns, "before": before}
             self._put(member, act, "rollout.published", **changed)
             self.changes.acts.append(Publish(member.sensor, member.set_id, self._act(now_ns, act.reason)))

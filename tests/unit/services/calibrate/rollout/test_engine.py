@@ -191,9 +191,7 @@ def test_what_may_not_have_been_done_before_a_kill_is_asked_for_again() -> None:
 def test_every_move_says_who_and_why() -> None:
     story = Story(20)
     moves = [move for changes in story.wait(1) for move in changes.moves]
-    assert {(m.action, m.actor, m.reason) for m in moves} == {
-        ("rollout.published", "calibrate", "rollout r: stage 1 of 2")
-    }
+    assert {(m.action, m.actor, m.reason) for m in moves} == {("rollout.published", "calibrate", "stage 1 of 2")}
     (changes,) = story.report(story.published[0], Outcome.REJECTED, "latency")
     assert changes.moves[0].actor == f"edge:{story.of(story.published[0]).edge}"
     assert [m.action for m in changes.moves] == ["rollout.failed", "rollout.abort", "rollout.reverting"]
