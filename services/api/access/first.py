@@ -22,7 +22,7 @@ _WELCOME: Final = """
       {key}
 
   It may do everything. Sign in with it at the console, or send it as `Authorization: Bearer KEY`; then make users
-  and keys for less, and revoke this one: dyncal user --help, dyncal key --help.
+  and keys for less, and revoke this one: dyncal access --help.
 
 """
 

@@ -125,6 +125,7 @@ class OidcTokens:
             log.warning("openid_keys_not_had", issuer=issuer, error=str(error)[:300])
         else:
             self._keys, self._fetched_s = found, self._clock.monotonic_s()
+            self._known.clear()  # what a withdrawn key has signed counts no more
 
     async def _published(self, issuer: str) -> dict[str, jwt.PyJWK]:
         """Return the provider's keys by id. Raises `ValueError`, and what decoding and fetching raise."""
