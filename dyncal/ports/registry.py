@@ -21,6 +21,7 @@ from dyncal.domain.time import InstantNs
 from dyncal.ports.access import AccessRegistry
 from dyncal.ports.laboratory import LaboratoryRegistry
 from dyncal.ports.lifecycle import LifecycleRegistry, OrderRegistry
+from dyncal.ports.retention import AlarmRetention
 from dyncal.ports.rollouts import RolloutRegistry
 from dyncal.ports.trail import CheckpointRegistry
 
@@ -309,6 +310,7 @@ class Registry(
     LifecycleRegistry,
     OrderRegistry,
     AlarmRegistry,
+    AlarmRetention,
     AccessRegistry,
     RolloutRegistry,
     SnapshotRegistry,

@@ -23,6 +23,7 @@ from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.logging import logger
 from dyncal.runtime.service import Health
 from services.api.access.first import make_first_key, show
+from services.api.alarms.retention import HistoryKeeper
 from services.api.alarms.sources import OwnConditions
 from services.api.app import create_app
 from services.api.consumer import BusConsumer
@@ -97,6 +98,7 @@ class ApiService:
                 return
             deps.outlets.look = outlets.standing
             stack.callback(outlets.close)
+            keeper = HistoryKeeper(registry, self._clock, self._settings.api.alarms.history_days)
             if not deps.entrance.open:
                 await self._opened("first key", lambda: make_first_key(registry, self._clock, self._tell), stop)
             server = HttpServer(create_app(deps), self._settings.api)
@@ -111,6 +113,7 @@ class ApiService:
                     group.create_task(deps.clerk.run(), name="api-alarms"),
                     group.create_task(self._listen_for_silence(deps), name="api-silence"),
                     group.create_task(outlets.run(), name="api-outlets"),
+                    group.create_task(keeper.run(), name="api-history"),
                 ]
                 host, port = listener.getsockname()[:2]
                 scheme = "http" if self._settings.api.tls is None else "https"

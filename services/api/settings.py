@@ -29,6 +29,9 @@ class AlarmSection(Section):
     flood_keeps: Priority = Priority.HIGH
     """Least priority of the alarms that are called out one by one in a flood."""
 
+    history_days: float = Field(0.0, ge=0, le=36_500)
+    """How long the history of alarms is kept [d]; 0: for ever. The audit trail is kept whatever is said here."""
+
     @model_validator(mode="after")
     def _ends(self) -> Self:
         if self.flood_end > self.flood_begin:

@@ -16,6 +16,7 @@ from dyncal.testing.consistency import ConsistencyContract
 from dyncal.testing.laboratory import LaboratoryRegistryContract
 from dyncal.testing.lifecycle import LifecycleRegistryContract
 from dyncal.testing.registry import OpenRegistry, RegistryContract
+from dyncal.testing.retention import RetentionContract
 from dyncal.testing.rollouts import RolloutRegistryContract
 from tests.servers_postgresql import Postgres
 
@@ -25,6 +26,7 @@ class _Contract(
     LaboratoryRegistryContract,
     LifecycleRegistryContract,
     AlarmRegistryContract,
+    RetentionContract,
     AccessRegistryContract,
     RolloutRegistryContract,
     ConsistencyContract,

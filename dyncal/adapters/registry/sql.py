@@ -10,6 +10,7 @@ from dyncal.adapters.registry.sql_access import SqlAccess
 from dyncal.adapters.registry.sql_audit import SqlAudit
 from dyncal.adapters.registry.sql_laboratory import SqlLaboratory
 from dyncal.adapters.registry.sql_lifecycle import SqlLifecycle
+from dyncal.adapters.registry.sql_retention import SqlRetention
 from dyncal.adapters.registry.sql_rollouts import SqlRollouts
 from dyncal.alarms.alarm import Alarm
 from dyncal.alarms.definitions import Definition
@@ -27,7 +28,7 @@ from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import EVERY, Act, AlarmAnswer, AlarmWrite, ChangeFilter, SetRecord
 
 
-class SqlRegistry(SqlLifecycle, SqlAccess, SqlAudit, SqlRollouts, SqlLaboratory):
+class SqlRegistry(SqlLifecycle, SqlAccess, SqlAudit, SqlRollouts, SqlLaboratory, SqlRetention):
     """`dyncal.ports.registry.Registry` over SQLAlchemy; every method also raises `StoreUnavailable`."""
 
     def __init__(self, database: Database) -> None:

@@ -118,8 +118,11 @@ class OutletQueue:
         if room <= 0 or last >= newest:
             return 0
         news = feed.after(last, room)
-        if news:
-            self._take(target, [n for n in news if wanted(n)], news[-1].number, now)
+        # Numbers have no holes but where history was forgotten before this target came to it.
+        n_forgotten = (news[0].number if news else newest + 1) - last - 1
+        if news or n_forgotten:
+            upto = news[-1].number if news else newest
+            self._take(target, [n for n in news if wanted(n)], upto, now, n_lost=n_forgotten)
         return len(news)
 
     def due(self, target: str, now: InstantNs, limit: int) -> list[Waiting]:
@@ -187,12 +190,16 @@ class OutletQueue:
             row = db.execute("SELECT last FROM target WHERE name = ?", (target,)).fetchone()
         return None if row is None else int(row[0])
 
-    def _take(self, target: str, news: list[News], last: int, now: InstantNs, *, anew: bool = False) -> None:
+    def _take(
+        self, target: str, news: list[News], last: int, now: InstantNs, *, anew: bool = False, n_lost: int = 0
+    ) -> None:
         rows = [(target, n.number, n.id, n.document, now, now) for n in news]
         with self._writing() as db:
             if anew:  # numbers of another registry mean other changes: what still waits of that one is given up
                 gone = db.execute("DELETE FROM waiting WHERE target = ?", (target,)).rowcount
-                db.execute(_GONE, (target, gone))
+                n_lost += gone
+            if n_lost:
+                db.execute(_GONE, (target, n_lost))
             db.execute(_BEGUN, (target, last))
             db.executemany(_ADD, rows)
 

@@ -123,21 +123,32 @@ def history(
     found = deps.registry.alarm_history(only, before=before, limit=limit)
     following = pages.encode(str(found[-1].alarm.number)) if len(found) == limit else None
     items = [shapes.of_change(change) for change in found]
-    return _answer(request, {"now_ns": deps.clock.now(), "items": items, "next_cursor": following}, following)
+    whole_from = deps.registry.alarms_forgotten_ns()
+    body = {"now_ns": deps.clock.now(), "history_from_ns": whole_from, "items": items, "next_cursor": following}
+    return _answer(request, body, following)
 
 
 @router.get("/kpis")
 def figures(deps: DepsOf, start: From = None, to: Moment = None) -> KpisOut:
-    """Return figures of performance of a period: by default of the last 24 hours. At most a year."""
+    """Return figures of performance of a period: by default of the last 24 hours. At most a year.
+
+    What was before `history_from_ns` is forgotten: a period that begins there begins later, as `from_ns` says.
+    """
     end = InstantNs(deps.clock.now()) if to is None else instant(to, "to")
     begin = InstantNs(max(end - DAY_NS, 0)) if start is None else instant(start, "from")
     if not 0 < end - begin <= 366 * DAY_NS:
         raise InvalidData("from must lie before to, by at most a year")
     registry, operators = deps.registry, deps.settings.alarms.n_operators
+    whole_from = registry.alarms_forgotten_ns()
+    if whole_from is not None:
+        begin = max(begin, whole_from)
+        if begin >= end:
+            raise InvalidData("the history of that time is forgotten: see history_from_ns of a later period")
     found = kpis(registry.alarm_figures(begin, end), registry.alarm_floods(begin, end), begin, end, operators)
     return KpisOut(
         from_ns=begin,
         to_ns=end,
+        history_from_ns=whole_from,
         n_operators=operators,
         n_annunciated=found.n_annunciated,
         n_held_back=found.n_held_back,

@@ -167,6 +167,8 @@ class AlarmHistoryPage(Shape):
     """Changes of alarms, newest first."""
 
     now_ns: InstantNs
+    history_from_ns: InstantNs | None
+    """Older changes may be forgotten; null where none were."""
     items: list[AlarmChangeOut]
     next_cursor: str | None
 
@@ -309,7 +311,10 @@ class KpisOut(Shape):
     """Performance of the alarm system in a period (ISA-18.2, IEC 62682, EEMUA 191)."""
 
     from_ns: InstantNs
+    """Later than was asked for where history was forgotten."""
     to_ns: InstantNs
+    history_from_ns: InstantNs | None
+    """Older history is forgotten; null where none is."""
     n_operators: float
     n_annunciated: int
     """Called out one by one."""

@@ -97,6 +97,7 @@ export const alarmText = {
       { label: "7 d", hours: 168 },
       { label: "30 d", hours: 720 },
     ],
+    forgotten: (since: string) => `Figures of the time since ${since}: the history before it is no longer kept.`,
     perHour: "Alarms per operator-hour",
     perHourNote: "EEMUA 191: up to 6 is manageable",
     peak: "Most in 10 min per operator",

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { getKpis, type Often } from "../ask/alarms";
-import { age, count, percent, plain } from "../format";
+import { age, count, instant, ms, percent, plain } from "../format";
 import { useAnswer } from "../hooks";
 import { Bar } from "../parts/bar";
 import { PriorityBadge } from "../parts/state";
@@ -29,6 +29,7 @@ export function Kpis() {
         <p class="empty">{error ? text.failed(error.message) : text.loading}</p>
       ) : (
         <>
+          {answer.from_ns === answer.history_from_ns && <p class="muted">{words.forgotten(instant(ms(answer.from_ns)))}</p>}
           <dl class="tiles">
             <Tile label={words.perHour} value={plain(answer.per_operator_hour, 3)} detail={words.perHourNote} wrong={answer.per_operator_hour > MANAGEABLE.perHour} />
             <Tile label={words.peak} value={plain(answer.peak_per_10_min, 3)} detail={words.peakNote} wrong={answer.peak_per_10_min > MANAGEABLE.peak} />

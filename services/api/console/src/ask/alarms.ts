@@ -121,6 +121,7 @@ export interface Often {
 export interface Kpis {
   from_ns: number;
   to_ns: number;
+  history_from_ns: number | null;
   n_operators: number;
   n_annunciated: number;
   n_held_back: number;

@@ -107,6 +107,23 @@ def test_another_registry_begins_anew_and_what_is_lost_with_it_is_counted(tmp_pa
     queue.close()
 
 
+def test_history_that_was_forgotten_before_a_target_came_to_it_is_counted(tmp_path: Path) -> None:
+    feed, queue = FakeFeed(), OutletQueue(tmp_path / "q.sqlite")
+    queue.fill("t", feed, every, NOW)
+    feed.add(*(change(n, f"TT-{n}") for n in range(1, 9)))
+    del feed.changes[:5]
+    assert queue.fill("t", feed, every, NOW) == 3
+    assert numbers(queue) == [6, 7, 8]
+    assert queue.account("t").n_untold == 5
+    feed.add(change(9))
+    queue.fill("t", feed, every, NOW)
+    feed.stand, feed.changes = [picture(11)], []
+    assert queue.fill("t", feed, every, NOW) == 0
+    account = queue.account("t")
+    assert (account.last, account.n_untold) == (11, 7)
+    queue.close()
+
+
 class LateFeed(FakeFeed):
     """The newest number is known a little after the history has it."""
 
