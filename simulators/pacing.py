@@ -32,15 +32,20 @@ class Tally:
 class _Due:
     due_ns: int
     index: int
+    overtaken: int
     publication: Publication = field(compare=False)
 
 
 class Schedule:
-    """Merges the channels' publications by the instant that each is due; a channel's own order is kept."""
+    """Merges the channels' publications by the instant that each is due.
+
+    A channel's own order is kept but for publications that later ones overtake.
+    """
 
     def __init__(self, channels: Sequence[Channel]) -> None:
         self._channels = channels
         self._heap: list[_Due] = []
+        self._n_overtaken = 0
         for index in range(len(channels)):
             self._push(index, 0)
 
@@ -53,12 +58,22 @@ class Schedule:
         if self._heap[0].due_ns > now:
             return None
         first = heapq.heappop(self._heap)
-        self._push(first.index, first.due_ns)
+        if not first.publication.overtaken:
+            self._push(first.index, first.due_ns)
         return self._channels[first.index], first.publication
 
+    def pop_overtaken(self) -> list[tuple[Channel, Publication]]:
+        """Return, earliest first, what waits though later ones of its channel went: it goes in the end."""
+        late = [item for item in self._heap if item.publication.overtaken]
+        self._heap = [item for item in self._heap if not item.publication.overtaken]
+        heapq.heapify(self._heap)
+        return [(self._channels[item.index], item.publication) for item in sorted(late)]
+
     def _push(self, index: int, not_before_ns: int) -> None:
-        publication = self._channels[index].next_publication()
-        heapq.heappush(self._heap, _Due(max(publication.due_ns, not_before_ns), index, publication))
+        while (publication := self._channels[index].next_publication()).overtaken:  # it waits beside the next
+            self._n_overtaken += 1
+            heapq.heappush(self._heap, _Due(publication.due_ns, index, self._n_overtaken, publication))
+        heapq.heappush(self._heap, _Due(max(publication.due_ns, not_before_ns), index, 0, publication))
 
 
 async def pace(channels: Sequence[Channel], publish: Publish, clock: Clock, stop: asyncio.Event, tally: Tally) -> None:
@@ -76,18 +91,24 @@ async def pace(channels: Sequence[Channel], publish: Publish, clock: Clock, stop
         except TimeoutError:
             continue
     await _publish_due(schedule, publish, clock.now(), tally)
+    for channel, publication in schedule.pop_overtaken():
+        await _publish(channel, publication, publish, tally)
 
 
 async def _publish_due(schedule: Schedule, publish: Publish, now: InstantNs, tally: Tally) -> None:
     count = 0
     while (item := schedule.pop_due(now)) is not None:
         channel, publication = item
-        tally.generated[channel.id] += publication.value.size
         tally.max_late_ns = max(tally.max_late_ns, now - publication.due_ns)
-        for _ in range(publication.copies):
-            await publish(channel, publication)
-        if publication.copies:
-            tally.published[channel.id] += publication.value.size
+        await _publish(channel, publication, publish, tally)
         count += 1
         if count % MAX_BURST == 0:
             await asyncio.sleep(0)
+
+
+async def _publish(channel: Channel, publication: Publication, publish: Publish, tally: Tally) -> None:
+    tally.generated[channel.id] += publication.value.size
+    for _ in range(publication.copies):
+        await publish(channel, publication)
+    if publication.copies:
+        tally.published[channel.id] += publication.value.size

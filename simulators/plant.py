@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -14,9 +15,9 @@ from simulators.converter import Converter
 from simulators.dynamics import names_of
 from simulators.laws import Parameterisation, Ramp
 from simulators.measurand import Multisine, on_grid
-from simulators.scenario import ConverterSpec, Scenario, StationSpec, TransportSpec
+from simulators.scenario import ConverterSpec, Scenario, SpanSpec, StationSpec, TransportSpec
 from simulators.sensor import Dynamics, Response, SampledSensor
-from simulators.transport import Transport
+from simulators.transport import Clock, Transport
 from simulators.waveforms import Measurand
 
 Role = Literal["sensor", "reference"]
@@ -25,12 +26,16 @@ _STREAMS: Final = {"measurand": 0, "sensor": 1, "reference": 2, "sensor-transpor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Publication:
-    """A block of samples that a device hands over at once: `t_ns` int64 and `value` float64, shape (n,)."""
+    """A block of samples that a device hands over at once: `t_ns` int64 and `value` float64, shape (n,).
+
+    `overtaken` says that later ones may come before.
+    """
 
     t_ns: Int64Array
     value: FloatArray
     copies: int
     due_ns: InstantNs
+    overtaken: bool = False
 
 
 class Channel:
@@ -57,16 +62,21 @@ class Channel:
         self._transport = _transport(transport)
         self._rng = plant.rng(station, f"{role}-transport")
         self._taken = 0
+        self._said = float("nan")  # the last value published, where that matters
 
     def next_publication(self) -> Publication:
         """Return the next block; `copies` is 0 where it was lost or the channel was silent at its last sample."""
-        n = self.station.block
+        n, way = self.station.block, self._transport
         t_ns = self.t0_ns + self.dt_ns * np.arange(self._taken, self._taken + n, dtype=np.int64)
         self._taken += n
         value = self._samples.take(n)
-        fate = self._transport.fate(self._rng)
-        silent = bool(self._transport.is_silent(t_ns[-1:] - self.t0_ns)[0])
-        return Publication(t_ns, value, 0 if silent else fate.copies, InstantNs(int(t_ns[-1]) + fate.delay_ns))
+        fate = way.fate(self._rng)
+        said = not way.is_silent(t_ns[-1:] - self.t0_ns)[0] and not abs(value[-1] - self._said) <= way.deadband
+        if said and way.deadband > 0:
+            self._said = float(value[-1])
+        due_ns = InstantNs(int(t_ns[-1]) + fate.delay_ns)
+        shown_ns = way.clock.shown(t_ns, self.t0_ns)
+        return Publication(shown_ns, value, fate.copies if said else 0, due_ns, fate.overtaken)
 
 
 class Plant:
@@ -124,7 +134,16 @@ def _dynamics(station: StationSpec) -> Dynamics:
 
 
 def _converter(spec: ConverterSpec) -> Converter:
-    return Converter(spec.noise, spec.resolution, spec.low, spec.high)
+    return Converter(
+        spec.noise,
+        spec.resolution,
+        spec.low,
+        spec.high,
+        spec.hysteresis,
+        spec.hum,
+        spec.hum_hz,
+        _spans(spec.frozen),
+    )
 
 
 def _transport(spec: TransportSpec) -> Transport:
@@ -133,5 +152,13 @@ def _transport(spec: TransportSpec) -> Transport:
         duration(spec.jitter_s),
         spec.dropout,
         spec.duplicate,
-        tuple((duration(span.from_s), duration(span.to_s)) for span in spec.silent),
+        _spans(spec.silent),
+        spec.overtaken,
+        duration(spec.overtaken_s),
+        spec.deadband,
+        Clock(duration(spec.clock_offset_s), spec.clock_skew_ppm * 1e-6),
     )
+
+
+def _spans(specs: Sequence[SpanSpec]) -> tuple[tuple[int, int], ...]:
+    return tuple((duration(span.from_s), duration(span.to_s)) for span in specs)

@@ -26,6 +26,22 @@ DELAY: Final = "delay_s"
 Conclusion = Literal["healthy", "drift", "reference_lost", "any"]
 
 
+class SpanSpec(Section):
+    """A span of time since the start."""
+
+    from_s: float = Field(ge=0)
+    """Begin [s]."""
+
+    to_s: float = Field(ge=0)
+    """End [s]."""
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.to_s < self.from_s:
+            raise ValueError(f"to_s {self.to_s} must not be before from_s {self.from_s}")
+        return self
+
+
 class ConverterSpec(Section):
     """The converter."""
 
@@ -41,26 +57,22 @@ class ConverterSpec(Section):
     high: float = float("inf")
     """Upper end of the range."""
 
+    hysteresis: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Width of the play between the sensing element and what moves with it, in the sensor's unit."""
+
+    hum: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Amplitude of what the mains couple in, in the sensor's unit."""
+
+    hum_hz: float = Field(50.0, gt=0, le=1000)
+    """Frequency of the mains [Hz]."""
+
+    frozen: list[SpanSpec] = Field(default_factory=list)
+    """Spans in which the number before stays."""
+
     @model_validator(mode="after")
     def _range(self) -> Self:
         if self.low >= self.high:
             raise ValueError(f"low {self.low} must be less than high {self.high}")
-        return self
-
-
-class SpanSpec(Section):
-    """A span of time since the start."""
-
-    from_s: float = Field(ge=0)
-    """Begin [s]."""
-
-    to_s: float = Field(ge=0)
-    """End [s]."""
-
-    @model_validator(mode="after")
-    def _order(self) -> Self:
-        if self.to_s < self.from_s:
-            raise ValueError(f"to_s {self.to_s} must not be before from_s {self.from_s}")
         return self
 
 
@@ -81,6 +93,27 @@ class TransportSpec(Section):
 
     silent: list[SpanSpec] = Field(default_factory=list)
     """Spans in which nothing is published."""
+
+    overtaken: float = Field(0.0, ge=0, lt=1)
+    """Probability that a publication comes so late that later ones overtake it."""
+
+    overtaken_s: float = Field(0.0, ge=0, le=60)
+    """How late that is [s]."""
+
+    deadband: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """A publication whose last value is no further than this from the last one published is not made."""
+
+    clock_offset_s: float = Field(0.0, ge=-3600, le=3600)
+    """How far the clock of the time stamps is ahead at the start [s]."""
+
+    clock_skew_ppm: float = Field(0.0, ge=-1000, le=1000)
+    """How much it gains [1e-6]."""
+
+    @model_validator(mode="after")
+    def _late(self) -> Self:
+        if (self.overtaken > 0) != (self.overtaken_s > 0):
+            raise ValueError("what is overtaken has both: overtaken, its probability, and overtaken_s, how late it is")
+        return self
 
 
 class DriftSpec(SpanSpec):

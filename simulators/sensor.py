@@ -10,7 +10,7 @@ import numpy as np
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs, Int64Array
 from simulators import dynamics
-from simulators.converter import Converter
+from simulators.converter import Conversion, Converter
 from simulators.dynamics import Form
 from simulators.laws import Parameterisation
 from simulators.measurand import Multisine, UniformEvaluator
@@ -43,6 +43,7 @@ class Response:
 
     def __init__(self, source: Measurand, sensor: Dynamics | None, t0_ns: InstantNs, dt_ns: DurationNs) -> None:
         parts = source.parts if isinstance(source, Sum) else (source,)
+        self.dt_ns = dt_ns
         self._parts = [_of(part, sensor, t0_ns, dt_ns) for part in parts]
         self._next = 0
 
@@ -165,15 +166,18 @@ class SampledSensor:
     """
 
     def __init__(self, response: Response, converter: Converter, rng: np.random.Generator) -> None:
-        self._response, self._converter, self._rng = response, converter, rng
+        self._response, self._conversion = response, Conversion(converter, rng)
         self._ready: FloatArray = np.empty(0)
+        self._made = 0
 
     def take(self, n: int) -> FloatArray:
         """Return the next `n` indications, float64, shape (n,)."""
         parts = [self._ready]
         have = self._ready.size
         while have < n:
-            chunk = self._converter.convert(self._response.next_chunk(), self._rng)
+            since_ns = self._response.dt_ns * np.arange(self._made, self._made + CHUNK, dtype=np.int64)
+            chunk = self._conversion.convert(self._response.next_chunk(), since_ns)
+            self._made += CHUNK
             parts.append(chunk)
             have += chunk.size
         ready = np.concatenate(parts)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import numpy as np
 import pytest
@@ -89,3 +90,43 @@ def test_transport_fates_have_the_probabilities_and_delays_asked_for() -> None:
     assert delays.min() >= 5
     assert delays.max() <= 105
     assert np.mean(delays) == pytest.approx(55, abs=1)
+
+
+async def test_what_is_overtaken_comes_late_but_comes_and_none_twice() -> None:
+    clock = SimulatedClock(InstantNs(T0 + 100_000_000_000))
+    base = load_scenario("demo").stations[2].transport
+    spec = base.model_copy(update={"overtaken": 0.2, "overtaken_s": 1.0})
+    channels = [plant(transport=spec).channels()[0]]
+    seen: list[int] = []
+
+    async def publish(channel: Channel, publication: Publication) -> None:
+        seen.extend(publication.t_ns.tolist())
+
+    stop, tally = asyncio.Event(), Tally()
+    stop.set()
+    await pace(channels, publish, clock, stop, tally)
+    back = [later - earlier for earlier, later in itertools.pairwise(seen) if later < earlier]
+    assert sorted(seen) == list(range(T0, T0 + len(seen) * 100_000_000, 100_000_000))
+    assert 100 < len(back) < 250
+    assert min(back) >= -1_000_000_000
+    assert tally.generated[channels[0].id] == len(seen)
+
+
+def test_a_dead_band_says_what_moved_and_nothing_else() -> None:
+    base = load_scenario("demo").stations[2].transport
+    channel = plant(transport=base.model_copy(update={"deadband": 2.0})).channels()[0]
+    said = float("nan")
+    for _ in range(500):
+        publication = channel.next_publication()
+        moved = not abs(publication.value[-1] - said) <= 2.0
+        assert publication.copies == int(moved)
+        said = float(publication.value[-1]) if moved else said
+
+
+def test_a_clock_that_is_ahead_and_gains_stamps_so_in_whole_microseconds() -> None:
+    base = load_scenario("demo").stations[2].transport
+    spec = base.model_copy(update={"clock_offset_s": 0.25, "clock_skew_ppm": 40.0})
+    off, right = (plant(transport=t).channels()[0] for t in (spec, base))
+    for k in range(1000):
+        shown, true = off.next_publication().t_ns, right.next_publication().t_ns
+        assert int(shown[0] - true[0]) == 250_000_000 + k * 100_000_000 * 40 // 1_000_000 // 1000 * 1000

@@ -161,16 +161,6 @@ def test_measurand_has_the_power_and_the_band_that_were_asked() -> None:
     assert share_below == pytest.approx(0.9247 / 1.0262, abs=0.01)
 
 
-def test_converter_noise_quantiser_and_range() -> None:
-    converter = Converter(noise=0.5, resolution=0.25, low=-1.0, high=1.0)
-    out = converter.convert(np.zeros(20_000), np.random.default_rng(3))
-    assert out.min() == -1.0
-    assert out.max() == 1.0
-    assert np.all(out / 0.25 == np.round(out / 0.25))
-    plain = Converter(noise=0.5).convert(np.zeros(20_000), np.random.default_rng(3))
-    assert np.std(plain) == pytest.approx(0.5, rel=0.03)
-
-
 def test_same_bits_however_the_stream_is_cut() -> None:
     def sensor() -> SampledSensor:
         law = Ramp(1, duration(3), duration(5), 1.3)
