@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from dyncal.contracts import codec
-from dyncal.contracts.coefficients import open_set, read_envelope, signature_bytes
+from dyncal.contracts.coefficients import open_any, read_envelope, signature_bytes
 from dyncal.correction import safety
 from dyncal.domain.coefficients import CoefficientSet
 from dyncal.domain.errors import MalformedMessage, RejectedSet
@@ -28,13 +28,13 @@ class Policy:
     max_latency_ns: int = 3600 * 1_000_000_000
 
 
-def examine(envelope: bytes, sensor: Sensor, policy: Policy) -> CoefficientSet:
-    """Return the set in an envelope if it is whole, trusted, for this sensor, and harmless.
+def examine(envelope: bytes, sensor: Sensor, policy: Policy, *, shadow: bool = False) -> CoefficientSet:
+    """Return the set in an envelope if it is whole, trusted, for this sensor and for this use, and harmless.
 
     Raises
     ------
     RejectedSet
-        With `reason` ``malformed``, ``digest``, ``signature``, ``sensor``, ``latency`` or one of
+        With `reason` ``malformed``, ``digest``, ``signature``, ``use``, ``sensor``, ``latency`` or one of
         `dyncal.correction.safety.check`.
     """
     try:
@@ -48,9 +48,11 @@ def examine(envelope: bytes, sensor: Sensor, policy: Policy) -> CoefficientSet:
     if policy.verifier is not None and not policy.verifier.verify(outer.key_id, text, signature):
         raise RejectedSet("signature", f"no trusted key {outer.key_id[:80]!r} has signed this set")
     try:
-        coefficients = open_set(text)
+        coefficients, only_beside = open_any(text)
     except (MalformedMessage, OverflowError) as error:
         raise RejectedSet("malformed", str(error)[:300]) from error
+    if only_beside and not shadow:
+        raise RejectedSet("use", "this set was signed to run beside another one, not to correct")
     if coefficients.sensor != sensor.id:
         raise RejectedSet("sensor", f"the set is for {coefficients.sensor}, not for {sensor.id}")
     safety.check(coefficients, policy.limits, dt_ns=sensor.dt_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,29 +11,31 @@ import numpy as np
 from dyncal.contracts import codec
 from dyncal.contracts.coefficients import read_envelope
 from dyncal.correction.forms import corrector_of
-from dyncal.correction.smoother.stream import StreamingSmoother
 from dyncal.correction.streaming.corrector import Corrector
 from dyncal.domain import quality
-from dyncal.domain.coefficients import CoefficientSet, CorrectionSmoother, Outcome, Report
+from dyncal.domain.coefficients import CoefficientSet, Outcome, Report
 from dyncal.domain.errors import InvalidData, MalformedMessage, RejectedSet
 from dyncal.domain.quality import UInt32Array
+from dyncal.domain.residuals import ResidualReport
 from dyncal.domain.samples import CorrectedSpan, FloatArray
 from dyncal.domain.sensors import Sensor
 from dyncal.domain.time import DurationNs, InstantNs, Int64Array
 from edge_agent.acceptance import Kept, Policy, decode_kept, encode_kept, examine
 from edge_agent.events import Effect, Keep, Kind, Notice, Tell
 from edge_agent.history import History
-from edge_agent.innovations import InnovationMonitor
-from edge_agent.residual import ResidualMonitor
+from edge_agent.monitors import Monitor, monitor_of
+from edge_agent.shadow import Shadow
 
 _FUTURE_NS: Final = 86_400 * 1_000_000_000
+_SAYABLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]*")  # an id that the wire takes
+_EXPIRED: Final = "expired: the time within which it was to be applied is over"
 
 
 @dataclass(slots=True)
 class _Running:
     coefficients: CoefficientSet
     corrector: Corrector
-    monitor: ResidualMonitor | InnovationMonitor
+    monitor: Monitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Adjustment:
         self._running: _Running | None = None
         self._waiting: _Waiting | None = None
         self._sent_to: InstantNs | None = None
+        self._shadow: Shadow | None = None
+        self._ended: ResidualReport | None = None  # the last word of a shadow, or of one that could not begin
 
     @property
     def set_id(self) -> str | None:
@@ -98,6 +103,8 @@ class Adjustment:
         if coefficients.sequence <= self._kept.highest and not in_use:
             reason = f"sequence: {coefficients.sequence} is not above {self._kept.highest}, the highest applied here"
             return self._told(coefficients, Outcome.REJECTED, reason, now)
+        if _expired(coefficients, now) and not in_use:
+            return self._told(coefficients, Outcome.REJECTED, _EXPIRED, now)
         if coefficients.valid_from_ns > now + _FUTURE_NS:
             return self._told(coefficients, Outcome.REJECTED, "valid_from: more than a day ahead", now)
         self._waiting = _Waiting(coefficients, envelope)
@@ -114,15 +121,59 @@ class Adjustment:
         except RejectedSet as error:
             return self._told(waiting.coefficients, Outcome.REJECTED, str(error), now)
         self._kept = self._kept.applied(waiting.envelope, waiting.coefficients.sequence)
+        if self._shadow is not None and self._shadow.coefficients.id == waiting.coefficients.id:
+            self._end_shadow()
         return [
             Keep(self._sensor.id, encode_kept(self._kept), self._kept.highest),
             *self._told(waiting.coefficients, Outcome.APPLIED, "", now),
         ]
 
+    def accompany(self, envelope: bytes, now: InstantNs) -> None:
+        """Run a set beside the one in force from the next sample on, in place of any other; an empty one ends it."""
+        self._end_shadow()
+        if not envelope:
+            return
+        try:
+            coefficients = examine(envelope, self._sensor, self._policy, shadow=True)
+            late = _expired(coefficients, now)
+            self._shadow = None if late else Shadow(coefficients, self._history, self._u_t_ns)
+            fault = _EXPIRED if late else ""
+        except RejectedSet as error:
+            fault = str(error)[:500]
+        set_id, _ = _claimed(envelope)
+        if fault and _SAYABLE.fullmatch(set_id):
+            self._ended = ResidualReport(self._sensor.id, set_id, 0.0, 0.0, 0, shadow=True, fault=fault)
+
+    def _end_shadow(self) -> None:
+        if self._shadow is not None:
+            self._ended = self._shadow.report()
+            self._shadow = None
+
+    def residuals(self) -> list[ResidualReport]:
+        """Return what is new of the residuals of the set in force, and of the shadow."""
+        found: list[ResidualReport] = []
+        running = self._running
+        if running is not None:
+            rms, n = running.monitor.tally.take()
+            c = running.coefficients
+            if n:
+                found.append(ResidualReport(c.sensor, c.id, rms, c.residual_limit, n))
+        ended, self._ended = self._ended, None
+        beside = None if self._shadow is None else self._shadow.report()
+        return found + [report for report in (ended, beside) if report is not None]
+
     def correct(
         self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array, now: InstantNs
     ) -> tuple[CorrectedSpan | None, list[Effect]]:
         """Correct a block that is in the history already; a set that fails is reverted and its span dropped."""
+        span, effects = self._correct(t_ns, raw, codes, now)
+        if self._shadow is not None:
+            self._shadow.run(t_ns, raw, codes, span)
+        return span, effects
+
+    def _correct(
+        self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array, now: InstantNs
+    ) -> tuple[CorrectedSpan | None, list[Effect]]:
         running = self._running
         if running is None:
             return None, []
@@ -145,6 +196,8 @@ class Adjustment:
         self._sent_to = None
         if self._running is not None:
             self._start(self._running.coefficients)
+        if self._shadow is not None:
+            self._shadow.interrupted()
 
     def _start(self, coefficients: CoefficientSet) -> None:
         """Run a set from the next sample on. Raises `RejectedSet` if it cannot run.
@@ -159,7 +212,7 @@ class Adjustment:
                 corrector.prime(t_ns, raw, codes, self._u_t_ns, emitted_to_ns=self._sent_to)
         except (InvalidData, FloatingPointError) as error:
             raise RejectedSet("corrector", str(error)) from error
-        self._running = _Running(coefficients, corrector, _monitor(coefficients, corrector))
+        self._running = _Running(coefficients, corrector, monitor_of(coefficients, corrector))
 
     def _n_unsent(self) -> int:
         """Return how many of the newest samples have not been corrected yet."""
@@ -199,11 +252,9 @@ class Adjustment:
         return [Tell(report), Notice(Kind.SET_REJECTED, now, self._sensor.id, reason)]
 
 
-def _monitor(coefficients: CoefficientSet, corrector: Corrector) -> ResidualMonitor | InnovationMonitor:
-    correction = coefficients.correction
-    if isinstance(corrector, StreamingSmoother) and isinstance(correction, CorrectionSmoother):
-        return InnovationMonitor(corrector, correction.noise_std, coefficients.residual_limit)
-    return ResidualMonitor(coefficients)
+def _expired(coefficients: CoefficientSet, now: InstantNs) -> bool:
+    """Tell whether it is too late to begin with a set. What runs already goes on."""
+    return coefficients.apply_until_ns is not None and now > coefficients.apply_until_ns
 
 
 def _claimed(envelope: bytes) -> tuple[str, int]:

@@ -17,9 +17,11 @@ from edge_agent.events import (
     Kind,
     Notice,
     SamplesRead,
+    ShadowSet,
     SourceLost,
     StreamConfig,
     StreamStart,
+    TellResiduals,
     Tick,
 )
 from edge_agent.stream import Stream
@@ -61,6 +63,7 @@ class AgentEngine:
         self._limits = limits
         self._policy = policy
         self._streams: dict[SensorId, Stream] = {}
+        self._residuals_ns = InstantNs(0)
         self.add(configs, starts)
         for sensor, t_ns in ({} if newest is None else newest).items():
             if sensor in self._streams:
@@ -103,7 +106,8 @@ class AgentEngine:
             case SamplesRead():
                 return self._streams[event.sensor].take(event)
             case Tick(now):
-                return [effect for stream in self._streams.values() for effect in stream.tick(now)]
+                effects = [effect for stream in self._streams.values() for effect in stream.tick(now)]
+                return effects + self._residuals(now)
             case Drain(now, sensors):
                 chosen = self._streams if sensors is None else sensors
                 return [effect for sensor in chosen for effect in self._streams[sensor].cut(now)]
@@ -111,17 +115,29 @@ class AgentEngine:
                 for sensor in event.sensors:
                     self._streams[sensor].lost(event.cause)
                 return []
-            case DesiredSet():
+            case DesiredSet() | ShadowSet():
                 return self._desired(event)
             case Committed():
                 return self._committed(event)
 
-    def _desired(self, event: DesiredSet) -> list[Effect]:
+    def _residuals(self, now: InstantNs) -> list[Effect]:
+        """Tell every few seconds what is new of the residuals."""
+        if 0 <= now - self._residuals_ns < self._limits.residuals_ns:
+            return []
+        self._residuals_ns = now
+        found = [report for stream in self._streams.values() for report in stream.adjustment.residuals()]
+        return [TellResiduals(tuple(found), now)] if found else []
+
+    def _desired(self, event: DesiredSet | ShadowSet) -> list[Effect]:
         stream = self._streams.get(event.sensor)
         if stream is None:
             return [Notice(Kind.DESIRED_SET_IGNORED, event.at_ns, None, f"no sensor {event.sensor} on this edge")]
         # What was read before goes through the set that was in force.
-        return [*stream.cut(event.at_ns), *stream.adjustment.desire(event.envelope, event.at_ns)]
+        effects = stream.cut(event.at_ns)
+        if isinstance(event, ShadowSet):
+            stream.adjustment.accompany(event.envelope, event.at_ns)
+            return effects
+        return [*effects, *stream.adjustment.desire(event.envelope, event.at_ns)]
 
     def _committed(self, event: Committed) -> list[Effect]:
         """Number above what the store has: only after a loss of power can it have more than the spool remembers."""

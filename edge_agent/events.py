@@ -9,6 +9,7 @@ from typing import Final
 
 from dyncal.domain.coefficients import Report
 from dyncal.domain.quality import UInt32Array
+from dyncal.domain.residuals import ResidualReport
 from dyncal.domain.samples import FloatArray, GapCause, Record
 from dyncal.domain.sensors import Pairing, Sensor, SensorId
 from dyncal.domain.time import DurationNs, InstantNs, Int64Array
@@ -79,6 +80,15 @@ class DesiredSet:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowSet:
+    """A signed envelope of a set that is to run beside the one in force; empty: none is."""
+
+    sensor: SensorId
+    envelope: bytes
+    at_ns: InstantNs
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """The store has everything of `epoch` up to these sequences; ingest has listened since `since_ns`, 0 if unknown."""
 
@@ -103,7 +113,7 @@ class Drain:
     sensors: tuple[SensorId, ...] | None = None
 
 
-Event = SamplesRead | SourceLost | DesiredSet | Committed | Tick | Drain
+Event = SamplesRead | SourceLost | DesiredSet | ShadowSet | Committed | Tick | Drain
 
 # Effects ------------------------------------------------------------------------------------------------------------
 
@@ -150,6 +160,14 @@ class Tell:
     report: Report
 
 
+@dataclass(frozen=True, slots=True)
+class TellResiduals:
+    """Publish what was found of the sets that run."""
+
+    found: tuple[ResidualReport, ...]
+    at_ns: InstantNs
+
+
 class Kind(enum.StrEnum):
     """Kinds of event that the edge publishes; stable, for machines."""
 
@@ -191,7 +209,7 @@ class Notice:
     detail: str = ""
 
 
-Effect = Append | Release | Refuse | Keep | Tell | Notice
+Effect = Append | Release | Refuse | Keep | Tell | TellResiduals | Notice
 
 # What the engine is made with -----------------------------------------------------------------------------------------
 
@@ -234,3 +252,4 @@ class AgentLimits:
     max_skew_ns: DurationNs = DurationNs(86_400 * 1_000_000_000)
     history_samples: int = 4096
     late_before_step: int = 50
+    residuals_ns: DurationNs = DurationNs(5_000_000_000)

@@ -1,4 +1,4 @@
-"""What the edge is told over the bus: watermarks and desired sets."""
+"""What the edge is told over the bus: watermarks, and the sets that are to run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from dyncal.domain.errors import MalformedMessage
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from edge_agent.aside import Unreadable
-from edge_agent.events import Committed, DesiredSet, Event
+from edge_agent.events import Committed, DesiredSet, Event, ShadowSet
 
 
 def filters(address: EdgeAddress, sensors: Iterable[SensorId]) -> list[str]:
     """Return the topics to subscribe to."""
-    return [address.committed, *(address.desired(sensor) for sensor in sensors)]
+    return [address.committed, *of_sensors(address, sensors)]
+
+
+def of_sensors(address: EdgeAddress, sensors: Iterable[SensorId]) -> list[str]:
+    """Return the topics about these sensors."""
+    return [topic for sensor in sensors for topic in (address.desired(sensor), address.shadow(sensor))]
 
 
 def read(
@@ -38,6 +43,8 @@ def _read(topic: str, payload: bytes, address: EdgeAddress, now: InstantNs) -> l
         if not payload:  # the retained message was cleared; a set in use is not taken back by an unsigned word
             return []
         return [DesiredSet(parsed.sensor, payload, now)]
+    if parsed.kind == "shadow" and parsed.sensor is not None:
+        return [ShadowSet(parsed.sensor, payload, now)]
     if parsed.kind != "committed":
         raise MalformedMessage(f"nothing to do for a message of kind {parsed.kind}")
     if not payload:

@@ -18,10 +18,11 @@ import numpy as np
 from dyncal.correction.smoother.stream import StreamingSmoother
 from dyncal.domain.samples import FloatArray
 from edge_agent.residual import MIN_WINDOW, N_WINDOWS
+from edge_agent.tally import Tally
 
 
 class InnovationMonitor:
-    """Judges a smoother while it runs; bounded state.
+    """Judges a smoother while it runs; bounded state. `tally` has the mean squares of windows, times the noise squared.
 
     Parameters
     ----------
@@ -36,6 +37,7 @@ class InnovationMonitor:
         self._noise_std, self._limit = noise_std, residual_limit
         self._squares, self._n = smoother.innovation_changes
         self._windows: deque[tuple[float, int]] = deque(maxlen=N_WINDOWS)
+        self.tally = Tally()
 
     def update(self, value: FloatArray, raw: FloatArray) -> str:
         """Look at the smoother after it told corrected values, shape (n,); return what is wrong, or ''."""
@@ -44,7 +46,9 @@ class InnovationMonitor:
             return "a corrected value is infinite"
         squares, n = self._smoother.innovation_changes
         if n - self._n >= MIN_WINDOW:
+            square = (squares - self._squares) / (n - self._n)
             self._windows.append((squares - self._squares, n - self._n))
+            self.tally.add(self._noise_std * self._noise_std * square)
             self._squares, self._n = squares, n
         if self._limit <= 0 or len(self._windows) < N_WINDOWS:
             return ""

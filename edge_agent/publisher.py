@@ -48,7 +48,7 @@ class Publisher:
         self._log = logger("edge")
         self._retained: dict[str, bytes] = {}
         self._unsaid: dict[str, None] = {}
-        self._events: deque[bytes] = deque(maxlen=_MAX_SAID)
+        self._events: deque[tuple[str, bytes]] = deque(maxlen=_MAX_SAID)
         self._wake = asyncio.Event()
         self._under_way: set[asyncio.Future[None]] = set()
         self._broken = asyncio.Event()
@@ -67,9 +67,9 @@ class Publisher:
         self._unsaid[topic] = None
         self._wake.set()
 
-    def say(self, payload: bytes) -> None:
-        """Publish an event; of too many that wait, the oldest are dropped."""
-        self._events.append(payload)
+    def say(self, payload: bytes, topic: str | None = None) -> None:
+        """Publish an event, or something else to `topic`; of too many that wait, the oldest are dropped."""
+        self._events.append((topic or self._address.events, payload))
         self._wake.set()
 
     def wake(self) -> None:
@@ -128,7 +128,7 @@ class Publisher:
             key = outgoing.entry.sensor, outgoing.entry.first
             return self._address.samples(key[0]), self._payload(outgoing), False, key
         if self._events and self._held is None:
-            return self._address.events, self._events.popleft(), False, None
+            return *self._events.popleft(), False, None
         return None
 
     def _next_record(self) -> Outgoing | None:

@@ -22,6 +22,7 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.domain.time import NS_PER_S
 from dyncal.kernels import kernel
+from edge_agent.tally import Tally
 
 MIN_WINDOW: Final = 64
 N_WINDOWS: Final = 8
@@ -86,7 +87,7 @@ def slowest_s(parameters: Parameters) -> float:
 class ResidualMonitor:
     """Judges the corrected values of one set; bounded state.
 
-    Independent of how the stream is cut, but for the order of additions.
+    Independent of how the stream is cut, but for the order of additions. `tally` has the squares of the windows' means.
     """
 
     def __init__(self, coefficients: CoefficientSet) -> None:
@@ -100,6 +101,7 @@ class ResidualMonitor:
         self._settle = min(math.ceil(_SETTLE * slowest), 1 << 22) + coefficients.filter.delay
         self._means: deque[float] = deque(maxlen=N_WINDOWS)
         self._state = np.zeros(2)
+        self.tally = Tally()
         self.restart()
 
     def restart(self) -> None:
@@ -141,6 +143,7 @@ class ResidualMonitor:
             innovation = innovation[part.size :]
             if self._n == self._window:
                 self._means.append(self._sum)
+                self.tally.add(self._sum * self._sum)
                 self._sum, self._n = 0.0, 0
 
     def _steady(self, x: float, biquad: FloatArray) -> None:

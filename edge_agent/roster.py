@@ -10,6 +10,7 @@ from dyncal.domain.sensors import Sensor, SensorId
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
 from dyncal.runtime.logging import logger
+from edge_agent import inbox
 from edge_agent.agent import AgentEngine
 from edge_agent.events import StreamConfig
 from edge_agent.keeper import SetKeeper
@@ -79,6 +80,6 @@ class Roster:
         highest = {sensor: number for sensor, number in self._keeper.highest.items() if sensor in new}
         self._station.perform(self._engine.restore(kept, self._clock.now(), highest))
         try:
-            await self._bus.subscribe([self._address.desired(sensor) for sensor in new])
+            await self._bus.subscribe(inbox.of_sensors(self._address, new))
         except BusUnavailable as error:  # records are kept and sent all the same
             self._log.error("subscription_refused", error=str(error))

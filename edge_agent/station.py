@@ -12,6 +12,7 @@ from dyncal.contracts import samples as wire
 from dyncal.contracts.codec import to_json
 from dyncal.contracts.coefficients import encode_report
 from dyncal.contracts.edges import VERSION, EventMessage
+from dyncal.contracts.residuals import encode as encode_residuals
 from dyncal.contracts.topics import EdgeAddress, parse
 from dyncal.domain.coefficients import Outcome
 from dyncal.domain.sensors import SensorId
@@ -20,7 +21,20 @@ from dyncal.ports.clock import Clock
 from dyncal.runtime.logging import logger
 from edge_agent.agent import AgentEngine
 from edge_agent.aside import Aside, Unreadable
-from edge_agent.events import GOOD_NEWS, Append, Committed, Effect, Event, Keep, Kind, Notice, Refuse, Release, Tell
+from edge_agent.events import (
+    GOOD_NEWS,
+    Append,
+    Committed,
+    Effect,
+    Event,
+    Keep,
+    Kind,
+    Notice,
+    Refuse,
+    Release,
+    Tell,
+    TellResiduals,
+)
 from edge_agent.keeper import SetKeeper
 from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher
@@ -109,6 +123,9 @@ class Station:
             elif isinstance(effect, Tell):
                 self.n_outcomes[effect.report.outcome] += 1
                 self._publisher.keep_said(self._address.reported(effect.report.sensor), encode_report(effect.report))
+            elif isinstance(effect, TellResiduals):
+                for payload in encode_residuals(effect.found, effect.at_ns):
+                    self._publisher.say(payload, self._address.residuals)
             elif isinstance(effect, Notice):
                 self.notice(effect)
             elif isinstance(effect, Refuse):

@@ -41,6 +41,9 @@ VERSION: Final = 1
 SMOOTHER_VERSION: Final = 2
 """Of sets with a smoother."""
 
+SHADOW_VERSIONS: Final = {VERSION: 3, SMOOTHER_VERSION: 4}
+"""Of the same that may run beside another one only: what corrects refuses them, old programs by their version."""
+
 MAX_PARAMETERS: Final = 64
 MAX_SECTIONS: Final = 256
 MAX_TAPS: Final = 65_536
@@ -152,8 +155,8 @@ class ReportMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     running: Text = ""
 
 
-def canonical(coefficients: CoefficientSet) -> bytes:
-    """Return the canonical JSON of a set: the bytes that are hashed and signed.
+def canonical(coefficients: CoefficientSet, *, shadow: bool = False) -> bytes:
+    """Return the canonical JSON of a set, or of its edition for shadows: the bytes that are hashed and signed.
 
     Raises
     ------
@@ -163,7 +166,7 @@ def canonical(coefficients: CoefficientSet) -> bytes:
     message = _message(coefficients)
     if not _finite(msgspec.to_builtins(message)):
         raise InvalidData(f"set {coefficients.id} has numbers that are not finite")
-    return codec.to_json(message)
+    return codec.to_json(msgspec.structs.replace(message, v=SHADOW_VERSIONS[message.v]) if shadow else message)
 
 
 def _message(coefficients: CoefficientSet) -> SetMessage:
@@ -224,9 +227,9 @@ def _finite(part: object) -> bool:
     return not isinstance(part, float) or math.isfinite(part)
 
 
-def seal(coefficients: CoefficientSet, signer: Signer) -> bytes:
-    """Return the signed envelope of a set as JSON."""
-    text = canonical(coefficients)
+def seal(coefficients: CoefficientSet, signer: Signer, *, shadow: bool = False) -> bytes:
+    """Return the signed envelope of a set as JSON; for a `shadow`, one that cannot be made to correct by it."""
+    text = canonical(coefficients, shadow=shadow)
     return codec.to_json(
         Envelope(
             v=VERSION,
@@ -262,10 +265,36 @@ def open_set(text: str | bytes) -> CoefficientSet:
     MalformedMessage
         If it is unreadable, of another version, or contradicts itself.
     """
+    coefficients, only_beside = open_any(text)
+    if only_beside:
+        raise MalformedMessage("a set that may run beside another one only")
+    return coefficients
+
+
+def open_any(text: str | bytes) -> tuple[CoefficientSet, bool]:
+    """Return the set of a canonical JSON text, and whether it may run beside another one only.
+
+    Raises
+    ------
+    MalformedMessage
+        If it is unreadable, of another version, or contradicts itself.
+    """
     v = codec.from_json(text, _Versioned).v  # first: another version may look like nothing that is known
-    if v not in (VERSION, SMOOTHER_VERSION):
-        raise MalformedMessage(f"set of version {v}; this program reads {VERSION} and {SMOOTHER_VERSION}")
-    m: SetMessage = codec.from_json(text, SetMessage if v == VERSION else SmootherSetMessage)
+    if v not in _KINDS:
+        raise MalformedMessage(f"set of version {v}; this program reads {', '.join(map(str, _KINDS))}")
+    kind, only_beside = _KINDS[v]
+    return _set_of(codec.from_json(text, kind)), only_beside
+
+
+_KINDS: Final[dict[int, tuple[type[SetMessage], bool]]] = {
+    VERSION: (SetMessage, False),
+    SMOOTHER_VERSION: (SmootherSetMessage, False),
+    SHADOW_VERSIONS[VERSION]: (SetMessage, True),
+    SHADOW_VERSIONS[SMOOTHER_VERSION]: (SmootherSetMessage, True),
+}
+
+
+def _set_of(m: SetMessage) -> CoefficientSet:
     try:
         return CoefficientSet(
             id=m.id,

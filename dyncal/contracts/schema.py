@@ -12,7 +12,18 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from dyncal.contracts import alarms, coefficients, commissioning, conditions, edges, health, ledgers, samples, topics
+from dyncal.contracts import (
+    alarms,
+    coefficients,
+    commissioning,
+    conditions,
+    edges,
+    health,
+    ledgers,
+    residuals,
+    samples,
+    topics,
+)
 
 JSON_SCHEMA_FILE: Final = "messages.schema.json"
 ASYNCAPI_FILE: Final = "asyncapi.json"
@@ -47,6 +58,11 @@ _CHANNELS: Final = (
              "The signed set that a sensor should run; `set`: a SetMessage or SmootherSetMessage.", retained=True),
     _Channel("reported", "{site}/{edge}/coefficients/{sensor}/reported", _JSON, (coefficients.ReportMessage,),
              "What the edge did with a set.", retained=True),
+    _Channel("shadow", "{site}/{edge}/coefficients/{sensor}/shadow", _JSON, (coefficients.Envelope,),
+             "The signed set that is to run beside the one in force (its text of version 3 or 4); empty: none.",
+             retained=True),
+    _Channel("residuals", "{site}/{edge}/residuals", _JSON, (residuals.ResidualsMessage,),
+             "What an edge found of the sets that it runs, and runs beside them, since it last said so."),
     _Channel("sourcesDesired", "{site}/{edge}/sources/desired", _JSON, (commissioning.Sealed,),
              "What an edge is to read beside what its file says; `body`: a SourcesMessage.", retained=True),
     _Channel("sourcesReported", "{site}/{edge}/sources/reported", _JSON, (commissioning.SourcesReport,),

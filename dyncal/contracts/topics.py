@@ -61,6 +61,11 @@ class EdgeAddress(NamedTuple):
         """Answers to them."""
         return f"{self.prefix}/replies"
 
+    @property
+    def residuals(self) -> str:
+        """What it finds of the sets that it runs, and runs beside them."""
+        return f"{self.prefix}/residuals"
+
     def samples(self, sensor: SensorId) -> str:
         """Records of one sensor."""
         return f"{self.prefix}/samples/{sensor}"
@@ -68,6 +73,10 @@ class EdgeAddress(NamedTuple):
     def desired(self, sensor: SensorId) -> str:
         """The signed set that the sensor should run, retained."""
         return f"{self.prefix}/coefficients/{sensor}/desired"
+
+    def shadow(self, sensor: SensorId) -> str:
+        """The signed set that is to run beside the one in force, retained; nothing ends it."""
+        return f"{self.prefix}/coefficients/{sensor}/shadow"
 
     def reported(self, sensor: SensorId) -> str:
         """What the edge did with it, retained."""
@@ -100,12 +109,16 @@ ALL_EVENTS: Final = f"{ROOT}/+/+/events"
 ALL_COMMITTED: Final = f"{ROOT}/+/+/committed"
 ALL_LEDGERS: Final = f"{ROOT}/+/+/ledger"
 ALL_REPORTED: Final = f"{ROOT}/+/+/coefficients/+/reported"
+ALL_RESIDUALS: Final = f"{ROOT}/+/+/residuals"
 ALL_SOURCES_REPORTED: Final = f"{ROOT}/+/+/sources/reported"
 ALL_REPLIES: Final = f"{ROOT}/+/+/replies"
 ALL_ALARMS: Final = f"{ROOT}/+/alarms/+/+"
 ALL_CONDITIONS: Final = f"{ROOT}/+/conditions/+/+"
 ALL_REPORTERS: Final = f"{ROOT}/+/reporters/+"
 ALL_HEALTH: Final = f"{ROOT}/+/sensors/+/health"
+
+
+_OF_EDGES: Final = ("status", "events", "committed", "ledger", "residuals", "requests", "replies")
 
 
 class EdgeTopic(NamedTuple):
@@ -129,13 +142,13 @@ def parse(topic: str) -> EdgeTopic:
         raise MalformedMessage(f"{topic[:200]!r} is not a topic of {ROOT}")
     try:
         match parts[2:]:
-            case [site, edge, ("status" | "events" | "committed" | "ledger" | "requests" | "replies") as kind]:
+            case [site, edge, kind] if kind in _OF_EDGES:
                 return EdgeTopic(EdgeAddress(site_id(site), edge_id(edge)), kind, None)
             case [site, edge, "sources", ("desired" | "reported") as kind]:
                 return EdgeTopic(EdgeAddress(site_id(site), edge_id(edge)), f"sources_{kind}", None)
             case [site, edge, "samples", sensor]:
                 return EdgeTopic(EdgeAddress(site_id(site), edge_id(edge)), "samples", sensor_id(sensor))
-            case [site, edge, "coefficients", sensor, ("desired" | "reported") as kind]:
+            case [site, edge, "coefficients", sensor, ("desired" | "reported" | "shadow") as kind]:
                 return EdgeTopic(EdgeAddress(site_id(site), edge_id(edge)), kind, sensor_id(sensor))
             case _:
                 raise MalformedMessage(f"{topic[:200]!r} is not a topic of this protocol")

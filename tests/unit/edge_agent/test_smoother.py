@@ -248,10 +248,10 @@ def test_the_edges_own_latency_holds_for_smoothers_too() -> None:
 
 def test_a_form_to_come_is_refused_by_name() -> None:
     outer = msgspec.json.decode(seal(smoother_set(), KEY))
-    content = msgspec.json.decode(outer["set"]) | {"v": 3, "neural": {"weights": [1.0]}}
+    content = msgspec.json.decode(outer["set"]) | {"v": 9, "neural": {"weights": [1.0]}}
     agent = engine(irregular_config(), policy=Policy(None))
     text = msgspec.json.encode(content)
     outer["set"], outer["sha256"] = text.decode(), hashlib.sha256(text).hexdigest()
     report = reports(agent.handle(DesiredSet(SENSOR, msgspec.json.encode(outer), T0)))[0]
     assert (report.set_id, report.outcome) == ("set-1", Outcome.REJECTED)
-    assert report.reason == "malformed: set of version 3; this program reads 1 and 2"
+    assert report.reason == "malformed: set of version 9; this program reads 1, 2, 3, 4"

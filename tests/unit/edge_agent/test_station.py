@@ -47,7 +47,7 @@ class Scene:
         )
 
     def said(self) -> list[tuple[str, str, str]]:
-        found = [json.loads(payload) for payload in self.publisher._events]
+        found = [json.loads(payload) for _, payload in self.publisher._events]
         return [(event["kind"], event.get("sensor", ""), event["detail"]) for event in found]
 
 
