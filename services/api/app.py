@@ -25,13 +25,15 @@ from services.api.routers import (
     laboratory,
     live,
     operators,
+    orders,
+    rollouts,
     samples,
     system,
 )
 from services.api.schemas.laboratory import LaboratoryBody
 from services.api.schemas.operations import ProblemOut
 
-API_VERSION = "1.14.0"
+API_VERSION = "1.15.0"
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",
@@ -56,6 +58,8 @@ def create_app(deps: Deps) -> FastAPI:
     for module in (inventory, samples, laboratory):
         app.include_router(module.router)
     app.include_router(access.router)
+    for module in (orders, rollouts):
+        app.include_router(module.router)
     static.install(app, deps.console)
     rules = matrix(app)  # fails where a route says nothing of who may call it
     public = frozenset(rule.path for rule in rules if rule.role is None)
