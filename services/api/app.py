@@ -26,6 +26,7 @@ from services.api.routers import (
     live,
     operators,
     orders,
+    report,
     rollouts,
     samples,
     system,
@@ -33,7 +34,7 @@ from services.api.routers import (
 from services.api.schemas.laboratory import LaboratoryBody
 from services.api.schemas.operations import ProblemOut
 
-API_VERSION = "1.15.0"
+API_VERSION = "1.16.0"
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",
@@ -55,7 +56,7 @@ def create_app(deps: Deps) -> FastAPI:
     errors.install(app)
     for module in (operators, alarms, console, fleet, findings, integrators, commissioning, edge, live, system):
         app.include_router(module.router)
-    for module in (inventory, samples, laboratory):
+    for module in (inventory, samples, laboratory, report):
         app.include_router(module.router)
     app.include_router(access.router)
     for module in (orders, rollouts):

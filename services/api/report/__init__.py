@@ -1,0 +1,1 @@
+"""The report of a calibration: what it found, drawn and stated."""
