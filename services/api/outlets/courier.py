@@ -121,23 +121,26 @@ class Courier(abc.ABC):
     async def _round(self) -> float:
         now = self._clock.now()
         n_read = await asyncio.to_thread(self._queue.fill, self.name, self._feed, self._wanted.takes, now)
+        await asyncio.to_thread(self._take_stock)  # before too: an attempt may take long
         wait_s = await self._send(now)
-        account, newest = await asyncio.to_thread(self._take_stock)
-        self._account, self._n_unread = account, max(newest - account.last, 0)
+        account = await asyncio.to_thread(self._take_stock)
         self._metrics.waiting.labels(self.name).set(account.n_waiting)
         oldest = 0.0 if account.oldest_ns is None else (self._clock.now() - account.oldest_ns) / NS_PER_S
         self._metrics.oldest_s.labels(self.name).set(max(oldest, 0.0))
         return 0.0 if n_read else wait_s  # there may be more
 
-    def _take_stock(self) -> tuple[Account, int]:
-        return self._queue.account(self.name), self._feed.newest()
+    def _take_stock(self) -> Account:
+        account = self._account = self._queue.account(self.name)
+        self._n_unread = max(self._feed.newest() - account.last, 0)
+        return account
 
     async def _until_due(self, now: InstantNs) -> float:
         due = await asyncio.to_thread(self._queue.next_due, self.name)
         return LONGEST_S if due is None else max(0.0, (due - now) / NS_PER_S)
 
     def _say(self, fault: str) -> None:
-        """Keep what is wrong, and log it when it changes."""
+        """Keep what is wrong, and log it when it changes; it may be in the words of who answered."""
+        fault = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in fault)
         if fault != self.fault:
             log.warning("outlet_fails", target=self.name, error=fault) if fault else log.info(
                 "outlet_works", target=self.name

@@ -257,6 +257,42 @@ async def test_subscriptions_of_others_are_out_of_reach(tmp_path: Path) -> None:
             )
 
 
+@pytest.mark.parametrize(("asked_ms", "given_ms"), [(0.0, 50), (-1.0, 50), (1e-9, 50), (1e15, 3_600_000), (500.0, 500)])
+async def test_intervals_are_such_that_a_server_can_keep_them(tmp_path: Path, asked_ms: float, given_ms: float) -> None:
+    async with serving(tmp_path) as served, Client(served.url) as client:
+        asked = ua.CreateSubscriptionParameters(RequestedPublishingInterval=asked_ms, PublishingEnabled=True)
+        made = await client.uaclient.create_subscription(asked, lambda _: None)
+        assert made.RevisedPublishingInterval == given_ms
+
+
+async def test_queues_are_bounded_when_items_are_made_and_when_they_are_modified(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served, Client(served.url) as client:
+        number = (await client.create_subscription(50, Seen())).subscription_id
+
+        async def make(identifier: str, attribute: Any, size: int) -> Any:
+            read = ua.ReadValueId(NodeId=node(client, identifier).nodeid, AttributeId=attribute)
+            chosen = ua.EventFilter() if attribute is ua.AttributeIds.EventNotifier else None
+            wanted = ua.MonitoringParameters(ClientHandle=1, QueueSize=size, Filter=chosen)
+            item = ua.MonitoredItemCreateRequest(
+                ItemToMonitor=read, MonitoringMode=ua.MonitoringMode.Reporting, RequestedParameters=wanted
+            )
+            asked = ua.CreateMonitoredItemsParameters(SubscriptionId=number, ItemsToCreate=[item])
+            return (await client.uaclient.create_monitored_items(asked))[0]
+
+        async def modify(item: int, size: int) -> Any:
+            wanted = ua.MonitoringParameters(ClientHandle=1, QueueSize=size)
+            request = ua.MonitoredItemModifyRequest(MonitoredItemId=item, RequestedParameters=wanted)
+            asked = ua.ModifyMonitoredItemsParameters(SubscriptionId=number, ItemsToModify=[request])
+            return (await client.uaclient.modify_monitored_items(asked))[0]
+
+        value = await make("sensor/TT-0/Corrected", ua.AttributeIds.Value, 2**32 - 1)
+        events = await make("site", ua.AttributeIds.EventNotifier, 0)
+        assert (value.RevisedQueueSize, events.RevisedQueueSize) == (100, 10_000)
+        for made, size, revised in ((value, 2**32 - 1, 100), (value, 0, 1), (events, 0, 10_000), (events, 50, 50)):
+            assert (await modify(made.MonitoredItemId, size)).RevisedQueueSize == revised
+        assert (await modify(4711, 1)).StatusCode.value == ua.StatusCodes.BadMonitoredItemIdInvalid
+
+
 async def test_a_thousand_alarms_reach_a_subscriber_exactly_once_and_in_order(tmp_path: Path) -> None:
     async with serving(tmp_path, n=1000) as served, Client(served.url, timeout=60) as client:
         seen = Seen()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import math
 import secrets
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -26,6 +27,12 @@ from dyncal.runtime.logging import logger
 
 MOST_SESSIONS: Final = 100
 MOST_SUBSCRIPTIONS: Final = 500
+FASTEST_MS: Final = 50.0
+SLOWEST_MS: Final = 3_600_000.0
+MOST_EVENTS: Final = 10_000
+"""Events in the queue of one item: a few floods."""
+MOST_VALUES: Final = 100
+"""Values in the queue of one item: 10 000 items of a client that does not ask for them must fit."""
 _WEAK: Final = "http://www.w3.org/2001/04/xmlenc#rsa-1_5"  # decrypting it tells attackers about the key
 
 log = logger("api")
@@ -124,15 +131,33 @@ class ClientSession(InternalSession):  # type: ignore[misc]  # asyncua has no ty
             if subscription is not None and subscription.session_id != self.session_id:
                 raise ServiceError(ua.StatusCodes.BadSubscriptionIdInvalid)
 
+    async def create_subscription(self, params: Any, callback: Any, request_callback: Any = None) -> Any:
+        """Create a subscription, at an interval that a server can keep up with: the library takes any."""
+        params.RequestedPublishingInterval = _revised_ms(params.RequestedPublishingInterval)
+        return await super().create_subscription(params, callback, request_callback)
+
+    def modify_subscription(self, params: Any) -> Any:
+        """Return how a subscription of this session is; the library modifies none."""
+        self._own(params.SubscriptionId)
+        return super().modify_subscription(params)
+
     async def create_monitored_items(self, params: Any) -> Any:
         """Create items in a subscription of this session; the next few methods likewise."""
         self._own(params.SubscriptionId)
+        for item in params.ItemsToCreate:
+            wanted = item.RequestedParameters
+            wanted.QueueSize = _revised_size(wanted.QueueSize, item.ItemToMonitor.AttributeId)
         return await super().create_monitored_items(params)
 
     async def modify_monitored_items(self, params: Any) -> Any:
-        """Modify items."""
+        """Modify items. The library looks for each among all, takes any queue size, and fails at those that are not."""
         self._own(params.SubscriptionId)
-        return await super().modify_monitored_items(params)
+        subscription = self.subscription_service.subscriptions.get(params.SubscriptionId)
+        if subscription is None:
+            raise ServiceError(ua.StatusCodes.BadSubscriptionIdInvalid)
+        items = subscription.monitored_item_srv._monitored_items  # noqa: SLF001 - it has no other way to them
+        interval_ms = subscription.data.RevisedPublishingInterval
+        return [_modified(items.get(item.MonitoredItemId), item, interval_ms) for item in params.ItemsToModify]
 
     async def delete_monitored_items(self, params: Any) -> Any:
         """Delete items."""
@@ -168,6 +193,32 @@ class ClientSession(InternalSession):  # type: ignore[misc]  # asyncua has no ty
             if owner is not None and owner.user.name != self.user.name:
                 raise ServiceError(ua.StatusCodes.BadUserAccessDenied)
         return await super().transfer_subscriptions(params, callback)
+
+
+def _revised_ms(requested_ms: float) -> float:
+    """Return the publishing interval for one that was asked for [ms]; the shortest for what is no number."""
+    return FASTEST_MS if math.isnan(requested_ms) else min(max(requested_ms, FASTEST_MS), SLOWEST_MS)
+
+
+def _revised_size(requested: int, attribute: Any) -> int:
+    """Return the queue size for one that was asked for; 0 asks for the usual one (OPC 10000-4, 7.21)."""
+    if attribute == ua.AttributeIds.EventNotifier:
+        return min(requested or MOST_EVENTS, MOST_EVENTS)
+    return min(max(requested, 1), MOST_VALUES)
+
+
+def _modified(data: Any, item: Any, interval_ms: float) -> Any:
+    result = ua.MonitoredItemModifyResult()
+    if data is None:
+        result.StatusCode = ua.StatusCode(ua.StatusCodes.BadMonitoredItemIdInvalid)
+        return result
+    wanted = item.RequestedParameters
+    data.queue_size = _revised_size(wanted.QueueSize, data.read_value_id.AttributeId)
+    data.client_handle = wanted.ClientHandle
+    if wanted.Filter is not None:
+        data.filter = wanted.Filter
+    result.RevisedSamplingInterval, result.RevisedQueueSize = interval_ms, data.queue_size
+    return result
 
 
 caller: ContextVar[ClientSession | None] = ContextVar("caller", default=None)

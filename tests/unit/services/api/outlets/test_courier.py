@@ -9,7 +9,7 @@ from services.api.outlets.courier import Courier
 from services.api.outlets.metrics import OutletMetrics
 from services.api.outlets.news import Filter
 from services.api.outlets.queue import OutletQueue
-from tests.unit.services.api.outlets.alarms import FakeFeed
+from tests.unit.services.api.outlets.alarms import FakeFeed, picture
 
 
 class Deaf(Courier):
@@ -24,6 +24,16 @@ class Deaf(Courier):
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             return 0.0
+        return 0.0
+
+
+class Slow(Courier):
+    """Takes its time."""
+
+    async def _send(self, now: InstantNs) -> float:
+        del now
+        self._say("503 \x1b[31mred\r\nforged line")
+        await asyncio.sleep(60)
         return 0.0
 
 
@@ -51,6 +61,23 @@ async def test_a_cancellation_that_is_swallowed_ends_it_all_the_same(tmp_path: P
     task.cancel()
     await asyncio.wait_for(asyncio.wait({task}), 2)
     assert task.done()
+    queue.close()
+
+
+async def test_what_waits_is_known_during_an_attempt_and_a_fault_holds_no_control_characters(tmp_path: Path) -> None:
+    courier, queue = made(Slow, tmp_path)
+    feed = courier._feed
+    assert isinstance(feed, FakeFeed)
+    feed.stand = [picture(1), picture(2, "TT-102")]
+    task = asyncio.create_task(courier.run())
+    async with asyncio.timeout(5):
+        while courier.standing().n_waiting != 2:
+            await asyncio.sleep(0.01)
+        while not courier.fault:
+            await asyncio.sleep(0.01)
+    assert courier.standing().fault == "503 \ufffd[31mred\ufffd\ufffdforged line"
+    task.cancel()
+    await asyncio.wait({task})
     queue.close()
 
 
