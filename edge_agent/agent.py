@@ -16,6 +16,7 @@ from edge_agent.events import (
     Event,
     Kind,
     Notice,
+    Release,
     SamplesRead,
     ShadowSet,
     SourceLost,
@@ -104,21 +105,31 @@ class AgentEngine:
         """Take an event and return what must be done, in that order."""
         match event:
             case SamplesRead():
-                return self._streams[event.sensor].take(event)
+                return self._read(event)
             case Tick(now):
                 effects = [effect for stream in self._streams.values() for effect in stream.tick(now)]
                 return effects + self._residuals(now)
             case Drain(now, sensors):
                 chosen = self._streams if sensors is None else sensors
-                return [effect for sensor in chosen for effect in self._streams[sensor].cut(now)]
+                return [
+                    effect for sensor in chosen if sensor in self._streams for effect in self._streams[sensor].cut(now)
+                ]
             case SourceLost():
                 for sensor in event.sensors:
-                    self._streams[sensor].lost(event.cause)
+                    if sensor in self._streams:
+                        self._streams[sensor].lost(event.cause)
                 return []
             case DesiredSet() | ShadowSet():
                 return self._desired(event)
             case Committed():
                 return self._committed(event)
+
+    def _read(self, event: SamplesRead) -> list[Effect]:
+        """Take samples; those of a sensor that was let go while they were on their way are nobody's any more."""
+        stream = self._streams.get(event.sensor)
+        if stream is not None:
+            return stream.take(event)
+        return [] if event.receipt is None else [Release((event.receipt,))]
 
     def _residuals(self, now: InstantNs) -> list[Effect]:
         """Tell every few seconds what is new of the residuals."""

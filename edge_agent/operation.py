@@ -107,7 +107,8 @@ class Operation:
         pki = Pki(settings.pki_dir, f"urn:dyncal:{settings.site}:{settings.edge.name}", clock)
         self.sources = Sources(settings, self.station, clock, connect, pki, stack)
         self._collector = EdgeCollector(self._engine, self.station, spool, outbox, self._publisher, self.sources)
-        self._roster = Roster(configs, self._engine, self.station, spool, self._keeper, bus, address, clock)
+        own = {sensor.sensor for sensor in settings.edge.all_sensors()}
+        self._roster = Roster(configs, own, self._engine, self.station, spool, self._keeper, bus, address, clock)
         self._commissioner = Commissioner(
             settings,
             address,
@@ -129,8 +130,8 @@ class Operation:
         for sensor, what in self._keeper.damage.items():
             self.station.notice(Notice(Kind.SET_REJECTED, self._clock.now(), sensor, f"what was kept of sets: {what}"))
         self.station.perform(self._engine.restore(kept, self._clock.now(), self._keeper.highest))
-        await self.sources.open_own(self._roster.sensors)
-        await self.sources.open_commissioned(self._commissioned.section, self._roster.sensors)
+        await self.sources.open_own(self._roster.own)
+        await self.sources.open_commissioned(self._commissioned.section, self._roster.commissioned)
         self._serve_metrics()
         try:
             topics = [*inbox.filters(self._address, self._engine.streams), *self._commissioner.topics]

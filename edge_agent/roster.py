@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.errors import BusUnavailable
@@ -25,11 +26,14 @@ class Roster:
     ----------
     configs : iterable of StreamConfig
         Those that the engine was made with.
+    own : collection of str
+        Which of them are of the edge's file.
     """
 
     def __init__(
         self,
         configs: Iterable[StreamConfig],
+        own: Collection[str],
         engine: AgentEngine,
         station: Station,
         spool: Spool,
@@ -39,6 +43,8 @@ class Roster:
         clock: Clock,
     ) -> None:
         self._configs = {config.sensor.id: config for config in configs}
+        self._own = {sensor: config.sensor for sensor, config in self._configs.items() if sensor in own}
+        self._others = {sensor: config.sensor for sensor, config in self._configs.items() if sensor not in own}
         self._engine = engine
         self._station = station
         self._spool = spool
@@ -54,9 +60,14 @@ class Roster:
         return list(self._configs.values())
 
     @property
-    def sensors(self) -> dict[SensorId, Sensor]:
-        """The sensors by name."""
-        return {name: config.sensor for name, config in self._configs.items()}
+    def own(self) -> Mapping[SensorId, Sensor]:
+        """The sensors of the edge's file by name."""
+        return self._own
+
+    @property
+    def commissioned(self) -> Mapping[SensorId, Sensor]:
+        """The others by name: a view, for they come and go."""
+        return MappingProxyType(self._others)
 
     def config(self, sensor: SensorId) -> StreamConfig | None:
         """Return what is known of a sensor."""
@@ -67,6 +78,7 @@ class Roster:
         gone = list(sensors)
         for sensor in gone:
             self._configs.pop(sensor, None)
+            self._others.pop(sensor, None)
         self._station.perform(self._engine.remove(gone, self._clock.now()))
 
     async def take_up(self, configs: Iterable[StreamConfig]) -> None:
@@ -75,6 +87,7 @@ class Roster:
         if not new:
             return
         self._configs |= new
+        self._others |= {sensor: config.sensor for sensor, config in new.items()}
         self._engine.add(new.values(), self._spool.starts)
         kept = {sensor: content for sensor, content in self._keeper.load().items() if sensor in new}
         highest = {sensor: number for sensor, number in self._keeper.highest.items() if sensor in new}

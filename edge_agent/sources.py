@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from dyncal.adapters.opcua.pki import Pki
+from dyncal.domain.errors import InvalidSetting
 from dyncal.domain.sensors import Sensor, SensorId
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus, Will
 from dyncal.runtime.settings import BrokerSettings
+from edge_agent.readers.absent import Absent
 from edge_agent.readers.handover import Handover
 from edge_agent.readers.mqtt import MqttReader
 from edge_agent.readers.opcua import OpcuaReader
@@ -22,6 +24,8 @@ from edge_agent.settings import EdgeSection, EdgeSettings
 from edge_agent.source_settings import MqttSourceSettings, OpcuaSettings
 
 _FAREWELL_S: Final = 1.0
+_NODES: Final = "nodes"
+_MAPPINGS: Final = "mappings"
 
 
 class Connect(Protocol):
@@ -36,7 +40,8 @@ class Connect(Protocol):
 
 @dataclass(slots=True)
 class _Source:
-    reader: Reader
+    settings: OpcuaSettings | MqttSourceSettings
+    reader: OpcuaReader | MqttReader | Absent
     left: contextlib.AsyncExitStack
     broker: BrokerSettings | None = None
     task: asyncio.Task[None] | None = None
@@ -84,25 +89,64 @@ class Sources:
         for number, source in enumerate(edge.mqtt):
             self._own.append(await self._mqtt(source, sensors, f"south{number}"))
 
+    def check(self, edge: EdgeSection) -> None:
+        """See whether what is to be read could be opened. Raises `InvalidSetting` where a file of it is of no use."""
+        for key, source in _together(edge).items():
+            if isinstance(source, MqttSourceSettings):
+                broker = source.broker or self._settings.broker
+                broker.resolved_password()
+                self._connect(broker, self._client_id(f"south-{key}"), will=None)
+            else:
+                source.resolved_password()
+
     async def close_all_but(self, edge: EdgeSection) -> None:
-        """Close what was commissioned and is not there any more, or is another now."""
-        stay = {_key(server) for server in edge.opcua} | {_key(source) for source in edge.mqtt}
-        for key in [key for key in self._commissioned if key not in stay]:
-            await self._close(key, self._commissioned.pop(key))
+        """Read no more what is not there any more, or is another now; what stays as it is goes on."""
+        wanted = _together(edge)
+        for key, source in list(self._commissioned.items()):
+            stay = _common(source.settings, wanted[key]) if key in wanted else None
+            if stay is None:
+                await self._close(key, self._commissioned.pop(key))
+            else:
+                self._become(source, stay)
 
     async def open_commissioned(self, edge: EdgeSection, sensors: Mapping[SensorId, Sensor]) -> None:
-        """Open what was commissioned and is not read yet; what is goes on."""
-        wanted: list[OpcuaSettings | MqttSourceSettings] = [*edge.opcua, *edge.mqtt]
-        for settings in wanted:
-            key = _key(settings)
-            if key in self._commissioned:
+        """Read what is not read yet: of a server or broker that is there already by the same connection."""
+        for key, settings in _together(edge).items():
+            source = self._commissioned.get(key)
+            if source is not None and isinstance(source.reader, Absent):
+                await self._close(key, source)  # perhaps it can be had by now
+                source = None
+            if source is not None:
+                self._become(source, settings)
                 continue
-            if isinstance(settings, OpcuaSettings):
-                source = await self._opcua(settings, edge, key)
-            else:
-                source = await self._mqtt(settings, sensors, f"south-{key}")
-            self._commissioned[key] = source
+            self._commissioned[key] = source = await self._opened(key, settings, edge, sensors)
             self._run(source)
+
+    async def _opened(
+        self,
+        key: str,
+        settings: OpcuaSettings | MqttSourceSettings,
+        edge: EdgeSection,
+        sensors: Mapping[SensorId, Sensor],
+    ) -> _Source:
+        if isinstance(settings, OpcuaSettings):
+            return await self._opcua(settings, edge, key)
+        try:
+            return await self._mqtt(settings, sensors, f"south-{key}")
+        except InvalidSetting as error:  # a file of it has gone: the others are read all the same
+            reader = Absent(_name(settings, self._settings, key), str(error), self._sink, self._clock)
+            return _Source(settings, reader, contextlib.AsyncExitStack())
+
+    @staticmethod
+    def _become(source: _Source, settings: OpcuaSettings | MqttSourceSettings) -> None:
+        if source.settings == settings:
+            return
+        source.settings = settings
+        match source.reader, settings:
+            case OpcuaReader() as reader, OpcuaSettings():
+                reader.become(settings)
+            case MqttReader() as reader, MqttSourceSettings():
+                reader.become(settings)
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Begin to read."""
@@ -141,20 +185,54 @@ class Sources:
         left = self._settings.subscriptions_dir / key
         handover = Handover(left, server, edge.sensors)
         reader = OpcuaReader(server, edge.sensors, self._sink, self._clock, self._pki, handover)
-        return _Source(reader, await self._stack.enter_async_context(contextlib.AsyncExitStack()))
+        return _Source(server, reader, await self._stack.enter_async_context(contextlib.AsyncExitStack()))
 
     async def _mqtt(self, source: MqttSourceSettings, sensors: Mapping[SensorId, Sensor], suffix: str) -> _Source:
         broker = source.broker or self._settings.broker
         left = await self._stack.enter_async_context(contextlib.AsyncExitStack())
         bus = await left.enter_async_context(self._connect(broker, self._client_id(suffix), will=None))
-        name = f"mqtt://{broker.host}:{broker.port}#{suffix.removeprefix('south')}"
-        return _Source(MqttReader(source, sensors, bus, self._sink, self._clock, name), left, broker)
+        name = _name(source, self._settings, suffix.removeprefix("south"))
+        return _Source(source, MqttReader(source, sensors, bus, self._sink, self._clock, name), left, broker)
 
     def _client_id(self, suffix: str) -> str:
         return f"dyncal-edge-{self._settings.site}-{self._settings.edge.name}-{suffix}"
 
 
-def _key(source: OpcuaSettings | MqttSourceSettings) -> str:
-    """Name a source by its content."""
-    text = f"{type(source).__name__}\n{source.model_dump_json()}"
+def _name(source: MqttSourceSettings, settings: EdgeSettings, key: str) -> str:
+    broker = source.broker or settings.broker
+    return f"mqtt://{broker.host}:{broker.port}#{key}"
+
+
+def _together(edge: EdgeSection) -> dict[str, OpcuaSettings | MqttSourceSettings]:
+    """Return what is to be read by one connection each, by a name that stays while it is the same place."""
+    found: dict[str, OpcuaSettings | MqttSourceSettings] = {}
+    for server in edge.opcua:
+        key = _key(server, _NODES)
+        before = found.get(key)
+        nodes = [*before.nodes, *server.nodes] if isinstance(before, OpcuaSettings) else server.nodes
+        found[key] = server.model_copy(update={_NODES: nodes})
+    for source in edge.mqtt:
+        key = _key(source, _MAPPINGS)
+        before = found.get(key)
+        mappings = [*before.mappings, *source.mappings] if isinstance(before, MqttSourceSettings) else source.mappings
+        found[key] = source.model_copy(update={_MAPPINGS: mappings})
+    return found
+
+
+def _common(
+    one: OpcuaSettings | MqttSourceSettings, other: OpcuaSettings | MqttSourceSettings
+) -> OpcuaSettings | MqttSourceSettings | None:
+    """Return what of `one` is in `other` as well; None if nothing is."""
+    if isinstance(one, OpcuaSettings) and isinstance(other, OpcuaSettings):
+        nodes = [node for node in one.nodes if node in other.nodes]
+        return one.model_copy(update={_NODES: nodes}) if nodes or one.browse else None
+    if isinstance(one, MqttSourceSettings) and isinstance(other, MqttSourceSettings):
+        mappings = [mapping for mapping in one.mappings if mapping in other.mappings]
+        return one.model_copy(update={_MAPPINGS: mappings}) if mappings else None
+    return None
+
+
+def _key(source: OpcuaSettings | MqttSourceSettings, but: str) -> str:
+    """Name a source by where it is and how it is connected to, whatever is read of it."""
+    text = f"{type(source).__name__}\n{source.model_dump_json(exclude={but})}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]

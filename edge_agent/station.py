@@ -104,7 +104,8 @@ class Station:
 
     def newest(self, sensor: SensorId) -> InstantNs | None:
         """Return the newest source instant taken of a sensor, also by a former life."""
-        return self._engine.streams[sensor].newest_ns
+        stream = self._engine.streams.get(sensor)
+        return None if stream is None else stream.newest_ns
 
     def perform(self, effects: Iterable[Effect]) -> None:
         """Do what the engine says: the spool first, everything else after."""

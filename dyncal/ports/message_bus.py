@@ -64,6 +64,10 @@ class MessageBus(Protocol):
         """Add topic filters, now and after every reconnection."""
         ...
 
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Take topic filters back, as soon as the broker can be told; what it has sent already still arrives."""
+        ...
+
     def deliveries(self) -> AsyncIterator[Delivery]:
         """Iterate over what arrives, in order for each topic, until the bus is closed; one consumer only.
 

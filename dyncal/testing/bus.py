@@ -117,6 +117,12 @@ class FakeMessageBus:
         if self.connected:
             self._broker._subscribe(self.session, list(filters))
 
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Take topic filters back."""
+        for item in filters:
+            self._filters.pop(item, None)
+            self.session.filters.pop(item, None)
+
     async def deliveries(self) -> AsyncIterator[Delivery]:
         """Iterate over what arrives until the bus is closed; one consumer only."""
         while (delivery := await self._arrived.get()) is not None:

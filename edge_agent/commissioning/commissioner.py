@@ -20,7 +20,7 @@ from dyncal.contracts.commissioning import (
     unseal,
 )
 from dyncal.contracts.topics import EdgeAddress
-from dyncal.domain.errors import BusUnavailable, DyncalError, InvalidInput, MalformedMessage
+from dyncal.domain.errors import BusUnavailable, DyncalError, InvalidInput, MalformedMessage, PublishRefused
 from dyncal.domain.time import NS_PER_S
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
@@ -121,6 +121,7 @@ class Commissioner:
             if revision == self._kept.revision:  # as it comes with every connection
                 self._report(revision)
                 return
+            self._sources.check(section)
             self._kept.keep(payload, revision, section)
         except (InvalidInput, OSError) as error:
             self._report(revision, str(error))
@@ -136,7 +137,7 @@ class Commissioner:
         await self._sources.close_all_but(section)
         self._roster.let_go(name for name, config in present.items() if wanted.get(name) != config)
         await self._roster.take_up(config for name, config in wanted.items() if present.get(name) != config)
-        await self._sources.open_commissioned(section, self._roster.sensors)
+        await self._sources.open_commissioned(section, self._roster.commissioned)
         self._born()
 
     def _report(self, revision: int, reason: str = "") -> None:
@@ -163,8 +164,18 @@ class Commissioner:
                 reply = await self._reply(request)
             except (DyncalError, ValueError) as error:
                 reply = Reply(VERSION, request.id, error=str(error)[:_SHOWN])
-            with contextlib.suppress(BusUnavailable):  # whoever asked asks again
+            except Exception as error:  # noqa: BLE001  # whatever a server or a device says, the agent goes on
+                self._log.error("not_understood", id=request.id, exc_info=error)
+                reply = Reply(VERSION, request.id, error=f"not understood: {type(error).__name__}: {error}"[:_SHOWN])
+            await self._send(reply)
+
+    async def _send(self, reply: Reply) -> None:
+        with contextlib.suppress(BusUnavailable):  # whoever asked asks again
+            try:
                 await self._bus.publish(self._address.replies, codec.to_json(reply))
+            except PublishRefused as error:
+                said = f"too much to be told at once, look further below or say more of the filter: {error}"
+                await self._bus.publish(self._address.replies, codec.to_json(Reply(VERSION, reply.id, error=said)))
 
     async def _reply(self, request: BrowseRequest | TopicsRequest) -> Reply:
         if isinstance(request, BrowseRequest):

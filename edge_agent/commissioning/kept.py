@@ -33,8 +33,10 @@ class Commissioned:
         try:
             payload = self._path.read_bytes() if self._path.exists() else b""
             if payload:
-                message = self.opened(payload)
+                message, taken = documents.without_own(self.opened(payload), self._settings)
                 self.revision, self.section = message.revision, self._section(message)
+                if taken:  # they are in the edge's own file by now, which is what counts; the others go on
+                    self.trouble = f"{self._path.name}: sensor {', '.join(taken)} is in the edge's own file already"
         except (OSError, InvalidInput) as error:
             self.trouble = f"{self._path.name}: {error}"
 
@@ -48,7 +50,10 @@ class Commissioned:
         """Return the sources of a message. Raises `InvalidInput` if it is not to be followed."""
         if message.revision < self.revision:
             raise MalformedMessage(f"revision {message.revision} is older than {self.revision}, which is in force")
-        return self._section(message)
+        section = self._section(message)
+        if message.revision == self.revision and section != self.section:
+            raise MalformedMessage(f"revision {message.revision} is in force already, and says something else")
+        return section
 
     def keep(self, payload: bytes, revision: int, section: EdgeSection) -> None:
         """Have it in force from now on. Raises `OSError` if the disk does not take it: then nothing has changed."""

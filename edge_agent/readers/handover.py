@@ -50,9 +50,15 @@ class Handover:
 
     def __init__(self, directory: Path, settings: OpcuaSettings, declared: Iterable[SensorSettings] = ()) -> None:
         self._path = directory / f"{hashlib.sha256(settings.url.encode()).hexdigest()[:16]}.json"
+        self._declared = [sensor.model_dump_json() for sensor in declared]
+        self._settings = ""
+        self.become(settings)
+
+    def become(self, settings: OpcuaSettings) -> None:
+        """Have what is kept from now on be of these settings."""
         shapes = [settings.model_dump_json(include=_SHAPES_IT)]
         if settings.browse:
-            shapes += [sensor.model_dump_json() for sensor in declared]
+            shapes += self._declared
         self._settings = hashlib.sha256("\n".join(shapes).encode()).hexdigest()
 
     def load(self) -> Kept | None:

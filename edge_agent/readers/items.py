@@ -85,6 +85,9 @@ class MonitoredItems:
         self.without_history: set[SensorId] = set()
         self._asked: set[SensorId] = set()
         self._missing: list[NodeSettings] = list(settings.nodes)
+        self._dropped: list[NodeSettings] = []  # for requests that are under way
+        self._numbers: dict[int, int] = {}  # of the server for an item, by client handle
+        self._left: list[int] = []
         self._found = Finds(settings, declared)
 
     @property
@@ -96,17 +99,47 @@ class MonitoredItems:
     def _session(self) -> UaSession:
         return self._client.uaclient.session  # the subscription may outlive the session in which it was made
 
+    def become(self, settings: OpcuaSettings) -> None:
+        """Know other nodes of the same server; `create_missing` asks the server for them.
+
+        What is not there any more is forgotten at once. Items of a former life, whose numbers are not known, go on at
+        the server for as long as the subscription, and nobody takes what they bring.
+        """
+        gone = [node for node in self._settings.nodes if node not in settings.nodes]
+        new = [node for node in settings.nodes if node not in self._settings.nodes]
+        self._settings = settings
+        self._dropped += gone
+        self._missing = [node for node in self._missing if node not in gone] + new
+        sensors = {SensorId(node.sensor) for node in gone}
+        for handle in [handle for handle, item in self.by_handle.items() if item.sensor in sensors]:
+            del self.by_handle[handle]
+            if handle in self._numbers:
+                self._left.append(self._numbers.pop(handle))
+        for sensor in sensors:
+            self.readable.pop(sensor, None)
+            self._asked.discard(sensor)
+            self.without_history.discard(sensor)
+        self.failed = [failure for failure in self.failed if failure.sensor not in sensors]
+
     async def create_missing(self) -> tuple[list[ItemFailed], list[Revision]]:
         """Make the items that are not there yet; return what failed and what was revised."""
         self.failed = []
         revisions: list[Revision] = []
         await self._discover()
+        await self._delete_left()
+        self._dropped = []
         wanted, self._missing = self._missing, []
         refused = await self._create(await self._resolved(wanted), revisions, filtered=True)
         if refused:  # servers that know no trigger on the timestamp
             await self._create(refused, revisions, filtered=False)
         await self._ask_for_history()
         return self.failed, revisions
+
+    async def _delete_left(self) -> None:
+        left, self._left = self._left, []
+        if left:
+            parameters = ua.DeleteMonitoredItemsParameters(SubscriptionId=self._subscription, MonitoredItemIds=left)
+            await self._session.delete_monitored_items(parameters)
 
     async def _ask_for_history(self) -> None:
         """Find out which nodes have no history to read: to ask each of thousands takes long."""
@@ -131,6 +164,8 @@ class MonitoredItems:
         self._missing = [node for node in self._missing if node.sensor not in made]
         self._next_handle = max(self._next_handle, *(handle + 1 for handle in sensors))
         for node, node_id in await self._resolved(wanted):
+            if node in self._dropped:
+                continue
             item = self._item(node, node_id)
             self.by_handle[handles[item.sensor]] = self.readable[item.sensor] = item
         await self._ask_for_history()
@@ -163,10 +198,14 @@ class MonitoredItems:
         for request, result, (node, node_id) in zip(requests, results, nodes, strict=True):
             handle = request.RequestedParameters.ClientHandle
             if not isinstance(result, ua.UaStatusCodeError) and result.StatusCode.is_good():
+                if node in self._dropped:  # meanwhile
+                    self._left.append(result.MonitoredItemId)
+                    continue
                 self.readable[SensorId(node.sensor)] = self.by_handle[handle]
+                self._numbers[handle] = result.MonitoredItemId
                 revisions += _revised(node, request.RequestedParameters, result)
                 continue
-            del self.by_handle[handle]
+            self.by_handle.pop(handle, None)
             code = result.code if isinstance(result, ua.UaStatusCodeError) else result.StatusCode.value
             if filtered and code in _NO_FILTER:
                 without_filter.append((node, node_id))
@@ -207,6 +246,8 @@ class MonitoredItems:
         return Item(SensorId(node.sensor), duration(node.dt_s), longest_ns, node.array, node_id, queue)
 
     def _fail(self, node: NodeSettings, reason: str) -> None:
+        if node in self._dropped:
+            return
         self._missing.append(node)
         self.failed.append(ItemFailed(SensorId(node.sensor), node.node, reason))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -61,6 +62,8 @@ class MqttReader:
         self._name = name
         self._filters = [(mapping.topic.split("/"), mapping) for mapping in settings.mappings]
         self._by_topic: dict[str, list[MappingSettings]] = {}
+        self._subscribed: frozenset[str] = frozenset()
+        self._changed = asyncio.Event()
         self._trouble = ""
         self._connection = 0
         self._since_ns = InstantNs(0)  # by the present connection
@@ -85,13 +88,37 @@ class MqttReader:
 
     async def run(self) -> None:
         """Read until cancelled or until the bus is closed."""
+        await self._subscribe()
+        async with asyncio.TaskGroup() as group:
+            subscribing = group.create_task(self._keep_subscribed())
+            async for delivery in self._bus.deliveries():
+                self._take(delivery)
+            subscribing.cancel()
+
+    def become(self, settings: MqttSourceSettings) -> None:
+        """Read these mappings of the same broker from now on; those that were there before go on without a break."""
+        self._settings = settings
+        self._filters = [(mapping.topic.split("/"), mapping) for mapping in settings.mappings]
+        self._by_topic.clear()
+        self._changed.set()
+
+    async def _keep_subscribed(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            await self._subscribe()
+
+    async def _subscribe(self) -> None:
+        """Have the broker send what there are mappings for, and nothing else."""
+        wanted, before = frozenset(mapping.topic for mapping in self._settings.mappings), self._subscribed
+        self._subscribed = wanted
+        self._trouble = ""
+        self._bus.unsubscribe(sorted(before - wanted))
         try:
-            await self._bus.subscribe(sorted({mapping.topic for mapping in self._settings.mappings}))
+            await self._bus.subscribe(sorted(wanted - before))
         except BusUnavailable as error:  # a filter is not granted: the others are
             self._trouble = str(error)
             self._sink.notice(Notice(Kind.SOURCE_LOST, self._clock.now(), None, f"{self._name}: {error}"))
-        async for delivery in self._bus.deliveries():
-            self._take(delivery)
 
     def lost(self) -> None:
         """Take notice that the connection is gone; a session that the broker kept brings what was missed."""

@@ -83,6 +83,7 @@ class OpcuaReader:
         self._adopted: dict[int, SensorId] = {}
         self._unfilled = False
         self._connected = False
+        self._changed = asyncio.Event()
         self._heard_s = 0.0
         self._feed = Feed(sink, clock)
         self._holed: set[SensorId] = set()  # what is missing of them before their next sample, the history may have
@@ -107,6 +108,17 @@ class OpcuaReader:
             return self._trouble
         failed = self._items.failed
         return f"{len(failed)} nodes refused, such as {failed[0].node}" if failed else ""
+
+    def become(self, settings: OpcuaSettings) -> None:
+        """Read these nodes of the same server from now on; those that were there before go on without a break.
+
+        What is dropped is not taken any more from this call on; the server is told at once, or when it can be.
+        """
+        self._settings = settings
+        self._handover.become(settings)
+        if self._items is not None:
+            self._items.become(settings)
+        self._changed.set()
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -265,8 +277,13 @@ class OpcuaReader:
         """Try nodes again that were refused, and notice a server that keeps silent."""
         tried_s = self._clock.monotonic_s()
         while True:
-            await asyncio.sleep(_QUIET_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_QUIET_S):
+                    await self._changed.wait()
             now_s = self._clock.monotonic_s()
+            if self._changed.is_set() and self._items is not None:
+                self._changed.clear()
+                await self._create_items(self._items)
             if now_s - self._heard_s > self._stale_s:
                 raise Unavailable(f"no notification and no keep-alive for {self._stale_s:g} s")
             items = self._items

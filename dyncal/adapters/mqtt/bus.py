@@ -6,7 +6,6 @@ import asyncio
 import collections
 import contextlib
 import ssl
-import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -16,6 +15,7 @@ import numpy as np
 from dyncal.adapters.mqtt import reasons
 from dyncal.adapters.mqtt.connector import Backoff, Connector
 from dyncal.adapters.mqtt.delivery import PahoDelivery
+from dyncal.adapters.mqtt.handoff import Handoff
 from dyncal.adapters.mqtt.link import Link, LinkOptions
 from dyncal.domain.errors import BusUnavailable, InvalidSetting, PublishRefused
 from dyncal.ports.message_bus import Delivery, Will
@@ -104,13 +104,14 @@ class PahoMessageBus:
         )
         self._answer_timeout_s = answer_timeout_s
         self._log = logger("mqtt").bind(client_id=options.client_id, broker=f"{options.host}:{options.port}")
-        self._handoff: _Handoff | None = None
+        self._handoff: Handoff | None = None
         self._link: Link | None = None
         self._waiting: collections.deque[_Posted] = collections.deque()  # for room in the window
         self._published: dict[int, _Posted] = {}  # the oldest first
         self._overdue: asyncio.TimerHandle | None = None
         self._subscribed: dict[int, asyncio.Future[list[int]]] = {}
         self._filters: dict[str, None] = {}
+        self._taken_back: dict[str, None] = {}
         self._arrived: asyncio.Queue[list[PahoDelivery] | None] = asyncio.Queue()  # bounded by `Holding`
         self._unread: collections.deque[PahoDelivery] = collections.deque()  # as well
         self._up = asyncio.Event()
@@ -120,7 +121,7 @@ class PahoMessageBus:
         self._last_trouble = ""
 
     async def __aenter__(self) -> Self:
-        self._handoff = _Handoff(asyncio.get_running_loop())
+        self._handoff = Handoff(asyncio.get_running_loop())
         self._connector.start()
         return self
 
@@ -226,6 +227,15 @@ class PahoMessageBus:
         if self._link is not None and filters:
             await self._subscribe(self._link, list(filters))
 
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Take topic filters back, now or when there is a connection; see `MessageBus.unsubscribe`."""
+        for item in filters:
+            self._filters.pop(item, None)
+        if self._link is None:
+            self._taken_back.update(dict.fromkeys(filters))  # the broker's session has them still
+        elif filters:
+            self._link.unsubscribe(list(filters))
+
     async def _subscribe(self, link: Link, filters: list[str]) -> None:
         mid = link.subscribe(filters)
         if mid is None:
@@ -295,6 +305,10 @@ class PahoMessageBus:
         self._link = link
         self._connections += 1
         self._last_trouble = ""
+        taken_back = [item for item in self._taken_back if item not in self._filters]
+        self._taken_back.clear()
+        if taken_back:
+            link.unsubscribe(taken_back)
         if self._filters:
             # The answer is not waited for: what the broker refuses now it refused, or will refuse, in `subscribe`.
             link.subscribe(list(self._filters))
@@ -368,30 +382,3 @@ class _Posted:
         """Let who waits know."""
         if not self.answer.done():
             self.answer.set_exception(error)
-
-
-class _Handoff:
-    """Calls from a thread into an event loop, in order, waking the loop once for many of them."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._lock = threading.Lock()
-        self._calls: collections.deque[tuple[Callable[..., None], tuple[Any, ...]]] = collections.deque()
-        self._scheduled = False
-
-    def put(self, action: Callable[..., None], *arguments: Any) -> None:
-        """Have `action(*arguments)` called in the loop; does nothing once the loop is closed."""
-        with self._lock:
-            self._calls.append((action, arguments))
-            if self._scheduled:
-                return
-            self._scheduled = True
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._drain)
-
-    def _drain(self) -> None:
-        with self._lock:
-            calls, self._calls = self._calls, collections.deque()
-            self._scheduled = False
-        for action, arguments in calls:
-            action(*arguments)

@@ -168,6 +168,13 @@ class Link:
             self._wake()
         return mid if code == paho.MQTT_ERR_SUCCESS else None
 
+    def unsubscribe(self, filters: list[str]) -> None:
+        """Queue the end of a subscription; the broker's answer is of no interest."""
+        with self._calls:
+            if not self._closed:
+                self._client.unsubscribe(filters)
+                self._wake()
+
     def _serve(self) -> None:
         options, client = self._options, self._client
         if self.protocol == "5":

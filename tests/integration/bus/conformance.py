@@ -83,6 +83,25 @@ class BusConformance:
                 (delivery,) = await take(b, 1)
                 assert (delivery.topic, delivery.payload) == ("other/1", b"b's")
 
+    async def test_what_is_taken_back_does_not_come_any_more(self, harness: BusHarness) -> None:
+        async with harness.open("a", clean=True) as a:
+            await ready(a)
+            async with harness.open("b") as b:
+                await ready(b)
+                await b.subscribe(["u/1", "u/2", "u/3"])
+                b.unsubscribe(["u/1"])
+                await b.subscribe(["u/4"])  # answered after it
+                for n in (1, 2, 4):
+                    await a.publish(f"u/{n}", b"x")
+                assert [d.topic for d in await take(b, 2)] == ["u/2", "u/4"]
+            async with harness.open("b") as b:
+                b.unsubscribe(["u/2"])  # perhaps before there is a connection: the session has it still
+                await ready(b)
+                await b.subscribe(["u/5"])
+                for n in (1, 2, 3):
+                    await a.publish(f"u/{n}", b"y")
+                assert [d.topic for d in await take(b, 1)] == ["u/3"]
+
     async def test_session_keeps_messages_while_the_client_is_away(self, harness: BusHarness) -> None:
         async with harness.open("a", clean=True) as a:
             await ready(a)

@@ -107,7 +107,7 @@ def connect_to(broker: FakeBroker) -> Any:
     """What the service opens buses with."""
 
     def connect(settings: BrokerSettings, client_id: str, *, will: Will | None, clean: bool = False) -> FakeMessageBus:
-        del settings
+        settings.resolved_password()  # raises what the real one does
         return broker.bus(client_id, will=will, clean=clean)
 
     return connect

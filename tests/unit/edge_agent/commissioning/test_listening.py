@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from dyncal.contracts.commissioning import FoundField
+from dyncal.contracts.commissioning import FoundField, FoundTopic
 from dyncal.testing.bus import FakeBroker
 from edge_agent.commissioning import listening
 from edge_agent.commissioning.listening import read
@@ -101,3 +101,38 @@ async def test_topics_are_counted_and_the_last_payload_is_shown() -> None:
         ("plant/a", 3, "2"),
         ("plant/retained", 1, "1"),
     ]
+
+
+def test_a_number_that_no_float_holds_is_none() -> None:
+    assert read(b'{"a": 1' + b"0" * 400 + b"}") == ("json", [], [])
+
+
+async def heard(*payloads: tuple[str, bytes]) -> tuple[list[FoundTopic], bool]:
+    broker = FakeBroker()
+    for topic, payload in payloads:
+        broker.publish(topic, payload, retain=True)
+    async with broker.bus("edge", clean=True) as bus:
+        return await listening.topics(bus, "#", 0.3)
+
+
+async def test_an_answer_is_bounded_whatever_comes() -> None:
+    odd = json.dumps({f"{k:03}" + "x" * 200: "2026-01-31T12:00:00Z" for k in range(200)}).encode()
+    found, more = await heard(*((f"t/{k:04}", odd) for k in range(1000)))
+    assert more
+    assert 10 < len(found) < 1000
+    assert sum(len(msgspec.json.encode(topic)) for topic in found) <= 2 << 20
+
+
+async def test_what_is_too_long_is_left_out_rather_than_cut() -> None:
+    """A topic or a place that is cut is another one."""
+    found, more = await heard(("t" * 3000, b"1"), ("short", json.dumps({"x" * 400: 1, "v": 2}).encode()))
+    assert more
+    assert [(topic.topic, [field.place for field in topic.numbers]) for topic in found] == [("short", ["/v"])]
+
+
+async def test_much_data_is_not_kept_while_listening() -> None:
+    found, _ = await heard(*((f"t/{k:02}", b"[" + b"1," * 400_000 + b"1]") for k in range(40)))
+    assert len(found) == 40
+    kinds = [topic.format for topic in found]
+    assert kinds.count("json") * 800_000 <= 16 << 20
+    assert "" in kinds
