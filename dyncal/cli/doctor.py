@@ -208,13 +208,14 @@ def _broker(shared: SharedSettings) -> Iterator[Finding]:
 async def _talk_to_broker(shared: SharedSettings) -> str:
     from dyncal.adapters.mqtt import open_bus
 
-    async with open_bus(shared.broker, f"dyncal-doctor-{os.getpid()}", clean=True) as bus:
+    me = f"dyncal-doctor-{os.getpid()}"
+    async with open_bus(shared.broker, me, clean=True) as bus:
         try:
             async with asyncio.timeout(CONNECT_S):  # a broker without MQTT 5 answers at the second attempt
                 await bus.wait_connected()
         except TimeoutError as error:
             raise TimeoutError(bus.trouble or "no answer") from error
-        topic = f"dyncal/doctor/{os.getpid()}"
+        topic = f"dyncal/doctor/{me}"  # every client may talk to itself there (deploy/mosquitto/access.conf)
         await bus.subscribe([topic])
         await bus.publish(topic, b"doctor")
         async with asyncio.timeout(ANSWER_S):

@@ -132,5 +132,5 @@ _checkpoints = sa.select(
 )
 
 
-def _checkpoint(row: sa.Row[Any]) -> Checkpoint:
+def _checkpoint(row: Any) -> Checkpoint:
     return Checkpoint(row.site, row.number, row.digest, InstantNs(row.at_ns), row.key_id, bytes(row.signature))
