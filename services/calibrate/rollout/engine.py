@@ -82,9 +82,9 @@ class RolloutEngine:
                     run.reported(event.edge, event.report, event.now_ns)
                     yield _emptied(run)
             case ResidualFound():
-                total = self._residuals.add(event.sensor, event.set_id, event.found)
+                known = self._residuals.add(event.sensor, event.set_id, event.found)
                 for run in self._of(event.sensor):
-                    run.residual(event.sensor, event.set_id, event.found, total, event.now_ns)
+                    run.residual(event.sensor, event.set_id, known, event.now_ns)
                     yield _emptied(run)
             case NotPublished():
                 for run in self._of(event.sensor):

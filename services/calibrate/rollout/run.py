@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from dyncal.domain.coefficients import Outcome, Report
-from dyncal.domain.rollouts import Failure, Member, MemberState, Residual, Rollout, RolloutMove, RolloutState
+from dyncal.domain.rollouts import Failure, Member, MemberState, Rollout, RolloutMove, RolloutState
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs, duration
 from dyncal.ports.registry import Act
@@ -16,7 +16,7 @@ from services.calibrate.rollout import stages
 from services.calibrate.rollout.arrange import take
 from services.calibrate.rollout.edges import Edges
 from services.calibrate.rollout.events import Changes, Publish, Revert
-from services.calibrate.rollout.judge import ResidualBook, judge
+from services.calibrate.rollout.judge import Known, ResidualBook, judge
 from services.calibrate.rollout.stages import Advice
 
 AT_ONCE: Final = 100
@@ -103,7 +103,7 @@ class RolloutRun:
     def _of_its_set(self, member: Member, report: Report, act: Act) -> None:
         if report.outcome is Outcome.APPLIED:
             if member.state is MemberState.PUBLISHED:
-                known = self._residuals.of(member.sensor, member.set_id)
+                known = self._residuals.total(member.sensor, member.set_id)
                 changed = {"state": MemberState.APPLIED, "applied_ns": act.at_ns, "after": known}
                 self._put(member, act, "rollout.applied", **changed)
             elif member.state is MemberState.WAITING:
@@ -127,14 +127,14 @@ class RolloutRun:
         elif member.state in _OURS or (member.state is MemberState.REVERTING and member.back_id):
             self._put(member, act, "rollout.overtaken", state=MemberState.OVERTAKEN, reason=why)
 
-    def residual(self, sensor: SensorId, set_id: str, newest: Residual, total: Residual, now_ns: InstantNs) -> None:
-        """Take in the residual of the set that a member has got: the newest report, and all that is known of it."""
+    def residual(self, sensor: SensorId, set_id: str, known: Known, now_ns: InstantNs) -> None:
+        """Take in what is known of the residual of the set that a member has got."""
         member = self.members.get(sensor)
         if member is None or member.set_id != set_id or member.state not in _RUNS:
             return
-        member = self.members[sensor] = replace(member, after=total)
+        member = self.members[sensor] = replace(member, after=known.total)
         self._unkept.add(sensor)
-        found = judge(newest, total, member.before, self.rollout.plan.worse_ratio)
+        found = judge(known, member.before, self.rollout.plan.worse_ratio)
         if found is not None:
             self._fail(member, found[0], Act(ACTOR, now_ns, found[1]))
 
@@ -198,7 +198,7 @@ class RolloutRun:
         waiting = list(self._of(MemberState.WAITING))
         chosen = take(waiting, room, plan.arrangement, lambda m: not self._edges.online(m.edge), first=not touched)
         for member in chosen:
-            before = self._residuals.of(member.sensor, member.before_id)
+            before = self._residuals.total(member.sensor, member.before_id)
             act = Act(ACTOR, now_ns, f"stage {r.stage + 1} of {len(plan.stages)}")
             changed = {"state": MemberState.PUBLISHED, "stage": r.stage, "published_ns": now_ns, "before": before}
             self._put(member, act, "rollout.published", **changed)
