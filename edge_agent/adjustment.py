@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -96,19 +97,28 @@ class Adjustment:
         except RejectedSet as error:
             return self._rejected_unread(envelope, str(error), now)
         in_use = envelope.decode() == self._kept.current
+        refusal = "" if in_use else self._refusal(coefficients, now)
         if in_use and self.set_id == coefficients.id:
             return self._told(coefficients, Outcome.APPLIED, "runs already", now)
         if coefficients.id in self._kept.reverted:
             return self._told(coefficients, Outcome.REVERTED, "was reverted before, and is not tried again", now)
-        if coefficients.sequence <= self._kept.highest and not in_use:
-            reason = f"sequence: {coefficients.sequence} is not above {self._kept.highest}, the highest applied here"
-            return self._told(coefficients, Outcome.REJECTED, reason, now)
-        if _expired(coefficients, now) and not in_use:
-            return self._told(coefficients, Outcome.REJECTED, _EXPIRED, now)
-        if coefficients.valid_from_ns > now + _FUTURE_NS:
-            return self._told(coefficients, Outcome.REJECTED, "valid_from: more than a day ahead", now)
+        if refusal:
+            return self._told(coefficients, Outcome.REJECTED, refusal, now, _digest(envelope))
         self._waiting = _Waiting(coefficients, envelope)
         return self.due(now)
+
+    def _refusal(self, coefficients: CoefficientSet, now: InstantNs) -> str:
+        """Return why a set that is fit to run is not to run now; '' if nothing speaks against it."""
+        if coefficients.sequence <= self._kept.highest:
+            return f"sequence: {coefficients.sequence} is not above {self._kept.highest}, the highest applied here"
+        waiting = self._waiting
+        if waiting is not None and coefficients.sequence < waiting.coefficients.sequence:
+            return f"sequence: {coefficients.sequence} is not above {waiting.coefficients.sequence}, which waits here"
+        if _expired(coefficients, now):
+            return _EXPIRED
+        if coefficients.valid_from_ns > now + _FUTURE_NS:
+            return "valid_from: more than a day ahead"
+        return ""
 
     def due(self, now: InstantNs) -> list[Effect]:
         """Apply the set that waits for its time, if that has come. Called between blocks."""
@@ -119,7 +129,7 @@ class Adjustment:
         try:
             self._start(waiting.coefficients)
         except RejectedSet as error:
-            return self._told(waiting.coefficients, Outcome.REJECTED, str(error), now)
+            return self._told(waiting.coefficients, Outcome.REJECTED, str(error), now, _digest(waiting.envelope))
         self._kept = self._kept.applied(waiting.envelope, waiting.coefficients.sequence)
         if self._shadow is not None and self._shadow.coefficients.id == waiting.coefficients.id:
             self._end_shadow()
@@ -234,27 +244,39 @@ class Adjustment:
             *self._told(bad, Outcome.REVERTED, why + after, now),
         ]
 
-    def _told(self, coefficients: CoefficientSet, outcome: Outcome, reason: str, now: InstantNs) -> list[Effect]:
+    def _told(
+        self, coefficients: CoefficientSet, outcome: Outcome, reason: str, now: InstantNs, digest: str = ""
+    ) -> list[Effect]:
         kind = {
             Outcome.APPLIED: Kind.SET_APPLIED,
             Outcome.REJECTED: Kind.SET_REJECTED,
             Outcome.REVERTED: Kind.SET_REVERTED,
         }[outcome]
         report = Report(
-            self._sensor.id, coefficients.id, coefficients.sequence, outcome, now, reason, self.set_id or ""
+            self._sensor.id, coefficients.id, coefficients.sequence, outcome, now, reason, self.set_id or "", digest
         )
         detail = f"{coefficients.id} ({coefficients.sequence})" + (f": {reason}" if reason else "")
         return [Tell(report), Notice(kind, now, self._sensor.id, detail)]
 
     def _rejected_unread(self, envelope: bytes, reason: str, now: InstantNs) -> list[Effect]:
         set_id, sequence = _claimed(envelope)
-        report = Report(self._sensor.id, set_id, sequence, Outcome.REJECTED, now, reason, self.set_id or "")
+        report = Report(
+            self._sensor.id, set_id, sequence, Outcome.REJECTED, now, reason, self.set_id or "", _digest(envelope)
+        )
         return [Tell(report), Notice(Kind.SET_REJECTED, now, self._sensor.id, reason)]
 
 
 def _expired(coefficients: CoefficientSet, now: InstantNs) -> bool:
     """Tell whether it is too late to begin with a set. What runs already goes on."""
     return coefficients.apply_until_ns is not None and now > coefficients.apply_until_ns
+
+
+def _digest(envelope: bytes) -> str:
+    """Return the SHA-256 of the text in an envelope; '' where it cannot be read."""
+    try:
+        return hashlib.sha256(read_envelope(envelope).set.encode()).hexdigest()
+    except (MalformedMessage, UnicodeEncodeError):
+        return ""
 
 
 def _claimed(envelope: bytes) -> tuple[str, int]:

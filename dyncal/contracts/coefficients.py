@@ -143,6 +143,7 @@ class ReportMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the edge did with a set, retained; of one that it cannot read, `set_id` is empty and `sequence` 0.
 
     `running` is the set that runs now, whatever the report is about; empty if none does, or the edge does not say.
+    `digest` is the SHA-256 (hex) of the text of the set that it is about, as the edge got it.
     """
 
     v: int
@@ -153,6 +154,7 @@ class ReportMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     at_ns: Instant
     reason: Text = ""
     running: Text = ""
+    digest: Text = ""
 
 
 def canonical(coefficients: CoefficientSet, *, shadow: bool = False) -> bytes:
@@ -364,6 +366,7 @@ def encode_report(report: Report) -> bytes:
             report.at_ns,
             report.reason,
             report.running,
+            report.digest,
         )
     )
 
@@ -374,6 +377,8 @@ def decode_report(payload: bytes) -> Report:
     if m.v != VERSION:
         raise MalformedMessage(f"report of version {m.v}; this program reads {VERSION}")
     try:
-        return Report(sensor_id(m.sensor), m.set_id, m.sequence, m.outcome, InstantNs(m.at_ns), m.reason, m.running)
+        return Report(
+            sensor_id(m.sensor), m.set_id, m.sequence, m.outcome, InstantNs(m.at_ns), m.reason, m.running, m.digest
+        )
     except InvalidData as error:
         raise MalformedMessage(str(error)) from error

@@ -256,7 +256,11 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an edge did with a set, why, and when; and the set that it runs now, '' if none or not known."""
+    """What an edge did with a set, why, and when; and the set that it runs now, '' if none or not known.
+
+    `digest`: SHA-256 (hex) of the set's text as the edge got it, '' if not known: who else than calibrate could send it
+    something under the name of a set?
+    """
 
     sensor: SensorId
     set_id: str
@@ -265,3 +269,4 @@ class Report:
     at_ns: InstantNs
     reason: str = ""
     running: str = ""
+    digest: str = ""

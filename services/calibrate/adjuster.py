@@ -237,6 +237,7 @@ class Adjuster:
             self._drop(last_ns)
             yield Note("candidate_unsafe", self._sensor.id, str(error))
             return
+        made = self.releases.offered(made, now_ns)
         name, act = made.provenance.calibration_id, Act(ACTOR, now_ns, pending.why)
         yield AddCalibration(
             calibration_of(name, self._sensor, self.pairing, pending.estimate, conformity, now_ns), act

@@ -34,6 +34,7 @@ from services.calibrate.events import (
     RecordArrived,
     Refused,
     Release,
+    ResidualsFound,
     Restore,
     SaveSnapshot,
     SeriesRead,
@@ -93,6 +94,8 @@ class CalibrateEngine:
                 yield from self._pairings(event)
             case SetReported():
                 yield from self._reported(event)
+            case ResidualsFound():
+                yield from self._residuals(event)
             case Release() | Decline() | Restore():
                 yield from self._ordered(event)
             case EdgeSeen():
@@ -213,6 +216,14 @@ class CalibrateEngine:
             yield Note("foreign_report", tracker.sensor.id, f"from {event.address.site}/{event.address.edge}")
         else:
             yield from tracker.reported(event.report, event.now_ns)
+
+    def _residuals(self, event: ResidualsFound) -> Iterator[Effect]:
+        for found in event.found:
+            tracker = self._trackers.get(found.sensor)
+            if tracker is None or EdgeAddress(tracker.sensor.site, tracker.sensor.edge) != event.address:
+                yield Note("foreign_residual", "", found.sensor)
+            else:
+                yield from tracker.releases.found(found, event.now_ns)
 
     def _ordered(self, event: Release | Decline | Restore) -> Iterator[Effect]:
         tracker = self._trackers.get(event.sensor)

@@ -15,6 +15,7 @@ from dyncal.domain.calibration import Calibration
 from dyncal.domain.coefficients import CoefficientSet, Report, SetState
 from dyncal.domain.health import SensorHealth
 from dyncal.domain.lifecycle import ReleasePolicy
+from dyncal.domain.residuals import ResidualReport
 from dyncal.domain.samples import FloatArray, Record
 from dyncal.domain.sensors import EdgeId, Pairing, Sensor, SensorId, SiteId
 from dyncal.domain.time import InstantNs, Int64Array
@@ -133,6 +134,15 @@ class SetReported:
 
 
 @dataclass(frozen=True, slots=True)
+class ResidualsFound:
+    """The edge at `address` said what it found of its sets since it last did."""
+
+    address: EdgeAddress
+    found: tuple[ResidualReport, ...]
+    now_ns: InstantNs
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeSeen:
     """An edge went online or offline."""
 
@@ -179,6 +189,7 @@ Event = (
     | Decline
     | Restore
     | SetReported
+    | ResidualsFound
     | EdgeSeen
     | Connected
     | Forget
@@ -244,6 +255,15 @@ class SendDesired:
 
 
 @dataclass(frozen=True, slots=True)
+class SendShadow:
+    """Send, retained, the set that is to run at the edge beside the one in force; '' ends it."""
+
+    address: EdgeAddress
+    sensor: SensorId
+    set_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class PutCondition:
     """Publish, retained, that a condition began or ended; `again`: it has been said before."""
 
@@ -292,6 +312,7 @@ Effect = (
     | MoveSet
     | Refused
     | SendDesired
+    | SendShadow
     | PutCondition
     | PutHolding
     | PutHealth

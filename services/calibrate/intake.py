@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
-from dyncal.contracts import codec, coefficients, samples, topics
+from dyncal.contracts import codec, coefficients, residuals, samples, topics
 from dyncal.contracts.edges import VERSION as STATUS_VERSION
 from dyncal.contracts.edges import StatusMessage
 from dyncal.contracts.topics import EdgeTopic
 from dyncal.domain.coefficients import Report
 from dyncal.domain.errors import MalformedMessage
 from dyncal.domain.time import EARLIEST, LATEST, InstantNs
-from services.calibrate.events import EdgeSeen, Event, Note, RecordArrived, SetReported
+from services.calibrate.events import EdgeSeen, Event, Note, RecordArrived, ResidualsFound, SetReported
 
 MAX_REASON: Final = 500
 MAX_ID: Final = 255
@@ -41,6 +41,8 @@ def _read(place: EdgeTopic, payload: bytes, now_ns: InstantNs) -> Event:
             return RecordArrived(record, now_ns)
         case "reported":
             return SetReported(place.address, _report(place, payload), now_ns)
+        case "residuals":
+            return ResidualsFound(place.address, tuple(residuals.decode(payload)[1]), now_ns)
         case "status":
             status = codec.from_json(payload, StatusMessage)
             if status.v != STATUS_VERSION:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import NamedTuple
 
-from dyncal.contracts.coefficients import seal
-from dyncal.domain.coefficients import SetState
-from dyncal.domain.errors import Conflict, IllegalMove, NotFound
+from dyncal.contracts.coefficients import read_envelope, seal
+from dyncal.domain.coefficients import Outcome, Report, SetState
+from dyncal.domain.errors import Conflict, IllegalMove, MalformedMessage, NotFound
 from dyncal.domain.orders import Answer, OrderState
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
@@ -15,7 +16,7 @@ from dyncal.ports.clock import Clock
 from dyncal.ports.registry import Act, Registry, SetRecord
 from dyncal.ports.signing import Signer
 from dyncal.runtime.logging import Logger
-from services.calibrate.events import ACTOR, AddSet, MoveSet, Refused
+from services.calibrate.events import ACTOR, AddSet, MoveSet, Refused, SendShadow
 from services.calibrate.metrics import CalibrateMetrics
 
 
@@ -43,15 +44,23 @@ class Keeping:
         self._registry, self._signer, self._clock = registry, signer, clock
         self._metrics, self._log = metrics, log
 
-    def carry_out(self, effect: AddSet | MoveSet | Refused) -> Iterator[Message]:
+    def carry_out(self, effect: AddSet | MoveSet | SendShadow | Refused) -> Iterator[Message]:
         """Do what the engine wants; return what is to be published. Raises `Contradicted`."""
         match effect:
             case AddSet():
                 yield from self.add(effect)
             case MoveSet():
                 yield from self.move(effect)
+            case SendShadow():
+                yield Message(effect.address.shadow(effect.sensor), self._shadow(effect.set_id))
             case Refused():
                 self.refuse(effect)
+
+    def _shadow(self, set_id: str) -> bytes:
+        """Return the signed edition of a set that can run beside another one only; nothing for none."""
+        if not set_id:
+            return b""
+        return seal(self._registry.coefficient_set(set_id).coefficients, self._signer, shadow=True)
 
     def add(self, effect: AddSet) -> Iterator[Message]:
         """Keep a new set. Raises `Contradicted` where its place is taken by another."""
@@ -101,6 +110,16 @@ class Keeping:
             envelope = record.envelope
         if envelope is not None and effect.address is not None:
             yield Message(effect.address.desired(effect.sensor), envelope)
+
+    def foreign(self, report: Report) -> bool:
+        """Tell whether an edge has rejected something that only bore the name of one of our sets."""
+        if report.outcome is not Outcome.REJECTED or not report.digest:
+            return False
+        try:
+            envelope = self._registry.coefficient_set(report.set_id).envelope
+            return not envelope or sha256(read_envelope(envelope).set.encode()).hexdigest() != report.digest
+        except (NotFound, MalformedMessage):
+            return False
 
     def _moved(self, record: SetRecord, effect: MoveSet, envelope: bytes | None) -> None:
         answer = self._answer(effect.order, effect.set_id, effect.state, effect.act.at_ns)

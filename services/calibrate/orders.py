@@ -59,12 +59,13 @@ def earlier_set(registry: CalibrationRegistry, sensor: SensorId) -> CoefficientS
             below = registry.coefficient_set(now.restores).coefficients.sequence
         except NotFound:
             return None
-    return _first(registry.sets(sensor, state=SetState.SUPERSEDED, limit=1000), below)
+    return _first(registry.sets(sensor, state=SetState.SUPERSEDED, limit=1000), below, now)
 
 
-def _first(newest_first: Sequence[SetRecord], below: int) -> CoefficientSet | None:
+def _first(newest_first: Sequence[SetRecord], below: int, now: CoefficientSet) -> CoefficientSet | None:
     for record in newest_first:
         c = record.coefficients
-        if c.sequence < below and c.restores is None:
+        renewed = c.provenance.calibration_id == now.provenance.calibration_id  # the same numbers
+        if c.sequence < below and c.restores is None and not renewed:
             return c
     return None

@@ -11,6 +11,7 @@ from dyncal.domain.lifecycle import ReleaseMode, ReleasePolicy
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import InstantNs
 from services.calibrate import response
+from services.calibrate.trial import Trial
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +38,8 @@ class Waiting:
         Why it was made.
     needs : str
         Why a person has to release it; '' where nobody needs to.
+    trial : Trial, optional
+        While it runs at the edge beside the one in force.
     checked_ns : int, optional
         Up to which instant of the record data were looked at for what contradicts it.
     n_against : int
@@ -47,6 +50,7 @@ class Waiting:
     since_ns: InstantNs
     why: str
     needs: str
+    trial: Trial | None = None
     checked_ns: int | None = None
     n_against: int = 0
 

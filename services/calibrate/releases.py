@@ -6,19 +6,24 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Iterator
+from typing import Final
 
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.correction.safety import check
 from dyncal.domain.coefficients import CoefficientSet, SetState
 from dyncal.domain.errors import RejectedSet
 from dyncal.domain.lifecycle import ReleasePolicy
+from dyncal.domain.residuals import ResidualReport
 from dyncal.domain.sensors import Sensor
-from dyncal.domain.time import InstantNs, duration
+from dyncal.domain.time import NS_PER_S, InstantNs, duration
 from dyncal.ports.registry import Act
 from services.calibrate.candidate import LIMITS
-from services.calibrate.events import ACTOR, AddSet, Effect, MoveSet, Note, Refused
+from services.calibrate.events import ACTOR, AddSet, Effect, MoveSet, Note, Refused, SendShadow
 from services.calibrate.release import InForce, Waiting, person_needed
 from services.calibrate.settings import CalibrateSection
+from services.calibrate.trial import Trial
+
+_RENEWED_NS: Final = 60 * NS_PER_S
 
 Earlier = tuple[SetState, Act]
 
@@ -43,26 +48,39 @@ class Releases:
         return self.in_force if self.waiting is None else self.waiting.made
 
     def start(
-        self, desired: CoefficientSet | None, waiting: CoefficientSet | None, since_ns: InstantNs, why: str
+        self,
+        desired: CoefficientSet | None,
+        waiting: CoefficientSet | None,
+        since_ns: InstantNs,
+        why: str,
+        now_ns: InstantNs,
     ) -> None:
-        """Begin with what the registry knows: what is in force, and what waits since an instant."""
+        """Begin with what the registry knows: what is in force, and what waits since an instant (its trial anew)."""
         if desired is not None:
             self.in_force = InForce(desired, desired.parameters.cov, math.nan)
         if waiting is not None and (desired is None or waiting.sequence > desired.sequence):
             made = InForce(waiting, waiting.parameters.cov, math.nan)
-            self.waiting = Waiting(made, since_ns, why, self._needs(waiting))
+            self.waiting = Waiting(made, since_ns, why, self._needs(waiting), self._trial(waiting, now_ns))
 
     def _needs(self, made: CoefficientSet) -> str:
         return person_needed(
             self.policy, made, None if self.in_force is None else self.in_force.coefficients, self.anchor
         )
 
+    def _trial(self, made: CoefficientSet, now_ns: InstantNs) -> Trial | None:
+        if self.policy.shadow_s <= 0:
+            return None
+        now = "" if self.in_force is None else self.in_force.coefficients.id
+        return Trial(made.id, now, self.policy.shadow_s, made.residual_limit, now_ns)
+
     def govern(self, policy: ReleasePolicy, anchor: CoefficientSet | None, now_ns: InstantNs) -> Iterator[Effect]:
         """Take over a policy, and what a person released last; what waits is judged anew by it."""
         changed = policy != self.policy
         self.policy, self.anchor = policy, anchor
         if changed and self.waiting is not None:
-            self.waiting.needs = self._needs(self.waiting.made.coefficients)
+            made = self.waiting.made.coefficients
+            self.waiting.needs, self.waiting.trial = self._needs(made), self._trial(made, now_ns)
+            yield self.shadow()
             yield from self.proceed(now_ns)
 
     def rejected(self, made: CoefficientSet, act: Act, earlier: tuple[Earlier, ...]) -> Iterator[Effect]:
@@ -77,7 +95,8 @@ class Releases:
         made = found.coefficients
         self.last_sequence, self._declined = max(self.last_sequence, made.sequence), False
         needs, act = self._needs(made), Act(ACTOR, now_ns, shown)
-        if not needs:
+        trial = self._trial(made, now_ns)
+        if not needs and trial is None:
             published = Act(ACTOR, now_ns, f"{why}; {shown}")
             yield AddSet(self._address, made, SetState.PUBLISHED, published, (*earlier, (SetState.VERIFIED, act)))
             yield from self._replaced(now_ns)
@@ -85,14 +104,44 @@ class Releases:
             return
         yield AddSet(self._address, made, SetState.VERIFIED, act, earlier)
         yield from self._replaced(now_ns)
-        self.waiting = Waiting(found, now_ns, why, needs)
-        yield Note("waits", self._sensor.id, needs)
+        self.waiting = Waiting(found, now_ns, why, needs, trial)
+        yield Note("waits", self._sensor.id, needs or "for its trial beside the set in force")
+        if trial is not None:
+            yield self.shadow()
+
+    def shadow(self) -> SendShadow:
+        """Return what is to run at the edge beside the set in force."""
+        waiting = self.waiting
+        runs = waiting is not None and waiting.trial is not None
+        return SendShadow(self._address, self._sensor.id, waiting.id if waiting is not None and runs else "")
+
+    def found(self, report: ResidualReport, now_ns: InstantNs) -> Iterator[Effect]:
+        """Take in what the edge found of a set."""
+        if self.waiting is not None and self.waiting.trial is not None:
+            self.waiting.trial.add(report, now_ns)
+            yield from self.proceed(now_ns)
 
     def proceed(self, now_ns: InstantNs) -> Iterator[Effect]:
-        """Publish what waits if nothing stands against it any more."""
-        waiting = self.waiting
-        if waiting is not None and not waiting.needs:
-            yield self._move(waiting, SetState.PUBLISHED, Act(ACTOR, now_ns, f"{waiting.why}; released by policy"))
+        """Go on with what waits, if its trial is over or nothing stands against it any more."""
+        waiting, shown = self.waiting, ""
+        if waiting is None:
+            return
+        if waiting.trial is not None:
+            trial, against = waiting.trial, waiting.trial.against(now_ns)
+            if against:
+                yield from self._ended(waiting, SetState.REJECTED, Act(ACTOR, now_ns, against))
+                return
+            if trial.silent(now_ns):
+                waiting.needs = f"its edge tells too little of its trial: {trial.shown()}"
+            elif not trial.passed(now_ns):
+                return
+            shown = f"; {trial.shown()}"
+            waiting.trial = None
+            yield Note("trial_over", self._sensor.id, waiting.needs or shown)
+            yield self.shadow()
+        if not waiting.needs:
+            act = Act(ACTOR, now_ns, f"{waiting.why}; released by policy{shown}")
+            yield from self._ended(waiting, SetState.PUBLISHED, act)
 
     def release(self, set_id: str, act: Act, order: str = "") -> Iterator[Effect]:
         """Publish the set that waits because a person says so."""
@@ -100,11 +149,19 @@ class Releases:
         if waiting is None or waiting.id != set_id:
             yield self._refused(order, set_id, f"{set_id} does not wait to be released any more")
             return
+        until_ns = waiting.made.coefficients.apply_until_ns
+        if until_ns is not None and act.at_ns > until_ns:
+            yield self._refused(order, set_id, f"{set_id} has waited too long: its edge would not begin with it")
+            return
         if waiting.made.coefficients.correction.dt_ns != self._sensor.dt_ns:
             yield self._refused(order, set_id, f"{set_id} was made for another sampling interval")
             return
+        if waiting.trial is not None:
+            left_s = max(waiting.trial.until_ns - act.at_ns, 0) / NS_PER_S
+            yield self._refused(order, set_id, f"{set_id} is on trial beside the set in force for {left_s:.0f} s more")
+            return
         self.anchor = waiting.made.coefficients
-        yield self._move(waiting, SetState.PUBLISHED, act, order)
+        yield from self._ended(waiting, SetState.PUBLISHED, act, order)
 
     def decline(self, set_id: str, act: Act, order: str = "") -> Iterator[Effect]:
         """Reject the set that waits because a person, or newer data, say so."""
@@ -113,7 +170,7 @@ class Releases:
             yield self._refused(order, set_id, f"{set_id} does not wait to be released any more")
             return
         self._declined = act.actor != ACTOR
-        yield self._move(waiting, SetState.REJECTED, act, order)
+        yield from self._ended(waiting, SetState.REJECTED, act, order)
 
     def restore(self, to: CoefficientSet, act: Act, order: str = "", instead_of: str = "") -> Iterator[Effect]:
         """Publish a new set with the numbers of an earlier one: a deliberate way back.
@@ -125,20 +182,45 @@ class Releases:
         if refusal:
             yield self._refused(order, instead_of or to.id, refusal)
             return
-        self.last_sequence += 1
-        digest = hashlib.sha256(f"{to.id} {self.last_sequence}".encode()).hexdigest()[:8]
-        made = dataclasses.replace(
-            to,
-            id=f"{self._sensor.id}.{self.last_sequence}-{digest}",
-            sequence=self.last_sequence,
-            parent=None if now is None else now.id,
-            valid_from_ns=act.at_ns,
-            note=f"goes back to {to.id}: {act.reason}",
-            restores=to.restores or to.id,
-        )
+        made = self._again(to, act.at_ns, f"goes back to {to.id}: {act.reason}", to.restores or to.id)
+        on_trial = self.waiting is not None and self.waiting.trial is not None
         self._enforce(InForce(made, made.parameters.cov, math.nan))
         self.anchor = made
+        if on_trial:
+            yield self.shadow()
         yield AddSet(self._address, made, SetState.PUBLISHED, Act(act.actor, act.at_ns, made.note), (), order)
+
+    def renewed(self, set_id: str, now_ns: InstantNs) -> Iterator[Effect]:
+        """Publish the set in force again under a new number, because its edge was told of it too late to begin with it.
+
+        Nothing where it was made a moment ago: then the edge's clock is wrong, and would refuse the next one too.
+        """
+        now = self.in_force
+        if now is None or now.coefficients.id != set_id or now.coefficients.valid_from_ns > now_ns - _RENEWED_NS:
+            return
+        old = now.coefficients
+        made = self._again(old, now_ns, f"renews {old.id}, of which its edge heard too late", old.restores)
+        self.in_force = dataclasses.replace(now, coefficients=made)
+        yield AddSet(self._address, made, SetState.PUBLISHED, Act(ACTOR, now_ns, made.note))
+
+    def _again(self, of: CoefficientSet, now_ns: InstantNs, note: str, restores: str | None) -> CoefficientSet:
+        """Return a new set with the numbers of another one."""
+        self.last_sequence += 1
+        digest = hashlib.sha256(f"{of.id} {self.last_sequence}".encode()).hexdigest()[:8]
+        again = dataclasses.replace(
+            of,
+            id=f"{self._sensor.id}.{self.last_sequence}-{digest}",
+            sequence=self.last_sequence,
+            parent=None if self.in_force is None else self.in_force.coefficients.id,
+            valid_from_ns=now_ns,
+            note=note,
+            restores=restores,
+        )
+        return self.offered(again, now_ns)
+
+    def offered(self, made: CoefficientSet, now_ns: InstantNs) -> CoefficientSet:
+        """Return a set that says until when an edge may begin with it."""
+        return dataclasses.replace(made, apply_until_ns=InstantNs(now_ns + duration(self._rules.offer_s)))
 
     def _not_restorable(self, to: CoefficientSet, now: CoefficientSet | None, instead_of: str) -> str:
         if instead_of and (now is None or now.id != instead_of):
@@ -172,13 +254,16 @@ class Releases:
     def _replaced(self, now_ns: InstantNs) -> Iterator[Effect]:
         if self.waiting is not None:
             because = Act(ACTOR, now_ns, "replaced by a set that was verified later")
-            yield self._move(self.waiting, SetState.REJECTED, because)
+            yield from self._ended(self.waiting, SetState.REJECTED, because)
 
-    def _move(self, waiting: Waiting, state: SetState, act: Act, order: str = "") -> Effect:
+    def _ended(self, waiting: Waiting, state: SetState, act: Act, order: str = "") -> Iterator[Effect]:
+        """End the wait of a set, and its trial."""
         self.waiting = None
         if state is SetState.PUBLISHED:
             self._enforce(waiting.made)
-        return MoveSet(self._sensor.id, waiting.id, state, act, self._address, order)
+        if waiting.trial is not None:
+            yield self.shadow()
+        yield MoveSet(self._sensor.id, waiting.id, state, act, self._address, order)
 
     def _enforce(self, found: InForce) -> None:
         self.before, self.in_force, self.waiting = self.in_force, found, None

@@ -36,7 +36,7 @@ _TICK_S: Final = 1.0
 _DRAIN_S: Final = 2.0
 _BATCH: Final = 256  # what comes first waits for so many blocks of samples at most
 _IN_HAND: Final = 2  # batches: while one is dealt with, the next one is ready, however busy this loop is
-_FILTERS: Final = (topics.ALL_STATUS, topics.ALL_REPORTED, topics.ALL_SAMPLES)
+_FILTERS: Final = (topics.ALL_STATUS, topics.ALL_REPORTED, topics.ALL_RESIDUALS, topics.ALL_SAMPLES)
 
 T = TypeVar("T")
 

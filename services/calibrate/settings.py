@@ -29,6 +29,9 @@ class CalibrateSection(Section):
     waiting_interval_s: float = Field(300.0, gt=0)
     """Shortest time between two sets of a sensor while one waits to be released [s]."""
 
+    offer_s: float = Field(7 * 86_400.0, gt=0)
+    """Time within which an edge may begin to apply a set [s]; what runs goes on, and what came too late is renewed."""
+
     review_s: float = Field(1.0, gt=0)
     """Interval at which a sensor with a set is reviewed [s] of its own data."""
 

@@ -53,7 +53,7 @@ class Tracker:
         self.sensor, self.reference, self.pairing, self.rules = sensor, reference, pairing, rules
         self.releases = Releases(sensor, rules, known.last_sequence)
         self.releases.policy, self.releases.anchor = known.policy or self.releases.policy, known.anchor
-        self.releases.start(known.desired, known.waiting, known.waiting_since_ns, known.waiting_why)
+        self.releases.start(known.desired, known.waiting, known.waiting_since_ns, known.waiting_why, now_ns)
         self.adjuster = Adjuster(sensor, pairing, rules, self.releases)
         self.board = ConditionBoard(known.conditions)
         self.desk = HealthDesk(sensor, duration(rules.health_s))
@@ -186,6 +186,11 @@ class Tracker:
         yield MoveSet(self.sensor.id, report.set_id, state, act)
         if report.running not in ("", report.set_id):  # what the edge has gone back to, or stays with, is in force
             yield MoveSet(self.sensor.id, report.running, SetState.ACTIVE, act)
+        if report.outcome is Outcome.REJECTED and report.reason.startswith("expired"):
+            before = self.releases.in_force
+            yield from self.releases.renewed(report.set_id, now_ns)
+            if self.releases.in_force is not before:
+                return
         if self.adjuster.withdrawn(report.set_id, now_ns):
             yield from self.board.begin(findings.not_in_force(self.sensor, now_ns, report))
 
@@ -193,6 +198,8 @@ class Tracker:
         """Say again what the broker may have lost."""
         if self.releases.in_force is not None:
             yield SendDesired(EdgeAddress(self.sensor.site, self.sensor.edge), self.sensor.id)
+        if self.releases.policy.shadow_s > 0:
+            yield self.releases.shadow()
         yield from self.board.repeat()
         self.desk.repeat()
 
@@ -244,6 +251,8 @@ class Tracker:
     def tick(self, now_ns: InstantNs, *, reference_online: bool = True) -> Iterator[Effect]:
         """Say how the sensor stands; look for the reference, of which nothing is known while the sensor is silent."""
         yield from self.desk.tell(self.health(now_ns))
+        if self.releases.waiting is not None and self.releases.waiting.trial is not None:
+            yield from self.releases.proceed(now_ns)
         timeout_ns = self._timeout_ns
         alone_ns = now_ns - self._pair_seen_ns
         if now_ns - self._sensor_seen_ns > timeout_ns or alone_ns <= timeout_ns + duration(self.rules.patience_s):

@@ -47,7 +47,9 @@ from services.calibrate.events import (
     Refused,
     SaveSnapshot,
     SendDesired,
+    SendShadow,
     SeriesRead,
+    SetReported,
     Stopping,
     Tick,
 )
@@ -219,6 +221,8 @@ class Worker:
             return job
         self._metrics.deliveries.inc()
         found = intake.read(job.topic, job.payload, self._clock.now())
+        if isinstance(found, SetReported) and self._keeping.foreign(found.report):
+            found = Note("foreign_offer", found.report.sensor, found.report.reason)
         if isinstance(found, Note):
             self._effects.append(found)
             return None
@@ -317,7 +321,7 @@ class Worker:
         match effect:
             case AddCalibration():
                 self._registry.add_calibration(effect.calibration, effect.act)
-            case AddSet() | MoveSet() | Refused():
+            case AddSet() | MoveSet() | SendShadow() | Refused():
                 yield from self._keeping.carry_out(effect)
             case SendDesired():
                 record = self._registry.desired_set(effect.sensor)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from dyncal.domain.samples import SampleBlock
 from dyncal.domain.time import InstantNs
 from edge_agent.acceptance import Policy
 from edge_agent.agent import AgentEngine
-from edge_agent.events import DesiredSet, Drain, Effect, Keep, Kind
+from edge_agent.events import DesiredSet, Drain, Effect, Keep, Kind, Tick
 from tests.unit.edge_agent.helpers import (
     DT,
     SENSOR,
@@ -302,3 +303,29 @@ def test_reports_decode_as_the_contract_says() -> None:
     report = reports(desire(engine(), coefficient_set()))[0]
     assert decode_report(encode_report(report)) == report
     assert msgspec.json.decode(encode_report(report))["outcome"] == "applied"
+
+
+def test_a_set_that_waits_for_its_time_gives_way_to_no_earlier_one() -> None:
+    agent = engine()
+    assert outcomes(desire(agent, coefficient_set(5, valid_from=InstantNs(T0 + 10 * DT)))) == []
+    effects = desire(agent, coefficient_set(4))
+    assert outcomes(effects) == [("set-4", Outcome.REJECTED)]
+    assert reports(effects)[0].reason == "sequence: 4 is not above 5, which waits here"
+    effects = agent.handle(Tick(InstantNs(T0 + 11 * DT)))
+    effects += agent.handle(Drain(InstantNs(T0 + 11 * DT)))
+    assert outcomes(effects) == [("set-5", Outcome.APPLIED)]
+
+
+def test_a_rejection_says_what_it_is_about_to_the_byte() -> None:
+    agent = engine()
+    desire(agent, coefficient_set(2))
+    payload = envelope(coefficient_set(1))
+    text = json.loads(payload)["set"].encode()
+    (report,) = reports(agent.handle(DesiredSet(SENSOR, payload, T0)))
+    assert report.digest == hashlib.sha256(text).hexdigest()
+    mutated = payload.replace(b"set-1", b"set-2")
+    (report,) = reports(agent.handle(DesiredSet(SENSOR, mutated, T0)))
+    assert (report.set_id, report.running) == ("set-2", "set-2")
+    assert report.digest == hashlib.sha256(text.replace(b"set-1", b"set-2")).hexdigest()
+    (report,) = reports(agent.handle(DesiredSet(SENSOR, b"nonsense", T0)))
+    assert (report.set_id, report.digest) == ("", "")

@@ -11,19 +11,37 @@ import numpy as np
 import pytest
 
 from dyncal.contracts.coefficients import canonical
-from dyncal.domain.coefficients import CoefficientSet, SetState
+from dyncal.contracts.topics import EdgeAddress
+from dyncal.domain.alarms import AlarmKind
+from dyncal.domain.coefficients import CoefficientSet, Outcome, Report, SetState
 from dyncal.domain.lifecycle import ReleaseMode, ReleasePolicy, check_path
-from dyncal.domain.sensors import ModelKind, SensorId
+from dyncal.domain.residuals import ResidualReport
+from dyncal.domain.sensors import EdgeId, ModelKind, SensorId, SiteId
+from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import Act
 from dyncal.testing.registry import make_set
 from services.calibrate import snapshots
 from services.calibrate.engine import CalibrateEngine
-from services.calibrate.events import AddSet, Decline, Governed, Known, MoveSet, Refused, Release, Restore
+from services.calibrate.events import (
+    AddSet,
+    Decline,
+    Effect,
+    Governed,
+    Known,
+    MoveSet,
+    Refused,
+    Release,
+    ResidualsFound,
+    Restore,
+    SendShadow,
+    SetReported,
+    Tick,
+)
 from services.calibrate.release import person_needed
 from services.calibrate.settings import CalibrateSection
 
 from .conftest import Run
-from .plant import Plant
+from .plant import EDGE, Plant
 
 S1 = SensorId("s1")
 EVE = partial(Act, "eve")
@@ -141,8 +159,10 @@ def test_going_back_is_a_new_signed_set_that_says_so_and_what_follows_waits(run:
     assert made.note == f"goes back to {first.id}: the newer one rings"
     assert made.valid_from_ns == done.plant.at(40)
     assert made.id not in {s.id for s in published}
+    assert made.apply_until_ns is not None
     same = dataclasses.replace(
-        made, id=first.id, sequence=first.sequence, parent=first.parent, note=first.note,
+        made,
+        apply_until_ns=first.apply_until_ns, id=first.id, sequence=first.sequence, parent=first.parent, note=first.note,
         valid_from_ns=first.valid_from_ns, restores=None,
     )  # fmt: skip
     assert canonical(same) == canonical(first)
@@ -221,3 +241,117 @@ def a_set(tau_s: float, gain: float = 1.0) -> CoefficientSet:
     return dataclasses.replace(
         made, parameters=dataclasses.replace(made.parameters, values=np.array([gain, tau_s]))
     )  # fmt: skip
+
+
+SHADOW = ReleasePolicy(shadow_s=10.0)
+
+
+def residual(set_id: str, rms: float, n: int = 2, *, shadow: bool = True, fault: str = "") -> ResidualReport:
+    return ResidualReport(S1, set_id, rms, 0.1, n, shadow=shadow, fault=fault)
+
+
+def say(of: Run, second: float, *found: ResidualReport, edge: EdgeId = EDGE) -> list[Effect]:
+    return of.tell(second, ResidualsFound(EdgeAddress(SiteId("plant"), edge), found, of.plant.at(second)))
+
+
+def on_trial(run: Callable[[Plant], Run]) -> tuple[Run, str, str]:
+    """A sensor with a set in force, and one that is on trial since second 30 at the latest."""
+    done = run(plant(30, change=0.6)).pair().go(0, 14)
+    first = added(done)[-1].coefficients.id
+    governed(done, SHADOW, None, 14.0).go(14, 30)
+    waiting = done.engine.trackers[S1].releases.waiting
+    assert waiting is not None
+    sent = [e for _, e in done.effects if isinstance(e, SendShadow)]
+    assert sent[-1] == SendShadow(EdgeAddress(SiteId("plant"), EDGE), S1, waiting.id)
+    return done, first, waiting.id
+
+
+def test_a_set_on_trial_is_published_when_its_residual_is_normal_for_long_enough(
+    run: Callable[[Plant], Run],
+) -> None:
+    done, first, second = on_trial(run)
+    for k in range(7):
+        say(done, 31 + 2 * k, residual(second, 0.01), residual(first, 0.01, shadow=False))
+        published = [e for _, e in done.effects if isinstance(e, MoveSet)]
+        assert bool(published) == (31 + 2 * k >= 31 + 10)
+    effects = [e for _, e in done.effects if isinstance(e, MoveSet)]
+    assert [(e.set_id, e.state) for e in effects] == [(second, SetState.PUBLISHED)]
+    assert "residual 0.01 rms over" in effects[0].act.reason
+    assert [e.set_id for _, e in done.effects if isinstance(e, SendShadow)][-1] == ""
+
+
+@pytest.mark.parametrize(
+    ("shadow", "active", "why"),
+    [
+        ((0.2, ""), 0.2, "0.1 is its limit"),
+        ((0.05, ""), 0.01, "worse than the set in force: residual 0.05 rms"),
+        ((0.0, "the corrector failed: overflow"), 0.01, "its edge ended the trial: the corrector failed"),
+    ],
+)
+def test_a_set_that_does_not_stand_its_trial_is_rejected(
+    run: Callable[[Plant], Run], shadow: tuple[float, str], active: float, why: str
+) -> None:
+    done, first, second = on_trial(run)
+    rms, fault = shadow
+    done.engine.trackers[S1].releases.waiting.trial._limit = 0.1  # type: ignore[union-attr]
+    for k in range(8):
+        say(done, 31 + 2 * k, residual(second, rms, fault=fault), residual(first, active, shadow=False))
+    moved = [e for _, e in done.effects if isinstance(e, MoveSet)]
+    assert [(e.set_id, e.state) for e in moved] == [(second, SetState.REJECTED)]
+    assert why in moved[0].act.reason
+
+
+def test_a_trial_of_which_the_edge_tells_nothing_ends_with_a_question(run: Callable[[Plant], Run]) -> None:
+    done, _, second = on_trial(run)
+    (said,) = done.tell(31, Release(S1, second, act(done, 31), "o-1"))
+    assert isinstance(said, Refused)
+    assert "on trial beside the set in force" in said.why
+    say(done, 32, residual(second, 0.01), edge=EdgeId("edge2"))  # it is not its sensor
+    done.tell(200, Tick(done.plant.at(200)))
+    waiting = done.engine.trackers[S1].releases.waiting
+    assert waiting is not None
+    assert waiting.needs.startswith("its edge tells too little of its trial: residual 0 rms over 0 windows")
+    assert [type(e) for e in done.tell(201, Release(S1, second, act(done, 201)))] == [MoveSet]
+
+
+def test_where_approval_is_asked_for_too_the_trial_comes_first(run: Callable[[Plant], Run]) -> None:
+    done = governed(run(plant(30)), ReleasePolicy(ReleaseMode.APPROVAL, shadow_s=5.0)).go(0, 20)
+    made = added(done)[0].coefficients
+    for k in range(5):
+        say(done, 21 + 2 * k, residual(made.id, 0.0))
+    assert not [e for _, e in done.effects if isinstance(e, MoveSet)]
+    waiting = done.engine.trackers[S1].releases.waiting
+    assert waiting is not None
+    assert waiting.trial is None
+    assert [type(e) for e in done.tell(40, Release(S1, made.id, act(done, 40)))] == [MoveSet]
+
+
+def rejected(set_id: str, reason: str, at: InstantNs) -> SetReported:
+    report = Report(S1, set_id, 1, Outcome.REJECTED, at, reason)
+    return SetReported(EdgeAddress(SiteId("plant"), EDGE), report, at)
+
+
+def test_a_set_of_which_its_edge_heard_too_late_is_renewed_once_and_not_without_end(
+    run: Callable[[Plant], Run],
+) -> None:
+    done = run(plant(20)).pair().go()
+    first = done.published()[-1][1]
+    later = done.plant.at(8 * 86_400)
+    effects = done.tell(8 * 86_400, rejected(first.id, "expired: too late", later))
+    (again,) = [e for e in effects if isinstance(e, AddSet)]
+    made = again.coefficients
+    assert again.state is SetState.PUBLISHED
+    assert (made.sequence, made.parent, made.restores) == (first.sequence + 1, first.id, None)
+    assert made.apply_until_ns == later + 7 * 86_400 * 10**9
+    assert np.array_equal(made.parameters.values, first.parameters.values)
+    effects = done.tell(8 * 86_400, rejected(made.id, "expired: its clock is wrong", later))
+    assert not [e for e in effects if isinstance(e, AddSet)]
+    assert done.conditions(AlarmKind.CORRECTION_REVERTED) == [(8 * 86_400, True)]
+
+
+def test_what_has_waited_too_long_cannot_be_approved(run: Callable[[Plant], Run]) -> None:
+    done = governed(run(plant(30)), APPROVAL).go(0, 20)
+    made = added(done)[0].coefficients
+    (said,) = done.tell(8 * 86_400, Release(S1, made.id, act(done, 8 * 86_400)))
+    assert isinstance(said, Refused)
+    assert "waited too long" in said.why

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,15 @@ from dyncal.adapters.signing import open_signer
 from dyncal.alarms.alarm import Alarm
 from dyncal.alarms.definitions import DEFAULTS
 from dyncal.contracts import conditions, samples, topics
-from dyncal.contracts.coefficients import encode_report
+from dyncal.contracts.coefficients import encode_report, open_any, read_envelope
+from dyncal.contracts.residuals import encode as encode_residuals
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.coefficients import Outcome, Report, SetState
 from dyncal.domain.errors import StoreUnavailable
 from dyncal.domain.lifecycle import ReleaseMode, ReleasePolicy
 from dyncal.domain.orders import Order, OrderKind, OrderState
+from dyncal.domain.residuals import ResidualReport
 from dyncal.domain.sensors import ModelKind, SensorId, SiteId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import Act
@@ -259,7 +262,9 @@ def test_orders_given_while_calibrate_was_away_are_carried_out_when_it_is_back(
 def test_going_back_leads_to_the_set_before_and_twice_to_the_one_before_that(
     registry: SqlRegistry, tmp_path: Path
 ) -> None:
-    drifting = Plant(ModelKind.FIRST_ORDER, [(0, (1.0, 0.4)), (12, (1.0, 0.6)), (26, (1.0, 0.9))], 0.05, 1.5, 45.0, block=4)
+    drifting = Plant(
+        ModelKind.FIRST_ORDER, [(0, (1.0, 0.4)), (12, (1.0, 0.6)), (26, (1.0, 0.9))], 0.05, 1.5, 45.0, block=4
+    )
     clock = SimulatedClock(InstantNs(T0))
     worker = worker_on(registry, tmp_path, clock)
     sent = [m for m in drive(worker, drifting, clock) if m.topic == DESIRED]
@@ -300,3 +305,46 @@ def test_an_edge_that_claims_what_cannot_be_changes_nothing(
     topic = EdgeAddress(SiteId("plant"), EDGE).reported(S1)
     worker.process([Arrived(topic, encode_report(report))])
     assert registry.coefficient_set(c.id).state is SetState.VERIFIED
+
+
+def test_what_bears_the_name_of_a_set_and_is_another_does_not_end_it(
+    registry: SqlRegistry, tmp_path: Path, plant: Plant
+) -> None:
+    """Whoever can publish may have an edge refuse nonsense under the id of the set in force, or of the next one."""
+    clock = SimulatedClock(InstantNs(T0))
+    worker = worker_on(registry, tmp_path, clock)
+    sent = [m for m in drive(worker, plant, clock) if m.topic == DESIRED]
+    (record,) = registry.sets(S1, state=SetState.PUBLISHED)
+    c, topic = record.coefficients, EdgeAddress(SiteId("plant"), EDGE).reported(S1)
+
+    def told(text: bytes) -> list[Message]:
+        digest = hashlib.sha256(text).hexdigest()
+        report = Report(S1, c.id, c.sequence, Outcome.REJECTED, clock.now(), "digest: not so", "", digest)
+        return worker.process([Arrived(topic, encode_report(report))])
+
+    assert told(b"mutated") == []
+    assert registry.coefficient_set(c.id).state is SetState.PUBLISHED
+    assert worker.engine.trackers[S1].releases.in_force is not None
+    told(read_envelope(sent[-1].payload).set.encode())  # and this is what was sent
+    assert registry.coefficient_set(c.id).state is SetState.REJECTED
+
+
+def test_what_is_on_trial_is_signed_for_that_alone(registry: SqlRegistry, tmp_path: Path, plant: Plant) -> None:
+    registry.put_policy(S1, ReleasePolicy(shadow_s=5.0), Act("eve", InstantNs(T0)))
+    clock = SimulatedClock(InstantNs(T0))
+    worker = worker_on(registry, tmp_path, clock)
+    address = EdgeAddress(SiteId("plant"), EDGE)
+    messages = drive(worker, plant, clock)
+    (record,) = registry.sets(S1, state=SetState.VERIFIED)
+    (sent,) = (m.payload for m in messages if m.topic == address.shadow(S1))
+    assert open_any(read_envelope(sent).set)[1]
+    assert [m for m in messages if m.topic == DESIRED] == []
+    found = [ResidualReport(S1, record.coefficients.id, 0.0, 1.0, 8, shadow=True)]
+    for second in (20, 26):
+        clock.instant = plant.at(second)
+        (payload,) = encode_residuals(found, clock.now())
+        done = worker.process([Arrived(address.residuals, payload)])
+    assert [m.topic for m in done] == [address.shadow(S1), DESIRED]
+    assert done[0].payload == b""
+    assert open_any(read_envelope(done[1].payload).set)[1] is False
+    assert registry.coefficient_set(record.coefficients.id).state is SetState.PUBLISHED
