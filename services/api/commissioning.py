@@ -22,13 +22,14 @@ from dyncal.contracts.commissioning import (
     seal,
 )
 from dyncal.contracts.topics import EdgeAddress
-from dyncal.domain.errors import BusUnavailable, Conflict, NotFound, Unavailable
+from dyncal.domain.errors import BusUnavailable, Conflict, DyncalError, NotFound, Unavailable
 from dyncal.domain.sensors import EdgeId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
 from dyncal.ports.registry import Act, Registry
 from dyncal.ports.signing import Signer
+from dyncal.runtime.logging import logger
 from services.api.edges import EdgeDirectory
 
 ANSWER_S: Final = 30.0
@@ -40,6 +41,8 @@ REPORT_S: Final = 5.0
 REPEAT_S: Final = 5.0
 MAX_REPORTS: Final = 5000
 _KEY: Final = "sources."
+
+log = logger("api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,10 @@ class CommissioningDesk:
                 await asyncio.sleep(REPEAT_S)
                 for status in self._edges.all():
                     if status.online:
-                        await self._repeat(EdgeAddress(status.site, status.edge))
+                        try:
+                            await self._repeat(EdgeAddress(status.site, status.edge))
+                        except DyncalError as error:  # the registry, or the key: nothing else must stop for it
+                            log.warning("sources_not_told_again", edge=status.edge, error=str(error))
         finally:
             self._bus = None
 
@@ -183,8 +189,7 @@ class CommissioningDesk:
         said = self._said[address.edge]
         if said is None or self._revision_reported(address) >= said.revision:
             return
-        with contextlib.suppress(BusUnavailable):  # then once more
-            await self._publish(address.sources_desired, said, retain=True)
+        await self._publish(address.sources_desired, said, retain=True)
 
     def _revision_reported(self, address: EdgeAddress) -> int:
         report = self._reports.get(address)

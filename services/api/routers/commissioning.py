@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Annotated
 
@@ -10,9 +12,11 @@ from fastapi import APIRouter, Query, Request, Response
 
 from dyncal.contracts.commissioning import VERSION, BrowseRequest, Reply, TopicsRequest
 from dyncal.domain.access import Role
-from dyncal.domain.sensors import edge_id
+from dyncal.domain.sensors import EdgeId, edge_id
+from services.api import sourcing
+from services.api.births import decode_declared
 from services.api.commissioning import ANSWER_S, EdgeSources
-from services.api.deps import DepsOf, Engineer, needs
+from services.api.deps import Deps, DepsOf, Engineer, needs
 from services.api.errors import Problem
 from services.api.etags import require
 from services.api.schemas.commissioning import BrowseBody, NodesOut, SourcesBody, SourcesOut, TopicsBody, TopicsOut
@@ -26,6 +30,7 @@ Reason = Annotated[str, Query(max_length=1000, description="Why, for the audit t
 async def browse(edge: str, body: BrowseBody, deps: DepsOf) -> NodesOut:
     """Ask an edge what lies below a node of an OPC UA server that it can reach."""
     desk = deps.commissioning
+    sourcing.without_secrets({"server": body.server})
     request = BrowseRequest(VERSION, desk.new_id(), deps.clock.now(), body.server, body.node)
     return NodesOut.model_validate(_found(await desk.ask(edge_id(edge), request)), from_attributes=True)
 
@@ -34,6 +39,7 @@ async def browse(edge: str, body: BrowseBody, deps: DepsOf) -> NodesOut:
 async def topics(edge: str, body: TopicsBody, deps: DepsOf) -> TopicsOut:
     """Have an edge listen at a broker for a while: which topics come, and what can be read of their messages."""
     desk = deps.commissioning
+    sourcing.without_secrets({"broker": body.broker})
     request = TopicsRequest(VERSION, desk.new_id(), deps.clock.now(), body.broker, body.filter, body.seconds)
     return TopicsOut.model_validate(
         _found(await desk.ask(edge_id(edge), request, ANSWER_S + body.seconds)), from_attributes=True
@@ -63,11 +69,21 @@ async def put_sources(
     The answer comes when the edge has said what it did with it (`reported`), or after five seconds.
     """
     desk, name = deps.commissioning, edge_id(edge)
+    sourcing.without_secrets({"opcua": body.opcua, "mqtt": body.mqtt})
+    await asyncio.to_thread(_check, deps, name, body)
     seen = await asyncio.to_thread(desk.sources, name)
     require(request, _tag(seen))
     put = await desk.put(name, seen.revision, body.opcua, body.mqtt, principal.act(deps.clock, reason))
     response.headers["ETag"] = _tag(put)
     return SourcesOut.of(put)
+
+
+def _check(deps: Deps, edge: EdgeId, body: SourcesBody) -> None:
+    @functools.cache
+    def declared(other: EdgeId) -> Collection[str]:
+        return decode_declared(deps.registry.load_snapshot(f"api.declared.{other}")).keys()
+
+    sourcing.check(edge, body.opcua, body.mqtt, deps.catalogue.get(), declared)
 
 
 def _tag(sources: EdgeSources) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from dyncal.adapters.registry import open_registry
 from dyncal.adapters.signing import open_signer
+from dyncal.domain.errors import Unavailable
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.ports import free_port
 from dyncal.runtime.settings import RegistrySettings, SigningSettings
@@ -27,6 +28,7 @@ from services.api.deps import Deps
 from tests.integration.edge_agent.plant import Plant, now_ns, running, sent, settings_of, until
 from tests.integration.edge_agent.test_delivery import edge, message
 from tests.unit.edge_agent.helpers import Content
+from tests.unit.services.api.conftest import OPEN
 
 EDGE = "/v1/edges/edge1"
 MAPPING = {"topic": "o/7", "sensor": "TT-7", "unit": "Cel", "dt_s": 0.1, "time_at": "/t", "time_format": "ns"}
@@ -42,7 +44,7 @@ class Site:
 @contextlib.asynccontextmanager
 async def serving(broker: FakeBroker, tmp_path: Path, *, keys: str = "var") -> AsyncIterator[Site]:
     registry = open_registry(RegistrySettings(), tmp_path)
-    deps = Deps.make(registry, MemorySampleStore(), SystemClock(), console=tmp_path / "none")
+    deps = Deps.make(registry, MemorySampleStore(), SystemClock(), OPEN, console=tmp_path / "none")
     signer = partial(open_signer, SigningSettings(), tmp_path / keys)
     transport = httpx.ASGITransport(create_app(deps), raise_app_exceptions=False)
     async with (
@@ -187,3 +189,86 @@ async def test_an_edge_that_does_not_trust_the_key_says_so(tmp_path: Path) -> No
         put = await site.http.put(f"{EDGE}/sources", json={})
         assert put.json()["reported"]["outcome"] == "rejected"
         assert "not signed" in put.json()["reported"]["reason"]
+
+
+SECRETS: list[dict[str, Any]] = [
+    {"opcua": [{"url": "opc.tcp://user:hunter2@plc:4840", "nodes": []}]},
+    {"opcua": [{"url": "opc.tcp://plc", "username": "u", "password": "hunter2"}]},
+    {"mqtt": [{"broker": {"host": "h", "password": "hunter2"}, "mappings": [MAPPING]}]},
+]
+
+
+@pytest.mark.parametrize("body", SECRETS)
+async def test_a_secret_is_neither_kept_nor_published(tmp_path: Path, site: Site, body: dict[str, Any]) -> None:
+    async with running(settings_of(tmp_path, edge()), site.broker):
+        await there(site)
+        put = await site.http.put(f"{EDGE}/sources", json=body)
+        assert put.status_code == 422
+        assert "hunter2" not in put.text
+        asked = await site.http.post(f"{EDGE}/browse", json={"server": {**body, "url": "opc.tcp://x"}})
+        assert asked.status_code == 422
+    assert not any(b"hunter2" in message.payload for message in site.broker.log)
+    assert site.deps.registry.load_snapshot("sources.edge1") is None
+
+
+async def test_a_sensor_that_another_edge_reads_is_not_taken(tmp_path: Path, site: Site) -> None:
+    """Two edges that read one sensor mix two sources in one record."""
+    other = settings_of(tmp_path, edge(name="edge2"))
+    own = settings_of(tmp_path, {"name": "edge1"})
+    async with running(own, site.broker), running(other, site.broker):
+        await there(site)
+        await until(lambda: "TT-101" in site.deps.catalogue.get().sensors)
+        body = {"mqtt": [{"mappings": [{**MAPPING, "sensor": "TT-101"}]}]}
+        put = await site.http.put(f"{EDGE}/sources", json=body)
+        assert put.status_code == 409
+        assert "edge2" in put.json()["detail"]
+        moved = {"mqtt": [{"mappings": [MAPPING]}]}
+        assert (await site.http.put("/v1/edges/edge2/sources", json=moved)).json()["reported"]["outcome"] == "applied"
+        await until(lambda: "TT-7" in site.deps.catalogue.get().sensors)
+        assert (await site.http.put(f"{EDGE}/sources", json=moved)).status_code == 409
+        assert (await site.http.put("/v1/edges/edge2/sources", json={})).status_code == 200
+
+        async def taken() -> bool:
+            put = await site.http.put(f"{EDGE}/sources", json=moved)
+            return put.status_code == 200
+
+        for _ in range(50):  # the other edge's birth without it is on its way
+            if await taken():
+                break
+            await asyncio.sleep(0.1)
+        else:
+            pytest.fail("a sensor that nobody reads any more can be read by another edge")
+
+
+async def test_references_in_a_circle_are_refused(tmp_path: Path, site: Site) -> None:
+    def mapping(sensor: str, reference: str) -> dict[str, Any]:
+        return {**MAPPING, "sensor": sensor, "topic": f"o/{sensor}", "reference": reference, "model": "first_order"}
+
+    async with running(settings_of(tmp_path, edge()), site.broker):
+        await there(site)
+        circle = [mapping("A", "B"), mapping("B", "C"), mapping("C", "A")]
+        put = await site.http.put(f"{EDGE}/sources", json={"mqtt": [{"mappings": circle}]})
+        assert put.status_code == 422
+        assert "A → B → C → A" in put.json()["detail"]
+        assert (await site.http.get(f"{EDGE}/sources")).json()["revision"] == 0
+
+
+async def test_a_registry_that_is_away_ends_nothing(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commissioning, "REPEAT_S", 0.05)
+    tries = 0
+
+    def away(key: str) -> bytes | None:
+        nonlocal tries
+        tries += key.startswith("sources.")
+        raise Unavailable("the registry does not answer")
+
+    async with running(settings_of(tmp_path, edge()), site.broker):
+        await there(site)
+        with monkeypatch.context() as during:
+            during.setattr(site.deps.registry, "load_snapshot", away)
+            site.deps.commissioning._said.clear()
+            await until(lambda: tries >= 3)
+        put = await site.http.put(f"{EDGE}/sources", json={"mqtt": [{"mappings": [MAPPING]}]})
+        assert put.json()["reported"]["outcome"] == "applied"
