@@ -47,7 +47,11 @@ _DUE: Final = """
 SELECT number, document, since_ns, n_failed FROM waiting AS w WHERE target = ?1 AND (due_ns <= ?2 OR due_ns > ?2 + ?4)
   AND number = (SELECT min(number) FROM waiting WHERE target = w.target AND alarm = w.alarm) ORDER BY number LIMIT ?3
 """
-_ALL: Final = "SELECT number, document, since_ns, n_failed FROM waiting WHERE target = ? ORDER BY number LIMIT ?"
+_READY: Final = """
+SELECT number, document, since_ns, n_failed FROM waiting AS w WHERE target = ?1 AND NOT EXISTS (
+  SELECT 1 FROM waiting WHERE target = ?1 AND alarm = w.alarm AND due_ns > ?2 AND due_ns <= ?2 + ?4
+) ORDER BY number LIMIT ?3
+"""
 _NEXT_DUE: Final = """
 SELECT min(due_ns) FROM waiting AS w WHERE target = ?
   AND number = (SELECT min(number) FROM waiting WHERE target = w.target AND alarm = w.alarm)
@@ -131,10 +135,10 @@ class OutletQueue:
             rows = db.execute(_DUE, (target, now, limit, FAR_NS)).fetchall()
         return [Waiting(number, document, InstantNs(since), n) for number, document, since, n in rows]
 
-    def all(self, target: str, limit: int) -> list[Waiting]:
-        """Return what waits, due or not, lowest number first."""
+    def ready(self, target: str, now: InstantNs, limit: int) -> list[Waiting]:
+        """Return what waits, lowest number first, but for alarms of which a change is put off."""
         with self._reading() as db:
-            rows = db.execute(_ALL, (target, limit)).fetchall()
+            rows = db.execute(_READY, (target, now, limit, FAR_NS)).fetchall()
         return [Waiting(number, document, InstantNs(since), n) for number, document, since, n in rows]
 
     def next_due(self, target: str) -> InstantNs | None:

@@ -38,6 +38,9 @@ class Mailbox:
     port: int = 0
     answers: list[str] = field(default_factory=list)
     """Given in turn, before messages are taken."""
+    poison: bytes = b""
+    """Messages with this in them are refused."""
+    n_refused: int = 0
     messages: list[EmailMessage] = field(default_factory=list)
     recipients: list[list[str]] = field(default_factory=list)
     logins: list[bytes] = field(default_factory=list)
@@ -47,6 +50,9 @@ class Mailbox:
         if self.answers:
             return self.answers.pop(0)
         content = cast(bytes, envelope.content)
+        if self.poison and self.poison in content:
+            self.n_refused += 1
+            return "554 we do not like what you say"
         self.messages.append(message_from_bytes(content, policy=policy.default))
         self.recipients.append(envelope.rcpt_tos)
         return "250 taken"
@@ -159,6 +165,43 @@ async def test_what_cannot_be_sent_waits_over_a_restart(tmp_path: Path) -> None:
             await mailbox.until(1)
             await asyncio.sleep(0.1)
             assert len(mailbox.messages) == 1
+
+
+@pytest.mark.parametrize("singly", [20, 0])
+async def test_a_message_that_is_refused_holds_up_its_alarm_alone(tmp_path: Path, singly: int) -> None:
+    feed = FakeFeed()
+    async with receiving() as mailbox, running(tmp_path, feed, settings(mailbox.port, singly=singly)) as outlets:
+        mailbox.poison = b"TT-BAD"
+        feed.add(change(1, "TT-1"), change(2, "TT-BAD"), *(change(n, f"TT-{n}") for n in range(3, 13)))
+        feed.add(change(13, "TT-BAD", event="cleared"))
+        outlets.wake()
+        async with asyncio.timeout(10):
+            while outlets.standing()[0].n_delivered < 11:
+                await asyncio.sleep(0.01)
+        assert (outlets.standing()[0].n_waiting, mailbox.n_refused > 0) == (2, True)
+        told = b"".join(bytes(message) for message in mailbox.messages).decode()
+        assert all(f"TT-{n} " in told for n in (1, *range(3, 13)))
+        mailbox.poison = b""
+        async with asyncio.timeout(10):
+            while outlets.standing()[0].n_delivered < 13:
+                await asyncio.sleep(0.01)
+        assert mailbox.messages[-1].get_body(("plain",)) is not None
+
+
+async def test_a_server_that_refuses_everything_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = FakeFeed()
+    async with receiving() as mailbox, running(tmp_path, feed, settings(mailbox.port, singly=0)) as outlets:
+        mailbox.poison = b"dyncal"
+        monkeypatch.setattr(backoff, "LONGEST_S", 60.0)
+        monkeypatch.setattr(backoff, "FIRST_S", 60.0)
+        feed.add(*(change(n, f"TT-{n}") for n in range(1, 201)))
+        outlets.wake()
+        async with asyncio.timeout(10):
+            while mailbox.n_refused < 11:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
+        assert mailbox.n_refused == 11
+        assert outlets.standing()[0].n_waiting == 200
 
 
 async def test_starttls_and_login(tmp_path: Path) -> None:
