@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     options = parser.parse_args(arguments)
     logging.configure(LogSettings(level=options.log_level))
-    broker = BrokerSettings(host=options.mqtt_host, port=options.mqtt_port)
+    # What every broker speaks; the embedded one does not even refuse MQTT 5.
+    broker = BrokerSettings(host=options.mqtt_host, port=options.mqtt_port, protocol="3.1.1")
     try:
         return simulate(options.scenario, Surfaces(options.opcua_port, broker))
     except InvalidSetting as error:

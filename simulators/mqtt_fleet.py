@@ -7,20 +7,24 @@ publishes blocks. All devices share one connection and one process.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from types import TracebackType
 from typing import Final, Self
 
 import msgspec
-from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
+from dyncal.domain.errors import BusUnavailable
+from dyncal.ports.message_bus import MessageBus
 from dyncal.runtime.logging import logger
-from dyncal.runtime.settings import BrokerSettings
 from simulators.addresses import topic
 from simulators.plant import Channel, Publication
 
-MAX_WAITING: Final = 20_000  # messages kept while the broker is away; beyond it the newest is refused and counted
-IN_FLIGHT: Final = 200
+MAX_WAITING: Final = 20_000
+"""Messages kept while the broker does not take them; beyond it nothing more is made."""
+
+AT_ONCE: Final = 2_000
+AGAIN_S: Final = 0.1
+ROOM_S: Final = 0.02
 
 
 def payload(channel: Channel, publication: Publication) -> bytes:
@@ -32,65 +36,74 @@ def payload(channel: Channel, publication: Publication) -> bytes:
 
 
 class MqttFleet:
-    """The fleet's connection, as an async context manager; it connects, and connects again, by itself.
+    """Hands publications to the broker (QoS 1), as an async context manager; waits for a broker that is away or slow.
 
     Parameters
     ----------
-    broker : BrokerSettings
-        Host, port and credentials.
-    client_id : str
+    bus : MessageBus
+        The fleet's connection, opened and closed by the caller.
+    stop : asyncio.Event
+        From then on nobody waits: what there is no room for is refused, and counted in `refused`.
     """
 
-    def __init__(self, broker: BrokerSettings, client_id: str = "dyncal-simulators") -> None:
-        self._broker = broker
-        self._connected = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
+    def __init__(self, bus: MessageBus, stop: asyncio.Event) -> None:
+        self._bus, self._stop = bus, stop
+        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._under_way = 0
+        self._some = asyncio.Event()
+        self._sending: asyncio.Task[None] | None = None
         self.refused = 0
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv311, clean_session=True)
-        self._client.max_queued_messages_set(MAX_WAITING)
-        self._client.max_inflight_messages_set(IN_FLIGHT)
-        self._client.reconnect_delay_set(min_delay=0.1, max_delay=2)  # type: ignore[arg-type]  # any number will do
-        self._client.on_connect = self._on_connect
-        if broker.username is not None:
-            self._client.username_pw_set(broker.username, broker.resolved_password())
 
     async def __aenter__(self) -> Self:
-        """Start connecting, without waiting for it."""
-        self._loop = asyncio.get_running_loop()
-        self._client.connect_async(self._broker.host, self._broker.port, self._broker.keepalive_s)
-        self._client.loop_start()
+        """Begin to send."""
+        self._sending = asyncio.create_task(self._send())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Disconnect; what the broker has not taken by then is lost, and said so."""
-        left = self._waiting()
+        """End; what the broker has not taken by then is lost, and said so."""
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.gather(self._sending, return_exceptions=True)
+        left = len(self._waiting) + self._under_way
         if left or self.refused:
             logger("mqtt-fleet").warning("messages_lost", waiting=left, refused=self.refused)
-        self._client.disconnect()
-        await asyncio.to_thread(self._client.loop_stop)
 
     async def wait_connected(self) -> None:
         """Return when the broker has accepted the connection."""
-        await self._connected.wait()
+        await self._bus.wait_connected()
 
     async def publish(self, channel: Channel, publication: Publication) -> None:
-        """Hand a publication to the connection (QoS 1)."""
-        info = self._client.publish(topic(channel.id), payload(channel, publication), qos=1)
-        if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
-            self.refused += 1
+        """Take a publication to be sent, after those that were taken before; wait for room."""
+        while len(self._waiting) + self._under_way >= MAX_WAITING:
+            if self._stop.is_set():
+                self.refused += 1
+                return
+            await asyncio.sleep(ROOM_S)
+        self._waiting.append((topic(channel.id), payload(channel, publication)))
+        self._some.set()
 
     async def drain(self, seconds: float) -> None:
         """Wait until the broker has acknowledged everything, for at most `seconds`."""
         for _ in range(max(round(seconds / 0.05), 1)):
-            if not self._waiting():
+            if not self._waiting and not self._under_way:
                 return
             await asyncio.sleep(0.05)
 
-    def _waiting(self) -> int:
-        return len(self._client._out_messages)  # noqa: SLF001  # paho has no public count of what is not acknowledged
-
-    def _on_connect(self, *_: object) -> None:
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._connected.set)
+    async def _send(self) -> None:
+        while True:
+            await self._some.wait()
+            await self._bus.wait_connected()
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), AT_ONCE))]
+            self._under_way = len(batch)
+            answers = await asyncio.gather(
+                *(self._bus.post(where, content) for where, content in batch), return_exceptions=True
+            )
+            again = [item for item, answer in zip(batch, answers, strict=True) if isinstance(answer, BusUnavailable)]
+            self._waiting.extendleft(reversed(again))  # the broker may have them, too: at least once
+            self._under_way = 0
+            if again:
+                await asyncio.sleep(AGAIN_S)
+            if not self._waiting:
+                self._some.clear()

@@ -12,7 +12,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dyncal.domain.time import NS_PER_S, InstantNs
+from dyncal.adapters.mqtt import open_bus
+from dyncal.domain.time import NS_PER_S, InstantNs, duration
 from dyncal.ports.clock import Clock
 from dyncal.runtime.collecting import keep_what_stands
 from dyncal.runtime.logging import logger
@@ -25,8 +26,9 @@ from simulators.plant import Plant
 from simulators.reports import Report, Started, Stopped
 from simulators.scenario import Scenario
 
+CLIENT_ID: Final = "dyncal-simulators"
 DRAIN_S: Final = 3.0
-_LEAD_NS: Final = 100_000_000  # from being ready to the first sample
+_LEAD_NS: Final = 100_000_000  # least time from being ready to the first sample
 _GRID_NS: Final = 100_000_000
 
 
@@ -72,15 +74,20 @@ class PlantService:
         has_mqtt = any(s.surface == "mqtt" for s in self._scenario.stations)
         async with AsyncExitStack() as stack:
             # Names are known before the start instant is; the plant that runs is made when the surfaces are up.
-            nameless = Plant(self._scenario, InstantNs(0))
+            begun_s = self._clock.monotonic_s()
+            nameless = Plant(self._scenario, InstantNs(0)).channels()
+            lead_ns = _LEAD_NS + 2 * duration(self._clock.monotonic_s() - begun_s)  # the plant itself takes as long
             server = await stack.enter_async_context(
-                PlantServer(nameless.channels("opcua"), self._surfaces.opcua_port, self._clock)
+                PlantServer(
+                    [c for c in nameless if c.station.surface == "opcua"], self._surfaces.opcua_port, self._clock
+                )
             )
-            fleet = await stack.enter_async_context(MqttFleet(self._surfaces.broker))
+            bus = await stack.enter_async_context(open_bus(self._surfaces.broker, CLIENT_ID, clean=True))
+            fleet = await stack.enter_async_context(MqttFleet(bus, stop))
             if has_mqtt and not await _first(fleet.wait_connected(), stop):
                 return
             keep_what_stands()
-            t0_ns = InstantNs((self._clock.now() + _LEAD_NS) // _GRID_NS * _GRID_NS + _GRID_NS)
+            t0_ns = InstantNs((self._clock.now() + lead_ns) // _GRID_NS * _GRID_NS + _GRID_NS)
             plant = Plant(self._scenario, t0_ns)
             opcua, mqtt = plant.channels("opcua"), plant.channels("mqtt")
             self._tell(Started(self._scenario.name, t0_ns, server.url))

@@ -47,7 +47,7 @@ def configuration(scenario: Scenario, ports: Ports, data_dir: Path, log_level: s
         "data_dir": str(data_dir),
         "log": {"level": log_level},
         "broker": {"host": "127.0.0.1", "port": ports.broker, "protocol": "3.1.1"},
-        "api": {"port": ports.api},
+        "api": {"port": ports.api, "access": {"mode": "open"}},
         "edge": edge,
     }
 
