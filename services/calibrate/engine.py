@@ -252,15 +252,16 @@ class CalibrateEngine:
         for tracker in self._trackers.values():
             edge = None if tracker.reference is None else tracker.reference.edge
             yield from tracker.tick(now_ns, reference_online=edge not in self._offline)
+            if tracker.contradiction.stands_ns is not None:
+                yield from tracker.contradicted(self._beside(tracker), now_ns)
         yield from self._study(now_ns)
         yield from self._snapshots(self._in_turn(now_ns), now_ns)
 
     def _study(self, now_ns: InstantNs) -> Iterator[Effect]:
         """Find out what one sensor's drift is due to, or when one leaves its tolerance: it costs tenths of a second."""
         for tracker in self._trackers.values():
-            reference = tracker.pairing.reference
-            others = [other.causes for other in self._followers.get(reference, ()) if other is not tracker]
-            above = self._trackers.get(reference)
+            others = [other.causes for other in self._beside(tracker)]
+            above = self._trackers.get(tracker.pairing.reference)
             if tracker.causes.wants_asking(drifts=tracker.drifts, alone=not others and above is None):
                 wrong = tracker.causes.ask(others, None if above is None else above.causes)
                 if wrong:
@@ -277,6 +278,10 @@ class CalibrateEngine:
                 if wrong:
                     yield Note("not_foretold", name, wrong)
                 return
+
+    def _beside(self, tracker: Tracker) -> list[Tracker]:
+        """Return the other trackers of the same reference."""
+        return [other for other in self._followers.get(tracker.pairing.reference, ()) if other is not tracker]
 
     def _in_turn(self, now_ns: InstantNs) -> list[Tracker]:
         """Return the trackers to be saved now: each once in `snapshot_s`, one after the other and not all at once."""

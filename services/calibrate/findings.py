@@ -94,6 +94,25 @@ def explained(found: Condition, told: Attribution, reference: SensorId) -> Condi
     return dataclasses.replace(found, cause=cause, response=response.format(reference=reference) or found.response)
 
 
+_APART: Final = {
+    Cause.SENSOR: "other sensors still agree with the reference {reference}: it is this one",
+    Cause.REFERENCE: "no other sensor agrees with the reference {reference} either: it is that, or what they share",
+}
+
+
+def contradiction(sensor: Sensor, at_ns: InstantNs, words: str, cause: Cause, reference: SensorId) -> Condition:
+    """Return the condition of a sensor and a reference that have come apart; `words` are the estimator's."""
+    parts = ["sensor and reference contradict each other", words, _APART.get(cause, "").format(reference=reference)]
+    first = f"the reference {reference}" if cause is Cause.REFERENCE else f"the sensor and its reference {reference}"
+    return _condition(
+        sensor,
+        AlarmKind.DRIFT,
+        at_ns,
+        cause=_THEN.join(part for part in parts if part),
+        response=f"Compare zero and time stamps of {first}; the correction knows of neither, and stays as it was.",
+    )
+
+
 def out_of_tolerance(sensor: Sensor, now_ns: InstantNs, excess: Excess) -> Condition:
     """Return the condition of a parameter that left its tolerance."""
     change = f"{excess.change:+.1%} against the first calibration, tolerance {excess.tolerance:.1%}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Final
 
 import msgspec
@@ -13,6 +14,7 @@ from dyncal.domain.errors import InvalidData
 from dyncal.drift.ledger import BlockLedger
 from dyncal.drift.monitor import DriftMonitor
 from dyncal.models import paired_model
+from services.calibrate.contradiction import Contradiction
 from services.calibrate.estimators import restored
 from services.calibrate.release import InForce
 from services.calibrate.tolerance import Baseline
@@ -49,6 +51,7 @@ class _Snapshot(msgspec.Struct, frozen=True):
     conditions: tuple[Condition, ...] | None = None
     ledger: bytes = b""
     waiting: _InForce | None = None
+    contradiction: tuple[int, str, int | None] = (0, "", None)
 
 
 def key_of(sensor: str) -> str:
@@ -75,6 +78,7 @@ def take(tracker: Tracker) -> bytes | None:
             n_rejected=tracker.adjuster.n_rejected,
             attempted_ns=tracker.adjuster.attempted_ns,
             ledger=tracker.causes.ledger.snapshot(),
+            contradiction=astuple(tracker.contradiction),
             in_force=None if now is None else _packed(now),
             waiting=None if waiting is None else _packed(waiting.made),
             baseline=None
@@ -112,6 +116,7 @@ def put_back(tracker: Tracker, content: bytes) -> int:
     if ledger.p != len(tracker.causes.names):
         raise InvalidData(f"its blocks are of {ledger.p} parameters")
     tracker.estimator, tracker.monitor, tracker.causes.ledger = estimator, monitor, ledger
+    tracker.contradiction = Contradiction(*s.contradiction)
     tracker.adjuster.n_rejected, tracker.adjuster.attempted_ns = s.n_rejected, s.attempted_ns
     now, waiting = tracker.releases.in_force, tracker.releases.waiting
     if s.in_force is not None and now is not None and now.coefficients.id == s.in_force.set_id:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -27,6 +27,7 @@ from services.calibrate.adjuster import Adjuster, calibration_of
 from services.calibrate.alignment import Aligned, Aligner
 from services.calibrate.board import ConditionBoard
 from services.calibrate.causes import Causes
+from services.calibrate.contradiction import Contradiction, whose
 from services.calibrate.estimators import estimator_of
 from services.calibrate.events import ACTOR, AddCalibration, Effect, Governed, Known, MoveSet, Note, SendDesired
 from services.calibrate.health import HealthDesk, number
@@ -68,6 +69,7 @@ class Tracker:
         least = tuple((name, rules.drift_share * pairing.tolerance.get(name, DEFAULT_TOLERANCE)) for name in names)
         self.monitor = DriftMonitor(names, DriftSettings(arl0_blocks=rules.arl0_blocks, minimum_changes=least))
         self.causes = Causes(names)
+        self.contradiction = Contradiction()
         self.baseline: tolerance.Baseline | None = None
         self.block: BlockOutcome | None = None
         self.drift: DriftStatus | None = None
@@ -149,10 +151,14 @@ class Tracker:
             yield Note("estimate_reset", self.sensor.id)
         if outcome.rejected:
             yield Note("block_rejected", self.sensor.id, f"rms of residuals {outcome.residual_rms:.3g}")
-        self.drift = self.monitor.update(outcome)
+        self.contradiction.block(outcome, self.estimator.estimate)
+        was, self.drift = self.drift, self.monitor.update(outcome)
         if self.drift.state is DriftState.DRIFT:
-            yield from self.board.begin(findings.drift(self.sensor, now_ns, self.drift))
-        elif self.drift.state is DriftState.IN_CONTROL:
+            found = findings.drift(self.sensor, now_ns, self.drift)
+            yield from self.board.begin(found)
+            if was is not None and was.state is not DriftState.DRIFT:  # what was a contradiction can be told now
+                yield from self.board.explain(found)
+        elif self.drift.state is DriftState.IN_CONTROL and outcome.excited and not outcome.rejected:
             yield from self.board.end(AlarmKind.DRIFT, now_ns)
 
     def _watch_tolerance(self, now_ns: InstantNs) -> Iterator[Effect]:
@@ -206,6 +212,8 @@ class Tracker:
     def health(self, now_ns: InstantNs) -> SensorHealth:
         """Return how the sensor stands."""
         state, since_ns = self.monitor.stands(now_ns)
+        if self.contradiction.stands_ns is not None and state is not DriftState.DRIFT:
+            state, since_ns = DriftState.CANNOT_TELL, self.monitor.informed_ns
         found = self.drift if state is DriftState.DRIFT else None
         informed_ns = self.monitor.informed_ns
         return SensorHealth(
@@ -230,6 +238,21 @@ class Tracker:
         if told is not None and found is not None:
             yield from self.board.explain(findings.explained(found, told, self.pairing.reference))
 
+    def contradicted(self, others: Iterable[Tracker], now_ns: InstantNs) -> Iterator[Effect]:
+        """Say that sensor and reference have come apart that agreed before, and whose fault it is."""
+        stands_ns = self.contradiction.stands_ns
+        state, _ = self.monitor.stands(now_ns)
+        if stands_ns is None or state in {DriftState.DRIFT, DriftState.LEARNING} or self.monitor.informed_ns is None:
+            return
+        beside = [(other.monitor.informed_ns, other.contradiction.stands_ns) for other in others]
+        held = self.board.holds(AlarmKind.DRIFT)
+        at_ns = now_ns if held is None else held.at_ns
+        cause, words = whose(stands_ns, beside), self.contradiction.words
+        found = findings.contradiction(self.sensor, at_ns, words, cause, self.pairing.reference)
+        self.changed = True
+        yield from self.board.begin(found)
+        yield from self.board.explain(found)
+
     @property
     def drifts(self) -> bool:
         """Whether a drift stands."""
@@ -240,6 +263,8 @@ class Tracker:
             return ""
         if now_ns - self._pair_seen_ns > self._timeout_ns:
             return "no pairs of sensor and reference arrive"
+        if self.contradiction.stands_ns is not None:
+            return f"sensor and reference contradict each other: {self.contradiction.words}"
         if self.block is not None and self.block.rejected:
             return "the data contradict the model"
         return "the process does not move enough to tell the sensor's dynamics"
