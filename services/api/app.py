@@ -22,6 +22,7 @@ from services.api.routers import (
     fleet,
     integrators,
     inventory,
+    jobs,
     laboratory,
     live,
     operators,
@@ -34,7 +35,7 @@ from services.api.routers import (
 from services.api.schemas.laboratory import LaboratoryBody
 from services.api.schemas.operations import ProblemOut
 
-API_VERSION = "1.16.0"
+API_VERSION = "1.17.0"
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",
@@ -56,7 +57,7 @@ def create_app(deps: Deps) -> FastAPI:
     errors.install(app)
     for module in (operators, alarms, console, fleet, findings, integrators, commissioning, edge, live, system):
         app.include_router(module.router)
-    for module in (inventory, samples, laboratory, report):
+    for module in (inventory, samples, laboratory, report, jobs):
         app.include_router(module.router)
     app.include_router(access.router)
     for module in (orders, rollouts):

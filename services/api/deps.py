@@ -24,6 +24,7 @@ from services.api.documents import EdgeDocuments
 from services.api.edges import EdgeDirectory, LedgerBook
 from services.api.health import HealthBook
 from services.api.hub import LiveHub
+from services.api.jobs.desk import JobDesk
 from services.api.metrics import ApiMetrics
 from services.api.outlets.standing import OutletBoard
 from services.api.settings import ApiSection
@@ -61,6 +62,7 @@ class Deps:
     catalogue: CatalogueCache
     documents: EdgeDocuments
     commissioning: CommissioningDesk
+    jobs: JobDesk
     clock: Clock
     metrics: ApiMetrics
     settings: ApiSection
@@ -106,6 +108,7 @@ class Deps:
             catalogue,
             EdgeDocuments(registry),
             CommissioningDesk(registry, edges, clock),
+            JobDesk(store, clock),
             clock,
             metrics,
             settings,

@@ -111,6 +111,7 @@ class ApiService:
                     group.create_task(self._renew(server), name="api-certificate"),
                     group.create_task(self._consume(deps), name="api-bus"),
                     group.create_task(deps.clerk.run(), name="api-alarms"),
+                    group.create_task(deps.jobs.run(), name="api-jobs"),
                     group.create_task(self._listen_for_silence(deps), name="api-silence"),
                     group.create_task(outlets.run(), name="api-outlets"),
                     group.create_task(keeper.run(), name="api-history"),
@@ -125,6 +126,7 @@ class ApiService:
                 # Streams first: uvicorn waits for open answers, and a stream never ends by itself.
                 deps.hub.close()
                 deps.watcher.close()
+                deps.jobs.close()
                 server.stop()
                 await asyncio.wait({serving})
                 for worker in workers:

@@ -18,6 +18,7 @@ from dyncal.domain.time import InstantNs, Int64Array
 from dyncal.ports.registry import Registry, SetRecord
 from dyncal.ports.sample_store import SampleStore
 from services.api import findings
+from services.api.aligned import reference_at
 from services.api.catalogue import Catalogue
 from services.api.findings import Bode
 
@@ -26,7 +27,6 @@ MOST_SAMPLES: Final = 20_000
 
 _N_FREQUENCIES: Final = 120
 _MOST_SETS: Final = 1000
-_BRIDGED: Final = 2.5  # intervals of the reference, as calibration bridges
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,17 +126,7 @@ def _reference(store: SampleStore, reference: SensorId, t_ns: Int64Array) -> Flo
         return None
     margin = int(t_ns[-1] - t_ns[0]) // 50 + 1
     found = store.read(reference, InstantNs(max(int(t_ns[0]) - margin, 0)), InstantNs(int(t_ns[-1]) + margin))
-    good = np.isfinite(found.raw)
-    at_ns, value = found.t_ns[good], found.raw[good]
-    if at_ns.size < 2:
-        return None
-    origin = int(at_ns[0])  # float64 does not hold nanoseconds since 1970
-    between = np.interp((t_ns - origin).astype(float), (at_ns - origin).astype(float), value, left=np.nan, right=np.nan)
-    steps = np.diff(at_ns)
-    k = np.clip(np.searchsorted(at_ns, t_ns, side="left") - 1, 0, steps.size - 1)
-    far = (steps[k] > _BRIDGED * np.median(steps)) & (at_ns[np.clip(k + 1, 0, at_ns.size - 1)] != t_ns)
-    between[far & (at_ns[k] != t_ns)] = np.nan
-    return np.asarray(between, dtype=np.float64)
+    return reference_at(t_ns, found)
 
 
 def _corrected(record: SetRecord | None, t_ns: Int64Array, raw: FloatArray, reference: FloatArray) -> FloatArray | None:

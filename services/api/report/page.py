@@ -77,7 +77,8 @@ def page(report: Report) -> bytes:
     _response(body, report)
     _conformity(body, report)
     _deviations(body, report)
-    return b"<!doctype html>\n" + tostring(html, encoding="utf-8", method="html")
+    written: bytes = tostring(html, encoding="utf-8", method="html")
+    return b"<!doctype html>\n" + written
 
 
 def _about(report: Report) -> list[tuple[str, str]]:
