@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from dyncal.contracts import residuals
 from dyncal.contracts.codec import to_json
 from dyncal.contracts.coefficients import encode_report, seal
 from dyncal.contracts.edges import VERSION, StatusMessage
@@ -24,7 +25,7 @@ from dyncal.ports.registry import Act, Registry
 from dyncal.ports.signing import Signer, Verifier
 from edge_agent.acceptance import Policy
 from edge_agent.agent import AgentEngine
-from edge_agent.events import AgentLimits, DesiredSet, Effect, SamplesRead, StreamConfig, Tell, Tick
+from edge_agent.events import AgentLimits, DesiredSet, Effect, SamplesRead, StreamConfig, Tell, TellResiduals, Tick
 from tests.unit.edge_agent.helpers import coefficient_set, lagged
 
 SITE: Final = SiteId("plant")
@@ -133,6 +134,11 @@ class SimulatedEdge:
         return y
 
     def _said(self, effects: Iterable[Effect]) -> list[Message]:
-        reports = [effect.report for effect in effects if isinstance(effect, Tell)]
+        told = list(effects)
+        reports = [effect.report for effect in told if isinstance(effect, Tell)]
         self.history += [(self.clock(), str(r.outcome), r.set_id) for r in reports]
-        return [(address_of(self.k).reported(sensor_of(self.k)), encode_report(r)) for r in reports]
+        said = [(address_of(self.k).reported(sensor_of(self.k)), encode_report(r)) for r in reports]
+        for effect in told:
+            if isinstance(effect, TellResiduals):
+                said += [(address_of(self.k).residuals, each) for each in residuals.encode(effect.found, effect.at_ns)]
+        return said

@@ -25,7 +25,6 @@ PLAN: dict[str, object] = {
     "abort_share": 0.0,
     "answer_s": 5.0,
     "offline_s": 30.0,
-    "needs_residual": False,
 }
 
 

@@ -84,10 +84,14 @@ def members_of(asked: Asked, trackers: Mapping[SensorId, Tracker], now_ns: Insta
             raise InvalidData(f"not calibrated: {_few(unknown)}")
     chosen = [t for t in trackers.values() if _fits(asked, t)]
     members = [_member(tracker, now_ns) for tracker in chosen]
-    unset = [t.sensor.id for t, m in zip(chosen, members, strict=True) if m is None and t.releases.waiting is not None]
+    unset = [t.sensor.id for t, m in zip(chosen, members, strict=True) if m is None and _waits(t)]
     if asked.sensors and None in members:
-        idle = [t.sensor.id for t in chosen if t.releases.waiting is None]
-        why = f"no set waits for {_few(idle)}" if idle else f"no earlier set to go back to: {_few(unset)}"
+        idle = [t.sensor.id for t in chosen if not _waits(t)]
+        why = (
+            f"no set waits (that is not on trial) for {_few(idle)}"
+            if idle
+            else f"no earlier set to go back to: {_few(unset)}"
+        )
         raise InvalidData(why)
     found = [member for member in members if member is not None]
     if not found:
@@ -105,10 +109,15 @@ def _fits(asked: Asked, tracker: Tracker) -> bool:
     return all(not wanted or name in wanted for wanted, name in about)
 
 
+def _waits(tracker: Tracker) -> bool:
+    waiting = tracker.releases.waiting
+    return waiting is not None and waiting.trial is None
+
+
 def _member(tracker: Tracker, now_ns: InstantNs) -> Member | None:
     """Return the member that a sensor would be; None where no set waits, or there is none to go back to."""
     waiting, now = tracker.releases.waiting, tracker.releases.in_force
-    if waiting is None or now is None:
+    if waiting is None or now is None or not _waits(tracker):
         return None
     made = waiting.made.coefficients
     return Member(

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from typing import Final, assert_never
 
 from dyncal.contracts.topics import EdgeAddress
-from dyncal.domain.coefficients import CoefficientSet
+from dyncal.domain.coefficients import CoefficientSet, Outcome
 from dyncal.domain.errors import Conflict, InvalidData, NotFound
 from dyncal.domain.orders import Answer, Order, OrderKind, OrderState
+from dyncal.domain.residuals import ResidualReport
+from dyncal.domain.rollouts import Residual
 from dyncal.domain.sensors import SensorId
 from dyncal.ports.clock import Clock
 from dyncal.ports.registry import Registry
@@ -30,7 +32,9 @@ from services.calibrate.rollout.events import (
     Event,
     NotPublished,
     Publish,
+    Renewed,
     Reported,
+    ResidualFound,
     Restored,
     Revert,
     RevertMade,
@@ -75,7 +79,9 @@ class RolloutDesk:
         """Take in what the calibration engine was told, where it is about rollouts; that engine comes first."""
         match event:
             case calibration.SetReported():
-                return self._tell(Reported(event.address.edge, event.report, event.now_ns))
+                return self._reported(event)
+            case calibration.ResidualsFound():
+                return [effect for each in event.found for effect in self._residual(event, each)]
             case calibration.EdgeSeen():
                 return self._tell(EdgeSeen(event.edge, event.online, event.now_ns))
             case calibration.Tick():
@@ -84,6 +90,22 @@ class RolloutDesk:
                 return effects
             case _:
                 return []
+
+    def _reported(self, event: calibration.SetReported) -> list[RolloutEffect]:
+        report = event.report
+        tracker = self._calibrate.trackers.get(report.sensor)
+        now = None if tracker is None else tracker.releases.in_force
+        late = report.outcome is Outcome.REJECTED and report.reason.startswith("expired")
+        if late and now is not None and now.coefficients.parent == report.set_id:  # it was offered anew
+            made = now.coefficients
+            return self._tell(Renewed(report.sensor, report.set_id, made.id, made.sequence, event.now_ns))
+        return self._tell(Reported(event.address.edge, report, event.now_ns))
+
+    def _residual(self, event: calibration.ResidualsFound, each: ResidualReport) -> list[RolloutEffect]:
+        if each.shadow or not each.n:
+            return []
+        found = Residual(each.rms, each.limit, each.n)
+        return self._tell(ResidualFound(event.address.edge, each.sensor, each.set_id, found, event.now_ns))
 
     def ordered(self, order: Order) -> Following:
         """Take in what somebody ordered; return what is to be carried out, if only the answer."""

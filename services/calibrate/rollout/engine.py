@@ -18,6 +18,7 @@ from services.calibrate.rollout.events import (
     EdgeSeen,
     Event,
     NotPublished,
+    Renewed,
     Reported,
     ResidualFound,
     Restored,
@@ -28,7 +29,7 @@ from services.calibrate.rollout.events import (
 from services.calibrate.rollout.judge import ResidualBook
 from services.calibrate.rollout.run import RolloutRun
 
-_OfASensor = Reported | ResidualFound | NotPublished | RevertMade
+_OfASensor = Reported | ResidualFound | NotPublished | RevertMade | Renewed
 
 
 class RolloutEngine:
@@ -70,7 +71,7 @@ class RolloutEngine:
                 for run in list(self._runs.values()):
                     run.tick(event.now_ns)
                     yield _emptied(run)
-            case Reported() | ResidualFound() | NotPublished() | RevertMade():
+            case Reported() | ResidualFound() | NotPublished() | RevertMade() | Renewed():
                 yield from self._of_a_sensor(event)
             case _:
                 assert_never(event)
@@ -84,11 +85,15 @@ class RolloutEngine:
             case ResidualFound():
                 known = self._residuals.add(event.sensor, event.set_id, event.found)
                 for run in self._of(event.sensor):
-                    run.residual(event.sensor, event.set_id, known, event.now_ns)
+                    run.residual(event.edge, event.sensor, event.set_id, known, event.now_ns)
                     yield _emptied(run)
             case NotPublished():
                 for run in self._of(event.sensor):
                     run.not_published(event.sensor, event.set_id, Act(ACTOR, event.now_ns, event.why))
+                    yield _emptied(run)
+            case Renewed():
+                for run in self._of(event.sensor):
+                    run.renewed(event.sensor, event.old_id, event.set_id, event.sequence, event.now_ns)
                     yield _emptied(run)
             case RevertMade():
                 for run in self._of(event.sensor):

@@ -104,13 +104,24 @@ class RevertMade:
 
 
 @dataclass(frozen=True, slots=True)
+class Renewed:
+    """A set of which its edge had heard too late was published again, under a new id and number."""
+
+    sensor: SensorId
+    old_id: str
+    set_id: str
+    sequence: int
+    now_ns: InstantNs
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time passes."""
 
     now_ns: InstantNs
 
 
-Event = Restored | Begin | Commanded | Reported | ResidualFound | EdgeSeen | NotPublished | RevertMade | Tick
+Event = Restored | Begin | Commanded | Reported | ResidualFound | EdgeSeen | NotPublished | RevertMade | Renewed | Tick
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,10 +127,10 @@ class RolloutRun:
         elif member.state in _OURS or (member.state is MemberState.REVERTING and member.back_id):
             self._put(member, act, "rollout.overtaken", state=MemberState.OVERTAKEN, reason=why)
 
-    def residual(self, sensor: SensorId, set_id: str, known: Known, now_ns: InstantNs) -> None:
+    def residual(self, edge: EdgeId, sensor: SensorId, set_id: str, known: Known, now_ns: InstantNs) -> None:
         """Take in what is known of the residual of the set that a member has got."""
         member = self.members.get(sensor)
-        if member is None or member.set_id != set_id or member.state not in _RUNS:
+        if member is None or (member.edge, member.set_id) != (edge, set_id) or member.state not in _RUNS:
             return
         member = self.members[sensor] = replace(member, after=known.total)
         self._unkept.add(sensor)
@@ -157,6 +157,16 @@ class RolloutRun:
             self._put(member, act, "rollout.reverting", back_id=back_id)
         else:
             self._stuck(member, act)
+
+    def renewed(self, sensor: SensorId, old_id: str, set_id: str, sequence: int, now_ns: InstantNs) -> None:
+        """Take in that a set of which its edge had heard too late is out again under another id."""
+        member = self.members.get(sensor)
+        act = Act(ACTOR, now_ns, f"{old_id} came too late, {set_id} is the same")
+        if member is not None and member.set_id == old_id:
+            again = {"set_id": set_id, "sequence": sequence, "published_ns": now_ns}
+            self._put(member, act, "rollout.published", **again)
+        elif member is not None and member.back_id == old_id:
+            self._put(member, act, "rollout.reverting", back_id=set_id)
 
     # What time brings --------------------------------------------------------------------------------------------
 

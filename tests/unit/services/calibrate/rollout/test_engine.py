@@ -10,6 +10,7 @@ from services.calibrate.rollout.events import (
     EdgeSeen,
     NotPublished,
     Publish,
+    Renewed,
     Reported,
     Restored,
     Revert,
@@ -161,6 +162,22 @@ def test_a_set_that_does_not_wait_any_more_leaves_its_sensor_out_untouched() -> 
     assert (found.state, found.stage, found.reason) == (MemberState.LEFT_OUT, None, "replaced by a newer one")
     story.command(Verb.ABORT)
     assert gone not in [act.sensor for act in story.reverts]
+
+
+def test_a_set_that_was_offered_anew_because_its_edge_heard_too_late_is_followed() -> None:
+    story = Story(20)
+    story.wait(1)
+    sensor = story.published[0]
+    story.tell(Renewed(sensor, f"{sensor}.2", f"{sensor}.3", 3, story.at))
+    story.report(sensor)
+    story.residual(sensor, 0.1)
+    assert (story.of(sensor).set_id, story.of(sensor).state) == (f"{sensor}.3", MemberState.APPLIED)
+    story.command(Verb.ABORT)
+    story.tell(RevertMade(sensor, f"{sensor}.3", f"{sensor}.4", story.at))
+    story.tell(Renewed(sensor, f"{sensor}.4", f"{sensor}.5", 5, story.at))
+    back = Report(sensor, f"{sensor}.5", 5, Outcome.APPLIED, story.at)
+    story.tell(Reported(story.of(sensor).edge, back, story.at))
+    assert story.of(sensor).state is MemberState.REVERTED
 
 
 def test_a_sensor_is_in_one_rollout_at_a_time() -> None:
