@@ -101,6 +101,8 @@ def _found(alarms: Sequence[Alarm], health: SensorHealth | None) -> Standing | N
     if AlarmKind.OUT_OF_TOLERANCE in kinds:
         return Standing(SensorState.OUT_OF_SPECIFICATION, "out of tolerance")
     drifts = health is not None and health.watch is Watch.DRIFT
+    if AlarmKind.DRIFT in kinds and health is not None and health.watch is Watch.CANNOT_TELL:
+        return Standing(SensorState.MAINTENANCE_REQUIRED, health.reason, health.since_ns)  # they contradict each other
     if drifts or AlarmKind.DRIFT in kinds:
         names = {a.found.parameter for a in alarms if a.kind is AlarmKind.DRIFT and a.found.parameter}
         since = None

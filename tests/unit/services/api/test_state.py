@@ -69,6 +69,15 @@ def test_a_drift_shows_with_its_cause_whatever_becomes_of_its_alarm() -> None:
     assert found == (SensorState.MAINTENANCE_REQUIRED, "drift of tau_s: its reference has changed", NOW - 7)
 
 
+def test_where_sensor_and_reference_contradict_each_other_that_is_said_and_no_drift() -> None:
+    words = "sensor and reference contradict each other: a zero offset"
+    found = standing(
+        make_sensor(), Latest(raw_t_ns=NOW, raw=1.0), edge_online=True, paired=True, is_reference=False, has_set=True,
+        alarms=(alarm(AlarmKind.DRIFT),), now=NOW, health=health(Watch.CANNOT_TELL, reason=words),
+    )  # fmt: skip
+    assert found == (SensorState.MAINTENANCE_REQUIRED, words, NOW - 7)
+
+
 def test_a_sensor_with_fresh_corrected_values_is_normal() -> None:
     assert stands() is SensorState.NORMAL
 
