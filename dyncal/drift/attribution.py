@@ -106,8 +106,7 @@ def attribute(pair: Pair, neighbours: Sequence[Pair] = (), above: Pair | None = 
     own, *others = (_Told.by(each, beside_it) for each in (pair, *known))
     second = _Told.by(above, [above.ledger]) if above is not None and len(above.ledger) >= FEWEST else None
     beside = sum(other.whatever for other in others) + (0.0 if second is None else second.whatever)
-    process = own.found.process + sum(other.process_or_not for other in others)
-    process += 0.0 if second is None else second.process_or_not
+    process = own.found.process + beside
     alone = not others and second is None
     unseen = own.changed + math.log(_UNSEEN / 2) if alone else _together(own, others, second)
     told = {
@@ -164,10 +163,6 @@ class _Told:
     @property
     def changed(self) -> float:
         return _mean(self.by_instant)
-
-    @property
-    def process_or_not(self) -> float:
-        return _mix((0.5, self.found.process), (0.5, 0.0))
 
     @property
     def whatever(self) -> float:

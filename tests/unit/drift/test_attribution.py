@@ -99,6 +99,17 @@ def test_a_process_that_never_mattered_is_no_explanation() -> None:
     assert found.cause is Cause.SENSOR
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_neighbours_that_have_changed_for_themselves_do_not_make_a_process_the_sensor(seed: int) -> None:
+    bench = Bench(seed)
+    for begin in range(20, N, 40):
+        bench.process[begin : begin + 20, 1] = 1.0
+    bench.lag[:] = 0.08 * bench.process[:, 1:2]
+    bench.lag[:, 1] += step(50, 0.15)
+    bench.lag[:, 2] += step(90, 0.3)
+    assert bench.told().cause in (Cause.PROCESS, Cause.CANNOT_TELL)
+
+
 def test_a_change_of_all_lags_in_proportion_is_not_laid_at_the_references_door() -> None:
     bench = Bench(3)
     bench.lag[:] = step(60, 0.08)[:, None] * bench.taus
