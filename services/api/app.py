@@ -24,6 +24,7 @@ from services.api.routers import (
     inventory,
     jobs,
     laboratory,
+    lifecycle,
     live,
     operators,
     orders,
@@ -35,7 +36,7 @@ from services.api.routers import (
 from services.api.schemas.laboratory import LaboratoryBody
 from services.api.schemas.operations import ProblemOut
 
-API_VERSION = "1.17.0"
+API_VERSION = "1.18.0"
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",
@@ -60,7 +61,7 @@ def create_app(deps: Deps) -> FastAPI:
     for module in (inventory, samples, laboratory, report, jobs):
         app.include_router(module.router)
     app.include_router(access.router)
-    for module in (orders, rollouts):
+    for module in (orders, rollouts, lifecycle):
         app.include_router(module.router)
     static.install(app, deps.console)
     rules = matrix(app)  # fails where a route says nothing of who may call it

@@ -9,6 +9,7 @@ import msgspec
 
 from dyncal.contracts import health as health_contract
 from dyncal.contracts import ledgers as ledger_contract
+from dyncal.contracts import residuals as residual_contract
 from dyncal.contracts import samples as sample_contract
 from dyncal.contracts import topics
 from dyncal.contracts.edges import StatusMessage
@@ -34,6 +35,7 @@ FILTERS: Final = (
     topics.ALL_HEALTH,
     topics.ALL_REPLIES,
     topics.ALL_SOURCES_REPORTED,
+    topics.ALL_RESIDUALS,
 )
 RETRY_S: Final = 1.0
 LOG_EVERY: Final = 100
@@ -77,6 +79,8 @@ class BusConsumer:
                 self._health(delivery)
             elif kind == "commissioning":
                 await self._deps.commissioning.take(delivery.topic, delivery.payload)
+            elif kind == "residuals":
+                self._residuals(delivery)
             elif kind == "unknown":
                 self._reject(kind, delivery.topic, MalformedMessage("nothing that this service reads"))
         except MalformedMessage as error:
@@ -100,6 +104,12 @@ class BusConsumer:
             else own.block(site, edge, record.sensor, now)
         )
         await self._deps.clerk.feed(found)
+
+    def _residuals(self, delivery: Delivery) -> None:
+        edge = topics.parse(delivery.topic).address.edge
+        _, found = residual_contract.decode(delivery.payload)
+        if not self._deps.residuals.put(edge, found, InstantNs(self._deps.clock.now())):
+            raise MalformedMessage("there are more sensors than this service keeps")
 
     def _ledger(self, delivery: Delivery) -> None:
         edge = topics.parse(delivery.topic).address.edge
@@ -208,8 +218,8 @@ def _kind(topic: str) -> str:
             return "health"
         case [_, _, _, _, "status"]:
             return "status"
-        case [_, _, _, _, "ledger"]:
-            return "ledger"
+        case [_, _, _, _, ("ledger" | "residuals") as kind]:
+            return kind
         case [_, _, _, _, "replies"] | [_, _, _, _, "sources", "reported"]:
             return "commissioning"
         case [_, _, _, _, "samples", _]:

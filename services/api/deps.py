@@ -27,6 +27,7 @@ from services.api.hub import LiveHub
 from services.api.jobs.desk import JobDesk
 from services.api.metrics import ApiMetrics
 from services.api.outlets.standing import OutletBoard
+from services.api.residuals import ResidualFigures
 from services.api.settings import ApiSection
 from services.api.trends import TrendBook
 from services.api.watch import Watcher
@@ -73,6 +74,7 @@ class Deps:
     clerk: AlarmClerk
     outlets: OutletBoard = field(default_factory=OutletBoard)
     trends: TrendBook = field(default_factory=TrendBook)
+    residuals: ResidualFigures = field(default_factory=ResidualFigures)
     changing: threading.Lock = field(default_factory=threading.Lock)
     """Held by whoever changes pairings, from looking until it is written: no other process changes them."""
 

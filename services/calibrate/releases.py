@@ -102,10 +102,11 @@ class Releases:
             yield from self._replaced(now_ns)
             self._enforce(found)
             return
-        yield AddSet(self._address, made, SetState.VERIFIED, act, earlier)
+        waits = needs or "on trial beside the set in force"
+        yield AddSet(self._address, made, SetState.VERIFIED, Act(ACTOR, now_ns, f"{waits}; {shown}"), earlier)
         yield from self._replaced(now_ns)
         self.waiting = Waiting(found, now_ns, why, needs, trial)
-        yield Note("waits", self._sensor.id, needs or "for its trial beside the set in force")
+        yield Note("waits", self._sensor.id, waits)
         if trial is not None:
             yield self.shadow()
 
