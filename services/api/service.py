@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from functools import partial
 from typing import Final, TypeVar
 
@@ -12,7 +12,7 @@ from dyncal.adapters.mqtt import open_bus
 from dyncal.adapters.registry import open_registry
 from dyncal.adapters.signing import open_signer
 from dyncal.adapters.stores import open_store
-from dyncal.domain.errors import DyncalError, Unavailable
+from dyncal.domain.errors import DyncalError, InvalidSetting, Unavailable
 from dyncal.domain.sensors import SiteId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
@@ -20,6 +20,7 @@ from dyncal.ports.message_bus import MessageBus
 from dyncal.ports.registry import Registry
 from dyncal.ports.sample_store import SampleStore
 from dyncal.runtime.clocks import SystemClock
+from dyncal.runtime.exclusive import Exclusive
 from dyncal.runtime.logging import logger
 from dyncal.runtime.service import Health
 from services.api.access.first import make_first_key, show
@@ -83,6 +84,11 @@ class ApiService:
         listener = bind(self._settings.api)
         async with AsyncExitStack() as stack:
             stack.callback(listener.close)
+            # A second service on the same files would tell third parties twice, and cut off the first one's broker.
+            alone = await self._opened("the data directory", self._lock, stop)
+            if alone is None:
+                return
+            stack.callback(alone.close)
             registry = await self._opened("registry", self._open_registry, stop)
             store = await self._opened("store", self._open_store, stop)
             if registry is not None:
@@ -131,6 +137,17 @@ class ApiService:
                 await asyncio.wait({serving})
                 for worker in workers:
                     worker.cancel()
+
+    def _lock(self) -> Exclusive | ExitStack:
+        """Have the data directory for this service alone, where it keeps files. Raises `Unavailable`."""
+        if not self._settings.keeps_files:
+            return ExitStack()
+        directory = self._settings.data_dir
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            return Exclusive(directory / "api.lock", "another API service")
+        except OSError as error:
+            raise InvalidSetting(f"data_dir = {str(directory)!r}: {error}") from error
 
     async def _opened(self, what: str, opener: Callable[[], T], stop: asyncio.Event) -> T | None:
         """Return what `opener` opens, tried again while it is unavailable; None if told to stop meanwhile."""

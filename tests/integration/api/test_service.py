@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,14 @@ import httpx
 import numpy as np
 import pytest
 
+from dyncal.adapters.registry import open_registry
+from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.ports import free_port
+from dyncal.runtime.settings import RegistrySettings
+from dyncal.testing.bus import FakeBroker
+from dyncal.testing.store import MemorySampleStore
+from services.api.service import ApiService
+from services.api.settings import ApiSection, ApiSettings
 from tests.integration.api.plant import running
 from tests.servers_mosquitto import Mosquitto
 
@@ -82,6 +90,29 @@ async def test_an_alarm_reaches_a_listener_and_the_sensors_state() -> None:
             plant.alarm("TT-101", holds=False)
             assert (await take(stream, 1, "alarm"))[0][2]["state"] == "returned_unacknowledged"
         assert (await client.get("/v1/sensors/TT-101")).json()["state"] == "normal"
+
+
+async def test_a_second_service_on_the_same_files_waits_for_the_end_of_the_first(tmp_path: Path) -> None:
+    broker, stop = FakeBroker(), asyncio.Event()
+
+    def made() -> ApiService:
+        settings = ApiSettings(data_dir=tmp_path, api=ApiSection(port=0))
+        registry = partial(open_registry, RegistrySettings(), tmp_path)
+        bus = partial(broker.bus, "api", clean=True)
+        return ApiService(settings, SystemClock(), registry=registry, store=MemorySampleStore, bus=bus)
+
+    first, second, end = made(), made(), asyncio.Event()
+    one = asyncio.create_task(first.run(end))
+    await asyncio.wait_for(first.listening.wait(), 20)
+    two = asyncio.create_task(second.run(stop))
+    await asyncio.sleep(0.5)
+    assert second.health().parts == {"start": "waiting for the data directory"}
+    assert not second.listening.is_set()
+    end.set()
+    await asyncio.wait_for(one, 20)
+    await asyncio.wait_for(second.listening.wait(), 20)
+    stop.set()
+    await asyncio.wait_for(two, 20)
 
 
 async def test_a_silent_stream_has_a_heartbeat() -> None:
