@@ -71,6 +71,9 @@ def lost_edge(plant: Plant) -> None:
 def outlook(plant: Plant, name: str) -> None:
     """Have calibration say that a sensor drifts slowly, why, and when τ leaves its tolerance."""
     now = InstantNs(plant.clock.now())
+    pairing = next(each for each in plant.registry.pairings() if each.sensor == name)
+    agreed = replace(pairing, tolerance={"gain": 0.05, "tau_s": 0.15})  # what the verdicts below are about
+    plant.registry.put_sensors([], [agreed], Act("engineer", now, "tolerance agreed"))
     said = SensorHealth(
         SensorId(name),
         now,

@@ -105,6 +105,16 @@ async def test_a_server_is_browsed_and_its_nodes_become_sensors(site: Site) -> N
         await page.get_by_text("edge1 reads them (revision 2)").wait_for()
         await expect(page.get_by_role("button", name="Stop reading TI201")).to_have_count(0)
         await expect(page.get_by_role("button", name="Stop reading TI202")).to_be_visible()
+        await page.get_by_label("Pick TI201").check()
+        await page.get_by_label("Unit, ").fill("K")
+        await expect(page.get_by_label("Id, ")).to_have_attribute("aria-invalid", "false")  # it may come back
+        await expect(apply).to_be_enabled()
+        await page.get_by_label("Reference, ").select_option("TI202")
+        await page.get_by_text("is in Cel: both must have one unit").wait_for()
+        await expect(apply).to_be_disabled()
+        await page.get_by_label("Unit, ").fill("Cel")
+        await apply.click()
+        await page.get_by_text("edge1 reads them (revision 3)").wait_for()
 
 
 async def test_what_a_broker_brings_becomes_sensors(site: Site) -> None:

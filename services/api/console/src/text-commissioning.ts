@@ -44,6 +44,7 @@ export const commissioningText = {
   apply: "Have the edge read them",
   applying: "Telling the edge …",
   applied: (edge: string, revision: number) => `${edge} reads them (revision ${revision}).`,
+  behind: (edge: string, why: string) => `${edge} does not read it as it stands here: ${why}`,
   rejected: (edge: string, why: string) => `${edge} refuses: ${why}`,
   waiting: (edge: string) => `Kept; ${edge} has not answered yet. It is told again until it does.`,
   changed: "Somebody else has changed the sources of this edge meanwhile: they were read again, please repeat.",
@@ -61,5 +62,6 @@ export const commissioningText = {
     twice: "is there already",
     unit: "a unit is needed",
     dt: "seconds, more than 0",
+    otherUnit: (unit: string) => `is in ${unit}: both must have one unit`,
   },
 } as const;

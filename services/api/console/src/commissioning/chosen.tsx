@@ -6,14 +6,16 @@ const MODELS = ["first_order", "second_order", "lead_lag", "static"] as const;
 
 interface Props {
   picks: Pick[];
-  /** Sensors that are there already. */
+  /** Names that are taken. */
   known: ReadonlySet<string>;
+  /** Sensors that are there already: references, if one likes. */
+  there: ReadonlyMap<string, { unit: string }>;
   change: (key: string, changes: Partial<Pick>) => void;
   remove: (key: string) => void;
 }
 
 /** What was picked, to be named and paired. */
-export function Chosen({ picks, known, change, remove }: Props) {
+export function Chosen({ picks, known, there, change, remove }: Props) {
   const others = (pick: Pick) => picks.filter((each) => each.key !== pick.key && each.sensor).map((each) => each.sensor);
   return (
     <div class="scroll chosen" tabIndex={0} role="region" aria-label={words.picked}>
@@ -29,7 +31,7 @@ export function Chosen({ picks, known, change, remove }: Props) {
         </thead>
         <tbody>
           {picks.map((pick) => {
-            const wrong = faults(pick, picks, known);
+            const wrong = faults(pick, picks, known, there);
             const input = (column: "sensor" | "label" | "unit" | "dt") => (
               <input
                 type="text"
@@ -60,13 +62,15 @@ export function Chosen({ picks, known, change, remove }: Props) {
                   <select
                     value={pick.reference}
                     aria-label={`${words.columns.reference}, ${pick.from}`}
+                    aria-invalid={wrong["reference"] !== undefined}
                     onChange={(event) => change(pick.key, { reference: event.currentTarget.value })}
                   >
                     <option value="">{words.noReference}</option>
-                    {[...new Set([...others(pick), ...known])].sort().map((each) => (
+                    {[...new Set([...others(pick), ...there.keys()])].sort().map((each) => (
                       <option key={each}>{each}</option>
                     ))}
                   </select>
+                  {wrong["reference"] && <p class="fault">{wrong["reference"]}</p>}
                 </td>
                 <td>
                   <select

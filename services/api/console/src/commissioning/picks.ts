@@ -75,13 +75,27 @@ export function timeFormat(value: string): string {
 }
 
 /** What is wrong with a pick, by column; nothing where it can be read. */
-export function faults(pick: Pick, others: Pick[], known: ReadonlySet<string>): Record<string, string> {
+export function faults(pick: Pick, others: Pick[], known: ReadonlySet<string>, there: ReadonlyMap<string, { unit: string }>): Record<string, string> {
   const found: Record<string, string> = {};
   if (!ID.test(pick.sensor)) found["sensor"] = text.commissioning.faults.id;
   else if (known.has(pick.sensor) || others.some((each) => each.key !== pick.key && each.sensor === pick.sensor))
     found["sensor"] = text.commissioning.faults.twice;
   if (!pick.unit.trim()) found["unit"] = text.commissioning.faults.unit;
   if (!(Number(pick.dt) > 0)) found["dt"] = text.commissioning.faults.dt;
+  const of = units(pick.reference, others, there);
+  if (pick.reference && of !== undefined && of !== pick.unit.trim()) found["reference"] = text.commissioning.faults.otherUnit(of);
+  return found;
+}
+
+/** The unit of a sensor, picked or there already. */
+function units(sensor: string, picks: Pick[], there: ReadonlyMap<string, { unit: string }>): string | undefined {
+  return picks.find((each) => each.sensor === sensor)?.unit.trim() ?? there.get(sensor)?.unit;
+}
+
+/** Names that a new sensor of an edge must not have: what other edges read, and what this one was told to read. */
+export function taken(sources: Sources | null, edge: string, there: ReadonlyMap<string, { edge: string }>): Set<string> {
+  const found = new Set(sources ? sensorsOf(sources).map((each) => each.sensor) : []);
+  for (const [id, sensor] of there) if (sensor.edge !== edge) found.add(id);
   return found;
 }
 

@@ -3,7 +3,7 @@ import { ApiError } from "../api";
 import { type Edge, getEdges, getSources, putSources, type Section, type Sources } from "../ask/commissioning";
 import { Broker } from "../commissioning/broker";
 import { Chosen } from "../commissioning/chosen";
-import { faults, type Pick, sensorsOf, without, withPicks } from "../commissioning/picks";
+import { faults, type Pick, sensorsOf, taken, without, withPicks } from "../commissioning/picks";
 import { Progress } from "../commissioning/progress";
 import { Server } from "../commissioning/server";
 import { useModel } from "../hooks";
@@ -79,8 +79,9 @@ function OnEdge({ edge }: { edge: string }) {
   const [fresh, setFresh] = useState<string[]>([]);
   const read = () => getSources(edge).then(setSources).catch((error: Error) => say({ words: error.message, wrong: true }));
   useEffect(() => void read(), []);
-  const known = new Set(model.sensors.keys());
-  const ready = picks.length > 0 && picks.every((pick) => !Object.keys(faults(pick, picks, known)).length);
+  const there = model.sensors;
+  const known = taken(sources, edge, there);
+  const ready = picks.length > 0 && picks.every((pick) => !Object.keys(faults(pick, picks, known, there)).length);
   const toggle = (pick: Pick) =>
     setPicks((before) => (before.some((each) => each.key === pick.key) ? before.filter((each) => each.key !== pick.key) : [...before, pick]));
 
@@ -145,6 +146,7 @@ function OnEdge({ edge }: { edge: string }) {
           <Chosen
             picks={picks}
             known={known}
+            there={there}
             change={(key, changes) => setPicks((before) => before.map((each) => (each.key === key ? { ...each, ...changes } : each)))}
             remove={(key) => setPicks((before) => before.filter((each) => each.key !== key))}
           />
@@ -169,6 +171,7 @@ function OnEdge({ edge }: { edge: string }) {
       {fresh.length > 0 && <Progress sensors={fresh} />}
       <section class="panel">
         <h2>{words.standing}</h2>
+        {sources?.reported?.outcome === "rejected" && !busy && !said.wrong && <p class="failure">{words.behind(edge, sources.reported.reason)}</p>}
         {sources && sensorsOf(sources).length ? (
           <table class="list">
             <tbody>

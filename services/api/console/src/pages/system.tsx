@@ -46,7 +46,7 @@ export function System() {
   }
   const old = !model.connected || failure !== "";
   return (
-    <main class={old ? "page system old" : "page system"} id="main" tabIndex={-1}>
+    <main class={old ? "page system old" : "page system"} id="main" tabIndex={0}>
       <div class="bar">
         <h1>{words.title}</h1>
         <span class={facts.ready ? "muted" : "wrong"} role="status">
