@@ -175,6 +175,16 @@ def remove_user(name: str, config: ConfigOption = None, *, reason: ReasonOption 
         registry.remove_user(name, _act(reason))
 
 
+@access_app.command("roles")
+def roles() -> None:
+    """Print which role every route of the HTTP API needs, as the running program enforces it."""
+    from services.api.access.rules import every_rule
+
+    for rule in every_rule():
+        who = "anybody" if rule.role is None else f"{rule.role}{', edge (its own)' if rule.edge else ''}"
+        print(f"{rule.method:7}{rule.path:52}{who}")
+
+
 @contextlib.contextmanager
 def _registry(config: Path | None) -> Iterator[SqlRegistry]:
     try:

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from services.api import errors, static
+from services.api.access.document import describe
 from services.api.access.gate import Identify
 from services.api.access.needs import matrix
 from services.api.deps import Deps
@@ -36,7 +37,7 @@ from services.api.routers import (
 from services.api.schemas.laboratory import LaboratoryBody
 from services.api.schemas.operations import ProblemOut
 
-API_VERSION = "1.18.0"
+API_VERSION = "1.19.0"
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",
@@ -88,5 +89,6 @@ def openapi(app: FastAPI) -> dict[str, Any]:
             for operation in operations.values():
                 operation["responses"].pop("422", None)
                 operation["responses"]["default"] = _PROBLEM
+        describe(document, matrix(app))
         app.openapi_schema = document
     return app.openapi_schema

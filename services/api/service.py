@@ -23,6 +23,7 @@ from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.exclusive import Exclusive
 from dyncal.runtime.logging import logger
 from dyncal.runtime.service import Health
+from services.api.access.entrance import Entrance
 from services.api.access.first import make_first_key, show
 from services.api.alarms.retention import HistoryKeeper
 from services.api.alarms.sources import OwnConditions
@@ -69,6 +70,13 @@ class ApiService:
     def name(self) -> str:
         """Name for logs and metrics."""
         return "api"
+
+    @property
+    def entrance(self) -> Entrance:
+        """Who is let in; there once it listens."""
+        if self._deps is None:
+            raise Unavailable("the service has not begun")
+        return self._deps.entrance
 
     def health(self) -> Health:
         """Tell how it stands."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from services.api.access.needs import public
+from services.api.access.principal import SCOPE_KEY
+
+_BEFOREHAND: Final = re.compile(r"<link[^>]*\brel=\"preload\"[^>]*\bhref=\"/v1/fleet\"[^>]*>")
 
 UNBUILT: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>dyncal</title></head><body>
@@ -31,10 +35,12 @@ def install(app: FastAPI, dist: Path) -> None:
         app.mount("/assets", _Assets(directory=dist / "assets"), name="assets")
 
     @app.get("/", dependencies=[Depends(public)], include_in_schema=False)
-    async def page(request: Request) -> Response:
-        del request
+    def page(request: Request) -> Response:
         if not index.is_file():
             return Response(UNBUILT, media_type="text/html", status_code=200)
+        if SCOPE_KEY not in request.scope:  # what the page has its browser ask for beforehand would be refused
+            content = _BEFOREHAND.sub("", index.read_text(encoding="utf-8"))
+            return Response(content, media_type="text/html", headers={"Cache-Control": "no-store"})
         return FileResponse(index, headers={"Cache-Control": "no-cache"})
 
     @app.get("/favicon.svg", dependencies=[Depends(public)], include_in_schema=False)

@@ -190,7 +190,8 @@ def live() -> list[Figure]:
     try:
         broker.start()
         config.write_text(
-            f'site = "plant"\ndata_dir = "{directory / "data"}"\n[broker]\nport = {broker.port}\n[api]\nport = {port}\n'
+            f'site = "plant"\ndata_dir = "{directory / "data"}"\n[broker]\nport = {broker.port}\n[api]\n'
+            f'port = {port}\naccess.mode = "open"\n'
         )
         with (
             started("-m", "services.api", "--config", str(config), log=directory / "api.log") as api,

@@ -27,6 +27,7 @@ port = {mqtt}
 name = "line1"
 [api]
 port = {api}
+access.mode = "open"
 """
 PICKED = ("TC-101", "TC-101-ref")
 

@@ -37,6 +37,7 @@ metrics_port = {ingest_metrics}
 metrics_port = {calibrate_metrics}
 [api]
 port = {api}
+access.mode = "open"
 [edge]
 name = "line1"
 metrics_port = {edge_metrics}

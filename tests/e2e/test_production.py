@@ -89,6 +89,7 @@ review_s = 2.0
 metrics_port = {calibrate_metrics}
 [api]
 port = {api}
+access.mode = "open"
 [edge]
 name = "line1"
 metrics_port = {edge_metrics}

@@ -52,7 +52,7 @@ class OidcSection(Section):
 class AccessSection(Section):
     """Who gets in, and how often."""
 
-    mode: Literal["closed", "open"] = "open"
+    mode: Literal["closed", "open"] = "closed"
     """`closed`: who calls signs in or sends a key. `open`: who reaches the address is an engineer, for trying out."""
 
     session_idle_s: float = Field(8 * 3600, ge=60, le=30 * 86_400)

@@ -1,4 +1,7 @@
-"""Every page in both themes: no error, nothing from elsewhere, nothing that axe finds, and a picture to look at."""
+"""Every page, for who looks and who decides, in both themes: no error, nothing from elsewhere, nothing that axe finds.
+
+And a picture to look at.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
+from dyncal.domain.access import Role
 from tests.e2e.console import past
 from tests.e2e.console.browser import chromium, complaints, picture, watched
+from tests.e2e.console.people import signed_in
 from tests.integration.api.plant import Plant, running
 
 pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
@@ -32,13 +37,14 @@ SCREENS = [
     Screen("losses", "/losses", ".losses .body .row"),
     Screen("system", "/system", ".system table"),
     Screen("audit", "/audit", ".audit tbody tr"),
+    Screen("commissioning", "/commissioning", ".commissioning .lead"),
 ]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def plant() -> AsyncIterator[Plant]:
     """Yield a plant with an alarm, at work."""
-    async with running(5) as made:
+    async with running(5, access={"mode": "closed"}) as made:
         made.alarm("RTD-101")
         past.calibrations(made, "TT-101")
         past.outlook(made, "TT-101")
@@ -63,18 +69,33 @@ async def settled(page: Page) -> None:
     await page.wait_for_timeout(300)
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.ENGINEER])
 @pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.name)
-async def test_a_page_has_nothing_to_complain_about(browser: Browser, plant: Plant, screen: Screen, theme: str) -> None:
-    async with watched(browser, plant.service.address, screen.route, theme) as page:
+async def test_a_page_has_nothing_to_complain_about(browser: Browser, plant: Plant, screen: Screen, role: Role) -> None:
+    known = signed_in(plant, role)
+    async with watched(browser, plant.service.address, screen.route, "dark", storage_state=known) as page:
         await page.locator(screen.drawn).first.wait_for()
         await settled(page)
-        await picture(page, f"{screen.name}-{theme}", whole=True)
-        assert await complaints(page) == []
+        for theme in ("dark", "light"):
+            await expect(page.locator("html")).to_have_attribute("data-theme", theme)
+            await picture(page, f"{screen.name}-{role}-{theme}", whole=True)
+            assert await complaints(page) == []
+            await page.keyboard.press("t")
+
+
+async def test_the_page_for_those_whom_nobody_knows_has_nothing_to_complain_about(
+    browser: Browser, plant: Plant
+) -> None:
+    for theme in ("dark", "light"):
+        async with watched(browser, plant.service.address, "/alarms", theme) as page:
+            await page.get_by_role("heading", name="Sign in").wait_for()
+            await picture(page, f"sign-in-{theme}")
+            assert await complaints(page) == []
 
 
 async def test_what_is_wrong_with_a_page_is_found(browser: Browser, plant: Plant) -> None:
-    async with watched(browser, plant.service.address, "/alarms") as page:
+    known = signed_in(plant, Role.VIEWER)
+    async with watched(browser, plant.service.address, "/alarms", storage_state=known) as page:
         await settled(page)
         await page.evaluate(
             "() => { const p = document.createElement('p'); p.textContent = 'hardly there'; p.className = 'planted'; "

@@ -114,7 +114,9 @@ async def thousands(**api: object) -> AsyncIterator[Works]:
         folder, clock, broker = Path(name), SystemClock(), FakeBroker()
         await asyncio.to_thread(fill, folder, clock.now())
         service = ApiService(
-            ApiSettings(site=SiteId("works"), api=ApiSection.model_validate({"port": 0, **api})),
+            ApiSettings(
+                site=SiteId("works"), api=ApiSection.model_validate({"port": 0, "access": {"mode": "open"}, **api})
+            ),
             clock,
             registry=lambda: open_registry(RegistrySettings(), folder),
             store=MemorySampleStore,

@@ -108,6 +108,13 @@ class Plant:
     task: asyncio.Task[None]
     data_dir: Path
     t_ns: int = 0
+    told: list[str] = field(default_factory=list)
+    """What the service told whoever started it."""
+
+    @property
+    def first_key(self) -> str:
+        """Return the key that a service in which nobody could sign in made when it began."""
+        return next(word for word in self.told[0].split() if word.startswith("dyn_"))
 
     def birth(self) -> None:
         """Announce all sensors."""
@@ -306,19 +313,32 @@ async def running(
     with tempfile.TemporaryDirectory() as folder:
         clock = SystemClock()
         broker, store = FakeBroker(), MemorySampleStore()
+        told: list[str] = []
         registry = open_registry(RegistrySettings(), Path(folder))
-        settings = ApiSettings(site=SITE, data_dir=Path(folder), api=ApiSection.model_validate({"port": port, **api}))
+        section = ApiSection.model_validate({"port": port, "access": {"mode": "open"}, **api})
+        settings = ApiSettings(site=SITE, data_dir=Path(folder), api=section)
         service = ApiService(
             settings,
             clock,
             registry=lambda: open_registry(RegistrySettings(), Path(folder)),
             store=lambda: store,
             bus=lambda: broker.bus("api", clean=True),
+            tell=told.append,
         )
         stop = asyncio.Event()
         task = asyncio.create_task(service.run(stop))
         plant = Plant(
-            broker, store, registry, service, clock, channels(n), np.random.default_rng(1), stop, task, Path(folder)
+            broker,
+            store,
+            registry,
+            service,
+            clock,
+            channels(n),
+            np.random.default_rng(1),
+            stop,
+            task,
+            Path(folder),
+            told=told,
         )
         plant.birth()
         plant.t_ns = clock.now() - int(history_s * NS_PER_S)

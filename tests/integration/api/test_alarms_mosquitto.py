@@ -34,7 +34,10 @@ N = 60
 @contextlib.asynccontextmanager
 async def api(folder: Path, port: int, broker: int) -> AsyncIterator[asyncio.subprocess.Process]:
     config = folder / "dyncal.toml"
-    config.write_text(f'data_dir = "{folder}"\n[broker]\nport = {broker}\n[api]\nport = {port}\n', encoding="utf-8")
+    config.write_text(
+        f'data_dir = "{folder}"\n[broker]\nport = {broker}\n[api]\nport = {port}\naccess.mode = "open"\n',
+        encoding="utf-8",
+    )
     environment = {key: value for key, value in os.environ.items() if not key.startswith("DYNCAL_")}
     program = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.api", "--config", str(config), stderr=asyncio.subprocess.DEVNULL,

@@ -189,7 +189,8 @@ async def test_sigterm_ends_the_program_with_status_0_while_a_stream_is_open(
     port = free_port()
     config = tmp_path / "dyncal.toml"
     config.write_text(
-        f'data_dir = "{tmp_path}"\n[broker]\nport = {mosquitto.port}\n[api]\nport = {port}\n', encoding="utf-8"
+        f'data_dir = "{tmp_path}"\n[broker]\nport = {mosquitto.port}\n[api]\nport = {port}\naccess.mode = "open"\n',
+        encoding="utf-8",
     )
     environment = {key: value for key, value in os.environ.items() if not key.startswith("DYNCAL_")}
     program = await asyncio.create_subprocess_exec(

@@ -20,7 +20,9 @@ START_S = 40.0
 def test_starts_serves_and_stops_within_five_seconds(tmp_path: Path) -> None:
     broker, http = free_port(), free_port()
     config = tmp_path / "dyncal.toml"
-    config.write_text(f'data_dir = "{tmp_path}/var"\n[broker]\nport = {broker}\n[api]\nport = {http}\n')
+    config.write_text(
+        f'data_dir = "{tmp_path}/var"\n[broker]\nport = {broker}\n[api]\nport = {http}\naccess.mode = "open"\n'
+    )
     command = [sys.executable, "-m", "dyncal", "run", "embedded", "--config", str(config)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:

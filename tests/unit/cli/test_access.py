@@ -92,3 +92,12 @@ def test_users_come_change_and_go(config: Path) -> None:
     assert call(config, "change-user", "bob", "--role", "viewer").exit_code == 1
     assert call(config, "remove-user", "anna").exit_code == 0
     assert call(config, "users").stdout == ""
+
+
+def test_roles_are_printed_as_the_program_enforces_them(config: Path) -> None:
+    lines = CliRunner().invoke(app, ["access", "roles"]).stdout.splitlines()
+    found = {tuple(line.split()[:2]): line.split(maxsplit=2)[2] for line in lines}
+    assert found["GET", "/healthz"] == "anybody"
+    assert found["GET", "/v1/edges/{edge}/coefficients"] == "viewer, edge (its own)"
+    assert found["PUT", "/v1/sensors/{sensor}/pairing"] == "engineer"
+    assert found["POST", "/v1/keys"] == "admin"

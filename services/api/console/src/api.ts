@@ -143,8 +143,16 @@ export class ApiError extends Error {
 
 export type Query = Record<string, string | number | string[]>;
 
-async function answered<T>(response: Response): Promise<T> {
+let refused: () => void = () => {};
+
+/** Have `listener` called when the service says that it does not know who asks, or that they may not. */
+export function whenRefused(listener: () => void): void {
+  refused = listener;
+}
+
+export async function answered<T>(response: Response): Promise<T> {
   if (!response.ok) {
+    if (response.status === 401 || response.status === 403) refused();
     const problem = (await response.json().catch(() => ({}))) as { detail?: string };
     throw new ApiError(response.status, problem.detail ?? response.statusText, problem);
   }

@@ -10,6 +10,7 @@ import "./style/sensor.css";
 import "./style/operations.css";
 import "./style/alarms.css";
 import "./style/commissioning.css";
+import "./style/access.css";
 import "./style/media.css";
 import { go, type Theme, useRoute, useTheme } from "./hooks";
 import { model } from "./model";
@@ -19,11 +20,13 @@ import { Commissioning } from "./pages/commissioning";
 import { Fleet } from "./pages/fleet";
 import { Losses } from "./pages/losses";
 import { SensorPage } from "./pages/sensor";
+import { SignIn } from "./pages/sign-in";
 import { System } from "./pages/system";
 import { Banner } from "./parts/banner";
 import { Header } from "./parts/header";
 import { Help } from "./parts/help";
 import { text } from "./text";
+import { who } from "./who";
 
 /** Pages by the letter that follows `g`. */
 const LETTERS: Record<string, string> = { s: "/", a: "/alarms", c: "/commissioning", l: "/losses", y: "/system", u: "/audit" };
@@ -106,6 +109,11 @@ function Page({ route, theme }: { route: string; theme: Theme }) {
   }
 }
 
-model.start();
-const root = document.getElementById("app");
-if (root) render(<App />, root);
+async function begin(): Promise<void> {
+  await who.ask();
+  if (who.in) model.start();
+  const root = document.getElementById("app");
+  if (root) render(who.in ? <App /> : <SignIn />, root);
+}
+
+void begin();

@@ -2,6 +2,7 @@ import { getDriftTrends, getFleet, getSensor, type Sensor } from "./api";
 import { type Alarm, getAlarms } from "./ask/alarms";
 import { connect } from "./live/client";
 import type { Flood, FromStream, ToStream, TrendFrame, ValueFrame } from "./live/protocol";
+import { who } from "./who";
 
 type Listener = () => void;
 
@@ -202,6 +203,10 @@ class Model {
   }
 
   private receive(message: FromStream): void {
+    if (message.kind === "nobody") {
+      void who.look();
+      return;
+    }
     if (message.kind === "status") {
       this.connected = message.connected;
       if (message.connected && !this.everConnected) {

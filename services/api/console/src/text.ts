@@ -1,4 +1,5 @@
 // Every sentence that people read, in one place, so that it can be translated; names of things are in `words.ts`.
+import { accessText } from "./text-access";
 import { alarmText } from "./text-alarms";
 import { commissioningText } from "./text-commissioning";
 
@@ -336,6 +337,7 @@ export const text = {
     intact: (when: string) => `The chain holds, checked ${when}.`,
     broken: (n: number) => `Entry ${n} does not fit the chain: somebody has changed the trail.`,
   },
+  access: accessText,
   alarms: alarmText,
   commissioning: commissioningText,
 } as const;

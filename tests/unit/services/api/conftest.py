@@ -17,9 +17,13 @@ from dyncal.runtime.clocks import SimulatedClock
 from dyncal.runtime.settings import RegistrySettings
 from dyncal.testing.registry import S1, S2, act, make_pairing, make_sensor
 from dyncal.testing.store import MemorySampleStore
+from services.api.access.settings import AccessSection
 from services.api.app import create_app
 from services.api.deps import Deps
 from services.api.settings import ApiSection
+
+OPEN = ApiSection(access=AccessSection(mode="open"))
+"""Settings of an application that everybody may use; who may do what is tried in `access`."""
 
 
 @dataclass(slots=True)
@@ -47,7 +51,9 @@ async def api(registry: Registry, tmp_path: Path) -> AsyncIterator[Api]:
     """Yield an application with two sensors, the second being the reference of the first."""
     registry.put_sensors([make_sensor(S1), make_sensor(S2), make_sensor(SensorId("zz-9"))], [make_pairing()], act())
     store, clock = MemorySampleStore(), SimulatedClock()
-    deps = Deps.make(registry, store, clock, ApiSection(max_body_bytes=2048), console=tmp_path / "none")
+    deps = Deps.make(
+        registry, store, clock, OPEN.model_copy(update={"max_body_bytes": 2048}), console=tmp_path / "none"
+    )
     app = create_app(deps)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:

@@ -3,6 +3,7 @@ import { type Alarm, command, type CommandResult, type Verb } from "../ask/alarm
 import { model } from "../model";
 import { Dialog } from "../parts/dialog";
 import { text } from "../text";
+import { who } from "../who";
 import { applies } from "./choose";
 
 const words = text.alarms;
@@ -54,6 +55,10 @@ export function useCommands(after: () => void): Commander {
   const act = (verb: Verb, alarms: Alarm[]) => {
     const meant = alarms.filter((alarm) => applies(verb, alarm));
     if (!meant.length || busy) return;
+    if (!who.may("operator")) {
+      say({ words: text.access.needs("operator"), wrong: true });
+      return;
+    }
     if (AT_ONCE.has(verb)) void send(verb, meant);
     else ask({ verb, alarms: meant });
   };

@@ -6,6 +6,8 @@ import { Dialog } from "../parts/dialog";
 import { type Fact, FactList } from "../parts/facts";
 import { PriorityBadge } from "../parts/state";
 import { alarmEventText, alarmStateText, kindText, text } from "../text";
+import { Needs } from "../parts/who";
+import { useMay } from "../who";
 import { applies } from "./choose";
 import { What } from "./table";
 
@@ -41,7 +43,8 @@ export function AlarmDetail({ alarm, close, act }: { alarm: Alarm; close: () => 
       </p>
       <FactList facts={facts} />
       <div class="actions start">
-        {VERBS.filter((verb) => applies(verb, alarm)).map((verb) => (
+        <Needs role="operator" />
+        {useMay("operator") && VERBS.filter((verb) => applies(verb, alarm)).map((verb) => (
           <button key={verb} class={verb === "acknowledge" ? "plain main" : "plain"} onClick={() => act(verb)}>
             {words.verbs[verb]}
           </button>

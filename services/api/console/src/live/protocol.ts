@@ -40,6 +40,7 @@ export interface Flood {
 
 export type FromStream =
   | { kind: "status"; connected: boolean; lastHeard: number }
+  | { kind: "nobody" }
   | { kind: "event"; name: string; data: unknown };
 
 export const EVENTS = ["samples", "values", "alarm", "edge", "registry", "backfill", "health", "flood"] as const;

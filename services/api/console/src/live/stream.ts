@@ -2,6 +2,7 @@ import { EVENTS, type FromStream, NOTICES } from "./protocol";
 
 const SILENCE_MS = 12_000;
 const RETRY_MS = 1_000;
+const NOBODY_MS = 5_000;
 
 /**
  * One EventSource that never gives up and goes on where it was: by `last_event_id`, since a new EventSource cannot set
@@ -40,8 +41,21 @@ export class LiveStream {
       if (source !== this.source) return;
       source.close();
       this.status(false);
-      this.retry = setTimeout(() => this.open(), RETRY_MS);
+      this.retry = setTimeout(() => void this.again(), RETRY_MS);
     };
+  }
+
+  /** Open again, unless nobody is signed in any more: the service would refuse it every second. */
+  private async again(): Promise<void> {
+    const before = this.source;
+    const session = await fetch("/v1/session")
+      .then((answer) => answer.json() as Promise<{ mode: string; signed_in: boolean }>)
+      .catch(() => null);
+    if (before !== this.source) return; // somebody has opened it meanwhile
+    if (session?.mode === "closed" && !session.signed_in) {
+      this.emit({ kind: "nobody" });
+      this.retry = setTimeout(() => void this.again(), NOBODY_MS);
+    } else this.open();
   }
 
   private take(name: string, event: MessageEvent<string>): void {

@@ -9,7 +9,9 @@ import { instant, ms } from "../format";
 import { useAnswer, useModel, useSlowly } from "../hooks";
 import type { model as Model } from "../model";
 import { Mark } from "../parts/tile";
+import { Needs } from "../parts/who";
 import { text } from "../text";
+import { useMay } from "../who";
 
 const words = text.alarms;
 const GROUPS: Group[] = ["standing", "waiting", "aside"];
@@ -152,6 +154,7 @@ interface ActionsProps {
 }
 
 function Actions({ chosen, all, pickAll, pickNone, act, busy }: ActionsProps) {
+  if (!useMay("operator")) return <Needs role="operator" />;
   return (
     <div class="alarm-actions" role="toolbar" aria-label={words.selected(chosen.length)}>
       <button class="plain" onClick={chosen.length === all.length ? pickNone : pickAll}>

@@ -7,7 +7,9 @@ import { faults, type Pick, sensorsOf, taken, without, withPicks } from "../comm
 import { Progress } from "../commissioning/progress";
 import { Server } from "../commissioning/server";
 import { useModel } from "../hooks";
+import { Needs } from "../parts/who";
 import { text } from "../text";
+import { useMay } from "../who";
 
 const words = text.commissioning;
 const AGAIN_MS = 5_000;
@@ -38,7 +40,7 @@ export function Commissioning() {
         )}
       </div>
       <p class="lead">{words.lead}</p>
-      {edge ? <OnEdge key={edge} edge={edge} /> : <p class="empty">{edges ? words.noEdges : text.loading}</p>}
+      {!useMay("engineer") ? <Needs role="engineer" /> : edge ? <OnEdge key={edge} edge={edge} /> : <p class="empty">{edges ? words.noEdges : text.loading}</p>}
     </main>
   );
 }

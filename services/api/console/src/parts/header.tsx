@@ -2,6 +2,7 @@ import { instant } from "../format";
 import { type Theme, useModel } from "../hooks";
 import { text } from "../text";
 import { HornButton } from "./horn";
+import { WhoHere } from "./who";
 
 interface Props {
   route: string;
@@ -48,6 +49,7 @@ export function Header({ route, theme, toggleTheme, help }: Props) {
       </span>
       <time class="now">{instant(model.now())}</time>
       <HornButton />
+      <WhoHere />
       <button class="quiet" onClick={help} title={`${text.help.open} (?)`} aria-label={text.help.open}>
         <span class="glyph" aria-hidden="true">
           ?

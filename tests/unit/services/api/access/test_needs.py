@@ -36,6 +36,17 @@ async def test_the_matrix_covers_the_published_interface(api: Api) -> None:
     assert published <= {(rule.method, rule.path) for rule in matrix(api.app)}
 
 
+async def test_the_published_interface_says_who_may_call_what(api: Api) -> None:
+    document = (await api.http.get("/openapi.json")).json()
+    rules = {(rule.path, rule.method.lower()): rule for rule in matrix(api.app)}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            role = rules[path, method].role
+            assert operation.get("x-needs", {}).get("role") == role, (method, path)
+            assert bool(operation["security"]) is (role is not None)
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "session"}
+
+
 def test_an_application_with_a_route_that_says_nothing_does_not_start() -> None:
     app = FastAPI()
 

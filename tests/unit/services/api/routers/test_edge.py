@@ -124,7 +124,9 @@ async def test_the_short_way_answers_as_the_long_way_does(api: Api) -> None:
     while not isinstance(express, Express):
         express = express.app if hasattr(express, "app") else express._app  # type: ignore[attr-defined]
     express._app = gone
-    shortcut = httpx.AsyncClient(transport=httpx.ASGITransport(Identify(express, api.deps.entrance, frozenset())), base_url="http://127.0.0.1")
+    shortcut = httpx.AsyncClient(
+        transport=httpx.ASGITransport(Identify(express, api.deps.entrance, frozenset())), base_url="http://127.0.0.1"
+    )
     async with shortcut as http:
         short = await http.get(URL)
         assert (short.status_code, short.content) == (200, long.content)

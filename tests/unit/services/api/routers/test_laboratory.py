@@ -19,9 +19,8 @@ from dyncal.models.first_order import FirstOrder
 from dyncal.testing.registry import S1, S2, act, make_pairing, make_set
 from services.api.app import create_app
 from services.api.deps import Deps
-from services.api.settings import ApiSection
 from tests.unit.certificates.examples import certificate
-from tests.unit.services.api.conftest import Api
+from tests.unit.services.api.conftest import OPEN, Api
 
 URL = "/v1/laboratory-calibrations"
 GAIN, TAU_S = 1.02, 0.35
@@ -48,7 +47,7 @@ def body(**other: Any) -> dict[str, Any]:
 @pytest.fixture
 def api(api: Api, tmp_path: Path) -> Api:
     """Yield an application that takes longer bodies."""
-    deps = Deps.make(api.registry, api.store, api.clock, ApiSection(), console=tmp_path / "none")
+    deps = Deps.make(api.registry, api.store, api.clock, OPEN, console=tmp_path / "none")
     app = create_app(deps)
     api.http._transport.app = app  # type: ignore[attr-defined]
     return replace(api, app=app, deps=deps)
