@@ -31,6 +31,7 @@ _NUMBERS: Final = frozenset(range(2, 12))  # SByte to Double (OPC 10000-6, 5.1.2
 _ABSTRACT_NUMBERS: Final = frozenset((26, 27, 28))  # Number, Integer, UInteger
 _SHOWN: Final = 200
 _SHOWN_VALUES: Final = 4
+_MAX_ID: Final = 2000
 
 
 async def browse(server: ServerSettings, pki: Pki, node: str) -> tuple[list[FoundNode], bool]:
@@ -60,9 +61,10 @@ async def _below(services: UaSession, node: str) -> tuple[list[FoundNode], bool]
     limits = Limits()
     await limits.read(services)
     indices = await namespaces(services)
-    (references,) = await children_of(services, limits, [await _start(services, limits, indices, node)])
-    chosen = references[:MAX_ITEMS]
+    start = await _start(services, limits, indices, node)
+    (references,) = await children_of(services, limits, [start], MAX_ITEMS)
     uris = {index: uri for uri, index in indices.items()}
+    chosen = [reference for reference in references[:MAX_ITEMS] if _may_be_named(reference, uris)]
     ids = [ua.NodeId(reference.NodeId.Identifier, reference.NodeId.NamespaceIndex) for reference in chosen]
     variables = [k for k, reference in enumerate(chosen) if reference.NodeClass == ua.NodeClass.Variable]
     facts = dict(zip(variables, await _facts(services, limits, [ids[k] for k in variables]), strict=True))
@@ -107,6 +109,12 @@ def text_of(node_id: Any, uris: Mapping[int, str]) -> str:
     if index == 0:
         return text
     return f"nsu={uris[index]};{text}" if index in uris and ";" not in uris[index] else f"ns={index};{text}"
+
+
+def _may_be_named(reference: Any, uris: Mapping[int, str]) -> bool:
+    """Tell whether a node is of this server, and its id not too long to be said."""
+    node_id = reference.NodeId
+    return not getattr(node_id, "ServerIndex", 0) and len(text_of(node_id, uris)) <= _MAX_ID
 
 
 def _name(reference: Any) -> str:

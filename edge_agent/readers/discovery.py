@@ -14,6 +14,7 @@ from edge_agent.readers.addresses import Step, index_of
 from edge_agent.readers.limits import Limits
 
 _BROWSE: Final = ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse
+_AT_ONCE: Final = 1000  # references in an answer: to read thousands takes long, and other tasks wait
 _MOST_PLACES: Final = 100_000
 _ANY_DEPTH: Final = "**"
 _SERVER: Final = ua.NodeId(ua.ObjectIds.Server)  # thousands of nodes about the server itself
@@ -87,20 +88,22 @@ def _fits(step: Step, name: Any) -> bool:
     return step.namespace in (None, name.NamespaceIndex) and fnmatch.fnmatchcase(str(name.Name), step.name)
 
 
-async def children_of(session: UaSession, limits: Limits, nodes: Sequence[Any]) -> list[list[Any]]:
-    """Return the references to what lies below each node. Raises as `find`, where the connection is gone."""
+async def children_of(
+    session: UaSession, limits: Limits, nodes: Sequence[Any], most: int | None = None
+) -> list[list[Any]]:
+    """Return the references to what lies below each node, no more than about `most`. Raises as `find`."""
 
     async def browse(batch: list[Any]) -> Sequence[Any]:
         results: Sequence[Any] = await session.browse(
             ua.BrowseParameters(
                 View=ua.ViewDescription(),
-                RequestedMaxReferencesPerNode=0,
+                RequestedMaxReferencesPerNode=0 if most is None else min(most, _AT_ONCE),
                 NodesToBrowse=[_down(node) for node in batch],
             )
         )
         return results
 
-    return [await _all_references(session, result) for result in await limits.each(_BROWSE, nodes, browse)]
+    return [await _all_references(session, result, most) for result in await limits.each(_BROWSE, nodes, browse)]
 
 
 def _down(node: Any) -> Any:
@@ -114,12 +117,12 @@ def _down(node: Any) -> Any:
     )
 
 
-async def _all_references(session: UaSession, result: Any) -> list[Any]:
+async def _all_references(session: UaSession, result: Any, most: int | None) -> list[Any]:
     """Return the references of one node, those beyond the server's first answer too; none of what it does not show."""
     references: list[Any] = []
     while not isinstance(result, ua.UaStatusCodeError) and result.StatusCode.is_good():
         references += result.References or ()
-        if not result.ContinuationPoint:
+        if not result.ContinuationPoint or (most is not None and len(references) > most):
             break
         (result,) = await session.browse_next(
             ua.BrowseNextParameters(ReleaseContinuationPoints=False, ContinuationPoints=[result.ContinuationPoint])

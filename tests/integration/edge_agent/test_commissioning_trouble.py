@@ -249,3 +249,18 @@ async def test_a_password_in_an_address_does_not_travel(tmp_path: Path, broker: 
         reply = await ask(broker, tmp_path, BrowseRequest(VERSION, "q", now_ns(), {"url": url}))
         assert "user name and password" in reply.error
         assert "hunter2" not in reply.error
+
+
+async def test_a_server_with_very_many_and_very_long_nodes_is_browsed(
+    tmp_path: Path, broker: FakeBroker, plant: Plant
+) -> None:
+    for k in range(3000):
+        await plant.add(f"N{k:04}", 1.0)
+    await plant.add("x" * 2500, 1.0)
+    async with running(settings_of(tmp_path, edge()), broker):
+        await listening(broker)
+        reply = await ask(broker, tmp_path, BrowseRequest(VERSION, "q", now_ns(), {"url": plant.url}))
+        assert reply.error == ""
+        assert reply.more, "one cannot be named"
+        assert {f"N{k:04}" for k in range(3000)} <= {node.name for node in reply.nodes}
+        assert max(len(node.node) for node in reply.nodes) <= 2000
