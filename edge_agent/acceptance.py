@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -21,11 +21,19 @@ _REMEMBERED: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What this edge asks of a set: a trusted signature (unless `verifier` is None), and limits."""
+    """What this edge asks of a set: a trusted signature (unless `verifier` is None), and limits.
+
+    What it has accepted already may also be signed by a key that was retired since: `kept_verifier`.
+    """
 
     verifier: Verifier | None
     limits: safety.SafetyLimits = safety.SafetyLimits()
     max_latency_ns: int = 3600 * 1_000_000_000
+    kept_verifier: Verifier | None = None
+
+    def of_kept(self) -> Policy:
+        """Return what is asked of a set that was accepted before."""
+        return self if self.kept_verifier is None else replace(self, verifier=self.kept_verifier)
 
 
 def examine(envelope: bytes, sensor: Sensor, policy: Policy, *, shadow: bool = False) -> CoefficientSet:

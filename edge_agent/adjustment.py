@@ -84,7 +84,7 @@ class Adjustment:
         if self._kept.current is None:
             return []
         try:
-            coefficients = examine(self._kept.current.encode(), self._sensor, self._policy)
+            coefficients = examine(self._kept.current.encode(), self._sensor, self._policy.of_kept())
             self._start(coefficients)
         except RejectedSet as error:  # it stays on disk: with another key or limit the next start may take it up
             return [Notice(Kind.SET_REJECTED, now, self._sensor.id, f"the set on disk: {error}")]
@@ -92,11 +92,11 @@ class Adjustment:
 
     def desire(self, envelope: bytes, now: InstantNs) -> list[Effect]:
         """Examine an envelope, and apply its set from the next sample on if it passes."""
+        in_use = self._kept.current is not None and envelope == self._kept.current.encode()
         try:
-            coefficients = examine(envelope, self._sensor, self._policy)
+            coefficients = examine(envelope, self._sensor, self._policy.of_kept() if in_use else self._policy)
         except RejectedSet as error:
             return self._rejected_unread(envelope, str(error), now)
-        in_use = envelope.decode() == self._kept.current
         refusal = "" if in_use else self._refusal(coefficients, now)
         if in_use and self.set_id == coefficients.id:
             return self._told(coefficients, Outcome.APPLIED, "runs already", now)

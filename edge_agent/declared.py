@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from dyncal.adapters.signing import trail_verifier
 from dyncal.contracts.edges import PairingMessage, SensorMessage
 from dyncal.correction.safety import SafetyLimits
 from dyncal.domain.errors import InvalidData, InvalidSetting
@@ -138,4 +139,5 @@ def policy(settings: EdgeSettings, verifier: Verifier) -> Policy:
         verifier if correction.require_signature else None,
         SafetyLimits(max_pole_radius=correction.max_pole_radius, max_noise_gain=correction.max_noise_gain),
         duration(correction.max_latency_s),
+        trail_verifier(settings.signing, settings.data_dir) if correction.require_signature else None,
     )

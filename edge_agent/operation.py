@@ -33,6 +33,7 @@ from edge_agent.commissioning.kept import Commissioned
 from edge_agent.events import Committed, Drain, Event, Kind, Notice, StreamConfig, Tick
 from edge_agent.filling import FillingWatch
 from edge_agent.keeper import SetKeeper
+from edge_agent.keys import KeyWatch
 from edge_agent.metrics import EdgeCollector
 from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher
@@ -122,6 +123,7 @@ class Operation:
             self._publisher.keep_said,
             self._say_born,
         )
+        self._keys = KeyWatch(settings, address.site)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then drain."""
@@ -134,7 +136,8 @@ class Operation:
         await self.sources.open_commissioned(self._commissioned.section, self._roster.commissioned)
         self._serve_metrics()
         try:
-            topics = [*inbox.filters(self._address, self._engine.streams), *self._commissioner.topics]
+            # keys first: what new ones have signed follows
+            topics = [self._keys.topic, *inbox.filters(self._address, self._engine.streams), *self._commissioner.topics]
             await self._bus.subscribe(topics)
         except BusUnavailable as error:  # records are kept and sent all the same
             self._log.error("subscription_refused", error=str(error))
@@ -217,7 +220,9 @@ class Operation:
         told_s = float("-inf")
         station = self.station
         async for delivery in self._bus.deliveries():
-            if self._commissioner.take(delivery.topic, delivery.payload):
+            if self._commissioner.take(delivery.topic, delivery.payload) or await self._keys.take(
+                delivery.topic, delivery.payload
+            ):
                 delivery.ack()
                 continue
             events = inbox.read(delivery.topic, delivery.payload, self._address, self._clock.now(), station.set_aside)

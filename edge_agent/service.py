@@ -7,7 +7,7 @@ import contextlib
 from typing import Final
 
 from dyncal.adapters.mqtt import open_bus
-from dyncal.adapters.signing import open_verifier
+from dyncal.adapters.signing import open_verifier, trail_verifier
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.errors import SpoolUnavailable
 from dyncal.domain.sensors import edge_id, site_id
@@ -76,7 +76,8 @@ class EdgeService:
             return
         settings = self._settings
         trusted = self._verifier if settings.edge.correction.require_signature else None
-        commissioned = Commissioned(settings, self._address, trusted)
+        kept = trail_verifier(settings.signing, settings.data_dir) if trusted is not None else None
+        commissioned = Commissioned(settings, self._address, trusted, kept)
         commissioned.load()
         configs = [*self._configs, *declared.stream_configs(with_sources(settings, commissioned.section))]
         spool = await self._open_spool(configs, stop)

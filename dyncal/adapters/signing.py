@@ -51,9 +51,44 @@ class Ed25519Signer:
         """Name of the key."""
         return self._key_id
 
+    @property
+    def public(self) -> Ed25519PublicKey:
+        """Public part of the key."""
+        return self._private.public_key()
+
     def sign(self, message: bytes) -> bytes:
         """Return the 64 bytes of the signature over `message`."""
         return self._private.sign(message)
+
+
+class FileSigner(Ed25519Signer):
+    """Signs with the key that a file held when `refresh` was called last."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = _stamp(path)
+        super().__init__(read_private(path))
+
+    def refresh(self) -> bool:
+        """Take the key that is in the file now; tell whether it is another one.
+
+        Never between asking for `key_id` and `sign`: who uses it calls this where nothing is being signed.
+
+        Raises
+        ------
+        InvalidSetting
+            If the file holds no key that can be used; the one before stays in use.
+        """
+        try:
+            seen = _stamp(self._path)
+            if seen == self._seen:
+                return False
+            private = read_private(self._path)
+        except OSError as error:
+            raise InvalidSetting(f"signing.key_file = {str(self._path)!r}: {error.strerror}") from error
+        before = self._key_id
+        self._private, self._key_id, self._seen = private, key_id_of(private.public_key()), seen
+        return self._key_id != before
 
 
 class TrustedKeys:
@@ -106,7 +141,7 @@ class TrustedKeys:
     def _read(self, listing: _Listing) -> dict[str, Ed25519PublicKey]:
         keys: dict[str, Ed25519PublicKey] = {}
         for path, *_ in listing:
-            key = _read_public(path)
+            key = read_public(path)
             if key is not None:
                 keys[key_id_of(key)] = key
         return keys
@@ -132,7 +167,7 @@ def examine_keys(settings: SigningSettings, data_dir: Path) -> Keys:
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
             faults.append(f"signing.trusted_dir = {str(directory)!r}: {file.name}: no Ed25519 public key: {error}")
     try:
-        own = Ed25519Signer(_read_private(path)).key_id if path.exists() else None
+        own = Ed25519Signer(read_private(path)).key_id if path.exists() else None
     except InvalidSetting as error:
         faults.append(str(error))
     except OSError as error:
@@ -140,7 +175,7 @@ def examine_keys(settings: SigningSettings, data_dir: Path) -> Keys:
     return Keys(directory, tuple(sorted(trusted)), own, tuple(faults))
 
 
-def open_signer(settings: SigningSettings, data_dir: Path) -> Ed25519Signer:
+def open_signer(settings: SigningSettings, data_dir: Path) -> FileSigner:
     """Return the signer of the private key file; make the key pair at first start.
 
     The public part is put into the trusted directory as ``<key id>.pem`` where it is not there.
@@ -153,12 +188,12 @@ def open_signer(settings: SigningSettings, data_dir: Path) -> Ed25519Signer:
     path = settings.key_file or data_dir / "keys" / "signing.pem"
     try:
         if not path.exists():
-            _make_private(path)
-        signer_key = _read_private(path)
-        _trust(signer_key.public_key(), _trusted_dir(settings, data_dir))
+            make_private(path)
+        signer = FileSigner(path)
+        trust(signer.public, _trusted_dir(settings, data_dir))
     except OSError as error:
         raise InvalidSetting(f"signing.key_file = {str(path)!r}: {error.strerror}: {error.filename}") from error
-    return Ed25519Signer(signer_key)
+    return signer
 
 
 def open_verifier(settings: SigningSettings, data_dir: Path) -> TrustedKeys:
@@ -176,7 +211,8 @@ def _trusted_dir(settings: SigningSettings, data_dir: Path) -> Path:
     return settings.trusted_dir or data_dir / "keys" / "trusted"
 
 
-def _make_private(path: Path) -> None:
+def make_private(path: Path) -> None:
+    """Write a new private key, unless there is one. Raises `OSError`."""
     content = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -184,13 +220,32 @@ def _make_private(path: Path) -> None:
     _write_once(path, content, 0o600)
 
 
-def _trust(public: Ed25519PublicKey, directory: Path) -> None:
+def trust(public: Ed25519PublicKey, directory: Path) -> bool:
+    """Put a public key into a directory as ``<key id>.pem``; tell whether it was not there. Raises `OSError`."""
     path = directory / f"{key_id_of(public)}.pem"
     if path.exists():
-        return
+        return False
     directory.mkdir(parents=True, exist_ok=True)
     content = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     _write_once(path, content, 0o644)
+    return True
+
+
+def replace_file(path: Path, content: bytes, mode: int) -> None:
+    """Replace a file by one that appears whole. Raises `OSError`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _write_once(path: Path, content: bytes, mode: int) -> None:
@@ -210,7 +265,8 @@ def _write_once(path: Path, content: bytes, mode: int) -> None:
         temporary.unlink()
 
 
-def _read_private(path: Path) -> Ed25519PrivateKey:
+def read_private(path: Path) -> Ed25519PrivateKey:
+    """Return the key in a file. Raises `InvalidSetting` if it is none or open to others, `OSError`."""
     mode = path.stat().st_mode & 0o777
     if mode & _TOO_OPEN:
         raise InvalidSetting(
@@ -225,7 +281,8 @@ def _read_private(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def _read_public(path: Path) -> Ed25519PublicKey | None:
+def read_public(path: Path) -> Ed25519PublicKey | None:
+    """Return the key in a file, or None: then it is logged why."""
     try:
         return _public_of(path)
     except TypeError as error:

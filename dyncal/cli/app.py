@@ -14,6 +14,7 @@ import dyncal
 from dyncal.cli.access import access_app
 from dyncal.cli.audit import audit_app
 from dyncal.cli.certificate import certificate_app
+from dyncal.cli.keys import keys_app
 from dyncal.cli.pki import pki_app
 from dyncal.cli.programs import Program
 
@@ -30,6 +31,7 @@ app.add_typer(certificate_app, name="certificate")
 app.add_typer(access_app, name="access")
 app.add_typer(audit_app, name="audit")
 app.add_typer(pki_app, name="pki")
+app.add_typer(keys_app, name="keys")
 
 ConfigOption = Annotated[
     Path | None,

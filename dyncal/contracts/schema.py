@@ -19,6 +19,7 @@ from dyncal.contracts import (
     conditions,
     edges,
     health,
+    keys,
     ledgers,
     residuals,
     samples,
@@ -67,6 +68,9 @@ _CHANNELS: Final = (
              "What an edge is to read beside what its file says; `body`: a SourcesMessage.", retained=True),
     _Channel("sourcesReported", "{site}/{edge}/sources/reported", _JSON, (commissioning.SourcesReport,),
              "What the edge did with that.", retained=True),
+    _Channel("keys", "{site}/keys", _JSON, (keys.KeysMessage,),
+             "Which keys sign for the site; `body`: a KeyList; `seals`: over `dyncal keys`, a line feed and its bytes.",
+             retained=True),
     _Channel("requests", "{site}/{edge}/requests", _JSON, (commissioning.Sealed,),
              "What there is to be read; `body`: a BrowseRequest or TopicsRequest."),
     _Channel("replies", "{site}/{edge}/replies", _JSON, (commissioning.Reply,),
@@ -87,6 +91,7 @@ _SIGNED: Final = (
     commissioning.SourcesMessage,
     commissioning.BrowseRequest,
     commissioning.TopicsRequest,
+    keys.KeyList,
 )
 """What travels as text within a signed message."""
 

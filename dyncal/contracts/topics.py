@@ -98,6 +98,11 @@ def reporter(site: SiteId, name: str) -> str:
     return f"{ROOT}/{site}/reporters/{name}"
 
 
+def keys(site: SiteId) -> str:
+    """Return the topic of the keys that sign for a site, retained."""
+    return f"{ROOT}/{site}/keys"
+
+
 def health(site: SiteId, sensor: SensorId) -> str:
     """Return the topic of what calibration says of one sensor, retained."""
     return f"{ROOT}/{site}/sensors/{sensor}/health"

@@ -177,6 +177,9 @@ class SigningSettings(Section):
     trusted_dir: Path | None = None
     """Directory of the public keys (`<key id>.pem`) that edges accept; default `keys/trusted` below `data_dir`."""
 
+    follow_rotation: bool = True
+    """Whether an edge trusts new keys, and no longer trusts retired ones, where a key that it trusts says so."""
+
 
 class ProgramSettings(BaseSettings):
     """What every program has. Each program adds its own section."""

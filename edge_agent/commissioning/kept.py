@@ -19,8 +19,15 @@ _MAX_BYTES: Final = 4 << 20
 class Commissioned:
     """What an edge was told last, in a file: as it came, so that it is known to be signed when it is read again."""
 
-    def __init__(self, settings: EdgeSettings, address: EdgeAddress, verifier: Verifier | None) -> None:
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        address: EdgeAddress,
+        verifier: Verifier | None,
+        kept_verifier: Verifier | None = None,
+    ) -> None:
         self._settings = settings
+        self._kept_verifier = kept_verifier or verifier
         self._address = address
         self.verifier = verifier
         self._path = settings.commissioned_file
@@ -33,7 +40,8 @@ class Commissioned:
         try:
             payload = self._path.read_bytes() if self._path.exists() else b""
             if payload:
-                message, taken = documents.without_own(self.opened(payload), self._settings)
+                found = self._opened(payload, self._kept_verifier)  # its key may have been retired since
+                message, taken = documents.without_own(found, self._settings)
                 self.revision, self.section = message.revision, self._section(message)
                 if taken:  # they are in the edge's own file by now, which is what counts; the others go on
                     self.trouble = f"{self._path.name}: sensor {', '.join(taken)} is in the edge's own file already"
@@ -42,9 +50,12 @@ class Commissioned:
 
     def opened(self, payload: bytes) -> SourcesMessage:
         """Return what a payload says, if it is signed. Raises `MalformedMessage`."""
+        return self._opened(payload, self.verifier)
+
+    def _opened(self, payload: bytes, verifier: Verifier | None) -> SourcesMessage:
         if len(payload) > _MAX_BYTES:
             raise MalformedMessage(f"{len(payload)} bytes are more than the {_MAX_BYTES} allowed")
-        return unseal(payload, self._address.sources_desired, SourcesMessage, self.verifier)
+        return unseal(payload, self._address.sources_desired, SourcesMessage, verifier)
 
     def checked(self, message: SourcesMessage) -> EdgeSection:
         """Return the sources of a message. Raises `InvalidInput` if it is not to be followed."""

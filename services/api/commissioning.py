@@ -71,7 +71,6 @@ class CommissioningDesk:
         self._edges = edges
         self._clock = clock
         self._open_signer: Callable[[], Signer] | None = None
-        self._signer: Signer | None = None
         self._bus: MessageBus | None = None
         self._asked: dict[str, asyncio.Future[Reply]] = {}
         self._reports: dict[EdgeAddress, SourcesReport] = {}
@@ -198,9 +197,8 @@ class CommissioningDesk:
     async def _publish(self, topic: str, message: msgspec.Struct, *, retain: bool) -> None:
         if self._bus is None or self._open_signer is None:
             raise BusUnavailable("the broker does not answer")
-        if self._signer is None:
-            self._signer = await asyncio.to_thread(self._open_signer)
-        await self._bus.publish(topic, seal(message, topic, self._signer), retain=retain)
+        signer = await asyncio.to_thread(self._open_signer)  # each time: the key may have been changed
+        await self._bus.publish(topic, seal(message, topic, signer), retain=retain)
 
     def _address(self, edge: EdgeId) -> EdgeAddress:
         status = self._edges.get(edge)

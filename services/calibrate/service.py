@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol, TypeVar
 
+from dyncal.adapters.keyring import Keyring
 from dyncal.adapters.mqtt import open_bus
 from dyncal.adapters.registry import open_registry
 from dyncal.adapters.signing import open_signer
@@ -24,6 +25,7 @@ from dyncal.runtime.service import Health
 from dyncal.runtime.warming import kernels_ready
 from services.calibrate import intake
 from services.calibrate.keeping import Message
+from services.calibrate.keys import KeyTeller
 from services.calibrate.lanes import Lane, Lanes, Waiting
 from services.calibrate.metrics import CalibrateMetrics
 from services.calibrate.notary import Notary
@@ -104,15 +106,16 @@ class CalibrateService:
             try:
                 site = SiteId(s.site)
                 worker = Worker(s.calibrate, registry, store, signer, self._clock, self.metrics, self._log, site)
+                keys = KeyTeller(signer, Keyring(s.signing, s.data_dir, s.site).announcement, site)
                 notary = Notary(registry, signer, self._clock, site, s.data_dir)
                 async with notary.at_work(s.registry.checkpoint_s):
-                    await self._serve(worker, stop)
+                    await self._serve(worker, keys, stop)
             finally:
                 await self._in_thread(store.close)
         finally:
             await self._in_thread(registry.close)
 
-    async def _serve(self, worker: Worker, stop: asyncio.Event) -> None:
+    async def _serve(self, worker: Worker, keys: KeyTeller, stop: asyncio.Event) -> None:
         async with self._open_bus() as bus:
             done = await kernels_ready(stop)
             if done is None:
@@ -128,6 +131,7 @@ class CalibrateService:
                     group.create_task(self._send(bus), name="calibrate-send"),
                     group.create_task(self._timers(worker), name="calibrate-timers"),
                     group.create_task(self._watch(bus, worker), name="calibrate-watch"),
+                    group.create_task(keys.run(bus, self._in_thread), name="calibrate-keys"),
                 ]
                 await stop.wait()
                 for task in tasks:
