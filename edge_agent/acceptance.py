@@ -51,7 +51,7 @@ def examine(envelope: bytes, sensor: Sensor, policy: Policy, *, shadow: bool = F
         signature = signature_bytes(outer)
     except (MalformedMessage, UnicodeEncodeError) as error:
         raise RejectedSet("malformed", str(error)[:300]) from error
-    if hashlib.sha256(text).hexdigest() != outer.sha256.lower():
+    if hashlib.sha256(text).hexdigest() != outer.sha256:
         raise RejectedSet("digest", "the SHA-256 of the set is not the one that its envelope states")
     if policy.verifier is not None and not policy.verifier.verify(outer.key_id, text, signature):
         raise RejectedSet("signature", f"no trusted key {outer.key_id[:80]!r} has signed this set")

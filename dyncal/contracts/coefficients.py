@@ -252,11 +252,14 @@ def read_envelope(payload: bytes) -> Envelope:
 
 
 def signature_bytes(envelope: Envelope) -> bytes:
-    """Return the raw signature of an envelope. Raises `MalformedMessage` if it is no base64."""
+    """Return the raw signature of an envelope. Raises `MalformedMessage` if it is no base64, in its one spelling."""
     try:
-        return base64.b64decode(envelope.signature, validate=True)
+        raw = base64.b64decode(envelope.signature, validate=True)
     except (binascii.Error, ValueError) as error:
         raise MalformedMessage("the signature is not base64") from error
+    if base64.b64encode(raw).decode() != envelope.signature:  # bits that nobody reads
+        raise MalformedMessage("the signature is not base64 as it is written")
+    return raw
 
 
 def open_set(text: str | bytes) -> CoefficientSet:
