@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS target (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS waiting (
   target TEXT NOT NULL, number INTEGER NOT NULL, alarm TEXT NOT NULL, document BLOB NOT NULL,
-  since_ns INTEGER NOT NULL, due_ns INTEGER NOT NULL, n_failed INTEGER NOT NULL DEFAULT 0,
+  since_ns INTEGER NOT NULL, due_ns INTEGER NOT NULL, n_failed INTEGER NOT NULL DEFAULT 0, refused_ns INTEGER,
   PRIMARY KEY (target, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS waiting_of_alarm ON waiting (target, alarm, number);
@@ -42,13 +42,18 @@ _ADD: Final = """
 INSERT OR IGNORE INTO waiting (target, number, alarm, document, since_ns, due_ns) VALUES (?, ?, ?, ?, ?, ?)
 """
 _GONE: Final = "UPDATE target SET n_given_up = n_given_up + ?2, n_untold = n_untold + ?2 WHERE name = ?1"
+_FAILED: Final = """
+UPDATE waiting SET n_failed = n_failed + 1, due_ns = ?3,
+  refused_ns = CASE WHEN ?4 IS NULL THEN NULL ELSE coalesce(refused_ns, ?4) END WHERE target = ?1 AND number = ?2
+"""
 _BEGUN: Final = "INSERT INTO target (name, last) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET last = ?2"
 _DUE: Final = """
-SELECT number, document, since_ns, n_failed FROM waiting AS w WHERE target = ?1 AND (due_ns <= ?2 OR due_ns > ?2 + ?4)
+SELECT number, document, since_ns, n_failed, refused_ns FROM waiting AS w
+WHERE target = ?1 AND (due_ns <= ?2 OR due_ns > ?2 + ?4)
   AND number = (SELECT min(number) FROM waiting WHERE target = w.target AND alarm = w.alarm) ORDER BY number LIMIT ?3
 """
 _READY: Final = """
-SELECT number, document, since_ns, n_failed FROM waiting AS w WHERE target = ?1 AND NOT EXISTS (
+SELECT number, document, since_ns, n_failed, refused_ns FROM waiting AS w WHERE target = ?1 AND NOT EXISTS (
   SELECT 1 FROM waiting WHERE target = ?1 AND alarm = w.alarm AND due_ns > ?2 AND due_ns <= ?2 + ?4
 ) ORDER BY number LIMIT ?3
 """
@@ -60,12 +65,13 @@ SELECT min(due_ns) FROM waiting AS w WHERE target = ?
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A change that has not been delivered yet."""
+    """A change that has not been delivered yet; refused by a receiver that is there since `refused_ns`, if it is."""
 
     number: int
     document: bytes
     since_ns: InstantNs
     n_failed: int
+    refused_ns: InstantNs | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,9 @@ class OutletQueue:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=10, check_same_thread=False, isolation_level=None)
             self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_SCHEMA}")
+            columns = {row[1] for row in self._db.execute("PRAGMA table_info(waiting)")}
+            if "refused_ns" not in columns:  # a file of version 0.1
+                self._db.execute("ALTER TABLE waiting ADD COLUMN refused_ns INTEGER")
 
     def close(self) -> None:
         """Close the file; idempotent."""
@@ -132,14 +141,12 @@ class OutletQueue:
     def due(self, target: str, now: InstantNs, limit: int) -> list[Waiting]:
         """Return what is due, lowest number first: of each alarm only its oldest change, so that order is kept."""
         with self._reading() as db:
-            rows = db.execute(_DUE, (target, now, limit, FAR_NS)).fetchall()
-        return [Waiting(number, document, InstantNs(since), n) for number, document, since, n in rows]
+            return [Waiting(*row) for row in db.execute(_DUE, (target, now, limit, FAR_NS))]
 
     def ready(self, target: str, now: InstantNs, limit: int) -> list[Waiting]:
         """Return what waits, lowest number first, but for alarms of which a change is put off."""
         with self._reading() as db:
-            rows = db.execute(_READY, (target, now, limit, FAR_NS)).fetchall()
-        return [Waiting(number, document, InstantNs(since), n) for number, document, since, n in rows]
+            return [Waiting(*row) for row in db.execute(_READY, (target, now, limit, FAR_NS))]
 
     def next_due(self, target: str) -> InstantNs | None:
         """Return when the next change is due; None where none waits."""
@@ -154,13 +161,13 @@ class OutletQueue:
             db.executemany("DELETE FROM waiting WHERE target = ? AND number = ?", gone)
             db.execute("UPDATE target SET n_delivered = n_delivered + ? WHERE name = ?", (len(gone), target))
 
-    def failed(self, target: str, number: int, due_ns: InstantNs) -> None:
-        """Keep that an attempt failed, and when the next is due."""
+    def failed(self, target: str, number: int, due_ns: InstantNs, *, refused_ns: InstantNs | None = None) -> None:
+        """Keep that an attempt failed, and when the next is due.
+
+        `refused_ns` is the instant of a refusal; None where the receiver did not come to refuse anything.
+        """
         with self._writing() as db:
-            db.execute(
-                "UPDATE waiting SET n_failed = n_failed + 1, due_ns = ? WHERE target = ? AND number = ?",
-                (due_ns, target, number),
-            )
+            db.execute(_FAILED, (target, number, due_ns, refused_ns))
 
     def give_up(self, target: str, number: int) -> None:
         """Drop a change that could not be delivered in its time, and count it."""

@@ -142,15 +142,18 @@ class Webhook(Courier):
             await asyncio.to_thread(self._queue.delivered, self.name, [waiting.number])
             return
         now = self._clock.now()
-        age_h = (now - waiting.since_ns) / NS_PER_S / 3600
-        if not outcome.away and outcome.status != GONE and age_h > self._settings.give_up_h:
+        refuses = not outcome.away and outcome.status != GONE
+        refused_h = 0.0 if waiting.refused_ns is None else (now - waiting.refused_ns) / NS_PER_S / 3600
+        if refuses and refused_h > self._settings.give_up_h:
             await asyncio.to_thread(self._queue.give_up, self.name, waiting.number)
             self._metrics.given_up.labels(self.name).inc()
             log.error("outlet_gave_up", target=self.name, event_id=news.event_id, alarm=news.id, error=outcome.fault)
             return
         # Where the receiver is away the pause of the whole target says when; the message itself stays due.
         wait_s = 0.0 if outcome.away else outcome.asked_s or backoff.delay_s(waiting.n_failed + 1, self._rng)
-        await asyncio.to_thread(self._queue.failed, self.name, waiting.number, _later(now, wait_s))
+        await asyncio.to_thread(
+            self._queue.failed, self.name, waiting.number, _later(now, wait_s), refused_ns=now if refuses else None
+        )
 
     def _heed(self, outcome: Outcome) -> None:
         """Draw from an attempt what it means for the receiver as a whole."""

@@ -72,14 +72,14 @@ async def test_a_change_arrives_signed_as_documented(tmp_path: Path) -> None:
     feed = FakeFeed()
     async with receiving() as receiver, running(tmp_path, feed, target(tmp_path, receiver.port)) as outlets:
         await begun(outlets, tmp_path)
-        feed.add(change(5))
+        feed.add(change(1))
         outlets.wake()
         await receiver.until(1)
         post = receiver.posts[0]
         assert post.path == "/hook?x=1"
         assert post.headers["content-type"] == "application/json"
         assert post.message["type"] == "alarm.raised"
-        assert post.message["id"] == post.headers["webhook-id"] == event_id(5)
+        assert post.message["id"] == post.headers["webhook-id"] == event_id(1)
         assert post.message["timestamp"].endswith("Z")
         assert post.message["data"]["id"] == "TT-101:drift"
         assert post.message["data"]["state"] == "unacknowledged"
@@ -188,6 +188,25 @@ async def test_a_message_that_is_refused_holds_up_only_its_alarm_and_is_given_up
         others = {p.message["data"]["source"] for p in receiver.posts if p is not told} - {"TT-BAD"}
         assert others == {f"TT-{n}" for n in range(2, 12)}
         assert sum(post.headers["webhook-id"] == event_id(1) for post in receiver.posts) > 3
+
+
+async def test_one_refusal_after_a_long_outage_gives_nothing_up(tmp_path: Path) -> None:
+    feed = FakeFeed()
+    second_h = 1 / 3600  # stands for three days
+    async with (
+        receiving(status=503) as receiver,
+        running(tmp_path, feed, target(tmp_path, receiver.port, give_up_h=second_h)) as o,
+    ):
+        await begun(o, tmp_path)
+        feed.add(*(change(n, f"TT-{n}") for n in range(1, 5)))
+        o.wake()
+        await receiver.until(2)
+        await asyncio.sleep(1.2)
+        receiver.script, receiver.status = [(401, {})] * 4, 204
+        async with asyncio.timeout(10):
+            while o.standing()[0].n_delivered < 4:
+                await asyncio.sleep(0.01)
+        assert o.standing()[0].n_given_up == 0
 
 
 async def test_how_a_target_stands_is_said_without_its_secrets(tmp_path: Path) -> None:

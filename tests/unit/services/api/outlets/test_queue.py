@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,36 @@ def test_history_that_was_forgotten_before_a_target_came_to_it_is_counted(tmp_pa
     assert queue.fill("t", feed, every, NOW) == 0
     account = queue.account("t")
     assert (account.last, account.n_untold) == (11, 7)
+    queue.close()
+
+
+def test_a_refusal_counts_from_its_first_and_an_outage_ends_it(tmp_path: Path) -> None:
+    feed, queue = FakeFeed(), OutletQueue(tmp_path / "q.sqlite")
+    queue.fill("t", feed, every, NOW)
+    feed.add(change(1))
+    queue.fill("t", feed, every, NOW)
+
+    def refused() -> list[int | None]:
+        return [w.refused_ns for w in queue.due("t", NOW, 9)]
+
+    seen = [refused()]
+    for refused_ns in (5, 7, None, 9):
+        queue.failed("t", 1, NOW, refused_ns=None if refused_ns is None else InstantNs(refused_ns))
+        seen.append(refused())
+    assert seen == [[None], [5], [5], [None], [9]]
+    queue.close()
+
+
+def test_a_file_from_before_refusals_were_dated_is_read(tmp_path: Path) -> None:
+    feed, queue = FakeFeed(), OutletQueue(tmp_path / "q.sqlite")
+    queue.fill("t", feed, every, NOW)
+    feed.add(change(1))
+    queue.fill("t", feed, every, NOW)
+    queue.close()
+    with closing(sqlite3.connect(tmp_path / "q.sqlite")) as raw:
+        raw.execute("ALTER TABLE waiting DROP COLUMN refused_ns")
+    queue = OutletQueue(tmp_path / "q.sqlite")
+    assert numbers(queue) == [1]
     queue.close()
 
 
