@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 
 import dyncal
+from dyncal.cli import remote
 from dyncal.cli.access import access_app
 from dyncal.cli.audit import audit_app
 from dyncal.cli.certificate import certificate_app
@@ -28,6 +29,9 @@ app = typer.Typer(
 config_app = typer.Typer(no_args_is_help=True, help="Show the settings of a program, or their schema.")
 app.add_typer(config_app, name="config")
 app.add_typer(certificate_app, name="certificate")
+app.add_typer(remote.inventory_app, name="inventory")
+app.command()(remote.calibrate)
+app.command()(remote.report)
 app.add_typer(access_app, name="access")
 app.add_typer(audit_app, name="audit")
 app.add_typer(pki_app, name="pki")
