@@ -75,7 +75,7 @@ def instead(
         d, c = away[same], now.considered[:p, i][same]
         w = inverse(both[same, same])
         certain = max(float(c @ w @ c) + own, _LEAST)
-        value = (float(c @ w @ d) + pull) / certain
+        value = float((c @ w @ d + pull) / certain)
         deviance = float(d @ w @ d) - certain * value**2
         moved = float(np.max(np.abs(now.considered[:p, i] * value) / u_both))
         if deviance < SURE**2 and moved > _MATTERS and abs(value) > STATED * stated:

@@ -233,7 +233,7 @@ def shifts(
 
     def shift(i: int, value: float, variance: float, moved: FloatArray) -> Shift:
         u = float(np.hypot(np.sqrt(scatter * variance), u_clock_s if i == _CLOCK else 0.0))
-        return Shift(i == _CLOCK, value, u, float(np.max(np.abs(moved) / u_eta)))
+        return Shift(i == _CLOCK, float(value), u, float(np.max(np.abs(moved) / u_eta)))
 
     effect = considered[:p]
     there = [i for i in range(2) if weight[i, i] > 0]

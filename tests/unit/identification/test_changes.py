@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -12,7 +13,8 @@ from dyncal.domain.sensors import ModelKind
 from dyncal.identification import AlignedRecord, OnlineEstimator, OnlineSettings
 from dyncal.identification.online.changes import Known, instead
 from dyncal.identification.online.posterior import Posterior
-from dyncal.identification.shift import SURE
+from dyncal.identification.online.shifts import shifts
+from dyncal.identification.shift import SURE, Shift
 from tests.unit.identification.plant import part
 
 OLD = np.array([1.0, 0.2])
@@ -82,6 +84,17 @@ def test_a_clock_that_came_is_told_from_a_lag() -> None:
     assert found[0]
     assert_allclose(found[1], value, rtol=1e-6)
     assert Linear(OLD + np.array([0.0, 0.8]), np.zeros(2), 4000, 0.0).instead(Known(OLD, CERTAIN)) is None
+
+
+def test_what_is_suspected_goes_into_a_snapshot() -> None:
+    """numpy's numbers do not; sensors under suspicion had none, and calibration stopped where one was to be taken."""
+    of = Linear(OLD + np.array([0.3, 0.0]), np.zeros(2), 60, 8.0)
+    found = instead(Known(OLD, CERTAIN), of.posterior, of.weight, of.score, 0.0, OnlineSettings())
+    assert found is not None
+    alone, together = shifts(of.weight, of.score, of.posterior.considered, CERTAIN, 0.0, 1.0)
+    assert alone
+    for each in (found, *alone, *together):
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(each), type=Shift) == each
 
 
 def test_what_did_not_change_leaves_no_offset() -> None:
