@@ -283,6 +283,24 @@ def test_without_a_set_before_the_correction_ends() -> None:
     assert last.sequence == len(records(effects)) - 1
 
 
+def test_where_the_last_good_set_cannot_run_any_more_the_correction_ends_and_it_is_said() -> None:
+    """Its key was withdrawn since."""
+    trust = Trust(Key())
+    agent = engine(policy=Policy(trust))
+    desire(agent, coefficient_set(1, residual_limit=0.05))
+    stray = coefficient_set(2, residual_limit=0.05)
+    desire(agent, replace(stray, correction=replace(stray.filter, fir=stray.filter.fir * 1.5)))
+    trust.key = Key("another")
+    effects = run(agent, np.full(3000, 20.0))
+    assert outcomes(effects) == [("set-2", Outcome.REVERTED)]
+    assert reports(effects)[0].reason.endswith("; no correction now")
+    assert reports(effects)[0].running == ""
+    assert Kind.SET_REJECTED.value in kinds(effects)
+    assert agent.streams[SENSOR].adjustment.set_id is None
+    (refused,) = reports(desire(agent, coefficient_set(1, residual_limit=0.05), Key("another")))
+    assert refused.reason.startswith("sequence: 1 is not above 2")  # not even now an older one
+
+
 def test_a_good_set_survives_gaps_holes_steps_and_noise() -> None:
     rng = np.random.default_rng(1)
     u = 20 + 5 * (rng.random(40) > 0.5).repeat(500).astype(np.float64)
