@@ -94,6 +94,7 @@ def explained(found: Condition, told: Attribution, reference: SensorId) -> Condi
     return dataclasses.replace(found, cause=cause, response=response.format(reference=reference) or found.response)
 
 
+_SINCE: Final = "since then they contradict each other, and "
 _APART: Final = {
     Cause.SENSOR: "other sensors still agree with the reference {reference}: it is this one",
     Cause.REFERENCE: "no other sensor agrees with the reference {reference} either: it is that, or what they share",
@@ -111,6 +112,18 @@ def contradiction(sensor: Sensor, at_ns: InstantNs, words: str, cause: Cause, re
         cause=_THEN.join(part for part in parts if part),
         response=f"Compare zero and time stamps of {first}; the correction knows of neither, and stays as it was.",
     )
+
+
+def parted(found: Condition, cause: Cause, reference: SensorId) -> Condition:
+    """Return the condition of a drift after which sensor and reference have come apart; as it was where that says less.
+
+    What other sensors say of the reference is said with it.
+    """
+    said = _APART.get(cause)
+    if said is None:
+        return found
+    parts = [part for part in found.cause.split(_THEN) if not part.startswith(_SINCE)]
+    return dataclasses.replace(found, cause=_THEN.join([*parts, f"{_SINCE}{said.format(reference=reference)}"]))
 
 
 def out_of_tolerance(sensor: Sensor, now_ns: InstantNs, excess: Excess) -> Condition:

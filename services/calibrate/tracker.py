@@ -12,7 +12,7 @@ from dyncal.domain.alarms import AlarmKind
 from dyncal.domain.calibration import baseline_id
 from dyncal.domain.coefficients import Outcome, Report, SetState
 from dyncal.domain.errors import InvalidData
-from dyncal.domain.health import ParameterConformity, SensorHealth, Watch
+from dyncal.domain.health import Cause, ParameterConformity, SensorHealth, Watch
 from dyncal.domain.lifecycle import ReleasePolicy
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import DEFAULT_TOLERANCE, Pairing, Sensor
@@ -242,13 +242,17 @@ class Tracker:
         """Say that sensor and reference have come apart that agreed before, and whose fault it is."""
         stands_ns = self.contradiction.stands_ns
         state, _ = self.monitor.stands(now_ns)
-        if stands_ns is None or state in {DriftState.DRIFT, DriftState.LEARNING} or self.monitor.informed_ns is None:
+        if stands_ns is None or state is DriftState.LEARNING or self.monitor.informed_ns is None:
             return
-        beside = [(other.monitor.informed_ns, other.contradiction.stands_ns) for other in others]
-        held = self.board.holds(AlarmKind.DRIFT)
-        at_ns = now_ns if held is None else held.at_ns
-        cause, words = whose(stands_ns, beside), self.contradiction.words
-        found = findings.contradiction(self.sensor, at_ns, words, cause, self.pairing.reference)
+        cause = whose(stands_ns, [(other.monitor.informed_ns, other.contradiction.stands_ns) for other in others])
+        held, told = self.board.holds(AlarmKind.DRIFT), self.causes.attribution
+        if state is DriftState.DRIFT:
+            if held is None or (told is not None and told.cause is not Cause.CANNOT_TELL):
+                return
+            found = findings.parted(held, cause, self.pairing.reference)
+        else:
+            at_ns, words = now_ns if held is None else held.at_ns, self.contradiction.words
+            found = findings.contradiction(self.sensor, at_ns, words, cause, self.pairing.reference)
         self.changed = True
         yield from self.board.begin(found)
         yield from self.board.explain(found)

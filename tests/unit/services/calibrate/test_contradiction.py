@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.calibration import Verdict
 from dyncal.domain.health import Cause, Watch
-from dyncal.domain.sensors import ModelKind, SensorId
+from dyncal.domain.sensors import ModelKind, SensorId, SiteId
 from dyncal.domain.time import InstantNs
 from dyncal.identification.records import BlockOutcome, Estimate
-from services.calibrate import snapshots
+from services.calibrate import findings, snapshots
 from services.calibrate.contradiction import Contradiction, whose
 from services.calibrate.events import Event, Known, PairingsChanged, PutCondition, RecordArrived, Tick
 
@@ -126,6 +127,24 @@ def test_where_none_agrees_with_the_reference_it_is_that() -> None:
         found = last_of(run, sensor)
         assert "no other sensor agrees with the reference s1-ref either" in found.cause
         assert found.response.startswith("Compare zero and time stamps of the reference s1-ref;")
+
+
+def test_a_drift_that_none_can_place_is_the_references_where_no_sensor_agrees_with_it_any_more() -> None:
+    slow = plant()
+    late = lfilter([0.4], [1.0, -0.6], slow.reference)  # some 0.08 s
+    changed = slow.t_ns > slow.at(AT_S)
+    slow.reference[changed] = late[changed]
+    run = two(slow, neighbour())
+    for sensor in ("s1", "s2"):
+        assert "no other sensor agrees with the reference s1-ref either" in last_of(run, sensor).cause
+
+
+def test_a_drift_is_told_with_what_came_after_it_once() -> None:
+    drift = Condition(SiteId("plant"), "s1", AlarmKind.DRIFT, holds=True, at_ns=InstantNs(1), cause="a; b")
+    once = findings.parted(drift, Cause.REFERENCE, SensorId("r"))
+    assert once.cause.startswith("a; b; since then they contradict each other, and no other sensor agrees with")
+    assert findings.parted(once, Cause.REFERENCE, SensorId("r")) == once
+    assert findings.parted(drift, Cause.SENSOR_OR_REFERENCE, SensorId("r")) == drift
 
 
 def outcome(at: int, *, excited: bool = False, rejected: bool = False) -> BlockOutcome:
