@@ -150,6 +150,8 @@ class Worker:
                 self._do(self._jobs[0])
                 self._jobs.popleft()
             self._finish()
+        self._effects.extend(self._rollouts.flush())
+        self._finish()
         messages, self._messages = self._messages, []
         return messages
 

@@ -87,7 +87,7 @@ class SimulatedEdge:
     clock: Callable[[], InstantNs]
     online: bool = True
     history: list[tuple[InstantNs, str, str]] = field(default_factory=list)
-    """Instant, outcome and set of each report."""
+    """Instant, outcome and set of each report, and of each residual above the limit."""
 
     def __post_init__(self) -> None:
         config = StreamConfig(
@@ -140,5 +140,7 @@ class SimulatedEdge:
         said = [(address_of(self.k).reported(sensor_of(self.k)), encode_report(r)) for r in reports]
         for effect in told:
             if isinstance(effect, TellResiduals):
+                above = [r for r in effect.found if not r.shadow and 0 < r.limit < r.rms]
+                self.history += [(self.clock(), "above_limit", r.set_id) for r in above]
                 said += [(address_of(self.k).residuals, each) for each in residuals.encode(effect.found, effect.at_ns)]
         return said

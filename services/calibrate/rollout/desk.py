@@ -69,6 +69,7 @@ class RolloutDesk:
     def __init__(self, registry: Registry, engine: CalibrateEngine, clock: Clock, log: Logger) -> None:
         self._registry, self._calibrate, self._clock, self._log = registry, engine, clock, log
         self.engine = RolloutEngine()
+        self._put_off: dict[str, RolloutWrite] = {}
 
     def restore(self) -> list[RolloutEffect]:
         """Go on with the rollouts that the registry knows. Raises `StoreUnavailable`."""
@@ -194,9 +195,22 @@ class RolloutDesk:
     def _tell(self, event: Event) -> list[RolloutEffect]:
         return [effect for changes in self.engine.handle(event) for effect in self._effects(changes.of, changes)]
 
+    def flush(self) -> list[RolloutWrite]:
+        """Return what is still to be written, before messages are acknowledged that it came from."""
+        writes = list(self._put_off.values())
+        self._put_off.clear()
+        return writes
+
     def _effects(self, rollout: str, changes: Changes, answer: Answer | None = None) -> Iterator[RolloutEffect]:
         if changes.kept or answer is not None:
-            yield RolloutWrite(rollout, changes.rollout, tuple(changes.members.values()), tuple(changes.moves), answer)
+            write = RolloutWrite(
+                rollout, changes.rollout, tuple(changes.members.values()), tuple(changes.moves), answer
+            )
+            write = _both(self._put_off.pop(rollout, None), write)
+            if changes.acts or answer is not None:
+                yield write
+            else:  # edges answer in crowds: one transaction for many
+                self._put_off[rollout] = write
         yield from changes.acts
 
     def _hold(self) -> None:
@@ -204,6 +218,14 @@ class RolloutDesk:
         held = {sensor for run in self.engine.runs.values() for sensor in run.members if run.wants(sensor)}
         for sensor, tracker in self._calibrate.trackers.items():
             tracker.adjuster.held = sensor in held
+
+
+def _both(first: RolloutWrite | None, then: RolloutWrite) -> RolloutWrite:
+    if first is None:
+        return then
+    members = {member.sensor: member for member in (*first.members, *then.members)}
+    moves = (*first.moves, *then.moves)
+    return RolloutWrite(then.id, then.rollout or first.rollout, tuple(members.values()), moves, then.answer)
 
 
 def _refused(order: Order, why: str) -> calibration.Refused:

@@ -20,7 +20,10 @@ from services.calibrate.rollout.judge import Known, ResidualBook, judge
 from services.calibrate.rollout.stages import Advice
 
 AT_ONCE: Final = 100
-"""Most sets that are published, or reverted, in one go: the engine shares its thread with the estimators."""
+"""Most sets that are reverted in one go: the engine shares its thread with the estimators."""
+
+WINDOW: Final = 32
+"""Most sets that are out and not answered: so none waits long behind others, however slow registry and edges are."""
 
 _KEEP_NS: Final = duration(5.0)
 _OURS: Final = (MemberState.PUBLISHED, MemberState.APPLIED, MemberState.NORMAL)
@@ -38,6 +41,7 @@ class RolloutRun:
         self._in_hand: set[SensorId] = set()  # reverts that were asked for
         self._unkept: set[SensorId] = set()  # members of which only the residual has changed
         self._kept_ns = rollout.changed_ns
+        self._out = {m.sensor for m in self.members.values() if m.state is MemberState.PUBLISHED}
 
     @property
     def finished(self) -> bool:
@@ -95,6 +99,8 @@ class RolloutRun:
         act = Act(f"edge:{edge}", now_ns, report.reason or report.outcome)
         if report.set_id == member.set_id:
             self._of_its_set(member, report, act)
+            if self.rollout.state is RolloutState.RUNNING and self._room(now_ns) > WINDOW // 2:
+                self._take(now_ns)
         elif member.back_id and report.set_id == member.back_id:
             self._of_its_return(member, report, act)
         elif report.outcome is Outcome.APPLIED and report.sequence > member.sequence:
@@ -204,7 +210,7 @@ class RolloutRun:
         last = r.stage == len(plan.stages) - 1
         if began and now_ns - r.stage_ns > duration(plan.offline_s if last else plan.answer_s):
             return False
-        room = min(plan.target(r.stage, r.n_members) - len(touched), AT_ONCE)
+        room = min(plan.target(r.stage, r.n_members) - len(touched), self._room(now_ns))
         waiting = list(self._of(MemberState.WAITING))
         chosen = take(waiting, room, plan.arrangement, lambda m: not self._edges.online(m.edge), first=not touched)
         for member in chosen:
@@ -214,6 +220,12 @@ class RolloutRun:
             self._put(member, act, "rollout.published", **changed)
             self.changes.acts.append(Publish(member.sensor, member.set_id, self._act(now_ns, act.reason)))
         return bool(chosen)
+
+    def _room(self, now_ns: InstantNs) -> int:
+        """Return how many more sets may be out: those whose edges are gone, or silent for long, are not waited for."""
+        answer_ns = duration(self.rollout.plan.answer_s)
+        out = [self.members[sensor] for sensor in self._out]
+        return WINDOW - sum(self._edges.online(m.edge) and now_ns - (m.published_ns or 0) < answer_ns for m in out)
 
     def _go_on(self, now_ns: InstantNs) -> None:
         verdict = stages.judged(self.rollout, self.members.values(), self._edges, now_ns)
@@ -285,6 +297,7 @@ class RolloutRun:
         member = replace(member, changed_ns=act.at_ns, **changed)
         self.members[member.sensor] = self.changes.members[member.sensor] = member
         self._unkept.discard(member.sensor)
+        (self._out.add if member.state is MemberState.PUBLISHED else self._out.discard)(member.sensor)
         self._move(action, member.sensor, act)
 
     def _enter(self, state: RolloutState, action: str, act: Act, **changed: Any) -> None:
