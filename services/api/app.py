@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from services.api import errors, static
+from services.api import errors, examples, static
 from services.api.access.document import describe
 from services.api.access.gate import Identify
 from services.api.access.needs import matrix
@@ -37,7 +37,7 @@ from services.api.routers import (
 from services.api.schemas.laboratory import LaboratoryBody
 from services.api.schemas.operations import ProblemOut
 
-API_VERSION = "1.19.0"
+API_VERSION = "1.20.0"
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",
@@ -85,6 +85,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
             schemas[shape.__name__] = made
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
+        examples.complete(schemas)
         for operations in document["paths"].values():
             for operation in operations.values():
                 operation["responses"].pop("422", None)

@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
+
 from services.api.app import create_app, openapi
 from services.api.deps import Deps
 from tests.unit.services.api.conftest import Api
@@ -35,6 +37,20 @@ async def test_every_error_is_a_problem_and_every_operation_is_described(api: Ap
             assert operation["description"], (method, path)
             assert "application/problem+json" in operation["responses"]["default"]["content"], (method, path)
             assert "422" not in operation["responses"]
+
+
+async def test_every_schema_has_an_example_that_fits_it(api: Api) -> None:
+    document = (await api.http.get("/openapi.json")).json()
+    schemas = document["components"]["schemas"]
+    for name, schema in schemas.items():
+        if "enum" in schema:
+            continue
+        assert schema.get("examples"), name
+        whole = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        validator = jsonschema_rs.Draft202012Validator(whole)
+        for example in schema["examples"]:
+            faults = [f"{name}: {error.message}" for error in validator.iter_errors(example)]
+            assert faults == []
 
 
 async def test_the_routes_of_the_design_are_there(api: Api) -> None:
