@@ -113,6 +113,33 @@ def protocol(
 
 
 @app.command()
+def backup(
+    destination: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; must not be there yet.")],
+    config: ConfigOption = None,
+    *,
+    samples: Annotated[bool, typer.Option(help="Whether the embedded time-series store is in it.")] = True,
+) -> None:
+    """Keep all that lies below data_dir, and the registry, as they are now; the programs go on meanwhile."""
+    from dyncal.cli.backup import back_up
+
+    print(back_up(destination, config, samples=samples))
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="DIR", help="A back-up.")],
+    config: ConfigOption = None,
+    *,
+    replace: Annotated[bool, typer.Option("--replace", help="Move aside what is there.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only see that it is whole.")] = False,
+) -> None:
+    """Put a back-up back. The programs must not be running."""
+    from dyncal.cli.backup import put_back
+
+    print(put_back(source, config, replace=replace, only_check=check))
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     print(dyncal.__version__)

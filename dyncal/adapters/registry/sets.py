@@ -9,6 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from dyncal.adapters.registry import counters, documents, moves, schema
+from dyncal.adapters.registry.restored import least_sequence
 from dyncal.domain.coefficients import (
     CoefficientSet,
     CorrectionFilter,
@@ -172,8 +173,9 @@ def desired(connection: sa.Connection, sensor: SensorId) -> SetRecord | None:
 
 
 def last_sequence(connection: sa.Connection, sensor: SensorId) -> int:
-    """Return the largest sequence of this sensor, or 0."""
-    return int(connection.execute(sa.select(sa.func.max(_t.c.sequence)).where(_t.c.sensor == sensor)).scalar() or 0)
+    """Return the largest sequence of this sensor, or what was reached before the registry was put back, or 0."""
+    found = connection.execute(sa.select(sa.func.max(_t.c.sequence)).where(_t.c.sensor == sensor)).scalar()
+    return max(int(found or 0), least_sequence(connection))
 
 
 def _record(row: sa.Row[Any]) -> SetRecord:

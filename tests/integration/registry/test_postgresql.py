@@ -11,11 +11,14 @@ import sqlalchemy as sa
 from alembic import command
 from pydantic import SecretStr
 
+from dyncal.adapters import backup
 from dyncal.adapters.registry import migrations, open_registry
 from dyncal.adapters.registry.database import Database
-from dyncal.domain.errors import StoreUnavailable
+from dyncal.adapters.registry.offline import examine_trail
+from dyncal.domain.coefficients import SetState
+from dyncal.domain.errors import Conflict, StoreUnavailable
 from dyncal.runtime.settings import RegistrySettings
-from dyncal.testing.registry import S1, act, make_sensor
+from dyncal.testing.registry import S1, act, make_sensor, make_set
 from tests.servers_postgresql import Postgres
 
 pytestmark = pytest.mark.postgresql
@@ -103,3 +106,47 @@ def test_who_cannot_get_the_lock_says_so_instead_of_waiting_for_ever(
             pass
         with second.write():
             pass
+
+
+def test_a_back_up_is_made_by_the_tools_of_postgresql_and_put_back(postgres: Postgres, tmp_path: Path) -> None:
+    url, other = (postgres.url(postgres.make_database()) for _ in range(2))
+    home = tmp_path / "var"
+    with closing(open_registry(RegistrySettings(url=url), home)) as registry:
+        registry.put_sensors([make_sensor()], [], act())
+        registry.add_set(make_set(7), b"seven", SetState.PUBLISHED, act(1))
+        (home / "keys").mkdir(parents=True)
+        (home / "keys" / "some.pem").write_text("a key")
+        backup.make(home, url, tmp_path / "kept", act(2).at_ns, site="plant", version="1")
+        registry.put_sensors([make_sensor(unit="K")], [], act(3))
+    assert postgres.password not in (tmp_path / "kept" / backup.MANIFEST).read_text()
+    with pytest.raises(Conflict, match="another kind"):
+        backup.restore(tmp_path / "kept", tmp_path / "new", None, act(4).at_ns)
+    for into, where in ((other, tmp_path / "new"), (url, tmp_path / "in place")):
+        backup.restore(tmp_path / "kept", where, into, act(5).at_ns)
+        with closing(open_registry(RegistrySettings(url=into), where)) as registry:
+            assert registry.sensor(S1) == make_sensor()
+            assert registry.coefficient_set("tc-1-7").envelope == b"seven"
+            assert registry.last_sequence(S1) == 7 + 3
+            assert registry.audit()[-1].action == "registry.restore"
+            assert registry.verify_audit() is None
+        assert (where / "keys" / "some.pem").read_text() == "a key"
+    gone = postgres.url("nobody")
+    with pytest.raises(StoreUnavailable, match="pg_dump") as caught:
+        backup.make(home, gone, tmp_path / "none", act(6).at_ns, site="plant", version="1")
+    assert postgres.password not in str(caught.value)
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_audit_trail_is_verified_where_it_lies(postgres: Postgres, name: str) -> None:
+    with closing(open_registry(RegistrySettings(url=postgres.url(name)), Path("var"))) as registry:
+        for k in range(20):
+            registry.put_sensors([make_sensor(unit=f"u{k}")], [], act(k))
+    assert examine_trail(postgres.url(name)).n_entries == 20
+    engine = sa.create_engine(postgres.url(name))
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE audit SET actor = 'nobody' WHERE number = 7"))
+    engine.dispose()
+    assert examine_trail(postgres.url(name)).faults == ("entry 7 does not fit: it is not what its digest says",)
+    with pytest.raises(StoreUnavailable) as caught:
+        examine_trail(postgres.url("nobody"))
+    assert postgres.password not in str(caught.value)
