@@ -128,4 +128,3 @@ def get_deps(request: Request) -> Deps:
 
 
 DepsOf = Annotated[Deps, Depends(get_deps)]
-PrincipalOf = Engineer

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dyncal.domain.errors import DyncalError
 from services.api import errors
@@ -15,10 +15,12 @@ from services.api.access import credentials
 from services.api.access.credentials import Bearer, Credential
 from services.api.access.entrance import Entrance
 from services.api.access.needs import SAFE
-from services.api.access.principal import SCOPE_KEY
+from services.api.access.principal import SCOPE_KEY, Principal
 from services.api.errors import Problem
 
 FILES: Final = "/assets/"
+SOON_S: Final = 1.0
+"""An answer within this time is not looked at again [s]."""
 
 
 class Identify:
@@ -40,6 +42,9 @@ class Identify:
             except DyncalError as error:
                 await _refusal(error, scope["path"])(scope, receive, send)
                 return
+            principal: Principal | None = scope.get(SCOPE_KEY)
+            if principal is not None and not self._entrance.open:
+                send = _Held(self._entrance, principal, scope, receive, send)
         await self._app(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> None:
@@ -78,6 +83,34 @@ class Identify:
             ours = credential is None  # no browser; and without a cookie nothing that one would have added
         if not ours:
             raise Problem(HTTPStatus.FORBIDDEN, "this comes from a page that is not ours", kind="foreign-page")
+
+
+class _Held:
+    """Sends what an answer that takes long has to say only while who asked for it may still have it.
+
+    Handlers that know better end by themselves; those that forget are ended here: a long-poll by 401, a stream by its
+    end.
+    """
+
+    def __init__(self, entrance: Entrance, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
+        self._entrance, self._principal, self._scope = entrance, principal, scope
+        self._receive, self._send = receive, send
+        self._since_s = entrance.now_s()
+        self._ended = False
+
+    async def __call__(self, message: Message) -> None:
+        if self._ended:
+            return
+        now_s = self._entrance.now_s()
+        if now_s - self._since_s < SOON_S or self._entrance.book.stands(self._principal):
+            await self._send(message)
+            return
+        self._ended = True
+        if message["type"] == "http.response.start":
+            error = Problem(HTTPStatus.UNAUTHORIZED, "what let you in has ended meanwhile", kind="sign-in")
+            await _refusal(error, self._scope["path"])(self._scope, self._receive, self._send)
+        else:
+            await self._send({"type": "http.response.body", "body": b""})
 
 
 def _refusal(error: DyncalError, path: str) -> ASGIApp:

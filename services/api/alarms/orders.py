@@ -32,7 +32,7 @@ def carry_out(deps: Deps, body: CommandBody, alarms: Sequence[str], actor: str, 
     StoreUnavailable
         If the registry is not there: nothing has been done.
     """
-    now, digest = InstantNs(deps.clock.now()), _digest(body, alarms)
+    now, digest = InstantNs(deps.clock.now()), _digest(body, alarms, actor)
     verb = Verb(body.command)
     span = duration(0 if body.duration_s is None else body.duration_s)
     events: list[Event] = list(_introduced(deps, alarms, now))
@@ -49,8 +49,8 @@ def carry_out(deps: Deps, body: CommandBody, alarms: Sequence[str], actor: str, 
     return given.answer
 
 
-def _digest(body: CommandBody, alarms: Sequence[str]) -> str:
-    asked = body.model_dump(mode="json") | {"alarms": list(alarms)}
+def _digest(body: CommandBody, alarms: Sequence[str], actor: str) -> str:
+    asked = body.model_dump(mode="json") | {"alarms": list(alarms), "actor": actor}
     return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
 
 

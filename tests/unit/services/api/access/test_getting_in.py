@@ -196,6 +196,16 @@ class TestSlow:
         assert (await one.get("/v1/session")).status_code == 200
 
 
+class TestOpen:
+    @pytest.fixture
+    def access(self) -> AccessSection:
+        return AccessSection(mode="open", requests_hz=1, requests_burst=10)
+
+    async def test_in_the_open_nobody_has_to_wait_for_another_on_the_same_machine(self, house: House) -> None:
+        http = await house.client()
+        assert [(await http.get("/v1/session")).status_code for _ in range(15)] == [200] * 15
+
+
 async def test_a_registry_that_is_away_keeps_nobody_out_at_once_and_everybody_in_the_end(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

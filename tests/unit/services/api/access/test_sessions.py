@@ -10,7 +10,8 @@ import pytest
 from argon2 import PasswordHasher
 
 from dyncal.domain.access import Role
-from dyncal.testing.registry import S1, act
+from dyncal.domain.coefficients import SetState
+from dyncal.testing.registry import S1, act, make_set
 from services.api.access import secrets
 from services.api.access.credentials import PLAIN_COOKIE, SECURE_COOKIE
 from services.api.access.settings import AccessSection
@@ -279,6 +280,32 @@ async def test_a_live_stream_ends_with_the_session_that_opened_it(house: House) 
     house.deps.entrance.book.refresh()
     assert await asyncio.wait_for(reading, 5) == 200
     assert not house.deps.entrance.book.stands(principal)
+
+
+async def test_a_long_poll_of_a_revoked_key_gets_nothing_new(house: House) -> None:
+    text = house.key(Role.EDGE)
+    http = await house.client(text)
+    tag = (await http.get("/v1/edges/edge-1/coefficients")).headers["etag"]
+    headers = {"if-none-match": tag, "prefer": "wait=30"}
+    waiting = asyncio.create_task(http.get("/v1/edges/edge-1/coefficients", headers=headers))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    house.registry.revoke_key(text[4:12], act())
+    house.deps.entrance.book.refresh()
+    house.later(2)
+    house.registry.add_set(make_set(), b'{"secret": 1}', SetState.PUBLISHED, act())
+    house.deps.watcher.see(house.deps.watcher.look())
+    answer = await asyncio.wait_for(waiting, 5)
+    assert (answer.status_code, b"secret" in answer.content) == (401, False)
+
+
+async def test_the_same_idempotency_key_of_another_is_another_command(house: House) -> None:
+    first, second = [await house.client(house.key(Role.OPERATOR)) for _ in range(2)]
+    given = {"idempotency-key": "once"}
+    assert (await first.post("/v1/alarms/commands", json=COMMAND, headers=given)).status_code == 200
+    assert (await first.post("/v1/alarms/commands", json=COMMAND, headers=given)).status_code == 200
+    other = await second.post("/v1/alarms/commands", json=COMMAND, headers=given)
+    assert (other.status_code, other.json()["type"]) == (422, "urn:dyncal:problem:key-reused")
 
 
 async def test_a_live_stream_ends_with_its_key(house: House) -> None:
