@@ -11,6 +11,7 @@ import "./style/operations.css";
 import "./style/alarms.css";
 import "./style/commissioning.css";
 import "./style/access.css";
+import "./style/rollouts.css";
 import "./style/media.css";
 import { go, type Theme, useRoute, useTheme } from "./hooks";
 import { model } from "./model";
@@ -19,6 +20,7 @@ import { Audit } from "./pages/audit";
 import { Commissioning } from "./pages/commissioning";
 import { Fleet } from "./pages/fleet";
 import { Losses } from "./pages/losses";
+import { Rollouts } from "./pages/rollouts";
 import { SensorPage } from "./pages/sensor";
 import { SignIn } from "./pages/sign-in";
 import { System } from "./pages/system";
@@ -29,7 +31,7 @@ import { text } from "./text";
 import { who } from "./who";
 
 /** Pages by the letter that follows `g`. */
-const LETTERS: Record<string, string> = { s: "/", a: "/alarms", c: "/commissioning", l: "/losses", y: "/system", u: "/audit" };
+const LETTERS: Record<string, string> = { s: "/", a: "/alarms", c: "/commissioning", r: "/rollouts", l: "/losses", y: "/system", u: "/audit" };
 const LETTER_MS = 1500;
 
 const writes = (target: EventTarget | null): boolean =>
@@ -92,6 +94,7 @@ function Page({ route, theme }: { route: string; theme: Theme }) {
     if (!document.activeElement || document.activeElement === document.body) document.getElementById("main")?.focus({ preventScroll: true });
   }, [route]);
   if (name) return <SensorPage key={name} id={name} theme={theme} />;
+  if (route === "/rollouts" || route.startsWith("/rollouts/")) return <Rollouts route={route} />;
   switch (route) {
     case "/alarms":
     case "/alarms/figures":

@@ -2,13 +2,14 @@
 import { accessText } from "./text-access";
 import { alarmText } from "./text-alarms";
 import { commissioningText } from "./text-commissioning";
+import { rolloutText } from "./text-rollouts";
 
 export * from "./words";
 
 export const text = {
   product: "dyncal",
   skip: "Skip to the content",
-  nav: { label: "Pages", fleet: "Sensors", alarms: "Alarms", commissioning: "Commissioning", losses: "Losses", system: "System", audit: "Audit" },
+  nav: { label: "Pages", fleet: "Sensors", alarms: "Alarms", commissioning: "Commissioning", rollouts: "Rollouts", losses: "Losses", system: "System", audit: "Audit" },
   theme: { toLight: "Light theme", toDark: "Dark theme" },
   horn: { label: "Sound for new alarms", on: "Sound for new alarms is on", off: "Sound for new alarms is off" },
   loading: "Loading …",
@@ -37,6 +38,7 @@ export const text = {
           ["g s", "sensors"],
           ["g a", "alarms"],
           ["g c", "commissioning"],
+          ["g r", "rollouts"],
           ["g l", "losses"],
           ["g y", "system"],
           ["g u", "audit"],
@@ -340,4 +342,5 @@ export const text = {
   access: accessText,
   alarms: alarmText,
   commissioning: commissioningText,
+  rollouts: rolloutText,
 } as const;

@@ -15,6 +15,7 @@ const PAGES = [
   ["/", text.nav.fleet],
   ["/alarms", text.nav.alarms],
   ["/commissioning", text.nav.commissioning],
+  ["/rollouts", text.nav.rollouts],
   ["/losses", text.nav.losses],
   ["/system", text.nav.system],
   ["/audit", text.nav.audit],

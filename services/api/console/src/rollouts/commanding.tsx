@@ -1,0 +1,99 @@
+import { useState } from "preact/hooks";
+import { abort, type Order, pause, resume, type Rollout } from "../ask/rollouts";
+import { Dialog } from "../parts/dialog";
+import { Mark } from "../parts/tile";
+import { text } from "../text";
+import { useMay } from "../who";
+
+const words = text.rollouts.commands;
+type Verb = keyof typeof words.titles;
+
+export interface Said {
+  words: string;
+  wrong: boolean;
+}
+
+/** What became of an order, in words. */
+export function answerOf(order: Order): Said {
+  if (order.state === "refused") return { words: words.refused(order.answer), wrong: true };
+  return { words: order.state === "done" ? words.done : words.waits, wrong: false };
+}
+
+const send = (verb: Verb, id: string, reason: string): Promise<Order> => {
+  if (verb === "pause") return pause(id, reason);
+  if (verb === "abort") return abort(id, reason);
+  return resume(id, reason, verb === "accept");
+};
+
+const VERBS: Record<string, Verb[]> = { running: ["pause", "abort"], paused: ["resume", "accept", "abort"] };
+
+/** What can be done to a rollout now, by those who may. */
+export function Commands({ rollout, after }: { rollout: Rollout; after: () => void }) {
+  const [asking, ask] = useState<Verb | null>(null);
+  const [said, say] = useState<Said | null>(null);
+  const [busy, setBusy] = useState(false);
+  const may = useMay("engineer");
+  const verbs = VERBS[rollout.state] ?? [];
+  const give = async (verb: Verb, reason: string) => {
+    setBusy(true);
+    say(null);
+    try {
+      say(answerOf(await send(verb, rollout.id, reason)));
+      after();
+    } catch (error) {
+      say({ words: words.notDone((error as Error).message), wrong: true });
+    }
+    setBusy(false);
+  };
+  return (
+    <>
+      {may
+        ? verbs.map((verb) => (
+            <button key={verb} class="plain" disabled={busy} onClick={() => ask(verb)}>
+              {words[verb]}
+            </button>
+          ))
+        : verbs.length > 0 && <span class="needs muted">{text.access.needs("engineer")}</span>}
+      <Answer said={said} />
+      {asking && (
+        <Question
+          verb={asking}
+          close={() => ask(null)}
+          accept={(reason) => {
+            ask(null);
+            void give(asking, reason);
+          }}
+        />
+      )}
+    </>
+  );
+}
+
+export function Answer({ said }: { said: Said | null }) {
+  return (
+    <span role="status" class={said?.wrong ? "wrong" : "muted"}>
+      {said?.wrong && <Mark />} {said?.words}
+    </span>
+  );
+}
+
+function Question({ verb, close, accept }: { verb: Verb; close: () => void; accept: (reason: string) => void }) {
+  const [reason, setReason] = useState("");
+  return (
+    <Dialog title={words.titles[verb]} close={close}>
+      <p>{words.notes[verb]}</p>
+      <label class="field">
+        {words.why}
+        <textarea rows={3} maxLength={500} value={reason} onInput={(event) => setReason(event.currentTarget.value)} />
+      </label>
+      <div class="actions">
+        <button class="plain" onClick={close}>
+          {text.cancel}
+        </button>
+        <button class="plain main" disabled={!reason.trim()} onClick={() => accept(reason.trim())}>
+          {words.titles[verb]}
+        </button>
+      </div>
+    </Dialog>
+  );
+}
