@@ -1,4 +1,5 @@
 import { useEffect, useReducer, useRef, useState } from "preact/hooks";
+import { elapsed } from "./clock";
 import { model } from "./model";
 
 /** Render again when the model changes. */
@@ -58,11 +59,11 @@ export function keep(name: string, value: string): void {
 /** A value that follows another one, but not more often than every `ms`. */
 export function useSlowly<T>(value: T, ms: number): T {
   const [slow, set] = useState(value);
-  const last = useRef(0);
+  const last = useRef(-Infinity);
   useEffect(() => {
-    const wait = Math.max(0, last.current + ms - Date.now());
+    const wait = Math.max(0, last.current + ms - elapsed());
     const timer = setTimeout(() => {
-      last.current = Date.now();
+      last.current = elapsed();
       set(value);
     }, wait);
     return () => clearTimeout(timer);

@@ -1,5 +1,6 @@
 import { getDriftTrends, getFleet, getSensor, type Sensor } from "./api";
 import { type Alarm, getAlarms } from "./ask/alarms";
+import { elapsed } from "./clock";
 import { connect } from "./live/client";
 import type { Flood, FromStream, ToStream, TrendFrame, ValueFrame } from "./live/protocol";
 import { who } from "./who";
@@ -11,6 +12,8 @@ const STREAM_WAIT_MS = 2_000;
 /** Least time between two loads of everything, and of the drift trends. */
 const LOAD_EVERY_MS = 2_000;
 const TRENDS_EVERY_MS = 10_000;
+/** A difference to the server's time that so many milliseconds explain is one of delays. */
+const CLOCK_SET_MS = 5_000;
 /** Of so many sensors that changed at once each is asked for by itself; of more, all in one. */
 const SINGLY = 8;
 
@@ -31,10 +34,10 @@ class Model {
   flood: Flood | null = null;
   connected = false;
   everConnected = false;
-  lastHeard = Date.now();
+  lastHeard = elapsed();
   loaded = false;
   alarmsLoaded = false;
-  lagging = 0;
+  lagging = -Infinity;
   /** Grows with every change of the list of sensors or of a state, but not of values. */
   structure = 0;
   /** Grows with every change of alarms. */
@@ -52,8 +55,8 @@ class Model {
   private loads: Promise<void> = Promise.resolve();
   /** Whether a load waits that has not begun. */
   private waiting = false;
-  private loadedAt = 0;
-  private trendsAt = 0;
+  private loadedAt = -Infinity;
+  private trendsAt = -Infinity;
   /** Alarms that the stream brought while an answer was on its way. */
   private readonly heard = new Map<string, Alarm>();
   /** Sensors whose standing has to be asked for. */
@@ -75,7 +78,7 @@ class Model {
 
   /** The server's time [ms]; the display's own clock may be wrong. */
   now(): number {
-    return Date.now() + (this.offsets.length ? Math.max(...this.offsets) : 0);
+    return elapsed() + (this.offsets.length ? Math.max(...this.offsets) : 0);
   }
 
   subscribe(listener: Listener): () => void {
@@ -136,7 +139,7 @@ class Model {
   }
 
   private async loadFleet(): Promise<void> {
-    this.loadedAt = Date.now();
+    this.loadedAt = elapsed();
     const fleet = await getFleet();
     this.tick(fleet.now_ns);
     const gone = new Set(this.sensors.keys());
@@ -166,9 +169,9 @@ class Model {
   }
 
   private async loadDrifts(): Promise<void> {
-    if (Date.now() - this.trendsAt < TRENDS_EVERY_MS) return;
+    if (elapsed() - this.trendsAt < TRENDS_EVERY_MS) return;
     const d = await getDriftTrends();
-    this.trendsAt = Date.now();
+    this.trendsAt = elapsed();
     this.drifts.clear();
     d.sensor.forEach((sensor, k) =>
       this.drifts.set(sensor, {
@@ -186,7 +189,7 @@ class Model {
 
   /** Load everything before long; what asks for it meanwhile is served by the same load. */
   private reloadSoon(delay = 800): void {
-    const wait = Math.max(delay, this.loadedAt + LOAD_EVERY_MS - Date.now());
+    const wait = Math.max(delay, this.loadedAt + LOAD_EVERY_MS - elapsed());
     this.reloading ??= setTimeout(() => {
       this.reloading = undefined;
       this.reload();
@@ -215,11 +218,11 @@ class Model {
         this.reloadSoon(0);
       }
       this.everConnected ||= message.connected;
-      this.lastHeard = message.lastHeard;
+      this.lastHeard = elapsed() - message.silent;
       this.changed(true);
       return;
     }
-    this.lastHeard = Date.now();
+    this.lastHeard = elapsed();
     const data = message.data as Record<string, unknown>;
     if (typeof data["now_ns"] === "number") this.tick(data["now_ns"]);
     switch (message.name) {
@@ -251,7 +254,7 @@ class Model {
         for (const sensor of this.trendListeners.keys()) this.tell(sensor, null);
         break;
       case "lagged":
-        this.lagging = Date.now();
+        this.lagging = elapsed();
         break;
     }
     this.changed();
@@ -273,8 +276,8 @@ class Model {
 
   /** Have the standing of a sensor asked for, not more often than every five seconds. */
   private ask(id: string, again = false): void {
-    if (!again && Date.now() - (this.asked.get(id) ?? 0) < 5000) return;
-    this.asked.set(id, Date.now());
+    if (!again && elapsed() - (this.asked.get(id) ?? 0) < 5000) return;
+    this.asked.set(id, elapsed());
     this.dirty.add(id);
     this.asking ??= setTimeout(() => {
       this.asking = undefined;
@@ -306,8 +309,11 @@ class Model {
 
   private tick(nowNs: number): void {
     // Delays make the difference too small, never too large: the largest of the last ones is nearest to the truth.
-    this.offsets.push(nowNs / 1e6 - Date.now());
+    this.offsets.push(nowNs / 1e6 - elapsed());
     if (this.offsets.length > 20) this.offsets.shift();
+    // A clock was set, or the machine has slept: no delay is as long.
+    const [most, newest] = [Math.max(...this.offsets), this.offsets.slice(-3)];
+    if (newest.every((offset) => offset < most - CLOCK_SET_MS)) this.offsets = newest;
   }
 
   private changed(atOnce = false): void {

@@ -39,7 +39,7 @@ export interface Flood {
 }
 
 export type FromStream =
-  | { kind: "status"; connected: boolean; lastHeard: number }
+  | { kind: "status"; connected: boolean; silent: number }
   | { kind: "nobody" }
   | { kind: "event"; name: string; data: unknown };
 

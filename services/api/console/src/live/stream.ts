@@ -1,3 +1,4 @@
+import { elapsed } from "../clock";
 import { EVENTS, type FromStream, NOTICES } from "./protocol";
 
 const SILENCE_MS = 12_000;
@@ -14,10 +15,15 @@ export class LiveStream {
   private trend: string[] = [];
   private retry: ReturnType<typeof setTimeout> | undefined;
   connected = false;
-  lastHeard = Date.now();
+  private lastHeard = elapsed();
 
   constructor(private readonly emit: (message: FromStream) => void) {
     setInterval(() => this.watch(), 1000);
+  }
+
+  /** Since when nothing was heard [ms]. */
+  get silent(): number {
+    return elapsed() - this.lastHeard;
   }
 
   want(trend: string[]): void {
@@ -59,14 +65,14 @@ export class LiveStream {
   }
 
   private take(name: string, event: MessageEvent<string>): void {
-    this.lastHeard = Date.now();
+    this.lastHeard = elapsed();
     if (event.lastEventId) this.lastId = event.lastEventId;
     if (!this.connected) this.status(true);
     this.emit({ kind: "event", name, data: JSON.parse(event.data) });
   }
 
   private watch(): void {
-    if (this.connected && Date.now() - this.lastHeard > SILENCE_MS) {
+    if (this.connected && this.silent > SILENCE_MS) {
       this.status(false);
       this.open();
     }
@@ -74,6 +80,6 @@ export class LiveStream {
 
   private status(connected: boolean): void {
     this.connected = connected;
-    this.emit({ kind: "status", connected, lastHeard: this.lastHeard });
+    this.emit({ kind: "status", connected, silent: this.silent });
   }
 }

@@ -1,4 +1,5 @@
 // Shared by all tabs: a browser allows six connections to one origin, and an event stream holds one for good.
+import { elapsed } from "../clock";
 import type { FromStream, ToStream } from "./protocol";
 import { LiveStream } from "./stream";
 
@@ -27,12 +28,12 @@ function hear(port: MessagePort, message: ToStream): void {
   }
   const known = tabs.get(port);
   const tab = known ?? { trend: [], heard: 0 };
-  tab.heard = Date.now();
+  tab.heard = elapsed();
   tabs.set(port, tab);
   if (message.kind === "want") {
     tab.trend = message.trend;
     renew();
-    if (stream.connected) port.postMessage({ kind: "status", connected: true, lastHeard: stream.lastHeard });
+    if (stream.connected) port.postMessage({ kind: "status", connected: true, silent: stream.silent });
   } else if (!known) {
     // It slept until it was forgotten, and missed what came meanwhile.
     port.postMessage({ kind: "event", name: "reset", data: {} });
@@ -40,7 +41,7 @@ function hear(port: MessagePort, message: ToStream): void {
 }
 
 setInterval(() => {
-  for (const [port, tab] of tabs) if (Date.now() - tab.heard > FORGET_MS) tabs.delete(port);
+  for (const [port, tab] of tabs) if (elapsed() - tab.heard > FORGET_MS) tabs.delete(port);
 }, 30_000);
 
 interface SharedScope {

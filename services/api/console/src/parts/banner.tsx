@@ -1,3 +1,4 @@
+import { elapsed } from "../clock";
 import { age } from "../format";
 import { useModel } from "../hooks";
 import { text } from "../text";
@@ -6,14 +7,14 @@ import { text } from "../text";
 export function Banner() {
   const model = useModel();
   if (!model.connected && model.everConnected) {
-    const silence = age((Date.now() - model.lastHeard) / 1000);
+    const silence = age((elapsed() - model.lastHeard) / 1000);
     return (
       <div class="banner lost" role="alert">
         <strong>{text.connection.lost}.</strong> {text.connection.lostDetail(silence)}
       </div>
     );
   }
-  if (Date.now() - model.lagging < 10_000) {
+  if (elapsed() - model.lagging < 10_000) {
     return (
       <div class="banner lagging" role="status">
         {text.connection.lagging}

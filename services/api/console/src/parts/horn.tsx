@@ -1,4 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
+import { elapsed } from "../clock";
 import { kept, keep } from "../hooks";
 import { model } from "../model";
 import { text } from "../text";
@@ -8,12 +9,12 @@ const PITCH = { high: 988, medium: 740, low: 523 } as const;
 const QUIET_MS = 1500;
 
 let context: AudioContext | undefined;
-let sounded = 0;
+let sounded = -Infinity;
 
 /** A short tone, higher for what is more urgent; not more than one in a second and a half. */
 function sound(priority: keyof typeof PITCH): void {
-  if (!context || Date.now() - sounded < QUIET_MS) return;
-  sounded = Date.now();
+  if (!context || elapsed() - sounded < QUIET_MS) return;
+  sounded = elapsed();
   const [tone, level, t] = [context.createOscillator(), context.createGain(), context.currentTime];
   tone.frequency.value = PITCH[priority];
   level.gain.setValueAtTime(0, t);
