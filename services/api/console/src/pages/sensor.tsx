@@ -1,7 +1,7 @@
 import { useEffect } from "preact/hooks";
 import type { Sensor } from "../api";
-import { type Calibration, type CoefficientSet, getCalibrations, getSets, type Parameters } from "../ask/findings";
-import { frequency, instant, ms, plain, span, unit, withU } from "../format";
+import { type Calibration, getCalibrations, getSets, type Parameters } from "../ask/findings";
+import { instant, ms, plain, span, unit, withU } from "../format";
 import { type Theme, useAnswer, useModel } from "../hooks";
 import { AlarmTable } from "../alarms/table";
 import { type Fact, FactList } from "../parts/facts";
@@ -11,10 +11,11 @@ import { Age, reading, standing, Value } from "../parts/value";
 import { Bode } from "../sensor/bode";
 import { BudgetPanel } from "../sensor/budget";
 import { ChainPanel } from "../sensor/chain";
+import { CoefficientsPanel } from "../sensor/coefficients";
 import { Deviations, residuals } from "../sensor/conformity";
 import { HealthPanel } from "../sensor/health";
 import { ParameterHistory } from "../sensor/history";
-import { modelText, parameterText, setStateText, text, verdictText } from "../text";
+import { modelText, parameterText, text, verdictText } from "../text";
 
 export function SensorPage({ id, theme }: { id: string; theme: Theme }) {
   const model = useModel();
@@ -52,8 +53,8 @@ export function SensorPage({ id, theme }: { id: string; theme: Theme }) {
         <ParametersPanel sensor={sensor} parameters={inForce} />
         <CalibrationPanel sensor={sensor} calibration={last} />
         <BudgetPanel id={id} setId={setId} />
-        <SetPanel sensor={sensor} sets={sets.answer?.items ?? []} />
         <ChainPanel setId={setId} />
+        <CoefficientsPanel sensor={sensor} keys={keys} />
         <Bode id={id} theme={theme} keys={keys} />
         <ParameterHistory id={id} theme={theme} keys={keys} health={sensor.health} />
         {alarms.length === 0 && (
@@ -182,44 +183,6 @@ function CalibrationPanel({ sensor, calibration }: { sensor: Sensor; calibration
       <h2>{words.calibration}</h2>
       {conformity && <Deviations conformity={conformity} unitName={unit(sensor.unit)} />}
       <FactList facts={facts} />
-    </section>
-  );
-}
-
-function SetPanel({ sensor, sets }: { sensor: Sensor; sets: CoefficientSet[] }) {
-  const active = sensor.active_set;
-  return (
-    <section class="panel">
-      <h2>{text.sensor.coefficients}</h2>
-      {active ? (
-        <FactList
-          facts={[
-            [text.sensor.set, `№ ${active.sequence} · ${active.id}`],
-            [text.sensor.activeSince, instant(ms(active.since_ns))],
-            [text.sensor.bandwidth, frequency(active.band_hz)],
-            [text.sensor.latency, span(active.latency_s)],
-          ]}
-        />
-      ) : (
-        <p class="empty">{text.sensor.noSet}</p>
-      )}
-      {sets.length > 0 && (
-        <div class="scroll" tabIndex={0} role="group" aria-label={text.sensor.history}>
-          <table class="list" aria-label={text.sensor.history}>
-            <caption>{text.sensor.history}</caption>
-            <tbody>
-              {sets.map((set) => (
-                <tr key={set.id} class={set.state === "active" ? "" : "calm"}>
-                  <td class="instant">№ {set.sequence}</td>
-                  <td>{setStateText[set.state] ?? set.state}</td>
-                  <td class="instant">{instant(ms(set.changed_ns))}</td>
-                  <td class="words">{set.reason}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
     </section>
   );
 }

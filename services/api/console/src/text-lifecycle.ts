@@ -1,0 +1,36 @@
+// What people read of the life of a sensor's coefficient sets.
+
+export const lifecycleText = {
+  policy: "Released",
+  policies: {
+    automatic: "by the system, once verified",
+    within_bounds: "by the system within bounds, by an engineer beyond them",
+    approval: "by an engineer",
+  } as Record<string, string>,
+  noPolicy: "as the calibration service is set to",
+  onTrial: (length: string) => `after ${length} on trial at the edge`,
+  waits: "waits to be released",
+  columns: { set: "Set", state: "State", changed: "Since", found: "As found", left: "As left", residual: "Residual", why: "Why", act: "Commands" },
+  deviation: "Root mean square deviation from the reference, on data that the fit did not use",
+  residual: (rms: string, n: number) => `${rms} (${n})`,
+  residualHint: (limit: string) => `Root mean square over windows, and their number, as the edge reports; normal up to ${limit}`,
+  difference: (value: string) => `differs by ${value} from the set in force`,
+  trialFault: (why: string) => `trial ended: ${why}`,
+  moves: "Moves",
+  move: (state: string, actor: string) => `${state} by ${actor}`,
+  backTo: (id: string) => `goes back to ${id}`,
+  approve: "Approve",
+  reject: "Reject",
+  back: "Go back to it",
+  titles: { approve: "Approve set", reject: "Reject set", back: "Go back to set" },
+  notes: {
+    approve: "It is signed and sent to the edge. The registry keeps who released it, and why.",
+    reject: "It is never sent. The registry keeps it, with your reason.",
+    back: "The numbers of this set are sent as a new set that says so. What is verified after that waits for an engineer.",
+  },
+  why: "Why",
+  done: "Done.",
+  waiting: "The calibration service has not answered yet; the order waits for it.",
+  refused: (why: string) => `Refused: ${why}`,
+  notDone: (why: string) => `Not done: ${why}`,
+} as const;
