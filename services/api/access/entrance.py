@@ -114,7 +114,8 @@ class Entrance:
         self._failures.take(address, now_s)
         if name:
             self._names.take(name, now_s)
-        log.warning("not_let_in", address=address, name=name)
+        # A name that nobody has may be a password in the wrong field, or made to look like another line of the log.
+        log.warning("not_let_in", address=address, name=name if name in self.book.picture.users else "")
 
     def count(self, who: str) -> None:
         """Count a request. Raises `Problem` (429) if `who` has sent too many; in the open nobody can be told apart."""

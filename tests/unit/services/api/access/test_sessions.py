@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from http.cookies import SimpleCookie
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from argon2 import PasswordHasher
 from dyncal.domain.access import Role
 from dyncal.domain.coefficients import SetState
 from dyncal.testing.registry import S1, act, make_set
-from services.api.access import secrets
+from services.api.access import entrance, secrets
 from services.api.access.credentials import PLAIN_COOKIE, SECURE_COOKIE
 from services.api.access.settings import AccessSection
 from tests.unit.services.api.access.conftest import PASSWORD, House
@@ -98,6 +99,15 @@ async def test_an_unknown_name_takes_as_long_as_a_known_one(house: House, monkey
         await (await house.client()).post("/v1/session", json={"name": name, "password": "wrong wrong wrong"})
     costs = {stored.rsplit("$", 2)[0] for stored in hashed}
     assert (len(hashed), len(costs)) == (2, 1)
+
+
+async def test_the_log_has_no_name_that_nobody_has(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.user()
+    said: list[str] = []
+    monkeypatch.setattr(entrance, "log", SimpleNamespace(warning=lambda *_, name, **__: said.append(name)))
+    for name in ("anna", "my secret password", "anna\nlisten"):
+        await (await house.client()).post("/v1/session", json={"name": name, "password": "wrong wrong wrong"})
+    assert said == ["anna", "", ""]
 
 
 async def test_guessing_at_a_name_has_to_wait(house: House) -> None:
