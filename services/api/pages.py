@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 from http import HTTPStatus
+from typing import Final
 from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import Response
 
 from services.api.errors import Problem
+
+_LARGEST: Final = (1 << 63) - 1  # what a database can compare with
 
 
 def encode(position: str) -> str:
@@ -29,7 +32,7 @@ def decode(cursor: str) -> str:
 def decode_number(cursor: str) -> int:
     """Return the number of a cursor. Raises `Problem` (422)."""
     text = decode(cursor)
-    if not text.isascii() or not text.isdigit() or len(text) > 19:
+    if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) > _LARGEST:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "this cursor is none of ours", kind="cursor")
     return int(text)
 

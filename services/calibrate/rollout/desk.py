@@ -95,7 +95,9 @@ class RolloutDesk:
     def _reported(self, event: calibration.SetReported) -> list[RolloutEffect]:
         report = event.report
         tracker = self._calibrate.trackers.get(report.sensor)
-        now = None if tracker is None else tracker.releases.in_force
+        if tracker is None or EdgeAddress(tracker.sensor.site, tracker.sensor.edge) != event.address:
+            return []
+        now = tracker.releases.in_force
         late = report.outcome is Outcome.REJECTED and report.reason.startswith("expired")
         if late and now is not None and now.coefficients.parent == report.set_id:  # it was offered anew
             made = now.coefficients
@@ -103,7 +105,8 @@ class RolloutDesk:
         return self._tell(Reported(event.address.edge, report, event.now_ns))
 
     def _residual(self, event: calibration.ResidualsFound, each: ResidualReport) -> list[RolloutEffect]:
-        if each.shadow or not each.n:
+        tracker = self._calibrate.trackers.get(each.sensor)
+        if each.shadow or not each.n or tracker is None or tracker.sensor.site != event.address.site:
             return []
         found = Residual(each.rms, each.limit, each.n)
         return self._tell(ResidualFound(event.address.edge, each.sensor, each.set_id, found, event.now_ns))

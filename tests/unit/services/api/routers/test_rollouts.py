@@ -14,6 +14,7 @@ from dyncal.ports.registry import Act
 from dyncal.ports.rollouts import RolloutWrite
 from dyncal.testing.registry import S1, act, make_set
 from dyncal.testing.rollouts import make_member, make_move, make_rollout
+from services.api import pages
 from tests.unit.services.api.conftest import Api
 
 BODY = {"reason": "because", "sensors": ["tc-1"], "plan": {"stages": [{"share": 1, "soak_s": 5}]}}
@@ -67,6 +68,16 @@ async def test_rollouts_are_listed_newest_first(api: Api) -> None:
     rest = (await api.http.get("/v1/rollouts", params={"cursor": page["next_cursor"]})).json()
     assert [r["id"] for r in page["items"] + rest["items"]] == ["r-2", "r-1", "r-0"]
     assert (await api.http.get("/v1/rollouts", params={"state": "paused"})).json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/rollouts", "/v1/rollouts/r-1/history", "/v1/orders", "/v1/calibrations", "/v1/audit"]
+)
+@pytest.mark.parametrize("position", ["9" * 19, f"{1 << 63} x", "-1", "x", ""])
+async def test_a_cursor_that_is_none_of_ours_is_refused(api: Api, path: str, position: str) -> None:
+    fill(api)
+    answer = await api.http.get(f"/v1/{path}", params={"cursor": pages.encode(position)})
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:dyncal:problem:cursor"), answer.text
 
 
 async def test_what_waits_can_be_listed(api: Api) -> None:

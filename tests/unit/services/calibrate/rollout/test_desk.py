@@ -9,9 +9,14 @@ import pytest
 
 from dyncal.adapters.registry import open_registry
 from dyncal.adapters.registry.sql import SqlRegistry
-from dyncal.domain.coefficients import SetState
+from dyncal.contracts import residuals
+from dyncal.contracts.coefficients import encode_report
+from dyncal.contracts.topics import EdgeAddress
+from dyncal.domain.coefficients import Outcome, Report, SetState
 from dyncal.domain.orders import OrderKind, OrderState
+from dyncal.domain.residuals import ResidualReport
 from dyncal.domain.rollouts import MemberState
+from dyncal.domain.sensors import SiteId
 from dyncal.runtime.settings import RegistrySettings
 from tests.rollouts.fleet import sensor_of
 from tests.rollouts.simulation import PLAN, Simulation
@@ -85,6 +90,21 @@ def test_aborted_by_a_person_edges_get_the_earlier_numbers_as_a_new_signed_set(
     assert plant.running()[touched].startswith("3-")
     plant.wait(1)
     assert {m.state for m in registry.rollout_members("r-1")} == {MemberState.REVERTED, MemberState.WAITING}
+
+
+def test_what_an_edge_of_another_site_says_counts_for_nothing(registry: SqlRegistry, tmp_path: Path) -> None:
+    plant = Simulation(registry, tmp_path, 20)
+    plant.order(START, plan=PLAN)
+    plant.wait(1)
+    (member,) = [m for m in registry.rollout_members("r-1") if m.stage is not None]
+    foreign = EdgeAddress(SiteId("elsewhere"), member.edge)
+    report = Report(member.sensor, member.set_id, 2, Outcome.REVERTED, plant.clock.now())
+    found = ResidualReport(member.sensor, member.set_id, 9.0, 0.1, 50)
+    said = [(foreign.reported(member.sensor), encode_report(report))]
+    said += [(foreign.residuals, each) for each in residuals.encode([found], plant.clock.now())]
+    plant.settle(said)
+    plant.wait(1)
+    assert plant.state == "running"
 
 
 def test_orders_that_make_no_sense_are_refused_with_the_reason(registry: SqlRegistry, tmp_path: Path) -> None:
