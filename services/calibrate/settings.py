@@ -59,6 +59,9 @@ class CalibrateSection(Section):
     drift_share: float = Field(0.5, gt=0, le=1)
     """Share of its tolerance from which a change of a parameter counts as drift, where it is significant."""
 
+    idle_after_s: float = Field(600.0, gt=0)
+    """Time without a block that says anything after which nothing can be told of a sensor [s]; longer for slow ones."""
+
     snapshot_s: float = Field(30.0, gt=0)
     """Interval between snapshots of the estimators [s]."""
 

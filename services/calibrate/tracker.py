@@ -67,7 +67,8 @@ class Tracker:
         )
         self.estimator = estimator_of(pairing, sensor.dt_ns)
         least = tuple((name, rules.drift_share * pairing.tolerance.get(name, DEFAULT_TOLERANCE)) for name in names)
-        self.monitor = DriftMonitor(names, DriftSettings(arl0_blocks=rules.arl0_blocks, minimum_changes=least))
+        watched = DriftSettings(rules.arl0_blocks, minimum_changes=least, idle_after_s=rules.idle_after_s)
+        self.monitor = DriftMonitor(names, watched)
         self.causes = Causes(names)
         self.contradiction = Contradiction()
         self.baseline: tolerance.Baseline | None = None

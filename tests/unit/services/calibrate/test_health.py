@@ -12,8 +12,10 @@ from dyncal.domain.health import Conformance, SensorHealth, Watch
 from dyncal.domain.sensors import ModelKind, SensorId, SiteId
 from dyncal.domain.time import InstantNs
 from dyncal.testing.registry import make_sensor
+from services.calibrate.engine import CalibrateEngine
 from services.calibrate.events import Connected, Known, PairingsChanged, PutHealth, Tick
 from services.calibrate.health import HealthDesk, number
+from services.calibrate.settings import CalibrateSection
 
 from .conftest import Run
 from .plant import Plant
@@ -52,6 +54,14 @@ def test_without_excitation_it_cannot_be_told_since_the_last_informative_block()
     assert "does not move" in last.reason
     assert plant.at(50) < last.since_ns < plant.at(75)
     assert last.informed_ns == last.since_ns
+
+
+def test_after_how_long_without_news_it_cannot_be_told_is_for_the_plant_to_say() -> None:
+    for seconds_idle, watch in ((30.0, Watch.CANNOT_TELL), (7200.0, Watch.IN_CONTROL)):
+        engine = CalibrateEngine(CalibrateSection(idle_after_s=seconds_idle))
+        run = Run(thermocouple(60.0), engine).pair().go()
+        run.tell(700, Tick(run.plant.at(700 if seconds_idle > 60 else 95)))
+        assert run.health()[-1][1].watch is watch
 
 
 def test_without_pairs_it_cannot_be_told_even_where_no_block_ever_comes_again() -> None:
