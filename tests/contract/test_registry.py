@@ -18,6 +18,7 @@ from dyncal.testing.lifecycle import LifecycleRegistryContract
 from dyncal.testing.registry import OpenRegistry, RegistryContract
 from dyncal.testing.retention import RetentionContract
 from dyncal.testing.rollouts import RolloutRegistryContract
+from tests.contract.auditing import watched
 from tests.servers_postgresql import Postgres
 
 
@@ -36,6 +37,13 @@ class _Contract(
     @pytest.fixture
     def settings(self) -> RegistrySettings:
         raise NotImplementedError
+
+    @pytest.fixture(autouse=True)
+    def every_change_is_audited(self) -> Iterator[None]:
+        """Fail where a transaction changes something and writes no line of the audit trail."""
+        with watched() as silent:
+            yield
+        assert silent == []
 
     @pytest.fixture
     def open_it(self, settings: RegistrySettings, tmp_path: Path) -> Iterator[OpenRegistry]:

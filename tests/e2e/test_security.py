@@ -178,6 +178,10 @@ def applied(report: Report) -> bool:
     return report.outcome is Outcome.APPLIED
 
 
+def applied_after(before: Report) -> Callable[[Report], bool]:
+    return lambda report: applied(report) and report.at_ns > before.at_ns
+
+
 def key_of(rig: SecureRig, sensor: SensorId) -> str:
     return read_envelope(desired(rig, sensor)).key_id
 
@@ -221,7 +225,7 @@ def test_a_key_is_changed_while_programs_work_over_mutual_tls(rig: SecureRig) ->
         rig.programs["edge"].must_stop()
         rig.programs["edge"].start()
         for sensor, report in ((FIRST, first), (SECOND, second)):
-            again = reported(rig, sensor, lambda found, since=report.at_ns: applied(found) and found.at_ns > since, 60)
+            again = reported(rig, sensor, applied_after(report), 60)
             assert again.set_id == report.set_id
 
         assert "fit" in rig.command("audit", "verify")
