@@ -15,6 +15,7 @@ from urllib3.exceptions import HTTPError
 
 from dyncal.adapters.influx.http import Answer, Endpoint, NoDatabase, raise_for
 from dyncal.domain.errors import StoreRefused, StoreUnavailable
+from dyncal.runtime.faults import redacted_url
 
 
 def make_ready(endpoint: Endpoint, keep_s: int | None) -> None:
@@ -104,7 +105,7 @@ def _translated(endpoint: Endpoint) -> Iterator[None]:
         yield
     except ApiException as error:
         if not error.status:
-            raise StoreUnavailable(f"{endpoint.url}: {error.reason}") from error
+            raise StoreUnavailable(f"{redacted_url(endpoint.url)}: {error.reason}") from error
         headers = {name.lower(): value for name, value in (error.headers or {}).items()}
         body = error.body if isinstance(error.body, bytes) else str(error.body or "").encode()
         try:
@@ -112,4 +113,4 @@ def _translated(endpoint: Endpoint) -> Iterator[None]:
         except NoDatabase as missing:
             raise StoreRefused(f"{missing}; of store.org or store.database") from error
     except (HTTPError, OSError, ValueError) as error:  # ValueError: an answer that is not as documented
-        raise StoreUnavailable(f"{endpoint.url}: {error}") from error
+        raise StoreUnavailable(f"{redacted_url(endpoint.url)}: {error}") from error

@@ -13,6 +13,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, LocationValueError
 
 from dyncal.domain.errors import DyncalError, InvalidSetting, StoreRefused, StoreUnauthorized, StoreUnavailable
+from dyncal.runtime.faults import redacted_url
 
 MAX_WRITERS: Final = 8
 MAX_RETRY_AFTER_S: Final = 3600.0
@@ -82,6 +83,7 @@ class Http:
             timeout=urllib3.Timeout(connect=min(3.0, endpoint.timeout_s), read=endpoint.timeout_s),
         )
         self._url = endpoint.url.rstrip("/")
+        self._shown = redacted_url(self._url)
         self.endpoint = endpoint
 
     def demand(self, method: str, path: str, fields: Mapping[str, str], body: Body | None = None) -> Answer:
@@ -95,7 +97,7 @@ class Http:
         answer = self.demand("POST", path, fields, lines)
         if answer.status != 204:
             raise StoreUnavailable(
-                f"{self._url}{path} answers {answer.status} to a write, and InfluxDB says 204: is store.url right?"
+                f"{self._shown}{path} answers {answer.status} to a write, and InfluxDB says 204: is store.url right?"
             )
 
     def ask(
@@ -116,9 +118,9 @@ class Http:
             url = f"{self._url}{path}?{query}"
             answer = self._pool.request(method, url, body=body, headers=headers)  # type: ignore[arg-type]  # any buffer
         except LocationValueError as error:
-            raise InvalidSetting(f"store.url = {self._url!r} is no address: {error}") from error
+            raise InvalidSetting(f"store.url = {self._shown!r} is no address") from error
         except (HTTPError, OSError) as error:
-            raise StoreUnavailable(f"{self._url}: {error}") from error
+            raise StoreUnavailable(f"{self._shown}: {error}") from error
         return Answer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.data)
 
     def close(self) -> None:

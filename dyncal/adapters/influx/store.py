@@ -20,6 +20,7 @@ from dyncal.domain.samples import Gap, GapCause, GapRecord, SampleSeries
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.sample_store import Writable, WriteReport
+from dyncal.runtime.faults import redacted_url
 from dyncal.runtime.settings import StoreSettings
 
 MAX_BODY_BYTES: Final = 8 << 20
@@ -121,7 +122,7 @@ class InfluxSampleStore:
     def check(self) -> str:
         """Return a line that names the server and its version; makes the database where it is missing."""
         dialects.probe(self._connected(again=True))
-        return f"InfluxDB {self._version} at {self._endpoint.url}, database {self._endpoint.database}"
+        return f"InfluxDB {self._version} at {redacted_url(self._endpoint.url)}, database {self._endpoint.database}"
 
     def tidy(self, now: InstantNs) -> bool:
         """Leave it to the server, which has been told (`Endpoint.retention_days`)."""
