@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from dyncal.contracts.edges import SensorMessage, StatusMessage
+from dyncal.contracts.topics import EdgeAddress
+from dyncal.domain.sensors import EdgeId, SensorId
+from dyncal.domain.time import NS_PER_S
 from services.api.middleware import CSP
-from tests.e2e.console.browser import chromium, complaints, picture, watched
-from tests.integration.api.plant import Plant, running
+from tests.e2e.console.browser import complaints, picture, watched
+from tests.integration.api.plant import SITE, Plant, running
 
-pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="session")]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def plant() -> AsyncIterator[Plant]:
     """Yield a plant at work."""
     async with running(5) as made:
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Yield one browser for all pages."""
-    async with chromium() as made:
         yield made
 
 
@@ -87,6 +85,24 @@ async def test_rows_take_the_focus_one_at_a_time(browser: Browser, plant: Plant)
         await expect(page.locator("h1")).to_have_text(after.removeprefix("row-"))
         await page.keyboard.press("Escape")
         await expect(page.locator(".row.selected")).to_have_attribute("id", after)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"), [("toString", "__proto__"), ("constructor", "constructor"), ("a" * 128, "m" * 150)]
+)
+async def test_names_and_units_of_any_kind_are_shown_as_they_are(
+    browser: Browser, plant: Plant, name: str, unit: str
+) -> None:
+    address = EdgeAddress(SITE, EdgeId("valueOf"))
+    sensors = [SensorMessage(SensorId(name), unit, NS_PER_S, "<b>bold</b>", None)]
+    birth = StatusMessage(1, "online", plant.clock.now(), "0.1.0", 1, None, sensors)
+    plant.broker.publish(address.status, msgspec.json.encode(birth), retain=True)
+    async with watched(browser, plant.service.address) as page:
+        await page.locator(f"#row-{name}").wait_for(timeout=10_000)
+        await expect(page.locator(f"#row-{name}")).to_contain_text(unit)
+        await page.locator(f"#row-{name}").click()
+        await expect(page.locator("h1")).to_have_text(name)
+        await expect(page.locator("main")).to_contain_text("<b>bold</b>")
 
 
 async def test_the_theme_that_was_chosen_is_kept(browser: Browser, plant: Plant) -> None:

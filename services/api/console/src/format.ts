@@ -16,7 +16,7 @@ const UNITS: Record<string, string> = {
 };
 
 /** A UCUM unit as people write it. */
-export const unit = (ucum: string): string => UNITS[ucum] ?? ucum;
+export const unit = (ucum: string): string => (Object.hasOwn(UNITS, ucum) ? UNITS[ucum]! : ucum);
 
 const sign = (digits: string): string => digits.replace("-", MINUS);
 

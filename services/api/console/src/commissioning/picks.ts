@@ -25,7 +25,7 @@ export const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 /** Units as servers show them, as UCUM writes them. */
 const UCUM: Record<string, string> = { "°C": "Cel", "°F": "[degF]", "%": "%", "m³/h": "m3/h", "m/s²": "m/s2", Ohm: "Ohm", Ω: "Ohm" };
 
-export const ucum = (unit: string): string => UCUM[unit] ?? unit;
+export const ucum = (unit: string): string => (Object.hasOwn(UCUM, unit) ? UCUM[unit]! : unit);
 
 /** A name as ids may be: what they may not have becomes a hyphen. */
 export function idOf(name: string): string {
