@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -55,7 +55,11 @@ def watched() -> Iterator[list[str]]:
     def rollback(connection: Any) -> None:
         open_.pop(id(connection), None)
 
-    listeners = [("before_cursor_execute", execute), ("commit", commit), ("rollback", rollback)]
+    listeners: list[tuple[str, Callable[..., Any]]] = [
+        ("before_cursor_execute", execute),
+        ("commit", commit),
+        ("rollback", rollback),
+    ]
     for name, listener in listeners:
         event.listen(sa.Engine, name, listener)
     try:
