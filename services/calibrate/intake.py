@@ -42,7 +42,8 @@ def _read(place: EdgeTopic, payload: bytes, now_ns: InstantNs) -> Event:
         case "reported":
             return SetReported(place.address, _report(place, payload), now_ns)
         case "residuals":
-            return ResidualsFound(place.address, tuple(residuals.decode(payload)[1]), now_ns)
+            found = (dataclasses.replace(each, fault=_kept(each.fault)) for each in residuals.decode(payload)[1])
+            return ResidualsFound(place.address, tuple(found), now_ns)
         case "status":
             status = codec.from_json(payload, StatusMessage)
             if status.v != STATUS_VERSION:
@@ -52,10 +53,15 @@ def _read(place: EdgeTopic, payload: bytes, now_ns: InstantNs) -> Event:
             raise MalformedMessage("nothing that calibration reads")
 
 
+def _kept(words: str) -> str:
+    """Return words as any database keeps them: bounded, and without NUL."""
+    return words.replace("\0", "")[:MAX_REASON]
+
+
 def _report(place: EdgeTopic, payload: bytes) -> Report:
     report = coefficients.decode_report(payload)
     if report.sensor != place.sensor:
         raise MalformedMessage(f"it is about sensor {report.sensor}")
     if max(len(report.set_id), len(report.running)) > MAX_ID or not EARLIEST <= report.at_ns <= LATEST:
         raise MalformedMessage("its set or its instant cannot be")
-    return dataclasses.replace(report, reason=report.reason[:MAX_REASON])
+    return dataclasses.replace(report, reason=_kept(report.reason))

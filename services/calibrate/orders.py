@@ -19,6 +19,8 @@ SETS = frozenset({OrderKind.SET_APPROVE, OrderKind.SET_REJECT, OrderKind.SET_ROL
 def event_of(order: Order, registry: CalibrationRegistry, now_ns: InstantNs) -> Release | Decline | Restore | str:
     """Return what an order about sets tells the engine, or why it cannot be carried out."""
     act = Act(order.actor, now_ns, order.reason)
+    if "\0" in f"{order.subject}{order.body.get('to')}":
+        return "a NUL is in no name"  # and no database can be asked for one
     try:
         if order.kind is OrderKind.SET_ROLL_BACK:
             return _way_back(order, registry, act)

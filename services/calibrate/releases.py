@@ -158,8 +158,13 @@ class Releases:
             yield self._refused(order, set_id, f"{set_id} was made for another sampling interval")
             return
         if waiting.trial is not None:
-            left_s = max(waiting.trial.until_ns - act.at_ns, 0) / NS_PER_S
-            yield self._refused(order, set_id, f"{set_id} is on trial beside the set in force for {left_s:.0f} s more")
+            left_ns = waiting.trial.until_ns - act.at_ns
+            more = (
+                f"for {left_ns / NS_PER_S:.0f} s more"
+                if left_ns > 0
+                else f"until more is told: {waiting.trial.shown()}"
+            )
+            yield self._refused(order, set_id, f"{set_id} is on trial beside the set in force, {more}")
             return
         self.anchor = waiting.made.coefficients
         yield from self._ended(waiting, SetState.PUBLISHED, act, order)

@@ -31,7 +31,7 @@ class RollBackBody(Shape):
     model_config = example(reason="the newer set rings at each step", to="TT-101.4-1f0c77ab")
 
     reason: Why
-    to: str | None = Field(None, max_length=255)
+    to: str | None = Field(None, max_length=255, pattern=r"^[^\x00]*$")
     """Id of a set that was superseded; null: the one before the one in force."""
 
 

@@ -10,7 +10,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from dyncal.contracts.coefficients import canonical
+from dyncal.contracts.coefficients import canonical, encode_report
+from dyncal.contracts.residuals import encode as encode_residuals
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.alarms import AlarmKind
 from dyncal.domain.coefficients import CoefficientSet, Outcome, Report, SetState
@@ -20,7 +21,7 @@ from dyncal.domain.sensors import EdgeId, ModelKind, SensorId, SiteId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import Act
 from dyncal.testing.registry import make_set
-from services.calibrate import snapshots
+from services.calibrate import intake, snapshots
 from services.calibrate.engine import CalibrateEngine
 from services.calibrate.events import (
     AddSet,
@@ -312,6 +313,18 @@ def test_a_trial_of_which_the_edge_tells_nothing_ends_with_a_question(run: Calla
     assert waiting is not None
     assert waiting.needs.startswith("its edge tells too little of its trial: residual 0 rms over 0 windows")
     assert [type(e) for e in done.tell(201, Release(S1, second, act(done, 201)))] == [MoveSet]
+
+
+def test_what_edges_say_is_kept_as_any_database_takes_it(run: Callable[[Plant], Run]) -> None:
+    found = ResidualReport(S1, "s1.2-x", 1.0, 1.0, 1, shadow=True, fault="a\0" * 400)
+    (payload,) = encode_residuals([found], InstantNs(5))
+    said = intake.read("dyncal/v1/plant/edge1/residuals", payload, InstantNs(6))
+    assert isinstance(said, ResidualsFound)
+    assert said.found[0].fault == "a" * 250
+    report = Report(S1, "s1.2-x", 2, Outcome.REJECTED, InstantNs(5), "b\0b")
+    said = intake.read("dyncal/v1/plant/edge1/coefficients/s1/reported", encode_report(report), InstantNs(6))
+    assert isinstance(said, SetReported)
+    assert said.report.reason == "bb"
 
 
 def test_where_approval_is_asked_for_too_the_trial_comes_first(run: Callable[[Plant], Run]) -> None:

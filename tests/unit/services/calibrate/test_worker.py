@@ -285,8 +285,9 @@ def test_going_back_leads_to_the_set_before_and_twice_to_the_one_before_that(
     registry.put_order(order(OrderKind.SET_ROLL_BACK, "no sensor", "o-4"))
     registry.put_order(order(OrderKind.SET_ROLL_BACK, "s9", "o-5"))
     registry.put_order(order(OrderKind.SET_ROLL_BACK, S1, "o-6", to=registry.order("o-2").result))
+    registry.put_order(order(OrderKind.SET_ROLL_BACK, S1, "o-7", to="a\0b"))
     assert worker.process([Orders()]) == []
-    for name in ("o-3", "o-4", "o-5", "o-6"):
+    for name in ("o-3", "o-4", "o-5", "o-6", "o-7"):
         assert registry.order(name).state is OrderState.REFUSED
         assert registry.order(name).answer
 
