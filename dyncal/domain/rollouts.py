@@ -83,7 +83,7 @@ class Stage:
             raise InvalidData(f"a stage's soak_s is 0 to {_LONGEST_S:.0f} s, not {self.soak_s}")
 
 
-DEFAULT_STAGES: Final = (Stage(0.02, 300.0), Stage(0.10, 300.0), Stage(0.50, 300.0), Stage(1.0, 300.0))
+DEFAULT_STAGES: Final = (Stage(0.02, 300.0), Stage(0.05, 300.0), Stage(0.25, 300.0), Stage(1.0, 300.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,8 @@ async def bad_set(trial: Trial, plan: dict[str, object], *, kill: bool = False, 
             trial.start()
         await trial.until_over(timeout_s)
         await asyncio.sleep(1.0)
-    breaches = [at for edge in trial.edges for at, outcome, _ in edge.history if outcome in BREACHES]
+    told = [entry for edge in trial.edges for entry in edge.history]
+    breaches = [at for at, outcome, set_id in told if outcome in BREACHES and set_id.endswith("-bad")]
     moves = {entry.move.action: entry.move.at_ns for entry in trial.registry.rollout_moves("r-1", limit=1000)}
     began: InstantNs = min(breaches)
     return Outcome(

@@ -109,7 +109,7 @@ export const rolloutText = {
     count: (n: number, of: number) => (n === of ? `${n} sensors` : `${n} of ${of} sensors`),
     nobody: "No verified set waits. Sets wait where a sensor's policy asks for approval.",
     shares: "Stages: up to … % of the sensors",
-    sharesWrong: "Growing numbers, the last of them 100, such as 2, 10, 50, 100",
+    sharesWrong: "Growing numbers, the last of them 100, such as 2, 5, 25, 100",
     soak: "Each is watched for [s]",
     abort: "Abort above … % failures",
     success: "Next stage from … % normal",
