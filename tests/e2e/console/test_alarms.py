@@ -9,28 +9,21 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.e2e.console.browser import chromium, complaints, picture, watched
+from tests.e2e.console.browser import complaints, picture, watched
 from tests.e2e.console.desk import Desk, alarm
 from tests.e2e.console.quickness import crowding
 from tests.integration.api.plant import Plant, running
 
-pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="session")]
 
 ROWS = "table[aria-label=Active] tbody tr:not(.room)"
 FLOOD, FLOOD_S = 1000, 10
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def plant() -> AsyncIterator[Plant]:
     """Yield a plant at work."""
     async with running(5) as made:
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Yield one browser for all pages."""
-    async with chromium() as made:
         yield made
 
 

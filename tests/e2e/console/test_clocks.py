@@ -9,10 +9,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.e2e.console.browser import chromium
 from tests.integration.api.plant import Plant, running
 
-pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="session")]
 
 HOUR_MS = 3_600_000
 # The wall clock is off by `window.off`; the stream stands and brings nothing while `window.mute`.
@@ -29,17 +28,10 @@ window.EventSource = class extends Source {
 LIVE, DEAD = ".body .value:not(.dead)", ".body .value.dead"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def plant() -> AsyncIterator[Plant]:
     """Yield a plant at work."""
     async with running(3) as made:
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Yield one browser for all pages."""
-    async with chromium() as made:
         yield made
 
 

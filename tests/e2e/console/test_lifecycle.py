@@ -17,14 +17,14 @@ from dyncal.domain.lifecycle import ReleaseMode, ReleasePolicy
 from dyncal.domain.orders import Answer, OrderKind, OrderState
 from dyncal.domain.residuals import ResidualReport
 from dyncal.ports.registry import Act
-from tests.e2e.console.browser import chromium, complaints, picture, watched
+from tests.e2e.console.browser import complaints, picture, watched
 from tests.e2e.console.people import signed_in
 from tests.integration.api.plant import ADDRESS, Plant, running
 
-pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="session")]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def plant() -> AsyncIterator[Plant]:
     """Yield a plant in which a sensor has a set in force, one before it, and one that waits."""
     async with running(5, access={"mode": "closed"}) as made:
@@ -42,13 +42,6 @@ async def plant() -> AsyncIterator[Plant]:
         ]
         for payload in residuals.encode(found, now_ns):
             made.broker.publish(ADDRESS.residuals, payload)
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Yield one browser for all pages."""
-    async with chromium() as made:
         yield made
 
 

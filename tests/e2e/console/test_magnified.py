@@ -10,10 +10,10 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.e2e.console import past
-from tests.e2e.console.browser import chromium, complaints, picture, watched
+from tests.e2e.console.browser import complaints, picture, watched
 from tests.integration.api.plant import Plant, running
 
-pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="session")]
 
 # By size in CSS pixels: 1440 x 900 at 200 %, 1280 x 1024 at 400 %.
 SIZES: dict[str, dict[str, Any]] = {
@@ -29,7 +29,7 @@ OUT_OF_SIGHT = """() => [...document.querySelectorAll('header :is(a, button, [ro
 }).map(each => each.textContent)"""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def plant() -> AsyncIterator[Plant]:
     """Yield a plant with an alarm, at work."""
     async with running(5) as made:
@@ -37,13 +37,6 @@ async def plant() -> AsyncIterator[Plant]:
         past.calibrations(made, "TT-101")
         past.outlook(made, "TT-101")
         past.losses(made)
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Yield one browser for all pages."""
-    async with chromium() as made:
         yield made
 
 

@@ -14,11 +14,11 @@ from playwright.async_api import Browser, Page, expect
 
 from dyncal.domain.access import Role
 from tests.e2e.console import past
-from tests.e2e.console.browser import chromium, complaints, picture, watched
+from tests.e2e.console.browser import complaints, picture, watched
 from tests.e2e.console.people import signed_in
 from tests.integration.api.plant import Plant, running
 
-pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="session")]
 
 
 class Screen(NamedTuple):
@@ -37,11 +37,12 @@ SCREENS = [
     Screen("losses", "/losses", ".losses .body .row"),
     Screen("system", "/system", ".system table"),
     Screen("audit", "/audit", ".audit tbody tr"),
+    Screen("rollouts", "/rollouts", "main h1"),
     Screen("commissioning", "/commissioning", ".commissioning .lead"),
 ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def plant() -> AsyncIterator[Plant]:
     """Yield a plant with an alarm, at work."""
     async with running(5, access={"mode": "closed"}) as made:
@@ -52,13 +53,6 @@ async def plant() -> AsyncIterator[Plant]:
         past.lost_edge(made)
         channel = next(each for each in made.channels if each.id == "TT-101")
         made.gap(channel, 4.0)
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Yield one browser for all pages."""
-    async with chromium() as made:
         yield made
 
 

@@ -10,25 +10,18 @@ from playwright.async_api import Browser, expect
 
 from dyncal.domain.access import Role
 from dyncal.ports.registry import Act
-from tests.e2e.console.browser import chromium, watched
+from tests.e2e.console.browser import watched
 from tests.e2e.console.people import PASSWORD, known, signed_in
 from tests.integration.api.plant import Plant, running
 
-pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="session")]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def plant() -> AsyncIterator[Plant]:
     """Yield a plant that lets nobody in unasked, with an alarm."""
     async with running(5, access={"mode": "closed"}) as made:
         made.alarm("RTD-101")
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Yield one browser for all pages."""
-    async with chromium() as made:
         yield made
 
 

@@ -21,17 +21,17 @@ from dyncal.ports.registry import Act
 from dyncal.ports.rollouts import RolloutWrite
 from dyncal.testing.registry import make_set
 from dyncal.testing.rollouts import make_rollout
-from tests.e2e.console.browser import chromium, complaints, picture, watched
+from tests.e2e.console.browser import complaints, picture, watched
 from tests.e2e.console.people import signed_in
 from tests.integration.api.plant import Plant, running
 
-pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="session")]
 
 N = 240
 PLAN = RolloutPlan((Stage(0.02, 300.0), Stage(0.25, 300.0), Stage(1.0, 300.0)))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def plant() -> AsyncIterator[Plant]:
     """Yield a plant with a rollout that goes on, one that was aborted, and sets that wait."""
     async with running(5, access={"mode": "closed"}) as made:
@@ -71,13 +71,6 @@ def member(n: int, k: int, at_ns: InstantNs) -> Member:
         return replace(made, state=MemberState.REVERTED, after=Residual(0.9, 0.2, 12.0), **failed)  # type: ignore[arg-type]
     state = MemberState.NORMAL if n < 30 else MemberState.APPLIED
     return replace(made, state=state, after=Residual(0.019, 0.18, 40.0))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Yield one browser for all pages."""
-    async with chromium() as made:
-        yield made
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.ENGINEER])

@@ -10,11 +10,11 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from dyncal.runtime.clocks import SystemClock
-from tests.e2e.console.browser import chromium, complaints, picture, watched
+from tests.e2e.console.browser import complaints, picture, watched
 from tests.e2e.console.quickness import COLUMNS, FILTER, FILTERS, crowding, filters_ms, first_rows_ms, sorts_ms
 from tests.e2e.console.thousands import N_EDGES, N_REFERENCES, SITES, N, Works, thousands
 
-pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.chromium, pytest.mark.asyncio(loop_scope="session")]
 
 FIRST_MS = 1000
 TABLE_MS = 50
@@ -24,17 +24,10 @@ ONE_BY_ONE = 10
 """Alarms in ten minutes for one operator before it is a flood."""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def service() -> AsyncIterator[Works]:
     """Yield a service with ten thousand sensors."""
     async with thousands() as made:
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Yield one browser for all pages."""
-    async with chromium() as made:
         yield made
 
 
