@@ -42,8 +42,10 @@ from dyncal.testing.registry import (
 from dyncal.testing.store import MemorySampleStore
 from services.api.app import create_app
 from services.api.deps import Deps
+from services.api.settings import ApiSection
 from tests import client_models
 
+SECTION = ApiSection.model_validate({"access": {"mode": "open"}})
 DOCUMENT = json.loads(client_models.DOCUMENT.read_text())
 
 
@@ -108,7 +110,7 @@ def plant(tmp_path: Path, described: Described) -> Iterator[Client]:
     put_alarm(registry, make_alarm(), act())
     store = MemorySampleStore()
     store.write([block([1.0, 2.0, float("nan")], sensor=S1)])
-    app = create_app(Deps.make(registry, store, SimulatedClock(), console=tmp_path / "none"))
+    app = create_app(Deps.make(registry, store, SimulatedClock(), SECTION, console=tmp_path / "none"))
     hooks: dict[str, list[Callable[..., Any]]] = {"request": [described]}
     with httpx.Client(transport=InProcess(app), base_url="http://127.0.0.1", event_hooks=hooks) as http:
         yield Client("http://127.0.0.1", http=http)
