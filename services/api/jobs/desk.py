@@ -119,7 +119,7 @@ class JobDesk:
                     await self._carry_out(job)
             except TimeoutError:
                 self._fail(job.id, f"it took longer than {LIMIT_S:g} s")
-            except DyncalError as error:
+            except (DyncalError, OSError, msgspec.DecodeError) as error:  # one job must not end the service
                 self._fail(job.id, str(error))
             finally:
                 self._present = ""

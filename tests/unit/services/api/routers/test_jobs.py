@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -118,6 +119,15 @@ async def test_what_cannot_be_fitted_fails_with_its_reason(working: Api, change:
     job = await ended(working, answer.headers["location"])
     assert job["state"] == "failed"
     assert said in job["detail"]
+
+
+async def test_a_process_that_cannot_be_made_fails_the_job_alone(working: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/nowhere/python")
+        job = await ended(working, (await working.http.post(URL, json=WHOLE)).headers["location"])
+    assert job["state"] == "failed"
+    again = await working.http.post(URL, json=WHOLE)
+    assert (await ended(working, again.headers["location"]))["state"] == "done"
 
 
 async def test_a_sensor_at_rest_is_a_verdict_and_no_failure(working: Api) -> None:
