@@ -31,6 +31,7 @@ from dyncal.domain.coefficients import CoefficientSet, Outcome
 from dyncal.domain.sensors import SensorId, SiteId
 from dyncal.domain.time import NS_PER_S, InstantNs
 from edge_agent import inbox
+from edge_agent.acceptance import Policy
 from edge_agent.agent import AgentEngine
 from edge_agent.events import Drain, Effect, Tick
 from tests.unit.edge_agent.helpers import (
@@ -38,7 +39,6 @@ from tests.unit.edge_agent.helpers import (
     EDGE,
     SENSOR,
     T0,
-    Policy,
     coefficient_set,
     config,
     engine,
@@ -208,8 +208,7 @@ def unstable(rng: np.random.Generator, now: InstantNs) -> Offer:
     radius = 1 + 10 ** rng.uniform(-5, 1)
     angle = rng.uniform(0, np.pi)
     row = np.array([[1.0, 0, 0, 1, -2 * radius * np.cos(angle), radius**2]])
-    poles = {"sos": row} if rng.random() < 0.5 else {"sensitivities": _swinging(made, row[0])}
-    made = dataclasses.replace(made, correction=dataclasses.replace(made.filter, **poles))
+    made = _with(made, sos=row) if rng.random() < 0.5 else _with(made, sensitivities=_swinging(made, row[0]))
     return Offer("unstable", seal(made, KEY), ("pole_radius",))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dyncal.contracts.coefficients import seal
 from tests.hostile import sets
 from tests.unit.edge_agent.helpers import T0
 
@@ -22,7 +23,7 @@ def test_it_would_notice() -> None:
     """A set that may be applied is applied, and counted so."""
     agent, _ = sets.started()
     result, rng = sets.Result(), np.random.default_rng(1)
-    good = sets.Offer("good", sets.seal(sets.fresh(rng, T0), sets.KEY), ("signature",))
+    good = sets.Offer("good", seal(sets.fresh(rng, T0), sets.KEY), ("signature",))
     sets.offered(agent, good, T0, result)
     assert len(result.applied) == 1
     assert len(result.wrong_reason) == 1
