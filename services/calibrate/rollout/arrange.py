@@ -41,19 +41,28 @@ def group_of(member: Member, arrangement: Arrangement) -> str:
 
 
 def take(
-    waiting: Sequence[Member], room: int, arrangement: Arrangement, offline: Callable[[Member], bool], *, first: bool
+    waiting: Sequence[Member],
+    room: int,
+    window: int,
+    arrangement: Arrangement,
+    offline: Callable[[Member], bool],
+    *,
+    first: bool,
 ) -> list[Member]:
     """Return which of the members that wait, in order, are taken now: at most `room`, none whose edge is offline.
 
-    What is kept together is taken as a whole or not at all, and not while a part of it is offline. Where nothing else
-    could be taken (`first`), the smallest group is, even if it has more members than there is room for.
+    What is kept together is taken as a whole or not at all, and not while a part of it is offline. No further group is
+    begun once `window` members were taken. Where nothing else could be taken (`first`), the smallest group is, even if
+    it has more members than there is room for.
     """
-    if room <= 0:
+    if room <= 0 or window <= 0:
         return []
     groups = _by(waiting, lambda member: group_of(member, arrangement))
     there = [group for group in groups.values() if not any(offline(member) for member in group)]
     chosen: list[Member] = []
     for group in there:
+        if len(chosen) >= window:
+            break
         if len(chosen) + len(group) <= room:
             chosen += group
     if not chosen and there and first:

@@ -22,8 +22,8 @@ from services.calibrate.rollout.stages import Advice
 AT_ONCE: Final = 100
 """Most sets that are reverted in one go: the engine shares its thread with the estimators."""
 
-WINDOW: Final = 32
-"""Most sets that are out and not answered: so none waits long behind others, however slow registry and edges are."""
+WINDOW: Final = 8
+"""Most sets that are out and not answered (what is kept together apart): so none waits long behind others."""
 
 _KEEP_NS: Final = duration(5.0)
 _OURS: Final = (MemberState.PUBLISHED, MemberState.APPLIED, MemberState.NORMAL)
@@ -206,13 +206,13 @@ class RolloutRun:
         """Publish the sets of those whose turn it is; tell whether there were any."""
         r, plan = self.rollout, self.rollout.plan
         touched = [m for m in self.members.values() if m.stage is not None]
-        began = any(m.stage == r.stage for m in touched)
-        last = r.stage == len(plan.stages) - 1
-        if began and now_ns - r.stage_ns > duration(plan.offline_s if last else plan.answer_s):
-            return False
-        room = min(plan.target(r.stage, r.n_members) - len(touched), self._room(now_ns))
+        newest_ns = max((m.published_ns or 0 for m in touched if m.stage == r.stage), default=None)
+        late_ns = duration(plan.offline_s if r.stage == len(plan.stages) - 1 else plan.answer_s)
+        if newest_ns is not None and now_ns - r.stage_ns > late_ns and now_ns - newest_ns > duration(plan.answer_s):
+            return False  # whose edges come only now is taken in a later stage, or left out
+        room, window = plan.target(r.stage, r.n_members) - len(touched), self._room(now_ns)
         waiting = list(self._of(MemberState.WAITING))
-        chosen = take(waiting, room, plan.arrangement, lambda m: not self._edges.online(m.edge), first=not touched)
+        chosen = take(waiting, room, window, plan.arrangement, self._gone, first=not touched)
         for member in chosen:
             before = self._residuals.total(member.sensor, member.before_id)
             act = Act(ACTOR, now_ns, f"stage {r.stage + 1} of {len(plan.stages)}")
@@ -220,6 +220,9 @@ class RolloutRun:
             self._put(member, act, "rollout.published", **changed)
             self.changes.acts.append(Publish(member.sensor, member.set_id, self._act(now_ns, act.reason)))
         return bool(chosen)
+
+    def _gone(self, member: Member) -> bool:
+        return not self._edges.online(member.edge)
 
     def _room(self, now_ns: InstantNs) -> int:
         """Return how many more sets may be out: those whose edges are gone, or silent for long, are not waited for."""

@@ -31,12 +31,12 @@ def member(k: int, *, edge: str = "", reference: str = "r", model: ModelKind = M
 
 
 class Story:
-    """An engine with one rollout ``r`` of `n` sensors, each on an edge of its own, all online."""
+    """An engine with one rollout ``r`` of `n` sensors, `per_edge` of them on an edge, all online."""
 
-    def __init__(self, n: int = 20, plan: RolloutPlan = PLAN) -> None:
+    def __init__(self, n: int = 20, plan: RolloutPlan = PLAN, *, per_edge: int = 1) -> None:
         self.now_s = 1000.0
         self.engine = RolloutEngine()
-        self.members = [member(k) for k in range(n)]
+        self.members = [member(k, edge=f"e{k // per_edge:03}") for k in range(n)]
         for m in self.members:
             self.tell(EdgeSeen(m.edge, online=True, now_ns=self.at))
         self.plan = plan

@@ -41,13 +41,13 @@ def test_the_order_depends_on_the_rollout_and_not_on_how_it_was_listed() -> None
 
 def test_what_is_kept_together_is_taken_as_a_whole_and_not_while_a_part_is_offline() -> None:
     order = arranged(FLEET, Arrangement.EDGES, "r1")
-    chosen = take(order, 60, Arrangement.EDGES, online, first=True)
+    chosen = take(order, 60, 500, Arrangement.EDGES, online, first=True)
     assert Counter(m.edge for m in chosen) == dict.fromkeys({m.edge for m in order[:50]}, 25)
-    assert take(order, 10, Arrangement.EDGES, online, first=False) == []
-    assert len(take(order, 10, Arrangement.EDGES, online, first=True)) == 25
+    assert take(order, 10, 500, Arrangement.EDGES, online, first=False) == []
+    assert len(take(order, 10, 500, Arrangement.EDGES, online, first=True)) == 25
     away = order[0].edge
-    chosen = take(order, 60, Arrangement.REFERENCES, lambda m: m.edge == away, first=True)
+    chosen = take(order, 60, 500, Arrangement.REFERENCES, lambda m: m.edge == away, first=True)
     assert chosen == []  # every reference is used on every edge
-    assert {m.edge for m in take(order, 500, Arrangement.EDGES, lambda m: m.edge == away, first=True)} == {
+    assert {m.edge for m in take(order, 500, 500, Arrangement.EDGES, lambda m: m.edge == away, first=True)} == {
         m.edge for m in FLEET
     } - {away}

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dyncal.domain.coefficients import Outcome, Report
-from dyncal.domain.rollouts import Failure, MemberState, RolloutState
+from dyncal.domain.rollouts import Arrangement, Failure, MemberState, RolloutState, Stage
 from services.calibrate.rollout.engine import RolloutEngine
 from services.calibrate.rollout.events import (
     Begin,
@@ -29,8 +29,8 @@ def test_a_rollout_goes_stage_by_stage_and_each_is_watched_first() -> None:
     assert len(story.published) == 2
     story.wait(1)  # they have soaked: the stage has passed
     story.wait(1)
-    assert len(story.published) == 20
     story.well()
+    assert len(story.published) == 20
     (changes,) = story.wait(20)
     assert changes.rollout is not None
     assert changes.rollout.state is RolloutState.COMPLETED
@@ -87,6 +87,46 @@ def test_few_windows_do_not_make_a_set_worse() -> None:
     assert story.of(story.published[0]).failure is None
 
 
+def test_edges_with_more_sensors_than_may_be_out_at_once_are_taken_as_a_whole() -> None:
+    plan = replace(PLAN, arrangement=Arrangement.EDGES)
+    story = Story(3 * 50, plan, per_edge=50)
+    taken = []
+    for _ in range(8):
+        story.wait(1)
+        taken.append(len(story.published))
+        story.well()
+        story.wait(20)
+    assert sorted(set(taken)) == [50, 100, 150]
+    assert story.state == "over"
+
+
+def test_no_more_than_a_window_of_sets_waits_for_answers() -> None:
+    story = Story(200, replace(PLAN, stages=(Stage(1.0, 20.0),)))
+    story.wait(1)
+    assert len(story.published) == 8
+    story.report(story.published[0])
+    assert len(story.published) == 8
+    for sensor in story.published[1:5]:
+        story.report(sensor)
+    assert len(story.published) == 13  # as soon as half of it has answered, the next ones go out
+    story.wait(11)  # the others are silent, and hold nobody up
+    assert len(story.published) == 21
+
+
+def test_a_stage_is_taken_whole_however_long_that_takes() -> None:
+    story = Story(100, replace(PLAN, stages=(Stage(0.5, 60.0), Stage(1.0, 60.0)), answer_s=3.0, offline_s=0.0))
+    for _ in range(20):
+        story.wait(1)
+        for sensor in story.published[-8:]:
+            story.report(sensor)
+            story.residual(sensor, 0.1)
+    assert len(story.published) == 50
+    for _ in range(100):
+        story.wait(1)
+        story.well()
+    assert len(story.published) == 100
+
+
 def test_edges_that_are_offline_are_passed_over_and_taken_once_they_are_back() -> None:
     story = Story(20)
     away = [m for m in story.members if m.sensor < "s010"]
@@ -127,7 +167,7 @@ def test_a_stage_that_nobody_answers_is_for_people_to_decide_on() -> None:
     assert story.state == "paused"
     assert story.command(Verb.RESUME, accept=True) == ""
     story.wait(1)
-    assert len(story.published) == 20
+    assert len(story.published) > 2
 
 
 def test_without_residuals_a_set_is_not_normal_unless_the_plan_says_so() -> None:
