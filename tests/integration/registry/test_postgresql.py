@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -150,3 +152,26 @@ def test_an_audit_trail_is_verified_where_it_lies(postgres: Postgres, name: str)
     with pytest.raises(StoreUnavailable) as caught:
         examine_trail(postgres.url("nobody"))
     assert postgres.password not in str(caught.value)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from dyncal.adapters.registry import open_registry
+from dyncal.domain.sensors import SensorId
+from dyncal.runtime.settings import RegistrySettings
+from dyncal.testing.registry import act, make_sensor
+registry = open_registry(RegistrySettings(url=sys.argv[1]), Path("var"))
+for k in range(20):
+    registry.put_sensors([make_sensor(SensorId("s" + sys.argv[2]), unit=str(k))], [], act(k))
+registry.close()
+"""
+
+
+def test_processes_that_start_together_make_one_registry(postgres: Postgres, name: str) -> None:
+    url = postgres.url(name)
+    children = [subprocess.Popen([sys.executable, "-c", WRITER, url, str(k)]) for k in range(3)]
+    assert [child.wait(90) for child in children] == [0, 0, 0]
+    with closing(open_registry(RegistrySettings(url=url), Path("var"))) as registry:
+        assert len(registry.audit()) == 60
+        assert registry.verify_audit() is None
