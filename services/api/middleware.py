@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -53,6 +54,7 @@ class Gate:
         self._app, self._deps = app, deps
         self._hosts = LOOPBACK_NAMES | {deps.settings.host, *deps.settings.allowed_hosts}
         self._loopback = deps.settings.loopback
+        self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._max_bytes, self._max_file_bytes = deps.settings.max_body_bytes, deps.settings.max_file_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,10 +98,16 @@ class Gate:
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         route = scope.get("route")
-        path = getattr(route, "path", "none")
-        method = scope["method"] if scope["method"] in _METHODS else "other"
-        self._deps.metrics.requests.labels(method, path, str(status)).inc()
-        self._deps.metrics.latency.labels(path).observe(seconds)
+        key = (scope["method"] if scope["method"] in _METHODS else "other", getattr(route, "path", "none"), status)
+        counted = self._counted.get(
+            key
+        )  # as many as there are routes: looking them up by labels costs as much as a 304
+        if counted is None:
+            metrics = self._deps.metrics
+            counted = metrics.requests.labels(key[0], key[1], str(status)), metrics.latency.labels(key[1])
+            self._counted[key] = counted
+        counted[0].inc()
+        counted[1].observe(seconds)
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -21,7 +21,8 @@ def series(t_ms: Sequence[float], raw: Sequence[float]) -> SampleSeries:
 
 
 def at(t_ms: Sequence[float], reference: SampleSeries) -> list[float]:
-    return reference_at(T0 + np.array([int(t * MS) for t in t_ms], np.int64), reference).tolist()
+    found: list[float] = reference_at(T0 + np.array([int(t * MS) for t in t_ms], np.int64), reference).tolist()
+    return found
 
 
 def test_between_neighbours_it_is_a_straight_line_and_beyond_them_nothing() -> None:
