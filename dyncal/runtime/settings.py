@@ -125,7 +125,10 @@ class StoreSettings(Section):
     """User (1.x)."""
 
     password: SecretStr | None = None
-    """Password (1.x)."""
+    """Password (1.x); better given by `password_file` or DYNCAL_STORE__PASSWORD."""
+
+    password_file: Path | None = None
+    """File that holds the password, and nothing else."""
 
     token: SecretStr | None = None
     """Token (2.x, 3.x); better given by `token_file` or DYNCAL_STORE__TOKEN."""
@@ -135,6 +138,10 @@ class StoreSettings(Section):
 
     timeout_s: float = Field(10.0, gt=0, le=300)
     """Longest wait for an answer [s]."""
+
+    def resolved_password(self) -> str | None:
+        """Return the password from the file or the setting. Raises `InvalidSetting` if the file cannot be read."""
+        return read_secret(self.password_file, self.password, "store.password_file")
 
     def resolved_token(self) -> str | None:
         """Return the token from the file or the setting. Raises `InvalidSetting` if the file cannot be read."""

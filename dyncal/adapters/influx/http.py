@@ -55,7 +55,7 @@ class Endpoint:
             return "store.token_file (or store.token)"
         if self.username is not None:
             return f"store.username = {self.username!r} with its store.password"
-        return "no credentials (store.username and store.password, or store.token_file)"
+        return "no credentials (store.username and store.password_file, or store.token_file)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,13 +54,12 @@ class InfluxSampleStore:
     @classmethod
     def from_settings(cls, settings: StoreSettings) -> Self:
         """Return the store of `settings`. Raises `InvalidSetting` if a secret cannot be read."""
-        password = settings.password
         endpoint = Endpoint(
             url=settings.url,
             database=settings.database,
             org=settings.org,
             username=settings.username,
-            password=None if password is None else password.get_secret_value(),
+            password=settings.resolved_password(),
             token=settings.resolved_token(),
             timeout_s=settings.timeout_s,
             retention_policy=settings.retention_policy,

@@ -107,6 +107,7 @@ def test_secrets_do_not_reach_messages(tmp_path: Path) -> None:
 def test_password_comes_from_a_file_which_must_be_there(tmp_path: Path) -> None:
     (tmp_path / "p").write_text(" secret \n")
     assert BrokerSettings(password_file=tmp_path / "p").resolved_password() == "secret"
+    assert StoreSettings(password_file=tmp_path / "p").resolved_password() == "secret"
     with pytest.raises(InvalidSetting, match=r"broker\.password_file.*absent"):
         BrokerSettings(password_file=tmp_path / "absent").resolved_password()
 
