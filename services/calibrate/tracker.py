@@ -189,6 +189,11 @@ class Tracker:
             yield MoveSet(self.sensor.id, report.set_id, SetState.ACTIVE, act)
             yield from self.board.end(AlarmKind.CORRECTION_REVERTED, now_ns)
             return
+        if report.outcome is Outcome.REJECTED and report.running == report.set_id != "":
+            yield Note(
+                "foreign_offer", self.sensor.id, report.reason
+            )  # what runs was not rejected: another bore its name
+            return
         state = SetState.REJECTED if report.outcome is Outcome.REJECTED else SetState.REVERTED
         yield MoveSet(self.sensor.id, report.set_id, state, act)
         if report.running not in ("", report.set_id):  # what the edge has gone back to, or stays with, is in force

@@ -30,6 +30,7 @@ from services.calibrate.events import (
     Governed,
     Known,
     MoveSet,
+    Note,
     Refused,
     Release,
     ResidualsFound,
@@ -360,6 +361,19 @@ def test_a_set_of_which_its_edge_heard_too_late_is_renewed_once_and_not_without_
     effects = done.tell(8 * 86_400, rejected(made.id, "expired: its clock is wrong", later))
     assert not [e for e in effects if isinstance(e, AddSet)]
     assert done.conditions(AlarmKind.CORRECTION_REVERTED) == [(8 * 86_400, True)]
+
+
+def test_what_an_edge_rejects_while_it_runs_is_another_under_its_name(run: Callable[[Plant], Run]) -> None:
+    """Also edges that do not say what they rejected to the byte."""
+    done = run(plant(20)).pair().go()
+    made = done.published()[-1][1]
+    at = done.plant.at(20)
+    report = Report(S1, made.id, made.sequence, Outcome.REJECTED, at, "signature: none", running=made.id)
+    effects = done.tell(20, SetReported(EdgeAddress(SiteId("plant"), EDGE), report, at))
+    assert [type(e) for e in effects] == [Note]
+    enforced = done.engine.trackers[S1].releases.in_force
+    assert enforced is not None
+    assert enforced.coefficients.id == made.id
 
 
 def test_what_has_waited_too_long_cannot_be_approved(run: Callable[[Plant], Run]) -> None:
