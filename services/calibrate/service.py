@@ -66,6 +66,7 @@ class CalibrateService:
         self.metrics = CalibrateMetrics()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=self.name)
         self._queue = Lanes(settings.calibrate.queue_size)
+        self._sets: dict[str, bytes] = {}
         self._outbox: dict[str, bytes] = {}
         self._to_send = asyncio.Event()
         self._health = {"kernels": "not compiled yet", "registry": "not opened yet", "broker": "not connected yet"}
@@ -209,7 +210,8 @@ class CalibrateService:
                 return done
 
     def _post(self, messages: list[Message]) -> None:
-        self._outbox.update(messages)
+        for topic, payload in messages:
+            (self._sets if topic.endswith("/desired") else self._outbox)[topic] = payload
         if messages:
             self._to_send.set()
 
@@ -223,16 +225,17 @@ class CalibrateService:
                 await asyncio.sleep(_RETRY_S)
 
     async def _flush(self, bus: MessageBus) -> bool:
-        """Publish what waits; what changed meanwhile is kept for the next time. Tell whether all went."""
-        for topic, payload in list(self._outbox.items()):
+        """Publish what waits, coefficient sets before all else: edges wait for those. Tell whether all went."""
+        while waiting := self._sets or self._outbox:
+            topic, payload = next(iter(waiting.items()))
             try:
                 await bus.publish(topic, payload, retain=True)
             except BusUnavailable as error:
                 self._log.warning("not_published", topic=topic, error=str(error))
                 return False
-            if self._outbox.get(topic) == payload:
-                del self._outbox[topic]
-        return not self._outbox
+            if waiting.get(topic) == payload:  # what has changed meanwhile goes out again
+                del waiting[topic]
+        return True
 
     async def _timers(self, worker: Worker) -> None:
         poll_s = self._settings.calibrate.poll_s
@@ -275,7 +278,7 @@ class CalibrateService:
             self._log.info("left_for_later", n=left)
         await self._process(worker, [Waiting(worker.stopping())], stopped, lambda: False)
         if bus.connected and not await self._flush(bus):
-            self._log.warning("left_unsent", n=len(self._outbox))
+            self._log.warning("left_unsent", n=len(self._sets) + len(self._outbox))
 
     async def _open(self, opener: Callable[[], T], part: str, stop: asyncio.Event) -> T | None:
         while not stop.is_set():
