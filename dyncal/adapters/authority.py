@@ -9,8 +9,6 @@ from __future__ import annotations
 import datetime
 import enum
 import ipaddress
-import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -20,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from dyncal.adapters.signing import replace_file
 from dyncal.domain.errors import Conflict, InvalidSetting, NotFound
 from dyncal.domain.sensors import check_name
 from dyncal.domain.time import InstantNs, to_datetime
@@ -89,8 +88,8 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
-        _write(authority._key_file, _private_pem(key), 0o600)
-        _write(authority.ca_file, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+        replace_file(authority._key_file, _private_pem(key), 0o600)
+        replace_file(authority.ca_file, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
         authority._write_crl([], now)
         return authority
 
@@ -139,9 +138,9 @@ class Authority:
         folder.mkdir(parents=True, exist_ok=True)
         pem = certificate.public_bytes(serialization.Encoding.PEM)
         issued = Issued(folder / "cert.pem", folder / "key.pem")
-        _write(issued.key_file, _private_pem(key), 0o600)
-        _write(issued.cert_file, pem, 0o644)
-        _write(folder / f"{certificate.serial_number:x}.pem", pem, 0o644)
+        replace_file(issued.key_file, _private_pem(key), 0o600)
+        replace_file(issued.cert_file, pem, 0o644)
+        replace_file(folder / f"{certificate.serial_number:x}.pem", pem, 0o644)
         return issued
 
     def revoke(self, name: str, now: InstantNs) -> int:
@@ -174,7 +173,7 @@ class Authority:
         for serial, since in sorted(known.items()):
             entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(since).build()
             builder = builder.add_revoked_certificate(entry)
-        _write(self.crl_file, builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), 0o644)
+        replace_file(self.crl_file, builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), 0o644)
 
     def _open(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         try:
@@ -225,14 +224,3 @@ def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )  # fmt: skip
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """Replace a file by one that appears whole."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)

@@ -58,21 +58,8 @@ def response(sensor: str, deps: DepsOf, points: Points = 120) -> ResponseOut:
     if not sources:
         return ResponseOut(sensor=known.id, curves=[], band_hz=band_hz)
     f_hz = findings.frequencies(sources[0][3], known.dt_ns, points)
-    curves = [_curve(what, source, at_ns, findings.bode(p, f_hz)) for what, source, at_ns, p in sources]
+    curves = [BodeOut.of(what, source, at_ns, findings.bode(p, f_hz)) for what, source, at_ns, p in sources]
     return ResponseOut(sensor=known.id, curves=curves, band_hz=band_hz)
-
-
-def _curve(what: str, source: str, at_ns: InstantNs, made: findings.Bode) -> BodeOut:
-    return BodeOut(
-        what=what,
-        source=source,
-        at_ns=at_ns,
-        f_hz=made.f_hz.tolist(),
-        magnitude=made.magnitude.tolist(),
-        u_magnitude=made.u_magnitude.tolist(),
-        phase_rad=made.phase_rad.tolist(),
-        u_phase_rad=made.u_phase_rad.tolist(),
-    )
 
 
 @router.get("/sensors/{sensor}/parameter-history")

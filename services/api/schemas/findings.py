@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Self
+
+from services.api.findings import Bode
 from services.api.schemas.base import InstantNs, Shape, example
 from services.api.schemas.calibrations import CalibrationOut
 from services.api.schemas.laboratory import CertificateOut
@@ -24,6 +27,20 @@ class BodeOut(Shape):
     phase_rad: list[float]
     u_phase_rad: list[float]
     """Standard uncertainty (k = 1) [rad]."""
+
+    @classmethod
+    def of(cls, what: str, source: str, at_ns: int, made: Bode) -> Self:
+        """Return it."""
+        return cls(
+            what=what,
+            source=source,
+            at_ns=at_ns,
+            f_hz=made.f_hz.tolist(),
+            magnitude=made.magnitude.tolist(),
+            u_magnitude=made.u_magnitude.tolist(),
+            phase_rad=made.phase_rad.tolist(),
+            u_phase_rad=made.u_phase_rad.tolist(),
+        )
 
 
 class ResponseOut(Shape):

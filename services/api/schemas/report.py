@@ -7,7 +7,6 @@ from typing import Self
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
-from services.api.findings import Bode
 from services.api.report.content import Deviations, Report
 from services.api.schemas.base import InstantNs, Shape
 from services.api.schemas.calibrations import CalibrationOut, SetOut
@@ -63,10 +62,10 @@ class ReportOut(Shape):
     def of(cls, report: Report) -> Self:
         """Return the shape of a report."""
         c, before = report.calibration, report.before
-        curves = [] if report.now is None else [_curve("calibration", c.id, c.fitted_at_ns, report.now)]
+        curves = [] if report.now is None else [BodeOut.of("calibration", c.id, c.fitted_at_ns, report.now)]
         if report.found is not None and before is not None:
             origin = before.coefficients.provenance
-            curves.append(_curve("as_found", before.coefficients.id, origin.fitted_at_ns, report.found))
+            curves.append(BodeOut.of("as_found", before.coefficients.id, origin.fitted_at_ns, report.found))
         return cls(
             written_at_ns=report.written_ns,
             calibration=CalibrationOut.of(c),
@@ -78,16 +77,3 @@ class ReportOut(Shape):
             response=curves,
             deviations=None if report.deviations is None else DeviationsOut.of(report.deviations),
         )
-
-
-def _curve(what: str, source: str, at_ns: int, made: Bode) -> BodeOut:
-    return BodeOut(
-        what=what,
-        source=source,
-        at_ns=at_ns,
-        f_hz=made.f_hz.tolist(),
-        magnitude=made.magnitude.tolist(),
-        u_magnitude=made.u_magnitude.tolist(),
-        phase_rad=made.phase_rad.tolist(),
-        u_phase_rad=made.u_phase_rad.tolist(),
-    )

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { abort, type Order, pause, resume, type Rollout } from "../ask/rollouts";
-import { Dialog } from "../parts/dialog";
+import { ReasonDialog } from "../parts/reason";
 import { Mark } from "../parts/tile";
 import { text } from "../text";
 import { useMay } from "../who";
@@ -56,8 +56,11 @@ export function Commands({ rollout, after }: { rollout: Rollout; after: () => vo
         : verbs.length > 0 && <span class="needs muted">{text.access.needs("engineer")}</span>}
       <Answer said={said} />
       {asking && (
-        <Question
-          verb={asking}
+        <ReasonDialog
+          title={words.titles[asking]}
+          note={words.notes[asking]}
+          why={words.why}
+          go={words.titles[asking]}
           close={() => ask(null)}
           accept={(reason) => {
             ask(null);
@@ -74,26 +77,5 @@ export function Answer({ said }: { said: Said | null }) {
     <span role="status" class={said?.wrong ? "wrong" : "muted"}>
       {said?.wrong && <Mark />} {said?.words}
     </span>
-  );
-}
-
-function Question({ verb, close, accept }: { verb: Verb; close: () => void; accept: (reason: string) => void }) {
-  const [reason, setReason] = useState("");
-  return (
-    <Dialog title={words.titles[verb]} close={close}>
-      <p>{words.notes[verb]}</p>
-      <label class="field">
-        {words.why}
-        <textarea rows={3} maxLength={500} value={reason} onInput={(event) => setReason(event.currentTarget.value)} />
-      </label>
-      <div class="actions">
-        <button class="plain" onClick={close}>
-          {text.cancel}
-        </button>
-        <button class="plain main" disabled={!reason.trim()} onClick={() => accept(reason.trim())}>
-          {words.titles[verb]}
-        </button>
-      </div>
-    </Dialog>
   );
 }

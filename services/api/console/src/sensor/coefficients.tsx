@@ -3,8 +3,8 @@ import type { Sensor } from "../api";
 import { getLifecycle, type Life, type Lifecycle, order, type Residual, type Verb } from "../ask/lifecycle";
 import { frequency, instant, ms, plain, span, unit } from "../format";
 import { useAnswer } from "../hooks";
-import { Dialog } from "../parts/dialog";
 import { type Fact, FactList } from "../parts/facts";
+import { ReasonDialog } from "../parts/reason";
 import { Mark } from "../parts/tile";
 import { setStateText, text } from "../text";
 import { lifecycleText as words } from "../text-lifecycle";
@@ -74,9 +74,11 @@ export function CoefficientsPanel({ sensor, keys }: { sensor: Sensor; keys: read
         {said?.wrong && <Mark />} {said?.words}
       </p>
       {asking && (
-        <Question
-          verb={asking.verb}
-          life={asking.life}
+        <ReasonDialog
+          title={`${words.titles[asking.verb]} № ${asking.life.set.sequence}`}
+          note={words.notes[asking.verb]}
+          why={words.why}
+          go={words.titles[asking.verb]}
           close={() => ask(null)}
           accept={(reason) => void give(asking.verb, asking.life, reason)}
         />
@@ -164,26 +166,5 @@ function Shown({ residual, unitName }: { residual: Residual; unitName: string })
         <div class="muted">{words.difference(`${plain(residual.difference, 2)} ${unitName}`)}</div>
       )}
     </span>
-  );
-}
-
-function Question({ verb, life, close, accept }: { verb: Verb; life: Life; close: () => void; accept: (reason: string) => void }) {
-  const [reason, setReason] = useState("");
-  return (
-    <Dialog title={`${words.titles[verb]} № ${life.set.sequence}`} close={close}>
-      <p>{words.notes[verb]}</p>
-      <label class="field">
-        {words.why}
-        <textarea rows={3} maxLength={500} value={reason} onInput={(event) => setReason(event.currentTarget.value)} />
-      </label>
-      <div class="actions">
-        <button class="plain" onClick={close}>
-          {text.cancel}
-        </button>
-        <button class="plain main" disabled={!reason.trim()} onClick={() => accept(reason.trim())}>
-          {words.titles[verb]}
-        </button>
-      </div>
-    </Dialog>
   );
 }
