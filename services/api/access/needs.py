@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from dyncal.domain.access import Role
 from dyncal.domain.sensors import EdgeId, SensorId
 from services.api.access.principal import SCOPE_KEY, Principal
+from services.api.catalogue import Catalogue
 from services.api.errors import Problem
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -71,6 +72,23 @@ async def _its_business(principal: Principal, request: Request) -> None:
         reached = False
     if not reached:
         raise Problem(HTTPStatus.FORBIDDEN, f"this is out of the scope of {principal.name}", kind="scope")
+
+
+def check_reference(principal: Principal, catalogue: Catalogue, sensor: SensorId, reference: str) -> None:
+    """Do nothing if `principal` may have `sensor` held against `reference`, or it is so already.
+
+    Raises
+    ------
+    Problem
+        403 if a confined principal names what is not its business: a fit tells what the reference has shown.
+    """
+    present = catalogue.pairings.get(sensor)
+    if not principal.confined or (present is not None and present.reference == reference):
+        return
+    known = catalogue.sensors.get(SensorId(reference))
+    if known is None or not principal.reaches(known.id, known.edge):
+        detail = f"reference: {reference[:140]!r} is out of the scope of {principal.name}"
+        raise Problem(HTTPStatus.FORBIDDEN, detail, kind="scope")
 
 
 def needs(role: Role, *, edge: bool = False, filters: bool = False, own: bool = False) -> Any:

@@ -14,6 +14,7 @@ from dyncal.domain.samples import GapCause
 from dyncal.domain.sensors import SensorId, sensor_id
 from dyncal.domain.time import InstantNs
 from services.api import pages
+from services.api.access.needs import check_reference
 from services.api.catalogue import Catalogue
 from services.api.deps import DepsOf, Engineer, needs
 from services.api.errors import Problem
@@ -142,6 +143,7 @@ def put_pairing(
     with deps.changing:
         catalogue = deps.catalogue.get()
         known = _as_seen(request, catalogue, sensor)
+        check_reference(principal, catalogue, known, body.reference)
         if SensorId(body.reference) not in catalogue.sensors:
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY, f"reference: there is no sensor {body.reference!r}", kind="reference"

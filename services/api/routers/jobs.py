@@ -16,6 +16,7 @@ from dyncal.domain.access import Role
 from dyncal.domain.errors import NotFound
 from dyncal.domain.sensors import Pairing
 from dyncal.domain.time import InstantNs
+from services.api.access.needs import check_reference
 from services.api.deps import Deps, DepsOf, Engineer, needs
 from services.api.errors import Problem
 from services.api.frames import sse
@@ -44,6 +45,7 @@ async def calibrate(
         pairing = body.pairing.to_domain(known.id)
     if pairing is None:
         raise NotFound(f"sensor {known.id} has no pairing: say reference and model")
+    check_reference(principal, catalogue, known.id, pairing.reference)
     catalogue.sensor(pairing.reference)
     if body.from_ns >= body.to_ns:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "from_ns must lie before to_ns", kind="interval")

@@ -98,6 +98,22 @@ async def test_a_confined_key_reaches_its_sensors_and_what_they_hang_on_and_no_l
     assert (await nothing.get(f"/v1/sensors/{S1}")).status_code == 403
 
 
+async def test_a_confined_engineer_holds_its_sensors_against_none_but_its_own(house: House) -> None:
+    http = await house.client(house.key(Role.ENGINEER, sensors=frozenset({S1})))
+    pairing = {"reference": "zz-9", "model": "first_order"}
+    asked = {"from_ns": 0, "to_ns": 1, "reason": "try", "pairing": pairing}
+    for answer in (
+        await http.put(f"/v1/sensors/{S1}/pairing?reason=try", json=pairing),
+        await http.post(f"/v1/sensors/{S1}/calibrations", json=asked),
+        await http.put(f"/v1/sensors/{S1}/pairing?reason=try", json=pairing | {"reference": "nobody"}),
+    ):
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:dyncal:problem:scope"), answer.text
+    free = await house.client(house.key(Role.ENGINEER))
+    assert (await free.put(f"/v1/sensors/{S1}/pairing?reason=try", json=pairing)).status_code == 200
+    again = await http.put(f"/v1/sensors/{S1}/pairing?reason=band", json=pairing | {"band_hz": 2.0})
+    assert again.status_code == 200, again.text
+
+
 async def test_keys_that_are_mutated_expired_or_revoked_open_nothing(house: House) -> None:
     text = house.key(Role.ADMIN)
     expiring = house.key(Role.ADMIN, expires_ns=InstantNs(house.clock.now() + 10**9))
