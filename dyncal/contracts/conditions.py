@@ -52,7 +52,7 @@ class ReporterMessage(msgspec.Struct, frozen=True):
 
 
 def encode(condition: Condition, reporter: str, said_ns: InstantNs) -> bytes:
-    """Return the JSON of a condition."""
+    """Return the JSON of a condition; a NUL in its words, which no database keeps, is told as U+FFFD."""
     return codec.to_json(
         ConditionMessage(
             v=VERSION,
@@ -63,14 +63,18 @@ def encode(condition: Condition, reporter: str, said_ns: InstantNs) -> bytes:
             holds=condition.holds,
             at_ns=condition.at_ns,
             edge=condition.edge,
-            parameter=condition.parameter,
+            parameter=_words(condition.parameter),
             value=_finite(condition.value),
             u=_finite(condition.u),
             limit=_finite(condition.limit),
-            cause=condition.cause,
-            response=condition.response,
+            cause=_words(condition.cause),
+            response=_words(condition.response),
         )
     )
+
+
+def _words(said: str) -> str:
+    return said.replace("\0", "\ufffd")
 
 
 def _finite(value: float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import contextlib
 import hashlib
 from collections.abc import Callable
@@ -302,7 +303,8 @@ def test_condition(
     condition = Condition(SiteId("p"), source, kind, holds, at, edge, "gain", 1.5, u, None, cause, cause)
     topic = topics.condition(condition.site, source, kind)
     back, said = conditions.decode(topic, conditions.encode(condition, "calibrate", at))
-    assert back == condition
+    told = cause.replace("\0", "\ufffd")  # no database keeps a NUL
+    assert back == dataclasses.replace(condition, cause=told, response=told)
     assert (said.reporter, said.said_ns) == ("calibrate", at)
     with pytest.raises(MalformedMessage):
         conditions.decode(topics.condition(condition.site, source + "x", kind), conditions.encode(condition, "c", at))
