@@ -56,7 +56,7 @@ async def test_the_trend_of_a_sensor_moves_and_its_facts_are_there(theme: str) -
     async with chromium() as browser, running(5) as plant, page_of(browser, plant, "/sensors/TT-101", theme) as page:
         await page.locator(".chart canvas").first.wait_for()
         await page.get_by_text("Time constant τ").wait_for()
-        await page.get_by_text("As left").wait_for()
+        await page.get_by_role("cell", name="As left").wait_for()
         await page.wait_for_timeout(1500)
         first = await pixels(page)
         await page.wait_for_timeout(1000)
