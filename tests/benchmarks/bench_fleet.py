@@ -76,7 +76,8 @@ def _run(scenario: Path, port: int, seconds: float) -> tuple[Stopped, float, flo
     try:
         started = read_report(process.stdout.readline())
         assert isinstance(started, Started), log.read_text()
-        time.sleep(max(0.0, (started.t0_ns - SystemClock().now()) / 1e9))  # ten thousand devices take a while to be made
+        # Ten thousand devices take a while to be made.
+        time.sleep(max(0.0, (started.t0_ns - SystemClock().now()) / 1e9))
         begun, spent = time.monotonic(), cpu_s(process.pid)
         time.sleep(seconds)
         spent, took = cpu_s(process.pid) - spent, time.monotonic() - begun
