@@ -185,7 +185,8 @@ async def test_a_condition_that_no_database_can_keep_holds_up_no_other(api: Api,
     for sensor, cause in ((S1, "NUL \0"), (S2, "good")):
         found = Condition(SiteId("plant"), sensor, AlarmKind.DRIFT, True, now, "edge-1", cause=cause)
         topic = topics.condition(SiteId("plant"), sensor, "drift")
-        broker.publish(topic, condition_contract.encode(found, "calibrate", now), retain=True)
+        said = condition_contract.encode(found, "calibrate", now)
+        broker.publish(topic, said.replace("\ufffd".encode(), b"\\u0000"), retain=True)  # as a stranger may
     await until(lambda: api.registry.alarms(active_only=True))
     assert [a.id for a in api.registry.alarms(active_only=True)] == [f"{S2}:drift"]
     assert rejected(api, "conditions") == 1
