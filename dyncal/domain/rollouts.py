@@ -136,6 +136,10 @@ class RolloutPlan:
         return max(1, math.floor(self.stages[stage].share * n_members + 1e-9))
 
 
+DEFAULT_PLAN: Final = RolloutPlan()
+"""What is not said of a plan."""
+
+
 @dataclass(frozen=True, slots=True)
 class Residual:
     """What an edge has found of a set: rms of its residual in the sensor's unit, over `n` windows; the set's limit.

@@ -16,15 +16,17 @@ from services.api.deps import DepsOf, Engineer, needs
 from services.api.etags import respond
 from services.api.orders import ANSWERS, Key, give
 from services.api.schemas.orders import OrderOut
-from services.api.schemas.rollouts import (
+from services.api.schemas.rollout_members import (
     CandidateList,
     CandidateOut,
     MemberOut,
     MemberPage,
-    RolloutBody,
-    RolloutCommandBody,
     RolloutHistoryPage,
     RolloutMoveOut,
+)
+from services.api.schemas.rollouts import (
+    RolloutBody,
+    RolloutCommandBody,
     RolloutOut,
     RolloutPage,
     RolloutResumeBody,

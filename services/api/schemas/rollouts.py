@@ -1,4 +1,4 @@
-"""Rollouts: plans, stages, members, history."""
+"""Rollouts: their plans and stages, and how they stand."""
 
 from __future__ import annotations
 
@@ -9,21 +9,17 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from dyncal.domain.rollouts import (
-    DEFAULT_STAGES,
+    DEFAULT_PLAN,
     MAX_MEMBERS,
     MAX_STAGES,
     Arrangement,
-    Failure,
-    Member,
     MemberState,
-    Residual,
     RolloutPlan,
     RolloutState,
     Stage,
 )
 from dyncal.domain.sensors import ModelKind
-from dyncal.ports.registry import SetRecord
-from dyncal.ports.rollouts import MemberCount, NumberedMove, RolloutRecord
+from dyncal.ports.rollouts import MemberCount, RolloutRecord
 from services.api.schemas.base import InstantNs, Shape, example
 
 _NAME = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -43,7 +39,7 @@ class StageBody(Shape):
 
 
 def _stages() -> list[StageBody]:
-    return [StageBody(share=stage.share, soak_s=stage.soak_s) for stage in DEFAULT_STAGES]
+    return [StageBody(share=stage.share, soak_s=stage.soak_s) for stage in DEFAULT_PLAN.stages]
 
 
 class PlanBody(Shape):
@@ -62,19 +58,19 @@ class PlanBody(Shape):
 
     stages: list[StageBody] = Field(default_factory=_stages, min_length=1, max_length=MAX_STAGES)
     """With growing shares, the last of them 1; the first is the canary group."""
-    success_share: float = Field(0.95, gt=0, le=1)
+    success_share: float = Field(DEFAULT_PLAN.success_share, gt=0, le=1)
     """Least share of a stage's sensors that must be normal for the next to begin; offline ones do not count."""
-    abort_share: float = Field(0.02, ge=0, le=1)
+    abort_share: float = Field(DEFAULT_PLAN.abort_share, ge=0, le=1)
     """Share of failures, in the stage or of all touched, above which all goes back; 0: by the first."""
-    worse_ratio: float = Field(2.0, ge=1, le=1000)
+    worse_ratio: float = Field(DEFAULT_PLAN.worse_ratio, ge=1, le=1000)
     """By how much the residual must have grown, significantly, against the set before to count as a failure."""
-    answer_s: float = Field(30.0, gt=0, le=LONGEST_S)
+    answer_s: float = Field(DEFAULT_PLAN.answer_s, gt=0, le=LONGEST_S)
     """Time within which an edge that is online must answer [s]; an absence longer than that counts as offline."""
-    offline_s: float = Field(3600.0, ge=0, le=LONGEST_S)
+    offline_s: float = Field(DEFAULT_PLAN.offline_s, ge=0, le=LONGEST_S)
     """For how long edges that are offline are waited for in the last stage, or where a stage finds none [s]."""
-    arrangement: Arrangement = Arrangement.SPREAD
+    arrangement: Arrangement = DEFAULT_PLAN.arrangement
     """Which sensors come together: of as many edges as can be, or all of an edge, or of a reference, at once."""
-    needs_residual: bool = True
+    needs_residual: bool = DEFAULT_PLAN.needs_residual
     """Whether a set of which the edge reports no residual keeps from counting as normal."""
 
     @model_validator(mode="after")
@@ -161,7 +157,7 @@ class RolloutOut(Shape):
         ended_ns=None,
         stage=1,
         stage_ns=1_769_861_100_000_000_000,
-        plan=PlanBody.model_config["json_schema_extra"]["examples"][0],  # type: ignore[index]
+        plan=PlanBody.model_config["json_schema_extra"]["examples"][0],  # type: ignore[index]  # it has one
         stages=[
             {
                 "share": 0.02,
@@ -266,181 +262,3 @@ class RolloutPage(Shape):
 
     items: list[RolloutOut]
     next_cursor: str | None
-
-
-class RolloutResidualOut(Shape):
-    """What an edge has found of a set."""
-
-    rms: float
-    """Of the residual, in the sensor's unit."""
-    limit: float
-    """The set's own; 0 where it has none."""
-    n: float
-    """Windows that the figure is of."""
-
-    @classmethod
-    def of(cls, found: Residual | None) -> Self | None:
-        """Return the shape of a figure."""
-        return None if found is None else cls(rms=found.rms, limit=found.limit, n=found.n)
-
-
-class MemberOut(Shape):
-    """One sensor of a rollout."""
-
-    model_config = example(
-        sensor="TT-101",
-        edge="edge-1",
-        reference="TT-101R",
-        model="first_order",
-        position=0,
-        state="normal",
-        stage=0,
-        failure=None,
-        reason="",
-        set_id="TT-101.8-0f3a2b1c",
-        before_id="TT-101.7-5d2e9a77",
-        back_id=None,
-        published_ns=1_769_860_800_000_000_000,
-        applied_ns=1_769_860_800_400_000_000,
-        changed_ns=1_769_861_100_000_000_000,
-        before={"rms": 0.021, "limit": 0.2, "n": 64.0},
-        after={"rms": 0.019, "limit": 0.18, "n": 64.0},
-    )
-
-    sensor: str
-    edge: str
-    reference: str
-    model: ModelKind
-    position: int
-    """In the order in which sensors are taken, from 0."""
-    state: MemberState
-    stage: int | None
-    """In which it was touched, from 0; null where it was not."""
-    failure: Failure | None
-    reason: str
-    set_id: str
-    """The set that it is to get."""
-    before_id: str
-    """The set that was in force before."""
-    back_id: str | None
-    """The set by which it went back."""
-    published_ns: InstantNs | None
-    applied_ns: InstantNs | None
-    changed_ns: InstantNs
-    before: RolloutResidualOut | None
-    """Residual with the set before."""
-    after: RolloutResidualOut | None
-    """Residual with the new set."""
-
-    @classmethod
-    def of(cls, m: Member) -> Self:
-        """Return the shape of a member."""
-        return cls(
-            sensor=m.sensor,
-            edge=m.edge,
-            reference=m.reference,
-            model=m.model,
-            position=m.position,
-            state=m.state,
-            stage=m.stage,
-            failure=m.failure,
-            reason=m.reason,
-            set_id=m.set_id,
-            before_id=m.before_id,
-            back_id=m.back_id or None,
-            published_ns=m.published_ns,
-            applied_ns=m.applied_ns,
-            changed_ns=m.changed_ns,
-            before=RolloutResidualOut.of(m.before),
-            after=RolloutResidualOut.of(m.after),
-        )
-
-
-class MemberPage(Shape):
-    """Sensors of a rollout, in the order in which they are taken."""
-
-    items: list[MemberOut]
-    next_cursor: str | None
-
-
-class RolloutMoveOut(Shape):
-    """One line of a rollout's history."""
-
-    model_config = example(
-        number=17,
-        action="rollout.published",
-        sensor="TT-101",
-        actor="calibrate",
-        at_ns=1_769_860_800_000_000_000,
-        reason="stage 1 of 4",
-    )
-
-    number: int
-    action: str
-    sensor: str | None
-    """Null where it is about the whole rollout."""
-    actor: str
-    at_ns: InstantNs
-    reason: str
-
-    @classmethod
-    def of(cls, entry: NumberedMove) -> Self:
-        """Return the shape of a move."""
-        move = entry.move
-        return cls(
-            number=entry.number,
-            action=move.action,
-            sensor=move.subject or None,
-            actor=move.actor,
-            at_ns=move.at_ns,
-            reason=move.reason,
-        )
-
-
-class RolloutHistoryPage(Shape):
-    """What happened in a rollout, newest first."""
-
-    items: list[RolloutMoveOut]
-    next_cursor: str | None
-
-
-class CandidateOut(Shape):
-    """A verified set that waits, and its sensor."""
-
-    model_config = example(
-        sensor="TT-101",
-        edge="edge-1",
-        reference="TT-101R",
-        model="first_order",
-        set_id="TT-101.8-0f3a2b1c",
-        sequence=8,
-        since_ns=1_769_860_800_000_000_000,
-    )
-
-    sensor: str
-    edge: str | None
-    reference: str
-    model: ModelKind
-    set_id: str
-    sequence: int
-    since_ns: InstantNs
-
-    @classmethod
-    def of(cls, record: SetRecord, edge: str | None) -> Self:
-        """Return the shape of a set that waits."""
-        c = record.coefficients
-        return cls(
-            sensor=c.sensor,
-            edge=edge,
-            reference=c.provenance.reference,
-            model=c.parameters.model,
-            set_id=c.id,
-            sequence=c.sequence,
-            since_ns=record.changed_ns,
-        )
-
-
-class CandidateList(Shape):
-    """Verified sets that wait, by sensor."""
-
-    items: list[CandidateOut]

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from dyncal.domain.errors import InvalidData
-from dyncal.domain.rollouts import DEFAULT_STAGES, MAX_MEMBERS, MAX_STAGES, Arrangement, Member, RolloutPlan, Stage
+from dyncal.domain.rollouts import DEFAULT_PLAN, MAX_MEMBERS, MAX_STAGES, Arrangement, Member, RolloutPlan, Stage
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from services.calibrate.tracker import Tracker
@@ -26,15 +26,15 @@ class _Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stages: Annotated[tuple[_Stage, ...], Meta(max_length=MAX_STAGES)] = tuple(
-        _Stage(stage.share, stage.soak_s) for stage in DEFAULT_STAGES
+        _Stage(stage.share, stage.soak_s) for stage in DEFAULT_PLAN.stages
     )
-    success_share: float = 0.95
-    abort_share: float = 0.02
-    worse_ratio: float = 2.0
-    answer_s: float = 30.0
-    offline_s: float = 3600.0
-    arrangement: Arrangement = Arrangement.SPREAD
-    needs_residual: bool = True
+    success_share: float = DEFAULT_PLAN.success_share
+    abort_share: float = DEFAULT_PLAN.abort_share
+    worse_ratio: float = DEFAULT_PLAN.worse_ratio
+    answer_s: float = DEFAULT_PLAN.answer_s
+    offline_s: float = DEFAULT_PLAN.offline_s
+    arrangement: Arrangement = DEFAULT_PLAN.arrangement
+    needs_residual: bool = DEFAULT_PLAN.needs_residual
 
 
 class _Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
