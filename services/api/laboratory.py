@@ -94,8 +94,8 @@ def _points(body: LaboratoryBody, given: PolarPoints | ComplexPoints) -> Frequen
 def of_certificate(content: bytes, sensor: SensorId, unit: str | None, *, lag_positive: bool) -> Sent:
     """Return what a digital calibration certificate (DCC) states. Raises `InvalidData`."""
     from dyncal.certificates.reader import read_certificate  # noqa: PLC0415 - see above
-    from dyncal.certificates.responses import frequency_points  # noqa: PLC0415
-    from dyncal.identification.frequency_response import PhaseSign  # noqa: PLC0415
+    from dyncal.certificates.responses import frequency_points  # noqa: PLC0415 - the same
+    from dyncal.identification.frequency_response import PhaseSign  # noqa: PLC0415 - the same
 
     certificate = read_certificate(content)
     about = certificate.administration

@@ -125,7 +125,7 @@ class _Sink(io.RawIOBase):
 
 
 def _schema(sensor: Sensor, from_ns: InstantNs, to_ns: InstantNs) -> pa.Schema:
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415 - an extra
 
     fields: list[pa.Field[Any]] = [
         pa.field("t", pa.timestamp("ns", tz="UTC"), nullable=False),
@@ -145,7 +145,7 @@ def _schema(sensor: Sensor, from_ns: InstantNs, to_ns: InstantNs) -> pa.Schema:
 
 
 def _batch(series: SampleSeries, schema: pa.Schema) -> pa.RecordBatch:
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415 - an extra
 
     columns = [
         pa.array(series.t_ns, pa.timestamp("ns", tz="UTC")),
