@@ -32,12 +32,13 @@ from services.api.routers import (
     report,
     rollouts,
     samples,
+    sessions,
     system,
 )
 from services.api.schemas.laboratory import LaboratoryBody
 from services.api.schemas.operations import ProblemOut
 
-API_VERSION = "1.23.0"
+API_VERSION = "1.24.0"
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",
@@ -63,8 +64,7 @@ def create_app(deps: Deps) -> FastAPI:
         app.include_router(module.router)
     for module in (inventory, samples, laboratory, report, jobs):
         app.include_router(module.router)
-    app.include_router(access.router)
-    for module in (orders, rollouts, lifecycle):
+    for module in (access, sessions, orders, rollouts, lifecycle):
         app.include_router(module.router)
     static.install(app, deps.console)
     rules = matrix(app)  # fails where a route says nothing of who may call it

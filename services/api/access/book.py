@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -99,14 +99,18 @@ class AccessBook:
             return None
         return self._by_key(record)
 
-    async def of_key(self, text: str) -> Principal | None:
-        """Return whose key this is, or None; takes a while the first time."""
+    async def of_key(self, text: str, begin: Callable[[], None] = lambda: None) -> Principal | None:
+        """Return whose key this is, or None; takes a while the first time.
+
+        `begin` is called when its turn has come, and may raise: while it waited, others may have failed.
+        """
         known = self.of_known_key(text)
         key = secrets.read_key(text)
         record = None if key is None else self._picture.keys.get(key.id)
         if known is not None or key is None or record is None:
             return known
         async with self._hashing:
+            begin()
             fits = await asyncio.to_thread(secrets.key_fits, record.hash, key.secret)
         if not fits:
             return None
@@ -115,11 +119,14 @@ class AccessBook:
             self._verified.popitem(last=False)
         return self._by_key(record)
 
-    async def of_password(self, name: str, password: str) -> Principal | None:
-        """Return the user with this name and password, or None after the same time."""
-        user = self._picture.users.get(name)
-        hashed = None if user is None or user.disabled else user.hash
+    async def of_password(
+        self, name: str, password: str, begin: Callable[[], None] = lambda: None
+    ) -> Principal | None:
+        """Return the user with this name and password, or None after the same time; `begin` as in `of_key`."""
         async with self._hashing:
+            begin()
+            user = self._picture.users.get(name)
+            hashed = None if user is None or user.disabled else user.hash
             fits = await asyncio.to_thread(secrets.password_fits, hashed, password)
         return _by_user(user) if fits and user is not None else None
 
@@ -139,6 +146,10 @@ class AccessBook:
     def seen_ns(self, session: SessionRecord) -> InstantNs:
         """Return when a session was last used."""
         return max(session.seen_ns, self._seen.get(session.digest, session.seen_ns))
+
+    def idle_ends_ns(self, session: SessionRecord) -> InstantNs:
+        """Return when a session ends unless it is used before."""
+        return InstantNs(self.seen_ns(session) + int(self._settings.session_idle_s * NS_PER_S))
 
     def used_ns(self, key: KeyRecord) -> InstantNs | None:
         """Return when a key was last used."""
@@ -164,7 +175,7 @@ class AccessBook:
         now_ns = self._clock.now()
         if session is None or now_ns >= session.expires_ns:
             return None
-        if now_ns - self.seen_ns(session) > self._settings.session_idle_s * NS_PER_S:
+        if now_ns > self.idle_ends_ns(session):
             return None
         kind, _, name = session.holder.partition(":")
         if kind == "user":

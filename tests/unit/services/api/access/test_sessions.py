@@ -12,6 +12,7 @@ from argon2 import PasswordHasher
 
 from dyncal.domain.access import Role
 from dyncal.domain.coefficients import SetState
+from dyncal.domain.time import duration
 from dyncal.testing.registry import S1, act, make_set
 from services.api.access import entrance, secrets
 from services.api.access.credentials import PLAIN_COOKIE, SECURE_COOKIE
@@ -332,3 +333,31 @@ async def test_a_live_stream_ends_with_its_key(house: House) -> None:
     house.registry.revoke_key(text[4:12], act())
     house.deps.entrance.book.refresh()
     assert await asyncio.wait_for(reading, 5) == 200
+
+
+async def test_who_asks_sees_their_own_sessions_and_ends_one_of_them(house: House) -> None:
+    first = await house.signed_in()
+    house.later(3600)
+    second = await house.signed_in()
+    other = await house.signed_in("bob")
+    seen = (await second.get("/v1/sessions")).json()["items"]
+    assert [each["here"] for each in seen] == [True, False]
+    assert seen[1]["opened_ns"] == seen[0]["opened_ns"] - duration(3600)
+    assert all(session.digest not in str(seen) for session in house.registry.sessions())
+    assert (await other.delete(f"/v1/sessions/{seen[1]['id']}")).status_code == 404
+    assert (await first.get("/v1/sensors")).status_code == 200
+    assert (await second.delete(f"/v1/sessions/{seen[1]['id']}")).status_code == 204
+    assert (await first.get("/v1/sensors")).status_code == 401
+    assert (await second.get("/v1/sensors")).status_code == 200
+    assert len((await second.get("/v1/sessions")).json()["items"]) == 1
+    assert [e.action for e in house.registry.audit()][-1] == "session.close"
+
+
+async def test_sessions_that_are_over_are_not_listed_and_keys_have_their_own(house: House) -> None:
+    await house.signed_in()
+    house.later(8 * 3600 + 1)
+    assert len((await (await house.signed_in()).get("/v1/sessions")).json()["items"]) == 1
+    key = house.key(Role.VIEWER)
+    assert (await (await house.client(key)).get("/v1/sessions")).json()["items"] == []
+    edge = await house.client(house.key(Role.EDGE))
+    assert (await edge.get("/v1/sessions")).json()["items"] == []
