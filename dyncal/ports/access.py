@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -132,6 +132,10 @@ class AccessRegistry(Protocol):
 
     def forget_sessions(self, seen_before_ns: InstantNs, now_ns: InstantNs) -> int:
         """Delete sessions that have expired by now, or that nobody used since; return how many."""
+        ...
+
+    def note_refusals(self, refusals: Sequence[tuple[Act, str]]) -> None:
+        """Enter attempts to get in that failed into the audit trail, each as (act, subject); nothing else changes."""
         ...
 
     def access_revision(self) -> int:

@@ -127,6 +127,17 @@ class AccessRegistryContract:
         actions = [entry.action for entry in registry.audit()]
         assert (actions.count("session.open"), actions.count("session.close")) == (5, 1)
 
+    def test_attempts_that_failed_are_in_the_trail_and_change_nothing_else(self, registry: Registry) -> None:
+        before = registry.access_revision()
+        registry.note_refusals([(act(1), "3 attempts to get in"), (act(2), "1 attempt to get in")])
+        registry.note_refusals([])
+        assert [(e.action, e.subject) for e in registry.audit()] == [
+            ("access.refused", "3 attempts to get in"),
+            ("access.refused", "1 attempt to get in"),
+        ]
+        assert registry.access_revision() == before
+        assert registry.verify_audit() is None
+
     def test_sessions_that_are_over_are_forgotten(self, registry: Registry) -> None:
         for k in range(3):
             registry.open_session(make_session(str(k) * 64, at_ns=T0 + k * 10**9), act(), most=5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from functools import partial
@@ -143,6 +144,8 @@ class ApiService:
                 deps.jobs.close()
                 server.stop()
                 await asyncio.wait({serving})
+                with contextlib.suppress(DyncalError):  # the log has them
+                    await deps.entrance.note_refusals(at_once=True)
                 for worker in workers:
                     worker.cancel()
 
@@ -203,6 +206,7 @@ class ApiService:
                 if self._clock.monotonic_s() - tidied_s > TIDY_S:
                     tidied_s = self._clock.monotonic_s()
                     await asyncio.to_thread(entrance.book.tidy)
+                await entrance.note_refusals()
             except DyncalError as error:
                 entrance.watched = False
                 log.warning("access_not_read", error=str(error))

@@ -193,5 +193,10 @@ def forget_sessions(connection: sa.Connection, seen_before_ns: InstantNs, now_ns
     return n
 
 
+def note_refusals(connection: sa.Connection, refusals: Sequence[tuple[Act, str]]) -> None:
+    """Enter attempts to get in that failed into the audit trail."""
+    audit.append_all(connection, [(act, "access.refused", subject) for act, subject in refusals])
+
+
 def _names(table: sa.Table) -> list[str]:
     return [column.name for column in table.c]

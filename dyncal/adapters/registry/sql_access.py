@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dyncal.adapters.registry import access, counters
 from dyncal.adapters.registry.database import Database
@@ -81,6 +81,11 @@ class SqlAccess:
         """Delete sessions that have expired by now, or that nobody used since; return how many."""
         with self._db.write() as connection:
             return access.forget_sessions(connection, seen_before_ns, now_ns)
+
+    def note_refusals(self, refusals: Sequence[tuple[Act, str]]) -> None:
+        """Enter attempts to get in that failed into the audit trail, each as (act, subject)."""
+        with self._db.write() as connection:
+            access.note_refusals(connection, refusals)
 
     def access_revision(self) -> int:
         """Return a number that grows with every change of keys, users and sessions."""

@@ -119,9 +119,7 @@ class AccessBook:
             self._verified.popitem(last=False)
         return self._by_key(record)
 
-    async def of_password(
-        self, name: str, password: str, begin: Callable[[], None] = lambda: None
-    ) -> Principal | None:
+    async def of_password(self, name: str, password: str, begin: Callable[[], None] = lambda: None) -> Principal | None:
         """Return the user with this name and password, or None after the same time; `begin` as in `of_key`."""
         async with self._hashing:
             begin()

@@ -13,9 +13,10 @@ from dyncal.runtime.logging import logger
 from services.api.access import credentials
 from services.api.access.book import AccessBook
 from services.api.access.credentials import Bearer, Credential, Malformed, Session
-from services.api.access.limits import Buckets
+from services.api.access.limits import Buckets, source_of
 from services.api.access.oidc import OidcTokens
 from services.api.access.principal import Principal
+from services.api.access.refused import Refusals
 from services.api.access.settings import AccessSection
 from services.api.errors import Problem
 
@@ -36,7 +37,8 @@ class Entrance:
         self.watched = False
         """True while the service's loop keeps the book current; otherwise every request looks."""
 
-        self._clock = clock
+        self.refusals = Refusals()
+        self._registry, self._clock = registry, clock
         self._requests = Buckets(settings.requests_hz, settings.requests_burst)
         self._failures = Buckets(1 / settings.failure_s, settings.failures)
         self._names = Buckets(1 / settings.failure_s, settings.failures * NAME_SHARE)
@@ -87,7 +89,7 @@ class Entrance:
         if bearer.text.count(".") == 2:
             found = None if self.oidc is None else await self.oidc.of_token(bearer.text)
         else:
-            found = await self.book.of_key(bearer.text)
+            found = await self.book.of_key(bearer.text, lambda: self._may_try(address))
         if found is None:
             self._failed(address)
             raise Problem(HTTPStatus.UNAUTHORIZED, "this key or token opens nothing (any more)", kind="credential")
@@ -97,7 +99,7 @@ class Entrance:
         """Return the user with this name and password. Raises `Problem`: 401 if there is none, 429 after too many."""
         self._may_try(address, name)
         await self.current()
-        found = await self.book.of_password(name, password)
+        found = await self.book.of_password(name, password, lambda: self._may_try(address, name))
         if found is None:
             self._failed(address, name)
             raise Problem(HTTPStatus.UNAUTHORIZED, "there is no such user with this password", kind="credential")
@@ -105,17 +107,29 @@ class Entrance:
 
     def _may_try(self, address: str, name: str = "") -> None:
         now_s = self._clock.monotonic_s()
-        wait_s = max(self._failures.wait_s(address, now_s), self._names.wait_s(name, now_s) if name else 0.0)
+        wait_s = max(self._failures.wait_s(source_of(address), now_s), self._names.wait_s(name, now_s) if name else 0.0)
         if wait_s > 0:
+            self.refusals.count(source_of(address), now_s, self._known(name), held_off=True)
             raise too_many(wait_s, "too many attempts have failed")
 
     def _failed(self, address: str, name: str = "") -> None:
         now_s = self._clock.monotonic_s()
-        self._failures.take(address, now_s)
+        self._failures.take(source_of(address), now_s)
         if name:
             self._names.take(name, now_s)
-        # A name that nobody has may be a password in the wrong field, or made to look like another line of the log.
-        log.warning("not_let_in", address=address, name=name if name in self.book.picture.users else "")
+        self.refusals.count(source_of(address), now_s, self._known(name))
+        log.warning("not_let_in", address=address, name=self._known(name))
+
+    def _known(self, name: str) -> str:
+        """Return the name of a user: one that nobody has may be a password in the wrong field, or a line of a log."""
+        return name if name in self.book.picture.users else ""
+
+    async def note_refusals(self, *, at_once: bool = False) -> None:
+        """Write down what failed attempts are due, or all there are. Raises `StoreUnavailable`: they wait on."""
+        entries = self.refusals.due(self._clock.monotonic_s(), self._clock.now(), at_once=at_once)
+        if entries:
+            await asyncio.to_thread(self._registry.note_refusals, entries)
+            self.refusals.written()
 
     def count(self, who: str) -> None:
         """Count a request. Raises `Problem` (429) if `who` has sent too many; in the open nobody can be told apart."""

@@ -14,6 +14,7 @@ from services.api import errors
 from services.api.access import credentials
 from services.api.access.credentials import Bearer, Credential
 from services.api.access.entrance import Entrance
+from services.api.access.limits import source_of
 from services.api.access.needs import SAFE
 from services.api.access.principal import SCOPE_KEY, Principal
 from services.api.errors import Problem
@@ -60,7 +61,7 @@ class Identify:
         except DyncalError:
             if not public:
                 raise
-        self._entrance.count(f"address:{address}" if principal is None else principal.name)
+        self._entrance.count(f"address:{source_of(address)}" if principal is None else principal.name)
         if principal is not None:
             scope[SCOPE_KEY] = principal
         elif not public:
@@ -77,12 +78,18 @@ class Identify:
         if site is not None:
             ours = site in {"same-origin", "none"}
         elif origin is not None:
-            named = urlsplit(origin)
-            ours = named.netloc.lower() == headers.get(b"host", "").lower() or named.hostname in self._hosts
+            ours = self._is_ours(origin, headers.get(b"host", ""))
         else:
             ours = credential is None  # no browser; and without a cookie nothing that one would have added
         if not ours:
             raise Problem(HTTPStatus.FORBIDDEN, "this comes from a page that is not ours", kind="foreign-page")
+
+    def _is_ours(self, origin: str, host: str) -> bool:
+        try:
+            named = urlsplit(origin)
+        except ValueError:
+            return False
+        return bool(named.netloc) and (named.netloc.lower() == host.lower() or named.hostname in self._hosts)
 
 
 class _Held:

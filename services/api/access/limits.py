@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import ipaddress
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final
 
 MAX_BUCKETS: Final = 20_000
+
+
+@functools.lru_cache(maxsize=4096)
+def source_of(address: str) -> str:
+    """Return what counts as one source: an IPv4 address, or the network of 64 bits that one host has of IPv6."""
+    try:
+        known = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(known, ipaddress.IPv4Address):
+        return str(known)
+    if known.ipv4_mapped is not None:
+        return str(known.ipv4_mapped)
+    return address if known.is_loopback else str(ipaddress.ip_network((int(known) >> 64 << 64, 64)))
 
 
 class Buckets:

@@ -29,6 +29,9 @@ BELIEVED_S: Final = 60.0
 """Time for which a token that was verified is not verified again [s]."""
 
 MAX_TOKENS: Final = 5000
+LAST_S: Final = 4e9
+"""What ends later than this ends then [s since 1970]: instants have an end too."""
+
 MAX_DOCUMENT: Final = 1 << 20
 TIMEOUT_S: Final = 5.0
 
@@ -94,7 +97,7 @@ class OidcTokens:
                 leeway=settings.leeway_s,
                 options={"require": ["exp", "iat", "iss", "aud", "sub"]},
             )
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, ArithmeticError) as error:
             log.info("token_refused", reason=type(error).__name__)
             return None
         return claims
@@ -150,7 +153,8 @@ class OidcTokens:
             log.info("token_without_role", subject=str(subject)[:100])
             return None
         name = f"{shown} " if _is_text(shown) and shown != subject else ""
-        ends_ns = InstantNs(int((float(claims["exp"]) + settings.leeway_s) * NS_PER_S))
+        ends_s = min(float(claims["exp"]) + settings.leeway_s, LAST_S)
+        ends_ns = InstantNs(int(ends_s * NS_PER_S))
         return Principal(_printable(f"oidc:{name}{subject}"), role, ends_ns=ends_ns)
 
 

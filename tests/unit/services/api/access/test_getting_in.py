@@ -265,3 +265,54 @@ async def test_hashing_waits_its_turn(house: House) -> None:
     clients = [await house.client(house.key()) for _ in range(6)]
     answers = await asyncio.gather(*(http.get("/v1/session") for http in clients))
     assert all(answer.json()["role"] == "viewer" for answer in answers)
+
+
+async def test_guesses_that_come_all_at_once_have_to_wait_like_others(house: House) -> None:
+    """What is told apart slowly must not let in, meanwhile, as many as like to try."""
+    house.user()
+    known = house.key()
+    wrong = known[:-1] + ("A" if known[-1] != "A" else "B")
+    browser = await house.client(**{"sec-fetch-site": "same-origin"})
+    bodies = [{"name": "anna", "password": f"horse staple {k}"} for k in range(8)] + [{"key": wrong}] * 8
+    answers = await asyncio.gather(*(browser.post("/v1/session", json=body) for body in bodies))
+    statuses = [answer.status_code for answer in answers]
+    assert statuses.count(401) <= 11  # ten, and the one beside the tenth
+    assert statuses.count(429) == len(statuses) - statuses.count(401)
+
+
+async def test_a_host_with_many_addresses_of_its_own_gains_no_attempts_by_them(house: House) -> None:
+    bad = "dyn_aaaaaaaa_" + "x" * 43
+    statuses = []
+    for k in range(12):
+        house.address = f"2001:db8:0:1::{k + 1:x}"  # a network of 64 bits is one host's, or one plant's
+        statuses.append((await (await house.client(bad)).get("/v1/sensors")).status_code)
+    assert statuses == [401] * 10 + [429] * 2
+    house.address = "2001:db8:0:2::1"
+    assert (await (await house.client(bad)).get("/v1/sensors")).status_code == 401
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "null", "http://127.0.0.1.evil.example", "//", "\xff"])
+async def test_an_origin_that_is_none_is_a_foreign_page(house: House, origin: str) -> None:
+    browser = await house.signed_in()
+    browser.headers.pop("sec-fetch-site")
+    answer = await browser.post("/v1/alarms/commands", json={}, headers=[(b"origin", origin.encode("latin-1"))])
+    assert (answer.status_code, answer.json()["type"]) == (403, "urn:dyncal:problem:foreign-page")
+
+
+async def test_attempts_that_failed_are_in_the_audit_trail_a_minute_later(house: House) -> None:
+    house.user()
+    browser = await house.client(**{"sec-fetch-site": "same-origin"})
+    for name in ("anna", "my-secret-by-mistake"):
+        await browser.post("/v1/session", json={"name": name, "password": "horse staple battery"})
+    bad = await house.client("dyn_aaaaaaaa_" + "x" * 43)
+    for _ in range(10):
+        await bad.get("/v1/sensors")
+    await house.deps.entrance.note_refusals()
+    assert house.registry.audit()[-1].action == "user.add"
+    house.later(60.0)
+    await house.deps.entrance.note_refusals()
+    entry = house.registry.audit()[-1]
+    assert (entry.actor, entry.action) == ("http:192.0.2.1", "access.refused")
+    assert entry.subject == "12 attempts to get in, 2 of them held off, as anna"
+    await house.deps.entrance.note_refusals()
+    assert house.registry.audit()[-1].number == entry.number

@@ -144,12 +144,27 @@ NOT_COUNTING: dict[str, Callable[[], str]] = {
     "changed": lambda: token()[:-4] + "AAAA",
     "nothing": lambda: "..",
     "no JSON": lambda: "a.b.c",
+    "a head without bottom": lambda: unsigned([], {}).replace(  # type: ignore[arg-type]  # no object, on purpose
+        "W10.", base64.urlsafe_b64encode(b"[" * 6000).decode() + "."
+    ),
+    "a number without end": lambda: unsigned({}, claims()).replace(
+        "e30.", base64.urlsafe_b64encode(b'{"alg":"RS256","kid":' + b"9" * 5000 + b"}").decode().rstrip("=") + "."
+    ),
+    "an end in infinity": lambda: token(exp=float("inf")),
+    "made in infinity": lambda: token(iat=float("inf")),
+    "no number as end": lambda: token(exp=float("nan")),
 }
 
 
 @pytest.mark.parametrize("what", NOT_COUNTING)
 async def test_what_does_not_count(tokens: OidcTokens, what: str) -> None:
     assert await tokens.of_token(NOT_COUNTING[what]()) is None, what
+
+
+async def test_an_end_beyond_all_times_is_the_last_one(tokens: OidcTokens) -> None:
+    found = await tokens.of_token(token(exp=1e300))
+    assert found is not None
+    assert found.ends_ns == 4 * 10**18
 
 
 async def test_changed_claims_do_not_count(tokens: OidcTokens) -> None:
