@@ -12,7 +12,7 @@ import numpy as np
 from dyncal.correction.forms import correct_at
 from dyncal.correction.streaming.record import correct
 from dyncal.domain.calibration import Calibration, Conformity
-from dyncal.domain.coefficients import Correction, CorrectionFilter, Parameters, SetState
+from dyncal.domain.coefficients import CoefficientSet, Correction, CorrectionFilter, Parameters, SetState
 from dyncal.domain.errors import InvalidData, RejectedSet
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import Pairing, Sensor
@@ -97,9 +97,9 @@ class Adjuster:
         """Begin to wait for the next candidate anew: a person declined one."""
         self._drop(int(self._window.t_ns[-1]) if len(self._window) else now_ns)
 
-    def withdrawn(self, set_id: str, now_ns: InstantNs) -> bool:
-        """Go back to the set before, where the edge left or refused the one in force; return whether it did."""
-        if not self.releases.withdrawn(set_id):
+    def withdrawn(self, set_id: str, running: CoefficientSet | None, now_ns: InstantNs) -> bool:
+        """Go on with what the edge runs, where it left or refused the set in force; return whether it did."""
+        if not self.releases.withdrawn(set_id, running):
             return False
         self._drop(int(self._window.t_ns[-1]) if len(self._window) else now_ns)
         return True
@@ -237,7 +237,7 @@ class Adjuster:
             self._drop(last_ns)
             yield Note("candidate_unsafe", self._sensor.id, str(error))
             return
-        made = self.releases.offered(made, now_ns)
+        made = self.releases.offered(made, now_ns, self.releases.policy.shadow_s)
         name, act = made.provenance.calibration_id, Act(ACTOR, now_ns, pending.why)
         yield AddCalibration(
             calibration_of(name, self._sensor, self.pairing, pending.estimate, conformity, now_ns), act

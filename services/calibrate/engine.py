@@ -215,7 +215,7 @@ class CalibrateEngine:
         elif EdgeAddress(tracker.sensor.site, tracker.sensor.edge) != event.address:
             yield Note("foreign_report", tracker.sensor.id, f"from {event.address.site}/{event.address.edge}")
         else:
-            yield from tracker.reported(event.report, event.now_ns)
+            yield from tracker.reported(event.report, event.running, event.now_ns)
 
     def _residuals(self, event: ResidualsFound) -> Iterator[Effect]:
         for found in event.found:

@@ -124,13 +124,14 @@ class Restore:
     instead_of: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SetReported:
-    """The edge at `address` said what it did with a set."""
+    """The edge at `address` said what it did with a set; `running` is the other one that it runs, where it is known."""
 
     address: EdgeAddress
     report: Report
     now_ns: InstantNs
+    running: CoefficientSet | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from dyncal.contracts.coefficients import read_envelope, seal
-from dyncal.domain.coefficients import Outcome, Report, SetState
+from dyncal.domain.coefficients import CoefficientSet, Outcome, Report, SetState
 from dyncal.domain.errors import Conflict, IllegalMove, MalformedMessage, NotFound
 from dyncal.domain.orders import Answer, OrderState
 from dyncal.domain.sensors import SensorId
@@ -120,6 +120,16 @@ class Keeping:
             return not envelope or sha256(read_envelope(envelope).set.encode()).hexdigest() != report.digest
         except (NotFound, MalformedMessage):
             return False
+
+    def runs(self, report: Report) -> CoefficientSet | None:
+        """Return the other set that an edge runs after it left or refused one; None where it says of none it knows."""
+        if report.outcome is Outcome.APPLIED or report.running in ("", report.set_id):
+            return None
+        try:
+            running = self._registry.coefficient_set(report.running).coefficients
+        except NotFound:
+            return None
+        return running if running.sensor == report.sensor else None
 
     def _moved(self, record: SetRecord, effect: MoveSet, envelope: bytes | None) -> None:
         answer = self._answer(effect.order, effect.set_id, effect.state, effect.act.at_ns)

@@ -81,7 +81,7 @@ class Releases:
             made = self.waiting.made.coefficients
             self.waiting.needs, self.waiting.trial = self._needs(made), self._trial(made, now_ns)
             yield self.shadow()
-            yield from self.proceed(now_ns)
+        yield from self.proceed(now_ns)  # also where the policy has changed while this service was away
 
     def rejected(self, made: CoefficientSet, act: Act, earlier: tuple[Earlier, ...]) -> Iterator[Effect]:
         """Keep a candidate that did not stand the test."""
@@ -126,6 +126,11 @@ class Releases:
         """Go on with what waits, if its trial is over or nothing stands against it any more."""
         waiting, shown = self.waiting, ""
         if waiting is None:
+            return
+        until_ns = waiting.made.coefficients.apply_until_ns
+        if until_ns is not None and now_ns > until_ns:
+            late = Act(ACTOR, now_ns, "nobody released it in time: its edge would not begin with it any more")
+            yield from self._ended(waiting, SetState.REJECTED, late)
             return
         if waiting.trial is not None:
             trial, against = waiting.trial, waiting.trial.against(now_ns)
@@ -181,7 +186,7 @@ class Releases:
     def restore(self, to: CoefficientSet, act: Act, order: str = "", instead_of: str = "") -> Iterator[Effect]:
         """Publish a new set with the numbers of an earlier one: a deliberate way back.
 
-        `instead_of`, where given, must be in force still.
+        `instead_of`, where given, must be in force still, or nothing be.
         """
         now = None if self.in_force is None else self.in_force.coefficients
         refusal = self._not_restorable(to, now, instead_of)
@@ -207,6 +212,7 @@ class Releases:
         old = now.coefficients
         made = self._again(old, now_ns, f"renews {old.id}, of which its edge heard too late", old.restores)
         self.in_force = dataclasses.replace(now, coefficients=made)
+        yield from self._replaced(now_ns, f"its number is below that of {made.id}: no edge would take it any more")
         yield AddSet(self._address, made, SetState.PUBLISHED, Act(ACTOR, now_ns, made.note))
 
     def _again(self, of: CoefficientSet, now_ns: InstantNs, note: str, restores: str | None) -> CoefficientSet:
@@ -224,12 +230,12 @@ class Releases:
         )
         return self.offered(again, now_ns)
 
-    def offered(self, made: CoefficientSet, now_ns: InstantNs) -> CoefficientSet:
-        """Return a set that says until when an edge may begin with it."""
-        return dataclasses.replace(made, apply_until_ns=InstantNs(now_ns + duration(self._rules.offer_s)))
+    def offered(self, made: CoefficientSet, now_ns: InstantNs, trial_s: float = 0.0) -> CoefficientSet:
+        """Return a set that says until when an edge may begin with it, a trial of `trial_s` [s] before that apart."""
+        return dataclasses.replace(made, apply_until_ns=InstantNs(now_ns + duration(self._rules.offer_s + trial_s)))
 
     def _not_restorable(self, to: CoefficientSet, now: CoefficientSet | None, instead_of: str) -> str:
-        if instead_of and (now is None or now.id != instead_of):
+        if instead_of and now is not None and now.id != instead_of:
             return f"{instead_of} is not in force any more"
         if to.sensor != self._sensor.id:
             return f"{to.id} is of another sensor"
@@ -241,11 +247,20 @@ class Releases:
             return f"no edge would take {to.id} now: {error}"
         return ""
 
-    def withdrawn(self, set_id: str) -> bool:
-        """Go back to the set before, where the edge left or refused the one in force; return whether it did."""
+    def withdrawn(self, set_id: str, running: CoefficientSet | None) -> bool:
+        """Go on with what the edge runs (None: nothing), where it left or refused the set in force; tell whether so.
+
+        What was in force before is not known here after a restart, and an edge that lost its disk does not run it.
+        """
         if self.in_force is None or self.in_force.coefficients.id != set_id:
             return False
-        self.in_force, self.before = self.before, None
+        before, self.before = self.before, None
+        if running is None:
+            self.in_force = None
+        elif before is not None and before.coefficients.id == running.id:
+            self.in_force = before
+        else:
+            self.in_force = InForce(running, running.parameters.cov, math.nan)
         return True
 
     def least_interval_ns(self) -> int:
@@ -257,10 +272,9 @@ class Releases:
             return 0
         return duration(max(self._rules.waiting_interval_s, 2 * self.policy.shadow_s))
 
-    def _replaced(self, now_ns: InstantNs) -> Iterator[Effect]:
+    def _replaced(self, now_ns: InstantNs, why: str = "replaced by a set that was verified later") -> Iterator[Effect]:
         if self.waiting is not None:
-            because = Act(ACTOR, now_ns, "replaced by a set that was verified later")
-            yield from self._ended(self.waiting, SetState.REJECTED, because)
+            yield from self._ended(self.waiting, SetState.REJECTED, Act(ACTOR, now_ns, why))
 
     def _ended(self, waiting: Waiting, state: SetState, act: Act, order: str = "") -> Iterator[Effect]:
         """End the wait of a set, and its trial."""

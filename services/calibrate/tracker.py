@@ -10,7 +10,7 @@ import numpy as np
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.alarms import AlarmKind
 from dyncal.domain.calibration import baseline_id
-from dyncal.domain.coefficients import Outcome, Report, SetState
+from dyncal.domain.coefficients import CoefficientSet, Outcome, Report, SetState
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.health import Cause, ParameterConformity, SensorHealth, Watch
 from dyncal.domain.lifecycle import ReleasePolicy
@@ -181,8 +181,8 @@ class Tracker:
         elif judged.within:
             yield from self.board.end(AlarmKind.OUT_OF_TOLERANCE, now_ns)
 
-    def reported(self, report: Report, now_ns: InstantNs) -> Iterator[Effect]:
-        """Take in what the edge did with a set."""
+    def reported(self, report: Report, running: CoefficientSet | None, now_ns: InstantNs) -> Iterator[Effect]:
+        """Take in what the edge did with a set; `running` is the other one that it runs, where that is known."""
         act = Act(f"edge:{self.sensor.edge}", report.at_ns, report.reason or report.outcome)
         self.changed = True
         if report.outcome is Outcome.APPLIED:
@@ -203,7 +203,7 @@ class Tracker:
             yield from self.releases.renewed(report.set_id, now_ns)
             if self.releases.in_force is not before:
                 return
-        if self.adjuster.withdrawn(report.set_id, now_ns):
+        if self.adjuster.withdrawn(report.set_id, running, now_ns):
             yield from self.board.begin(findings.not_in_force(self.sensor, now_ns, report))
 
     def connected(self, now_ns: InstantNs) -> Iterator[Effect]:
@@ -286,8 +286,7 @@ class Tracker:
     def tick(self, now_ns: InstantNs, *, reference_online: bool = True) -> Iterator[Effect]:
         """Say how the sensor stands; look for the reference, of which nothing is known while the sensor is silent."""
         yield from self.desk.tell(self.health(now_ns))
-        if self.releases.waiting is not None and self.releases.waiting.trial is not None:
-            yield from self.releases.proceed(now_ns)
+        yield from self.releases.proceed(now_ns)
         timeout_ns = self._timeout_ns
         alone_ns = now_ns - self._pair_seen_ns
         if now_ns - self._sensor_seen_ns > timeout_ns or alone_ns <= timeout_ns + duration(self.rules.patience_s):

@@ -223,8 +223,11 @@ class Worker:
             return job
         self._metrics.deliveries.inc()
         found = intake.read(job.topic, job.payload, self._clock.now())
-        if isinstance(found, SetReported) and self._keeping.foreign(found.report):
-            found = Note("foreign_offer", found.report.sensor, found.report.reason)
+        if isinstance(found, SetReported):
+            if self._keeping.foreign(found.report):
+                found = Note("foreign_offer", found.report.sensor, found.report.reason)
+            else:
+                found = dataclasses.replace(found, running=self._keeping.runs(found.report))
         if isinstance(found, Note):
             self._effects.append(found)
             return None

@@ -19,6 +19,7 @@ from dyncal.contracts.coefficients import encode_report, seal
 from dyncal.contracts.edges import VERSION, StatusMessage
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.coefficients import CoefficientSet, SetState
+from dyncal.domain.lifecycle import ReleaseMode, ReleasePolicy
 from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, Sensor, SensorId, SiteId
 from dyncal.domain.time import DurationNs, InstantNs
 from dyncal.ports.registry import Act, Registry
@@ -76,6 +77,7 @@ def fill(registry: Registry, signer: Signer, n: int, now_ns: InstantNs, bad: Col
         registry.add_set(first, seal(first, signer), SetState.PUBLISHED, act)
         registry.set_state(first.id, SetState.ACTIVE, act)
         registry.add_set(second, b"", SetState.VERIFIED, act)
+        registry.put_policy(sensor_of(k), ReleasePolicy(ReleaseMode.APPROVAL), act)
 
 
 @dataclass

@@ -97,6 +97,8 @@ class RolloutDesk:
         tracker = self._calibrate.trackers.get(report.sensor)
         if tracker is None or EdgeAddress(tracker.sensor.site, tracker.sensor.edge) != event.address:
             return []
+        if report.outcome is Outcome.REJECTED and report.running == report.set_id != "":
+            return []  # what it runs was not rejected: another bore its name
         now = tracker.releases.in_force
         late = report.outcome is Outcome.REJECTED and report.reason.startswith("expired")
         if late and now is not None and now.coefficients.parent == report.set_id:  # it was offered anew
@@ -106,7 +108,9 @@ class RolloutDesk:
 
     def _residual(self, event: calibration.ResidualsFound, each: ResidualReport) -> list[RolloutEffect]:
         tracker = self._calibrate.trackers.get(each.sensor)
-        if each.shadow or not each.n or tracker is None or tracker.sensor.site != event.address.site:
+        if each.shadow or not each.n or tracker is None:
+            return []
+        if EdgeAddress(tracker.sensor.site, tracker.sensor.edge) != event.address:  # no edge speaks for another
             return []
         found = Residual(each.rms, each.limit, each.n)
         return self._tell(ResidualFound(event.address.edge, each.sensor, each.set_id, found, event.now_ns))

@@ -382,3 +382,64 @@ def test_what_has_waited_too_long_cannot_be_approved(run: Callable[[Plant], Run]
     (said,) = done.tell(8 * 86_400, Release(S1, made.id, act(done, 8 * 86_400)))
     assert isinstance(said, Refused)
     assert "waited too long" in said.why
+
+
+def test_what_nobody_released_in_time_is_rejected_and_makes_room(run: Callable[[Plant], Run]) -> None:
+    done = governed(run(plant(30)), APPROVAL).go(0, 20)
+    made = added(done)[0].coefficients
+    late = 7 * 86_400 + 21
+    moved = [e for e in done.tell(late, Tick(done.plant.at(late))) if isinstance(e, MoveSet)]
+    assert [(m.set_id, m.state) for m in moved] == [(made.id, SetState.REJECTED)]
+    assert "nobody released it in time" in moved[0].act.reason
+    assert done.engine.trackers[S1].releases.newest is None
+
+
+def test_a_long_trial_does_not_use_up_the_time_in_which_an_edge_may_begin(run: Callable[[Plant], Run]) -> None:
+    done = governed(run(plant(20)), ReleasePolicy(shadow_s=20 * 86_400.0)).go(0, 20)
+    made = added(done)[0].coefficients
+    assert made.apply_until_ns is not None
+    assert made.apply_until_ns > done.plant.at(27 * 86_400)
+
+
+def test_a_policy_taken_away_while_calibrate_was_away_releases_what_waits(run: Callable[[Plant], Run]) -> None:
+    done = governed(run(plant(20)), APPROVAL).go(0, 20)
+    waiting = added(done)[0].coefficients
+    fresh = Run(done.plant, CalibrateEngine(CalibrateSection()))
+    known = Known(last_sequence=1, waiting=waiting, waiting_since_ns=done.plant.at(20), waiting_why="why")
+    effects = fresh.engine.handle(dataclasses.replace(fresh.plant.paired(20), known={S1: known}))
+    assert [(e.set_id, e.state) for e in effects if isinstance(e, MoveSet)] == [(waiting.id, SetState.PUBLISHED)]
+
+
+def test_a_renewal_takes_the_place_of_a_set_that_waits_with_a_lower_number(run: Callable[[Plant], Run]) -> None:
+    done = run(plant(40, change=0.6)).pair().go(0, 14)
+    first = added(done)[-1].coefficients
+    governed(done, APPROVAL, None, 14.0).go(14, 40)
+    waiting = done.engine.trackers[S1].releases.waiting
+    assert waiting is not None
+    at = 6 * 86_400
+    effects = done.tell(at, rejected(first.id, "expired: too late", done.plant.at(at)))
+    (again,) = [e for e in effects if isinstance(e, AddSet)]
+    assert again.coefficients.sequence > waiting.made.coefficients.sequence
+    assert (waiting.id, SetState.REJECTED) in [(e.set_id, e.state) for e in effects if isinstance(e, MoveSet)]
+    assert done.engine.trackers[S1].releases.waiting is None
+
+
+@pytest.mark.parametrize("of_others", [False, True])
+def test_what_an_edge_says_that_it_runs_is_in_force_whatever_was_before(
+    run: Callable[[Plant], Run], of_others: bool
+) -> None:
+    done = run(plant(45, change=0.6)).pair().go()
+    made = [s for _, s, _ in done.published()]
+    assert len(made) >= 2
+    bad, at = made[-1], done.plant.at(45)
+    runs = make_set(sequence=77) if of_others else None
+    report = Report(S1, bad.id, bad.sequence, Outcome.REVERTED, at, "astray", running=runs.id if runs else "")
+    done.tell(45, SetReported(EdgeAddress(SiteId("plant"), EDGE), report, at, runs))
+    now = done.engine.trackers[S1].releases.in_force
+    assert (now is None) if runs is None else (now is not None and now.coefficients is runs)
+    (back,) = done.tell(46, Restore(S1, made[0], act(done, 46), "o-1", bad.id))
+    if runs is None:  # nothing runs: the numbers of before are better than none
+        assert isinstance(back, AddSet)
+        assert back.coefficients.restores == made[0].id
+    else:
+        assert isinstance(back, Refused)

@@ -1,0 +1,87 @@
+"""Rollouts among edges that speak for others, offers under their sets' names, restarts, and sensors that move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dyncal.adapters.registry import open_registry
+from dyncal.adapters.registry.sql import SqlRegistry
+from dyncal.contracts import residuals
+from dyncal.contracts.coefficients import encode_report
+from dyncal.contracts.topics import EdgeAddress
+from dyncal.domain.coefficients import Outcome, Report
+from dyncal.domain.orders import OrderKind
+from dyncal.domain.residuals import ResidualReport
+from dyncal.domain.rollouts import Member, MemberState
+from dyncal.runtime.settings import RegistrySettings
+from services.calibrate.worker import Arrived, Job
+from tests.rollouts.fleet import SITE, address_of, edge_of
+from tests.rollouts.simulation import PLAN, Simulation
+
+START, ABORT = OrderKind.ROLLOUT_START, OrderKind.ROLLOUT_ABORT
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[SqlRegistry]:
+    opened = open_registry(RegistrySettings(), tmp_path)
+    yield opened
+    opened.close()
+
+
+def canary(plant: Simulation) -> Member:
+    """The one sensor of a rollout that has been touched."""
+    plant.wait(2)
+    (member,) = [m for m in plant.registry.rollout_members("r-1") if m.stage is not None]
+    return member
+
+
+def reborn(plant: Simulation) -> None:
+    """Kill calibrate between two messages, and start it again: it has what the registry and the broker keep."""
+    plant.worker = plant._born()
+    kept: list[Job] = [Arrived(*m) for m in plant.retained.items() if m[0].endswith(("/reported", "/status"))]
+    plant.settle([], [None, plant.worker.connected(), *kept])
+
+
+def test_an_edge_cannot_speak_of_the_residuals_of_others(registry: SqlRegistry, tmp_path: Path) -> None:
+    plant = Simulation(registry, tmp_path, 20)
+    plant.order(START, plan=PLAN)
+    member = canary(plant)
+    liar = next(k for k in range(20) if edge_of(k) != member.edge)
+    found = ResidualReport(member.sensor, member.set_id, 9.0, 0.1, 250)
+    plant.settle([(address_of(liar).residuals, each) for each in residuals.encode([found], plant.clock.now())])
+    plant.wait(8)
+    assert plant.state == "running"
+    assert registry.rollout_members("r-1")[0].failure is None
+
+
+def test_what_is_rejected_under_the_name_of_a_set_that_runs_is_no_failure_of_it(
+    registry: SqlRegistry, tmp_path: Path
+) -> None:
+    plant = Simulation(registry, tmp_path, 20)
+    plant.order(START, plan=PLAN)
+    member = canary(plant)
+    report = Report(
+        member.sensor, member.set_id, 2, Outcome.REJECTED, plant.clock.now(), "signature: none", running=member.set_id
+    )
+    plant.settle([(EdgeAddress(SITE, member.edge).reported(member.sensor), encode_report(report))])
+    plant.wait(1)
+    assert plant.state == "running"
+
+
+def test_killed_between_publication_and_the_edges_going_back_it_knows_that_it_went_back(
+    registry: SqlRegistry, tmp_path: Path
+) -> None:
+    plant = Simulation(registry, tmp_path, 20, bad=tuple(range(20)))
+    plant.order(START, plan=PLAN)
+    member = canary(plant)
+    reborn(plant)
+    plant.wait(60, plant.over)
+    assert plant.state == "aborted"
+    (found,) = [m for m in registry.rollout_members("r-1") if m.sensor == member.sensor]
+    assert (found.state, found.back_id) == (MemberState.REVERTED, member.before_id)
+    now = plant.worker.engine.trackers[member.sensor].releases.in_force
+    assert now is not None
+    assert now.coefficients.id == member.before_id
