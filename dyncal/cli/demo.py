@@ -93,12 +93,40 @@ def simulate(
     mqtt_host: Annotated[str, typer.Option(help="Host of the MQTT broker.")] = "127.0.0.1",
     mqtt_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the MQTT broker.")] = 1883,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a recording (.parquet, .csv) instead; needs --duration."),
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(min=0.001, max=1e6, metavar="S", help="How much a recording holds.")
+    ] = None,
+    start: Annotated[
+        str, typer.Option(metavar="INSTANT", help="Of a recording's first sample.")
+    ] = "2026-01-01T00:00:00Z",
 ) -> None:
-    """Run the simulated sensors alone: an OPC UA server and MQTT devices, until SIGTERM or Ctrl-C."""
+    """Run the simulated sensors alone: an OPC UA server and MQTT devices, until SIGTERM or Ctrl-C; or record them."""
+    if (to is None) != (duration is None):
+        raise _failed("--to FILE and --duration S go together", status=2)
+    if to is not None and duration is not None:
+        print(_record(scenario, to, duration, start))
+        return
     from simulators.__main__ import main
 
     arguments = [scenario, "--opcua-port", str(opcua_port), "--mqtt-host", mqtt_host, "--mqtt-port", str(mqtt_port)]
     raise typer.Exit(main([*arguments, "--log-level", log_level]))
+
+
+def _record(scenario: str, file: Path, duration_s: float, start: str) -> str:
+    from dyncal.domain.errors import InvalidInput
+    from dyncal.domain.time import duration, parse_iso
+    from simulators.recordings.simulated import record_scenario
+    from simulators.scenario import load_scenario
+
+    try:
+        n_rows = record_scenario(load_scenario(scenario), file, duration(duration_s), parse_iso(start))
+    except InvalidInput as error:
+        raise _failed(f"dyncal simulate: {error}", status=2) from error
+    return f"{file}: {n_rows} samples"
 
 
 async def _until_signal(trial: Trial) -> Result | None:
