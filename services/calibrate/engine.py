@@ -37,6 +37,8 @@ from services.calibrate.events import (
     ResidualsFound,
     Restore,
     SaveSnapshot,
+    SendDesired,
+    SendShadow,
     SeriesRead,
     SetReported,
     Stopping,
@@ -202,6 +204,8 @@ class CalibrateEngine:
         known = event.known.get(sensor.id) or _carried(present)
         tracker = Tracker(sensor, reference, pairing, self._rules, known, event.now_ns)
         self._trackers[sensor.id] = tracker
+        if present is not None:
+            yield from _moved(present, tracker)
         if known.snapshot is not None:
             try:
                 snapshots.put_back(tracker, known.snapshot)
@@ -324,6 +328,19 @@ def _given_up(tracker: Tracker, now_ns: InstantNs) -> Iterator[Effect]:
     """Say of a sensor that is not followed any more that nothing is known of it."""
     yield from tracker.board.end_all(now_ns)
     yield PutHealth(tracker.sensor.site, tracker.sensor.id, None)
+
+
+def _moved(before: Tracker, now: Tracker) -> Iterator[Effect]:
+    """Offer what is in force to the edge that a sensor belongs to now, and end a trial at the one that had it."""
+    old = EdgeAddress(before.sensor.site, before.sensor.edge)
+    new = EdgeAddress(now.sensor.site, now.sensor.edge)
+    if old == new:
+        return
+    if now.releases.waiting is not None and now.releases.waiting.trial is not None:
+        yield SendShadow(old, now.sensor.id, "")
+        yield now.releases.shadow()
+    if now.releases.in_force is not None:
+        yield SendDesired(new, now.sensor.id)
 
 
 def _carried(present: Tracker | None) -> Known:

@@ -15,6 +15,7 @@ from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.coefficients import CoefficientSet, SetState
 from dyncal.domain.errors import DyncalError, Unavailable
 from dyncal.domain.lifecycle import ReleaseMode
+from dyncal.domain.orders import Order
 from dyncal.domain.sensors import SensorId, SiteId
 from dyncal.domain.time import NS_PER_S, InstantNs, duration
 from dyncal.ports.clock import Clock
@@ -56,7 +57,7 @@ from services.calibrate.events import (
 from services.calibrate.keeping import Contradicted, Keeping, Message, order_of
 from services.calibrate.metrics import CalibrateMetrics
 from services.calibrate.rollout.desk import ORDERS as ROLLOUTS
-from services.calibrate.rollout.desk import RolloutDesk, RolloutEffect
+from services.calibrate.rollout.desk import Following, RolloutDesk, RolloutEffect
 from services.calibrate.rollout.events import Publish, Revert
 from services.calibrate.settings import CalibrateSection
 
@@ -70,6 +71,7 @@ _SLICE_SAMPLES: Final = 8192
 _SLICE_S: Final = (1.0, 10.0)  # a tracker keeps 20 s
 _TOGETHER: Final = 256
 _LOOK_AGAIN_S: Final = 0.2
+_FAULT: Final = "a fault in the calibration service: its log says which"
 
 
 class Arrived(NamedTuple):
@@ -243,21 +245,34 @@ class Worker:
                 said = orders.event_of(order, self._registry, InstantNs(self._clock.now()))
                 if isinstance(said, str):
                     self._effects.append(Refused(order.id, SensorId(""), order.subject, said))
-                else:
-                    self._handle(said)
+                elif not self._handle(said):
+                    self._effects.append(Refused(order.id, said.sensor, order.subject, _FAULT))
                 self._finish()
             elif order.kind in ROLLOUTS:
-                self._effects.extend(self._rollouts.ordered(order))
+                self._effects.extend(self._begun(order))
                 self._finish()
         self._orders = revision
 
-    def _handle(self, event: Event) -> None:
+    def _begun(self, order: Order) -> Following:
+        try:
+            return self._rollouts.ordered(order)
+        except Exception:  # noqa: BLE001 - one order must not have the service begin anew for ever
+            self._fault(order.kind)
+            return [Refused(order.id, SensorId(""), order.subject, _FAULT)]
+
+    def _handle(self, event: Event) -> bool:
+        """Tell both engines; return False, and nothing is to be done, where they could not deal with it."""
         try:
             self._effects.extend(self.engine.handle(event))
             self._effects.extend(self._rollouts.told(event))
         except Exception:  # noqa: BLE001 - the service goes on without one message, whatever it was
-            self._log.exception("engine_fault", event_kind=type(event).__name__)
-            self._metrics.notes.labels("engine_fault").inc()
+            self._fault(type(event).__name__)
+            return False
+        return True
+
+    def _fault(self, kind: str) -> None:
+        self._log.exception("engine_fault", event_kind=kind)
+        self._metrics.notes.labels("engine_fault").inc()
 
     def _look(self) -> Iterator[Event]:
         self._looked_ns = self._clock.now()

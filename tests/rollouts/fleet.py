@@ -87,20 +87,28 @@ class SimulatedEdge:
     k: int
     verifier: Verifier
     clock: Callable[[], InstantNs]
+    at: int | None = None
+    """Which edge it is, where that is not the k-th."""
     online: bool = True
     history: list[tuple[InstantNs, str, str]] = field(default_factory=list)
     """Instant, outcome and set of each report, and of each residual above the limit."""
 
     def __post_init__(self) -> None:
         config = StreamConfig(
-            Sensor(sensor_of(self.k), SITE, edge_of(self.k), "Cel", DT),
+            Sensor(sensor_of(self.k), SITE, edge_of(self.place), "Cel", DT),
             gap_after_ns=DurationNs(1 << 62),
             silent_after_ns=DurationNs(1 << 62),
         )
-        self.engine = AgentEngine(edge_of(self.k), 1, (config,), {}, limits=AgentLimits(), policy=Policy(self.verifier))
+        self.engine = AgentEngine(
+            edge_of(self.place), 1, (config,), {}, limits=AgentLimits(), policy=Policy(self.verifier)
+        )
         self._rng = np.random.default_rng(self.k)
         self._t_ns = self.clock()
         self._y = np.zeros(0)
+
+    @property
+    def place(self) -> int:
+        return self.k if self.at is None else self.at
 
     @property
     def runs(self) -> str:
@@ -108,7 +116,7 @@ class SimulatedEdge:
 
     def status(self, *, online: bool = True) -> Message:
         message = StatusMessage(VERSION, "online" if online else "offline", version="test", epoch=1)
-        return address_of(self.k).status, to_json(message)
+        return address_of(self.place).status, to_json(message)
 
     def desire(self, envelope: bytes) -> list[Message]:
         """Take a set that was published for it; return what it says."""
@@ -139,10 +147,12 @@ class SimulatedEdge:
         told = list(effects)
         reports = [effect.report for effect in told if isinstance(effect, Tell)]
         self.history += [(self.clock(), str(r.outcome), r.set_id) for r in reports]
-        said = [(address_of(self.k).reported(sensor_of(self.k)), encode_report(r)) for r in reports]
+        said = [(address_of(self.place).reported(sensor_of(self.k)), encode_report(r)) for r in reports]
         for effect in told:
             if isinstance(effect, TellResiduals):
                 above = [r for r in effect.found if not r.shadow and 0 < r.limit < r.rms]
                 self.history += [(self.clock(), "above_limit", r.set_id) for r in above]
-                said += [(address_of(self.k).residuals, each) for each in residuals.encode(effect.found, effect.at_ns)]
+                said += [
+                    (address_of(self.place).residuals, each) for each in residuals.encode(effect.found, effect.at_ns)
+                ]
         return said

@@ -16,6 +16,7 @@ from dyncal.domain.orders import Answer, Order, OrderKind, OrderState
 from dyncal.domain.residuals import ResidualReport
 from dyncal.domain.rollouts import Residual
 from dyncal.domain.sensors import SensorId
+from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
 from dyncal.ports.registry import Registry
 from dyncal.ports.rollouts import RolloutWrite
@@ -30,6 +31,7 @@ from services.calibrate.rollout.events import (
     Commanded,
     EdgeSeen,
     Event,
+    Moved,
     NotPublished,
     Publish,
     Renewed,
@@ -74,7 +76,8 @@ class RolloutDesk:
     def restore(self) -> list[RolloutEffect]:
         """Go on with the rollouts that the registry knows. Raises `StoreUnavailable`."""
         found = self._registry.unfinished_rollouts()
-        return self._tell(Restored(tuple(found), self._clock.now())) if found else []
+        now = self._clock.now()
+        return [*self._tell(Restored(tuple(found), now)), *self._moved(now)] if found else []
 
     def told(self, event: calibration.Event) -> list[RolloutEffect]:
         """Take in what the calibration engine was told, where it is about rollouts; that engine comes first."""
@@ -83,6 +86,8 @@ class RolloutDesk:
                 return self._reported(event)
             case calibration.ResidualsFound():
                 return [effect for each in event.found for effect in self._residual(event, each)]
+            case calibration.PairingsChanged():
+                return self._moved(event.now_ns)
             case calibration.EdgeSeen():
                 return self._tell(EdgeSeen(event.edge, event.online, event.now_ns))
             case calibration.Tick():
@@ -91,6 +96,13 @@ class RolloutDesk:
                 return effects
             case _:
                 return []
+
+    def _moved(self, now_ns: InstantNs) -> list[RolloutEffect]:
+        """Follow the sensors of rollouts that belong to another edge now."""
+        members = [member for run in self.engine.runs.values() for member in run.members.values()]
+        found = [(m, self._calibrate.trackers.get(m.sensor)) for m in members]
+        moved = [Moved(m.sensor, t.sensor.edge, now_ns) for m, t in found if t is not None and t.sensor.edge != m.edge]
+        return [effect for each in moved for effect in self._tell(each)]
 
     def _reported(self, event: calibration.SetReported) -> list[RolloutEffect]:
         report = event.report

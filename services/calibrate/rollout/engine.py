@@ -17,6 +17,7 @@ from services.calibrate.rollout.events import (
     Commanded,
     EdgeSeen,
     Event,
+    Moved,
     NotPublished,
     Renewed,
     Reported,
@@ -29,7 +30,7 @@ from services.calibrate.rollout.events import (
 from services.calibrate.rollout.judge import ResidualBook
 from services.calibrate.rollout.run import RolloutRun
 
-_OfASensor = Reported | ResidualFound | NotPublished | RevertMade | Renewed
+_OfASensor = Reported | ResidualFound | NotPublished | RevertMade | Renewed | Moved
 
 
 class RolloutEngine:
@@ -71,34 +72,21 @@ class RolloutEngine:
                 for run in list(self._runs.values()):
                     run.tick(event.now_ns)
                     yield _emptied(run)
-            case Reported() | ResidualFound() | NotPublished() | RevertMade() | Renewed():
+            case Reported() | ResidualFound() | NotPublished() | RevertMade() | Renewed() | Moved():
                 yield from self._of_a_sensor(event)
             case _:
                 assert_never(event)
 
     def _of_a_sensor(self, event: _OfASensor) -> Iterator[Changes]:
-        match event:
-            case Reported():
-                for run in self._of(event.report.sensor):
-                    run.reported(event.edge, event.report, event.now_ns)
-                    yield _emptied(run)
-            case ResidualFound():
-                known = self._residuals.add(event.sensor, event.set_id, event.found)
-                for run in self._of(event.sensor):
-                    run.residual(event.edge, event.sensor, event.set_id, known, event.now_ns)
-                    yield _emptied(run)
-            case NotPublished():
-                for run in self._of(event.sensor):
-                    run.not_published(event.sensor, event.set_id, Act(ACTOR, event.now_ns, event.why))
-                    yield _emptied(run)
-            case Renewed():
-                for run in self._of(event.sensor):
-                    run.renewed(event.sensor, event.old_id, event.set_id, event.sequence, event.now_ns)
-                    yield _emptied(run)
-            case RevertMade():
-                for run in self._of(event.sensor):
-                    run.reverted(event.sensor, event.set_id, event.back_id, Act(ACTOR, event.now_ns, event.why))
-                    yield _emptied(run)
+        if isinstance(event, ResidualFound):
+            known = self._residuals.add(event.sensor, event.set_id, event.found)
+            for run in self._of(event.sensor):
+                run.residual(event.edge, event.sensor, event.set_id, known, event.now_ns)
+                yield _emptied(run)
+            return
+        for run in self._of(event.report.sensor if isinstance(event, Reported) else event.sensor):
+            _tell(run, event)
+            yield _emptied(run)
 
     def _begin(self, event: Begin) -> Changes:
         if event.rollout in self._runs:
@@ -162,6 +150,20 @@ class RolloutEngine:
                 self._by_sensor[sensor] = rest
             else:
                 del self._by_sensor[sensor]
+
+
+def _tell(run: RolloutRun, event: Reported | NotPublished | RevertMade | Renewed | Moved) -> None:
+    match event:
+        case Reported():
+            run.reported(event.edge, event.report, event.now_ns)
+        case NotPublished():
+            run.not_published(event.sensor, event.set_id, Act(ACTOR, event.now_ns, event.why))
+        case RevertMade():
+            run.reverted(event.sensor, event.set_id, event.back_id, Act(ACTOR, event.now_ns, event.why))
+        case Renewed():
+            run.renewed(event.sensor, event.old_id, event.set_id, event.sequence, event.now_ns)
+        case Moved():
+            run.moved(event.sensor, event.edge, event.now_ns)
 
 
 def _emptied(run: RolloutRun) -> Changes:

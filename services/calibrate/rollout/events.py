@@ -115,13 +115,34 @@ class Renewed:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """A sensor belongs to another edge now, which is offered what is in force."""
+
+    sensor: SensorId
+    edge: EdgeId
+    now_ns: InstantNs
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time passes."""
 
     now_ns: InstantNs
 
 
-Event = Restored | Begin | Commanded | Reported | ResidualFound | EdgeSeen | NotPublished | RevertMade | Renewed | Tick
+Event = (
+    Restored
+    | Begin
+    | Commanded
+    | Reported
+    | ResidualFound
+    | EdgeSeen
+    | NotPublished
+    | RevertMade
+    | Renewed
+    | Moved
+    | Tick
+)
 
 
 @dataclass(frozen=True, slots=True)

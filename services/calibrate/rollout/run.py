@@ -174,12 +174,24 @@ class RolloutRun:
         elif member is not None and member.back_id == old_id:
             self._put(member, act, "rollout.reverting", back_id=set_id)
 
+    def moved(self, sensor: SensorId, edge: EdgeId, now_ns: InstantNs) -> None:
+        """Take in that a sensor belongs to another edge: what that one says counts, and it is to answer anew."""
+        member = self.members.get(sensor)
+        if member is None or member.edge == edge or not self.wants(sensor):
+            return
+        changed: dict[str, Any] = {"edge": edge}
+        if member.state is MemberState.APPLIED:
+            changed |= {"state": MemberState.PUBLISHED, "applied_ns": None, "after": None}
+        if member.state in (MemberState.PUBLISHED, MemberState.APPLIED):
+            changed["published_ns"] = now_ns
+        self._put(member, Act(ACTOR, now_ns, f"moved from {member.edge} to {edge}"), "rollout.moved", **changed)
+
     # What time brings --------------------------------------------------------------------------------------------
 
     def repeat(self, now_ns: InstantNs) -> None:
         """Ask again for what may not have been done when the program ended."""
         for member in self._of(MemberState.PUBLISHED):
-            self.changes.acts.append(Publish(member.sensor, member.set_id, self._act(now_ns, "put into force")))
+            self.changes.acts.append(self._publish(member, now_ns, "put into force"))
         self._revert(now_ns)
 
     def tick(self, now_ns: InstantNs) -> None:
@@ -218,7 +230,7 @@ class RolloutRun:
             act = Act(ACTOR, now_ns, f"stage {r.stage + 1} of {len(plan.stages)}")
             changed = {"state": MemberState.PUBLISHED, "stage": r.stage, "published_ns": now_ns, "before": before}
             self._put(member, act, "rollout.published", **changed)
-            self.changes.acts.append(Publish(member.sensor, member.set_id, self._act(now_ns, act.reason)))
+            self.changes.acts.append(self._publish(member, now_ns, act.reason))
         return bool(chosen)
 
     def _gone(self, member: Member) -> bool:
@@ -295,6 +307,11 @@ class RolloutRun:
 
     def _act(self, now_ns: InstantNs, reason: str) -> Act:
         return Act(ACTOR, now_ns, f"rollout {self.rollout.id}: {reason}")
+
+    def _publish(self, member: Member, now_ns: InstantNs, why: str) -> Publish:
+        """Return what puts a set into force in the name of who began the rollout: that is who has released it."""
+        act = Act(self.rollout.actor, now_ns, f"rollout {self.rollout.id}: {why}")
+        return Publish(member.sensor, member.set_id, act)
 
     def _put(self, member: Member, act: Act, action: str, **changed: Any) -> None:
         member = replace(member, changed_ns=act.at_ns, **changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,16 +10,20 @@ import pytest
 
 from dyncal.adapters.registry import open_registry
 from dyncal.adapters.registry.sql import SqlRegistry
+from dyncal.adapters.signing import open_verifier
 from dyncal.contracts import residuals
 from dyncal.contracts.coefficients import encode_report
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.coefficients import Outcome, Report
-from dyncal.domain.orders import OrderKind
+from dyncal.domain.orders import OrderKind, OrderState
 from dyncal.domain.residuals import ResidualReport
 from dyncal.domain.rollouts import Member, MemberState
-from dyncal.runtime.settings import RegistrySettings
+from dyncal.ports.registry import Act
+from dyncal.runtime.settings import RegistrySettings, SigningSettings
+from services.calibrate.releases import Releases
+from services.calibrate.rollout import asked
 from services.calibrate.worker import Arrived, Job
-from tests.rollouts.fleet import SITE, address_of, edge_of
+from tests.rollouts.fleet import SITE, SimulatedEdge, address_of, edge_of
 from tests.rollouts.simulation import PLAN, Simulation
 
 START, ABORT = OrderKind.ROLLOUT_START, OrderKind.ROLLOUT_ABORT
@@ -85,3 +90,55 @@ def test_killed_between_publication_and_the_edges_going_back_it_knows_that_it_we
     now = plant.worker.engine.trackers[member.sensor].releases.in_force
     assert now is not None
     assert now.coefficients.id == member.before_id
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["at work", "calibrate away"])
+def test_a_sensor_that_moves_to_another_edge_is_followed_there(
+    registry: SqlRegistry, tmp_path: Path, away: bool
+) -> None:
+    plant = Simulation(registry, tmp_path, 20)
+    plant.order(START, plan=PLAN)
+    member = canary(plant)
+    k = plant.edges[member.edge].k
+    before = plant.edges.pop(member.edge)
+    plant.settle([before.status(online=False)])
+    moved = dataclasses.replace(registry.sensor(member.sensor), edge=edge_of(99))
+    registry.put_sensors([moved], [], Act("eve", plant.clock.now(), "to the new rack"))
+    plant.edges[edge_of(99)] = fresh = SimulatedEdge(k, open_verifier(SigningSettings(), tmp_path), plant.clock.now, 99)
+    plant.settle([fresh.status()])
+    if away:
+        reborn(plant)
+    plant.settle([], [None])
+    assert fresh.runs == member.set_id  # it was offered what is in force
+    plant.order(ABORT)
+    plant.wait(20, plant.over)
+    assert plant.state == "aborted"
+    (found,) = [m for m in registry.rollout_members("r-1") if m.sensor == member.sensor]
+    assert (found.state, found.edge) == (MemberState.REVERTED, edge_of(99))
+    assert plant.worker.engine.trackers[member.sensor].adjuster.held is False
+    assert "rollout.moved" in {entry.action for entry in registry.audit(limit=10_000)}
+
+
+def test_who_begins_a_rollout_has_released_its_sets(registry: SqlRegistry, tmp_path: Path) -> None:
+    """Bounds are relative to what a person released last: after a restart too."""
+    plant = Simulation(registry, tmp_path, 20)
+    plant.order(START, plan=PLAN)
+    member = canary(plant)
+    released = registry.last_released(member.sensor, not_by="calibrate")
+    assert released is not None
+    assert released.coefficients.id == member.set_id
+
+
+@pytest.mark.parametrize("kind", [START, OrderKind.SET_APPROVE])
+def test_an_order_that_nothing_can_deal_with_is_refused_and_not_tried_for_ever(
+    registry: SqlRegistry, tmp_path: Path, kind: OrderKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant = Simulation(registry, tmp_path, 3)
+
+    def broken(*_: object) -> object:
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr(asked, "members_of", broken)
+    monkeypatch.setattr(Releases, "release", broken)
+    done = plant.order(kind, "TT-0000.2-good" if kind is OrderKind.SET_APPROVE else "r-1")
+    assert (done.state, done.answer) == (OrderState.REFUSED, "a fault in the calibration service: its log says which")
