@@ -19,6 +19,7 @@ from dyncal.domain.orders import Answer
 from dyncal.domain.sensors import Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.access import AccessRegistry
+from dyncal.ports.jobs import JobRegistry
 from dyncal.ports.laboratory import LaboratoryRegistry
 from dyncal.ports.lifecycle import LifecycleRegistry, OrderRegistry
 from dyncal.ports.retention import AlarmRetention
@@ -307,6 +308,7 @@ class Registry(
     SensorRegistry,
     CalibrationRegistry,
     LaboratoryRegistry,
+    JobRegistry,
     LifecycleRegistry,
     OrderRegistry,
     AlarmRegistry,

@@ -110,7 +110,7 @@ class Deps:
             catalogue,
             EdgeDocuments(registry),
             CommissioningDesk(registry, edges, clock),
-            JobDesk(store, clock),
+            JobDesk(registry, store, clock),
             clock,
             metrics,
             settings,

@@ -116,6 +116,7 @@ class ApiService:
             keeper = HistoryKeeper(registry, self._clock, self._settings.api.alarms.history_days)
             if not deps.entrance.open:
                 await self._opened("first key", lambda: make_first_key(registry, self._clock, self._tell), stop)
+            await self._opened("jobs", deps.jobs.load, stop)
             server = HttpServer(create_app(deps), self._settings.api)
             async with asyncio.TaskGroup() as group:
                 workers = [

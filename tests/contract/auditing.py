@@ -27,6 +27,7 @@ NOT_ACTS: Final = {
 
 NOT_ACTS_EITHER: Final = (
     "UPDATE orders SET",  # the answer to one that was audited when it was given
+    "UPDATE jobs SET",  # how far it is; who asked for it, or cancelled it, is audited
     "UPDATE access_keys SET used_ns=",
     "UPDATE access_sessions SET seen_ns=",
     "DELETE FROM access_sessions WHERE access_sessions.expires_ns",  # by themselves

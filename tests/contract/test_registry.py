@@ -13,6 +13,7 @@ from dyncal.runtime.settings import RegistrySettings
 from dyncal.testing.access import AccessRegistryContract
 from dyncal.testing.alarms import AlarmRegistryContract
 from dyncal.testing.consistency import ConsistencyContract
+from dyncal.testing.jobs import JobRegistryContract
 from dyncal.testing.laboratory import LaboratoryRegistryContract
 from dyncal.testing.lifecycle import LifecycleRegistryContract
 from dyncal.testing.registry import OpenRegistry, RegistryContract
@@ -25,6 +26,7 @@ from tests.servers_postgresql import Postgres
 class _Contract(
     RegistryContract,
     LaboratoryRegistryContract,
+    JobRegistryContract,
     LifecycleRegistryContract,
     AlarmRegistryContract,
     RetentionContract,

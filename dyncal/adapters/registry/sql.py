@@ -8,6 +8,7 @@ from dyncal.adapters.registry import alarms, audit, calibrations, counters, desi
 from dyncal.adapters.registry.database import Database
 from dyncal.adapters.registry.sql_access import SqlAccess
 from dyncal.adapters.registry.sql_audit import SqlAudit
+from dyncal.adapters.registry.sql_jobs import SqlJobs
 from dyncal.adapters.registry.sql_laboratory import SqlLaboratory
 from dyncal.adapters.registry.sql_lifecycle import SqlLifecycle
 from dyncal.adapters.registry.sql_retention import SqlRetention
@@ -28,7 +29,7 @@ from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import EVERY, Act, AlarmAnswer, AlarmWrite, ChangeFilter, SetRecord
 
 
-class SqlRegistry(SqlLifecycle, SqlAccess, SqlAudit, SqlRollouts, SqlLaboratory, SqlRetention):
+class SqlRegistry(SqlLifecycle, SqlAccess, SqlAudit, SqlRollouts, SqlLaboratory, SqlJobs, SqlRetention):
     """`dyncal.ports.registry.Registry` over SQLAlchemy; every method also raises `StoreUnavailable`."""
 
     def __init__(self, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""The jobs: one runs, a few wait, the last ones are remembered. They live and end with the service."""
+"""The jobs: one runs, a few wait, the last ones are remembered, in the registry, so that they outlive the service."""
 
 from __future__ import annotations
 
@@ -15,28 +15,37 @@ import numpy as np
 
 from dyncal.domain.calibration import Calibration, Verdict
 from dyncal.domain.errors import DyncalError, InvalidData, NotFound
+from dyncal.domain.jobs import Job, JobState, Stage
 from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
+from dyncal.ports.jobs import JobRegistry
+from dyncal.ports.registry import Act
 from dyncal.ports.sample_store import SampleStore
 from dyncal.runtime.logging import logger
 from services.api.aligned import reference_at
 from services.api.errors import Problem
-from services.api.jobs.job import Job, JobState, Stage
 from services.api.jobs.messages import Asked, Found
 
 MOST_WAITING: Final = 20
 MOST_REMEMBERED: Final = 200
 MOST_SAMPLES: Final = 1_000_000
 LIMIT_S: Final = 600.0
+MOST_BEGUN: Final = 2
+"""Times that a job is begun which the service did not outlive: it may be what ends it."""
+
+AGAIN_S: Final = 2.0
+"""Time after which what could not be written is tried again [s]."""
+
 
 log = logger("api")
 
 
 class JobDesk:
-    """For the event loop of the service; `run` works until cancelled."""
+    """For the event loop of the service, but for `load`; `run` works until cancelled."""
 
-    def __init__(self, store: SampleStore, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, registry: JobRegistry, store: SampleStore, clock: Clock) -> None:
+        self._registry, self._store, self._clock = registry, store, clock
+        self._adding = asyncio.Lock()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._waiting: deque[str] = deque()
         self._changed = asyncio.Event()
@@ -44,14 +53,43 @@ class JobDesk:
         self._present = ""
         self.closed = False
 
-    def add(self, job: Job) -> Job:
-        """Take a job, or return the one that its id has already.
+    def load(self) -> None:
+        """Go on from what the registry has: what waited waits, and what ran begins again. Blocks.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the registry is not there.
+        """
+        for job in self._registry.jobs():
+            self._jobs[job.id] = job
+            if job.state is JobState.RUNNING and job.n_begun >= MOST_BEGUN:
+                failed = self._put(
+                    job,
+                    state=JobState.FAILED,
+                    stage=Stage.FINISHED,
+                    ended_ns=self._clock.now(),
+                    detail=f"the service ended {job.n_begun} times while it ran: it is not begun again",
+                )
+                self._registry.keep_job(failed)
+            elif job.state is JobState.RUNNING:
+                self._put(job, state=JobState.WAITING, stage=Stage.WAITING)
+        self._waiting.extend(job.id for job in self._jobs.values() if not job.state.final)
+
+    async def add(self, job: Job, act: Act) -> Job:
+        """Take a job, or return the one that its id has already; it is in the registry then.
 
         Raises
         ------
         Problem
             422, if that one was asked for otherwise; 429, if too many wait.
+        StoreUnavailable
+            If the registry is not there.
         """
+        async with self._adding:
+            return await self._add(job, act)
+
+    async def _add(self, job: Job, act: Act) -> Job:
         known = self._jobs.get(job.id)
         if known is not None:
             if known.digest != job.digest:
@@ -63,6 +101,7 @@ class JobDesk:
             raise Problem(
                 HTTPStatus.TOO_MANY_REQUESTS, f"{MOST_WAITING} calibrations wait already", kind="too-many-jobs"
             )
+        await asyncio.to_thread(self._registry.add_job, job, act, most=MOST_REMEMBERED)
         self._jobs[job.id] = job
         self._waiting.append(job.id)
         while len(self._jobs) > MOST_REMEMBERED:
@@ -81,8 +120,8 @@ class JobDesk:
         """Return all that are remembered, newest first."""
         return list(reversed(self._jobs.values()))
 
-    def cancel(self, id_: str) -> Job:
-        """End a job that has not ended. Raises `NotFound`."""
+    async def cancel(self, id_: str, act: Act) -> Job:
+        """End a job that has not ended. Raises `NotFound`; `StoreUnavailable`: then it is ended and not kept so."""
         job = self.job(id_)
         if not job.state.final:
             job = self._put(job, state=JobState.CANCELLED, stage=Stage.FINISHED, ended_ns=self._clock.now())
@@ -91,6 +130,7 @@ class JobDesk:
             if self._present == id_ and self._process is not None:
                 with contextlib.suppress(ProcessLookupError):
                     self._process.kill()
+            await asyncio.to_thread(self._registry.keep_job, job, act)
         return job
 
     async def changed(self, id_: str, revision: int, timeout_s: float) -> Job | None:
@@ -123,6 +163,7 @@ class JobDesk:
                 self._fail(job.id, str(error))
             finally:
                 self._present = ""
+            await self._keep(job.id)
 
     def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
@@ -133,13 +174,29 @@ class JobDesk:
         self._wake()
         return made
 
+    async def _keep(self, id_: str) -> None:
+        """Have the registry know how a job stands, as soon as it answers."""
+        while True:
+            try:
+                await asyncio.to_thread(self._registry.keep_job, self._jobs[id_])
+            except NotFound:
+                return  # somebody has put back an older registry
+            except DyncalError as error:
+                log.warning("job_not_kept", job=id_, error=str(error))
+                await asyncio.sleep(AGAIN_S)
+            else:
+                return
+
     def _fail(self, id_: str, why: str) -> None:
         job = self._jobs[id_]
         if not job.state.final:
             self._put(job, state=JobState.FAILED, stage=Stage.FINISHED, ended_ns=self._clock.now(), detail=why)
 
     async def _carry_out(self, job: Job) -> None:
-        job = self._put(job, state=JobState.RUNNING, stage=Stage.READING, started_ns=self._clock.now())
+        job = self._put(
+            job, state=JobState.RUNNING, stage=Stage.READING, started_ns=self._clock.now(), n_begun=job.n_begun + 1
+        )
+        await asyncio.to_thread(self._registry.keep_job, job)
         asked, n = await asyncio.to_thread(self._read, job)
         if self._jobs[job.id].state.final:
             return

@@ -14,13 +14,13 @@ from fastapi.responses import StreamingResponse
 
 from dyncal.domain.access import Role
 from dyncal.domain.errors import NotFound
+from dyncal.domain.jobs import Job
 from dyncal.domain.sensors import Pairing
 from dyncal.domain.time import InstantNs
 from services.api.access.needs import check_reference
 from services.api.deps import Deps, DepsOf, Engineer, needs
 from services.api.errors import Problem
 from services.api.frames import sse
-from services.api.jobs.job import Job
 from services.api.schemas.jobs import JobBody, JobList, JobOut
 
 router = APIRouter(prefix="/v1", tags=["integrators"], dependencies=[needs(Role.VIEWER)])
@@ -51,7 +51,7 @@ async def calibrate(
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "from_ns must lie before to_ns", kind="interval")
     digest = hashlib.sha256(f"{known.id} {body.model_dump_json()}".encode()).hexdigest()
     word = hashlib.sha256(f"{principal.name} {key}".encode()).hexdigest()[:16] if key else uuid.uuid4().hex[:16]
-    job = deps.jobs.add(
+    job = await deps.jobs.add(
         Job(
             f"j-{word}",
             digest,
@@ -62,7 +62,8 @@ async def calibrate(
             InstantNs(body.from_ns),
             InstantNs(body.to_ns),
             deps.clock.now(),
-        )
+        ),
+        principal.act(deps.clock, body.reason),
     )
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return JobOut.of(job)
@@ -70,7 +71,7 @@ async def calibrate(
 
 @router.get("/jobs")
 async def jobs(deps: DepsOf) -> JobList:
-    """List calibrations on demand, newest first; they are forgotten when the service ends."""
+    """List calibrations on demand, newest first: the last 200."""
     return JobList(items=[JobOut.of(job) for job in deps.jobs.jobs()])
 
 
@@ -80,10 +81,10 @@ async def one_job(job: str, deps: DepsOf) -> JobOut:
     return JobOut.of(deps.jobs.job(job[:80]))
 
 
-@router.delete("/jobs/{job}", dependencies=[needs(Role.ENGINEER)])
-async def cancel(job: str, deps: DepsOf) -> JobOut:
+@router.delete("/jobs/{job}")
+async def cancel(job: str, deps: DepsOf, principal: Engineer) -> JobOut:
     """Cancel a calibration on demand; one that has ended stays as it is."""
-    return JobOut.of(deps.jobs.cancel(job[:80]))
+    return JobOut.of(await deps.jobs.cancel(job[:80], principal.act(deps.clock)))
 
 
 @router.get(

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field
 
-from services.api.jobs.job import SHARES, Job, JobState, Stage
+from dyncal.domain.jobs import SHARES, Job, JobState, Stage
 from services.api.schemas.base import InstantNs, Shape, example
 from services.api.schemas.calibrations import CalibrationOut
 from services.api.schemas.sensors import PairingBody

@@ -7,16 +7,24 @@ import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
+from dyncal.domain.errors import StoreUnavailable
+from dyncal.domain.jobs import Job, JobState, Stage
 from dyncal.domain.time import DurationNs, InstantNs, UniformAxis
 from dyncal.testing.records import block
 from dyncal.testing.registry import S1, S2, act
+from services.api.app import create_app
+from services.api.deps import Deps
 from services.api.jobs import desk
-from tests.unit.services.api.conftest import Api
+from services.api.jobs.desk import JobDesk
+from services.api.schemas.jobs import JobOut
+from tests.unit.services.api.conftest import OPEN, Api
 
 URL = f"/v1/sensors/{S1}/calibrations"
 T0, DT, N = 1_700_000_000_000_000_000, 100_000_000, 3000
@@ -54,7 +62,7 @@ async def ended(api: Api, address: str) -> dict[str, Any]:
             await asyncio.sleep(0.1)
 
 
-async def test_a_stored_interval_is_calibrated_and_the_registry_stays_as_it_is(working: Api) -> None:
+async def test_a_stored_interval_is_calibrated_and_no_calibration_of_the_registry_comes_of_it(working: Api) -> None:
     before = working.registry.audit()
     answer = await working.http.post(URL, json={**WHOLE, "reason": "after cleaning"})
     assert answer.status_code == 202
@@ -65,7 +73,9 @@ async def test_a_stored_interval_is_calibrated_and_the_registry_stays_as_it_is(w
     values = dict(zip(result["parameters"]["names"], result["parameters"]["values"], strict=True))
     assert values["tau_s"] == pytest.approx(0.5, rel=0.05)
     assert result["n_samples"] == pytest.approx(N, abs=5)
-    assert working.registry.audit() == before
+    (entry,) = working.registry.audit()[len(before) :]
+    assert (entry.action, entry.subject, entry.reason) == ("job.add", f"{job['id']} {S1}", "after cleaning")
+    assert working.registry.calibrations() == []
     assert [each["id"] for each in (await working.http.get("/v1/jobs")).json()["items"]] == [job["id"]]
 
 
@@ -158,3 +168,71 @@ async def test_requests_that_are_none(api: Api, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(desk, "MOST_WAITING", 1)
     assert (await api.http.post(URL, json=WHOLE)).status_code == 202
     assert (await api.http.post(URL, json=WHOLE)).status_code == 429
+
+
+async def restarted(api: Api) -> JobDesk:
+    """Return the desk of a service that begins on the same registry."""
+    made = JobDesk(api.registry, api.store, api.clock)
+    await asyncio.to_thread(made.load)
+    return made
+
+
+async def test_what_waits_outlives_the_service_and_its_key_too(api: Api) -> None:
+    headers = {"idempotency-key": "k1"}
+    asked = await api.http.post(URL, json=WHOLE, headers=headers)
+    after = await restarted(api)
+    assert [job.id for job in after.jobs()] == [asked.json()["id"]]
+    again = Deps.make(api.registry, api.store, api.clock, OPEN)
+    await asyncio.to_thread(again.jobs.load)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(create_app(again)), base_url="http://127.0.0.1") as http:
+        assert (await http.post(URL, json=WHOLE, headers=headers)).json()["id"] == asked.json()["id"]
+        assert len((await http.get("/v1/jobs")).json()["items"]) == 1
+        other = await http.post(URL, json={**WHOLE, "to_ns": T0 + 1}, headers=headers)
+        assert other.status_code == 422
+    assert (await api.http.delete(asked.headers["location"])).json()["state"] == "cancelled"
+    assert (await restarted(api)).jobs()[0].state is JobState.CANCELLED
+    assert [entry.action for entry in api.registry.audit()][-2:] == ["job.add", "job.cancel"]
+
+
+async def test_what_has_ended_is_there_after_a_restart_with_its_result(working: Api) -> None:
+    asked = await working.http.post(URL, json=WHOLE)
+    job = await ended(working, asked.headers["location"])
+    async with asyncio.timeout(10):
+        while (await restarted(working)).jobs()[0].state is not JobState.DONE:
+            await asyncio.sleep(0.02)
+    assert JobOut.of((await restarted(working)).jobs()[0]).model_dump(mode="json") == job
+
+
+async def test_what_ran_when_the_service_ended_begins_again_and_twice_is_enough(api: Api) -> None:
+    await api.http.post(URL, json=WHOLE)
+    (job,) = api.registry.jobs()
+    api.registry.keep_job(replace(job, state=JobState.RUNNING, stage=Stage.FITTING, n_begun=1, revision=4))
+    (found,) = (await restarted(api)).jobs()
+    assert (found.state, found.stage, found.revision) == (JobState.WAITING, Stage.WAITING, 5)
+    api.registry.keep_job(replace(job, state=JobState.RUNNING, stage=Stage.FITTING, n_begun=2, revision=6))
+    (found,) = (await restarted(api)).jobs()
+    assert found.state is JobState.FAILED
+    assert "2 times" in found.detail
+    assert api.registry.jobs()[0].state is JobState.FAILED
+
+
+async def test_a_registry_that_is_away_when_a_job_ends_gets_to_know_of_it(
+    working: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "AGAIN_S", 0.01)
+    keep, n_failed = working.registry.keep_job, 0
+
+    def away(job: Job, act: Any = None) -> None:
+        nonlocal n_failed
+        if job.state.final and n_failed < 3:
+            n_failed += 1
+            raise StoreUnavailable("nobody answers")
+        keep(job, act)
+
+    monkeypatch.setattr(working.registry, "keep_job", away)
+    body = {**WHOLE, "from_ns": 0, "to_ns": 10}  # fails at once: there are no samples
+    await ended(working, (await working.http.post(URL, json=body)).headers["location"])
+    async with asyncio.timeout(10):
+        while working.registry.jobs()[0].state is not JobState.FAILED:
+            await asyncio.sleep(0.02)
+    assert n_failed == 3

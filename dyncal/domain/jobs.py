@@ -47,10 +47,12 @@ class Job:
     ----------
     digest : str
         Of what was asked, to tell whether a key is used for another request.
+    n_begun : int
+        How often it was begun: a service that ends while it runs begins it once more, and then no more.
     detail : str
         Why it failed, for people.
     result : Calibration, optional
-        What the fit gave, whatever its verdict; not in the registry: no coefficient set comes of it.
+        What the fit gave, whatever its verdict; not among the registry's calibrations: no coefficient set comes of it.
     """
 
     id: str
@@ -65,6 +67,7 @@ class Job:
     state: JobState = JobState.WAITING
     stage: Stage = Stage.WAITING
     revision: int = 1
+    n_begun: int = 0
     started_ns: InstantNs | None = None
     ended_ns: InstantNs | None = None
     n_samples: int | None = None
