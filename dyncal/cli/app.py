@@ -15,6 +15,7 @@ from dyncal.cli import remote
 from dyncal.cli.access import access_app
 from dyncal.cli.audit import audit_app
 from dyncal.cli.certificate import certificate_app
+from dyncal.cli.datasets import datasets_app
 from dyncal.cli.keys import keys_app
 from dyncal.cli.pki import pki_app
 from dyncal.cli.programs import Program
@@ -36,6 +37,7 @@ app.add_typer(access_app, name="access")
 app.add_typer(audit_app, name="audit")
 app.add_typer(pki_app, name="pki")
 app.add_typer(keys_app, name="keys")
+app.add_typer(datasets_app, name="datasets")
 
 ConfigOption = Annotated[
     Path | None,
@@ -157,10 +159,16 @@ def simulate(context: typer.Context) -> None:
     _pass_on("simulate", context.args)
 
 
-def _pass_on(command: str, arguments: list[str]) -> None:
-    """Run the function `command` of `dyncal.cli.demo` as a command of its own with these arguments."""
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def replay(context: typer.Context) -> None:
+    """Replay what was recorded, or is simulated, as fast as it goes or onto a broker."""
+    _pass_on("replay", context.args, module="dyncal.cli.replay")
+
+
+def _pass_on(command: str, arguments: list[str], module: str = "dyncal.cli.demo") -> None:
+    """Run the function `command` of a module as a command of its own with these arguments."""
     try:
-        function = getattr(importlib.import_module("dyncal.cli.demo"), command)
+        function = getattr(importlib.import_module(module), command)
     except ImportError as error:
         raise _failed(f"this command needs the extra 'demo': pip install 'dyncal[demo]' ({error})") from error
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -1,0 +1,154 @@
+"""`dyncal replay SOURCE` and `dyncal replay diff A B`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dyncal.domain.errors import DyncalError, InvalidSetting
+
+if TYPE_CHECKING:
+    from dyncal.domain.time import InstantNs
+    from dyncal.runtime.settings import StoreSettings
+    from edge_agent.settings import EdgeSettings
+    from simulators.replay import Effects, Options, Source
+
+_SOURCE = "Scenario (name or TOML), recording (.parquet, .csv), data directory, or influx:http://HOST:8086/DATABASE."
+
+
+def replay(
+    source: Annotated[str, typer.Argument(help=_SOURCE)],
+    speed: Annotated[
+        str, typer.Option(metavar="N|max", help="Times real time, onto a live broker; `max`: without network.")
+    ] = "max",
+    begin: Annotated[str | None, typer.Option("--from", metavar="INSTANT", help="ISO 8601, with time zone.")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="INSTANT", help="ISO 8601, with time zone.")] = None,
+    sensors: Annotated[str | None, typer.Option(metavar="A,B", help="Only these, with their references.")] = None,
+    duration: Annotated[float, typer.Option(min=0.001, metavar="S", help="Length of a simulated scenario.")] = 60.0,
+    gather: Annotated[
+        float | None, typer.Option(min=0.001, metavar="S", help="Take samples together in spans of this length: fast.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is left to chance.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the result there, with all corrected samples.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="Settings of the plant: its sensors and store."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
+) -> None:
+    """Replay what was recorded, or is simulated, through the engines of edge, ingest and calibrate."""
+    from dyncal.domain.time import duration as nanoseconds
+    from dyncal.runtime.logging import configure
+    from dyncal.runtime.settings import LogSettings
+    from simulators.replay import Options
+    from simulators.replay.opening import Wish, open_source
+
+    configure(LogSettings(level="error"))
+    try:
+        if speed != "max":
+            raise InvalidSetting(f"--speed cannot be {speed!r}: max")
+        gather_ns = None if gather is None else nanoseconds(gather)
+        plant, store = _plant(config)
+        wish = Wish(
+            seconds=duration,
+            gather_ns=gather_ns,
+            sensors=None if sensors is None else tuple(filter(None, sensors.split(","))),
+            from_ns=_instant("--from", begin),
+            to_ns=_instant("--to", end),
+            plant=plant,
+            store=store,
+        )
+        with ExitStack() as stack:
+            opened = open_source(source, wish, stack)
+            effects = _fast(opened, Options(seed=seed, gather_ns=gather_ns), out, stack, quiet=as_json)
+    except DyncalError as error:
+        raise _failed(f"dyncal replay: {error}", 2 if isinstance(error, InvalidSetting) else 1) from error
+    except OSError as error:
+        raise _failed(f"dyncal replay: {error.filename}: {error.strerror}") from error
+    _tell(effects, as_json=as_json)
+    raise typer.Exit(0 if effects.complete else 130)
+
+
+def _fast(source: Source, options: Options, out: Path | None, stack: ExitStack, *, quiet: bool) -> Effects:
+    from dyncal.cli.replay_progress import Progress
+    from dyncal.runtime.clocks import SystemClock
+    from simulators.replay import replay as run
+    from simulators.replay.results import CorrectedWriter, save
+
+    writer = None if out is None else stack.enter_context(CorrectedWriter(out))
+    with Progress(SystemClock(), source.end_ns(), quiet=quiet) as progress, _interrupted() as stop:
+        done = run(source, options, on_corrected=writer, progress=progress.at, stop=stop)
+    progress.summarise(done.span_ns, done.n_samples)
+    if out is not None:
+        save(done.effects, out)
+    return done.effects
+
+
+@contextmanager
+def _interrupted() -> Iterator[Callable[[], bool]]:
+    """Give a function that tells whether Ctrl-C or SIGTERM came: what was begun is ended in order."""
+    told: list[int] = []
+
+    def take(signum: int, frame: FrameType | None) -> None:
+        del frame
+        told.append(signum)
+
+    before = {signum: signal.signal(signum, take) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(told)
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _tell(effects: Effects, *, as_json: bool) -> None:
+    from simulators.replay.results import encode
+
+    if as_json:
+        sys.stdout.buffer.write(encode(effects) + b"\n")
+        return
+    applied = sum(report.outcome == "applied" for report in effects.reports)
+    print(f"{effects.source}: digest {effects.digest}" + ("" if effects.complete else " (broken off)"))
+    print(f"sets {len(effects.sets)}, applied {applied}, gaps {len(effects.gaps)}")
+    for made in effects.sets:
+        values = ", ".join(f"{n} {v:.6g} ± {u:.2g}" for n, v, u in zip(made.names, made.values, made.u, strict=True))
+        print(f"  {made.sensor}: {made.id} {made.state}: {values}")
+    for alarm in effects.alarms:
+        print(f"  {alarm.source}: {alarm.kind} {'holds' if alarm.holds else 'ended'}: {alarm.cause}")
+
+
+def _plant(config: Path | None) -> tuple[EdgeSettings, StoreSettings] | tuple[None, None]:
+    """Return what the plant's settings say of sensors and store."""
+    if config is None:
+        return None, None
+    from dyncal.runtime.settings import load
+    from edge_agent.settings import EdgeSettings
+    from services.ingest.settings import IngestSettings
+
+    return load(EdgeSettings, config), load(IngestSettings, config).store
+
+
+def _instant(option: str, text: str | None) -> InstantNs | None:
+    from dyncal.domain.errors import InvalidData
+    from dyncal.domain.time import parse_iso
+
+    if text is None:
+        return None
+    try:
+        return parse_iso(text)
+    except InvalidData as error:
+        raise InvalidSetting(f"{option}: {error}") from error
+
+
+def _failed(message: str, status: int = 1) -> typer.Exit:
+    sys.stderr.write(message + "\n")
+    return typer.Exit(status)
