@@ -156,7 +156,7 @@ export async function answered<T>(response: Response): Promise<T> {
     const problem = (await response.json().catch(() => ({}))) as { detail?: string };
     throw new ApiError(response.status, problem.detail ?? response.statusText, problem);
   }
-  return (await response.json()) as T;
+  return (response.status === 204 ? undefined : await response.json()) as T;
 }
 
 export async function get<T>(path: string, query: Query = {}): Promise<T> {
@@ -186,6 +186,17 @@ export async function put<T>(path: string, body: unknown, query: Query, headers:
       body: JSON.stringify(body),
     }),
   );
+}
+
+/** What is there, and the tag that a change of it has to name. */
+export async function getTagged<T>(path: string): Promise<{ value: T; tag: string }> {
+  const response = await fetch(path);
+  return { value: await answered<T>(response), tag: response.headers.get("ETag") ?? "" };
+}
+
+export async function remove(path: string, query: Query = {}, headers: Record<string, string> = {}): Promise<void> {
+  const params = new URLSearchParams(Object.entries(query).map(([key, value]) => [key, String(value)]));
+  await answered<void>(await fetch(params.size ? `${path}?${params}` : path, { method: "DELETE", headers: { Accept: "application/json", ...headers } }));
 }
 
 export const name = encodeURIComponent;

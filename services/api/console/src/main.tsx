@@ -11,10 +11,12 @@ import "./style/operations.css";
 import "./style/alarms.css";
 import "./style/commissioning.css";
 import "./style/access.css";
+import "./style/people.css";
 import "./style/rollouts.css";
 import "./style/media.css";
 import { go, type Theme, useRoute, useTheme } from "./hooks";
 import { model } from "./model";
+import { Access } from "./pages/access";
 import { Alarms } from "./pages/alarms";
 import { Audit } from "./pages/audit";
 import { Commissioning } from "./pages/commissioning";
@@ -31,7 +33,7 @@ import { text } from "./text";
 import { who } from "./who";
 
 /** Pages by the letter that follows `g`. */
-const LETTERS: Record<string, string> = { s: "/", a: "/alarms", c: "/commissioning", r: "/rollouts", l: "/losses", y: "/system", u: "/audit" };
+const LETTERS: Record<string, string> = { s: "/", a: "/alarms", c: "/commissioning", r: "/rollouts", l: "/losses", y: "/system", u: "/audit", k: "/access" };
 const LETTER_MS = 1500;
 
 const writes = (target: EventTarget | null): boolean =>
@@ -107,6 +109,8 @@ function Page({ route, theme }: { route: string; theme: Theme }) {
       return <System />;
     case "/audit":
       return <Audit />;
+    case "/access":
+      return <Access />;
     default:
       return <Fleet />;
   }

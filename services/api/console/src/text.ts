@@ -2,6 +2,7 @@
 import { accessText } from "./text-access";
 import { alarmText } from "./text-alarms";
 import { commissioningText } from "./text-commissioning";
+import { peopleText } from "./text-people";
 import { rolloutText } from "./text-rollouts";
 
 export * from "./words";
@@ -9,7 +10,7 @@ export * from "./words";
 export const text = {
   product: "dyncal",
   skip: "Skip to the content",
-  nav: { label: "Pages", fleet: "Sensors", alarms: "Alarms", commissioning: "Commissioning", rollouts: "Rollouts", losses: "Losses", system: "System", audit: "Audit" },
+  nav: { label: "Pages", fleet: "Sensors", alarms: "Alarms", commissioning: "Commissioning", rollouts: "Rollouts", losses: "Losses", system: "System", audit: "Audit", access: "Access" },
   theme: { toLight: "Light theme", toDark: "Dark theme" },
   horn: { label: "Sound for new alarms", on: "Sound for new alarms is on", off: "Sound for new alarms is off" },
   loading: "Loading …",
@@ -42,6 +43,7 @@ export const text = {
           ["g l", "losses"],
           ["g y", "system"],
           ["g u", "audit"],
+          ["g k", "access: your password and sessions; keys and users"],
           ["/", "filter"],
           ["Esc", "close a dialog; leave a filter; back to the sensors"],
         ],
@@ -342,5 +344,6 @@ export const text = {
   access: accessText,
   alarms: alarmText,
   commissioning: commissioningText,
+  people: peopleText,
   rollouts: rolloutText,
 } as const;

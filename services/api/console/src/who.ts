@@ -10,6 +10,7 @@ interface Session {
   role: Role | null;
   may: Role[];
   by: string;
+  ends_ns: number | null;
 }
 
 export type Proof = { name: string; password: string } | { key: string };

@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { getRollouts, type Rollout } from "../ask/rollouts";
 import { count, instant, ms } from "../format";
 import { useModel } from "../hooks";
+import { WaitingSets } from "../lifecycle/waiting";
 import { Bar } from "../parts/bar";
 import { Detail, StateWords, titleOf } from "../rollouts/detail";
 import { Start } from "../rollouts/start";
@@ -68,6 +69,7 @@ function List() {
         )}
       </div>
       <p class="lead">{words.lead}</p>
+      <WaitingSets />
       {failure && <p class="failure">{text.failed(failure)}</p>}
       {shown.length > 0 ? (
         <section class="panel">

@@ -88,8 +88,10 @@ export function SignIn() {
 }
 
 function wrong(error: Error, way: Way): string {
-  if (!(error instanceof ApiError)) return words.failed(error.message);
+  if (!(error instanceof ApiError)) return words.unreachable;
   if (error.status === 401) return words.wrong[way];
+  if (String(error.problem["type"]).endsWith(":role")) return words.notForPeople;
+  if (error.status >= 500) return words.unavailable(error.message);
   if (error.status === 429) return words.wait(Number(error.problem["retry_after_s"] ?? 1));
   return words.failed(error.message);
 }

@@ -2,6 +2,7 @@ import { instant } from "../format";
 import { type Theme, useModel } from "../hooks";
 import { text } from "../text";
 import { HornButton } from "./horn";
+import { useMay } from "../who";
 import { WhoHere } from "./who";
 
 interface Props {
@@ -19,12 +20,14 @@ const PAGES = [
   ["/losses", text.nav.losses],
   ["/system", text.nav.system],
   ["/audit", text.nav.audit],
+  ["/access", text.nav.access],
 ] as const;
 
 export function Header({ route, theme, toggleTheme, help }: Props) {
   const model = useModel();
   const active = [...model.alarms.values()].filter((alarm) => alarm.active && !SET_ASIDE.has(alarm.state));
   const worst = (["high", "medium", "low"] as const).find((p) => active.some((alarm) => alarm.priority === p));
+  const administers = useMay("admin"); // others get to their part of that page by their name
   const here = PAGES.slice(1).find(([path]) => route.startsWith(path))?.[0] ?? "/";
   return (
     <header class="top">
@@ -36,7 +39,7 @@ export function Header({ route, theme, toggleTheme, help }: Props) {
         {text.product}
       </a>
       <nav aria-label={text.nav.label}>
-        {PAGES.map(([path, words]) => (
+        {PAGES.filter(([path]) => path !== "/access" || administers).map(([path, words]) => (
           <a key={path} href={`#${path}`} aria-current={here === path ? "page" : undefined}>
             {words}
             {path === "/alarms" && active.length > 0 && <span class={`count priority-${worst}`}>{active.length}</span>}

@@ -16,9 +16,11 @@ export function WhoHere() {
   }
   return (
     <span class="who">
-      <span class="clip" title={words.youHint(session.name, session.role)}>
-        {words.you(session.name, session.role)}
-      </span>
+      <a class="you" href="#/access" title={words.youHint(session.name, session.role)}>
+        <span class="clip">{words.nameOf(session.name)}</span>
+        <span class="hidden"> · </span>
+        <span class="role">{words.roleOf(session.role)}</span>
+      </a>
       <button class="plain" onClick={() => void who.signOut()}>
         {words.signOut}
       </button>

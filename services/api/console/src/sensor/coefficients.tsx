@@ -1,8 +1,9 @@
 import { useState } from "preact/hooks";
 import type { Sensor } from "../api";
-import { getLifecycle, type Life, type Lifecycle, order, type Residual, type Verb } from "../ask/lifecycle";
+import { getLifecycle, type Life, order, type Residual, type Verb } from "../ask/lifecycle";
 import { frequency, instant, ms, plain, span, unit } from "../format";
 import { useAnswer } from "../hooks";
+import { PolicyDialog, policyWords } from "../lifecycle/policy";
 import { type Fact, FactList } from "../parts/facts";
 import { ReasonDialog } from "../parts/reason";
 import { Mark } from "../parts/tile";
@@ -19,6 +20,7 @@ interface Said {
 export function CoefficientsPanel({ sensor, keys }: { sensor: Sensor; keys: readonly unknown[] }) {
   const [asked, again] = useState(0);
   const [asking, ask] = useState<{ verb: Verb; life: Life } | null>(null);
+  const [changing, change] = useState(false);
   const [said, say] = useState<Said | null>(null);
   const may = useMay("engineer");
   const { answer, error } = useAnswer(() => getLifecycle(sensor.id), [sensor.id, asked, ...keys]);
@@ -40,7 +42,7 @@ export function CoefficientsPanel({ sensor, keys }: { sensor: Sensor; keys: read
     <section class="panel wide lifecycle">
       <h2>{text.sensor.coefficients}</h2>
       {sensor.active_set ? null : <p class="empty">{text.sensor.noSet}</p>}
-      <FactList facts={[...active(sensor), ...(answer ? [released(answer)] : [])]} />
+      <FactList facts={[...active(sensor), ...(answer ? [released(policyWords(answer.policy), may ? () => change(true) : null)] : [])]} />
       {error && <p class="empty">{text.failed(error.message)}</p>}
       {items.length > 0 && (
         <div class="scroll" tabIndex={0} role="group" aria-label={text.sensor.history}>
@@ -73,6 +75,18 @@ export function CoefficientsPanel({ sensor, keys }: { sensor: Sensor; keys: read
       <p role="status" class={said?.wrong ? "wrong" : "muted"}>
         {said?.wrong && <Mark />} {said?.words}
       </p>
+      {changing && (
+        <PolicyDialog
+          sensor={sensor.id}
+          parameters={items[0]?.set.parameters.names ?? []}
+          close={() => change(false)}
+          done={(what) => {
+            change(false);
+            say({ words: what, wrong: false });
+            again((n) => n + 1);
+          }}
+        />
+      )}
       {asking && (
         <ReasonDialog
           title={`${words.titles[asking.verb]} № ${asking.life.set.sequence}`}
@@ -98,10 +112,17 @@ function active(sensor: Sensor): Fact[] {
   ];
 }
 
-function released({ policy }: Lifecycle): Fact {
-  if (!policy) return [words.policy, words.noPolicy];
-  const trial = policy.shadow_s > 0 ? `, ${words.onTrial(span(policy.shadow_s))}` : "";
-  return [words.policy, `${words.policies[policy.mode] ?? policy.mode}${trial}`];
+function released(policy: string, change: (() => void) | null): Fact {
+  if (!change) return [words.policy, policy];
+  return [
+    words.policy,
+    <span class="inline">
+      {policy}
+      <button class="plain" onClick={change} aria-label={words.changePolicy}>
+        {words.change}
+      </button>
+    </span>,
+  ];
 }
 
 function Row({ life, sensor, act }: { life: Life; sensor: Sensor; act: ((verb: Verb) => void) | null }) {
