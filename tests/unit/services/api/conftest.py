@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +39,18 @@ class Api:
     http: httpx.AsyncClient
 
 
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory of an empty registry: to make its tables takes longer than most tests here."""
+    directory = tmp_path_factory.mktemp("empty")
+    open_registry(RegistrySettings(), directory).close()
+    return directory
+
+
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
+def registry(tmp_path: Path, empty: Path) -> Iterator[Registry]:
     """Yield an empty registry."""
+    shutil.copytree(empty, tmp_path, dirs_exist_ok=True)
     opened = open_registry(RegistrySettings(), tmp_path)
     yield opened
     opened.close()
