@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,6 +39,18 @@ class LifecycleRegistry(Protocol):
         self, sensor: SensorId, *, until_ns: InstantNs | None = None, not_by: str = ""
     ) -> SetRecord | None:
         """Return the set that was published last: at the latest at an instant, and not by that actor."""
+        ...
+
+    def anchors(self, sensors: Collection[SensorId], *, not_by: str) -> dict[SensorId, str]:
+        """Return, for those that have a policy, the id of the set that was published last: not by that actor, or before
+        the policy was put.
+
+        In a few questions, however many they are; those of which nothing was published are left out.
+        """
+        ...
+
+    def coefficient_sets(self, set_ids: Collection[str]) -> dict[str, SetRecord]:
+        """Return sets by id, in a few questions; those that are not there are left out."""
         ...
 
     def policies(self) -> dict[SensorId, PolicyRecord]:

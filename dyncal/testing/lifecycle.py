@@ -105,6 +105,18 @@ class LifecycleRegistryContract:
         assert of(until_ns=act(0).at_ns) is None
         assert registry.last_released(S2) is None
 
+    def test_what_bounds_are_relative_to_is_asked_for_many_at_once(self, registry: Registry) -> None:
+        for sensor in (S1, S2, SensorId("tc-3")):
+            for k, actor in enumerate(("calibrate", "eve", "calibrate", "calibrate"), 1):
+                registry.add_set(make_set(k, sensor), b"e", S.PUBLISHED, Act(actor, act(k).at_ns))
+        registry.put_policy(S1, POLICY, act(0))
+        registry.put_policy(S2, POLICY, act(3))
+        found = registry.anchors([S1, S2, SensorId("tc-3"), SensorId("nobody")], not_by="calibrate")
+        records = registry.coefficient_sets([*found.values(), "nobody"])
+        assert {s: records[set_id].coefficients.sequence for s, set_id in found.items()} == {S1: 2, S2: 3}
+        assert records[found[S1]].envelope == b"e"
+        assert registry.anchors([], not_by="calibrate") == {}
+
     def test_policies_come_back_to_the_last_bit(self, registry: Registry) -> None:
         assert registry.policies() == {}
         assert registry.policy(S1) is None

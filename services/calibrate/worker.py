@@ -12,20 +12,17 @@ from dyncal.contracts import conditions as condition_contract
 from dyncal.contracts import health as health_contract
 from dyncal.contracts import topics
 from dyncal.domain.alarms import AlarmKind, Condition
-from dyncal.domain.coefficients import CoefficientSet, SetState
 from dyncal.domain.errors import DyncalError, Unavailable
-from dyncal.domain.lifecycle import ReleaseMode
 from dyncal.domain.orders import Order
 from dyncal.domain.sensors import SensorId, SiteId
 from dyncal.domain.time import NS_PER_S, InstantNs, duration
 from dyncal.ports.clock import Clock
-from dyncal.ports.lifecycle import PolicyRecord
 from dyncal.ports.registry import Registry
 from dyncal.ports.rollouts import RolloutWrite
 from dyncal.ports.sample_store import SampleStore
 from dyncal.ports.signing import Signer
 from dyncal.runtime.logging import Logger
-from services.calibrate import intake, orders, snapshots
+from services.calibrate import intake, known, orders
 from services.calibrate.engine import CalibrateEngine
 from services.calibrate.events import (
     ACTOR,
@@ -35,8 +32,6 @@ from services.calibrate.events import (
     Effect,
     Event,
     Forget,
-    Governed,
-    Known,
     MoveSet,
     Note,
     PairingsChanged,
@@ -281,9 +276,9 @@ class Worker:
             pairings = tuple(self._registry.pairings())
             new = [p.sensor for p in pairings if p.sensor not in self.engine.trackers]
             standing = self._standing() if new else {}
-            known = {sensor: self._known(sensor, standing.get(sensor, ())) for sensor in new}
-            sensors, policies = tuple(self._registry.sensors()), self._policies()
-            yield PairingsChanged(sensors, pairings, self._clock.now(), known, policies)
+            begin = known.of(self._registry, new, standing)
+            sensors, policies = tuple(self._registry.sensors()), known.governed(self._registry)
+            yield PairingsChanged(sensors, pairings, self._clock.now(), begin, policies)
             self._revision = revision
             self._metrics.pairings.set(len(self.engine.trackers))
 
@@ -294,34 +289,6 @@ class Worker:
             if alarm.sensor is not None and alarm.kind in KINDS and alarm.holds:
                 found[alarm.sensor] = (*found.get(alarm.sensor, ()), alarm.found)
         return found
-
-    def _known(self, sensor: SensorId, conditions: tuple[Condition, ...]) -> Known:
-        desired = self._registry.desired_set(sensor)
-        waiting = next(iter(self._registry.sets(sensor, state=SetState.VERIFIED, limit=1)), None)
-        return Known(
-            last_sequence=self._registry.last_sequence(sensor),
-            desired=None if desired is None else desired.coefficients,
-            waiting=None if waiting is None else waiting.coefficients,
-            waiting_since_ns=InstantNs(0) if waiting is None else waiting.changed_ns,
-            waiting_why="" if waiting is None else waiting.coefficients.note,
-            conditions=conditions,
-            snapshot=self._registry.load_snapshot(snapshots.key_of(sensor)),
-        )
-
-    def _policies(self) -> dict[SensorId, Governed]:
-        found = self._registry.policies()
-        return {sensor: Governed(kept.policy, self._anchor(sensor, kept)) for sensor, kept in found.items()}
-
-    def _anchor(self, sensor: SensorId, kept: PolicyRecord) -> CoefficientSet | None:
-        """Return what a person released last, or what was in force when somebody put the bounds."""
-        if kept.policy.mode is not ReleaseMode.WITHIN_BOUNDS:
-            return None
-        found = (
-            self._registry.last_released(sensor, not_by=ACTOR),
-            self._registry.last_released(sensor, until_ns=kept.changed_ns),
-        )
-        released = [record.coefficients for record in found if record is not None]
-        return max(released, key=lambda made: made.sequence, default=None)
 
     def _carry_out(self, effect: Effect | RolloutEffect) -> Iterator[Message]:
         try:

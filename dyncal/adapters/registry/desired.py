@@ -7,9 +7,10 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from dyncal.adapters.registry import schema
+from dyncal.adapters.registry import schema, sets
 from dyncal.domain.coefficients import SetState
 from dyncal.domain.sensors import SensorId
+from dyncal.ports.registry import SetRecord
 
 _t = schema.sets
 _IN_FORCE: Final = (SetState.PUBLISHED, SetState.ACTIVE)
@@ -29,4 +30,13 @@ def envelopes(connection: sa.Connection, set_ids: Collection[str]) -> dict[str, 
         part = _t.c.id.in_(wanted[start : start + _PER_QUERY])
         rows = connection.execute(sa.select(_t.c.id, _t.c.envelope).where(part))
         found.update((set_id, bytes(envelope)) for set_id, envelope in rows)
+    return found
+
+
+def records(connection: sa.Connection, set_ids: Collection[str]) -> dict[str, SetRecord]:
+    """Return sets by id; those that are not there are left out."""
+    wanted, found = list(set_ids), dict[str, SetRecord]()
+    for start in range(0, len(wanted), _PER_QUERY):
+        rows = connection.execute(sa.select(_t).where(_t.c.id.in_(wanted[start : start + _PER_QUERY])))
+        found.update((row.id, sets.record_of(row)) for row in rows)
     return found

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -52,14 +52,34 @@ def of_sensor(connection: sa.Connection, sensor: SensorId, before: int | None, l
     return [_move(row) for row in connection.execute(query)]
 
 
+_RELEASED: Final = (set_moves.c.state == SetState.PUBLISHED) | (  # what was in force when histories began counts
+    (set_moves.c.state == SetState.ACTIVE) & set_moves.c.before.is_(None)
+)
+_PER_QUERY: Final = 500
+
+
+def anchors(connection: sa.Connection, sensors: Collection[SensorId], not_by: str) -> dict[SensorId, str]:
+    """Return, by sensor with a policy, the set that was published last: not by that actor, or before that policy."""
+    found: dict[SensorId, str] = {}
+    m, p, wanted = set_moves.c, release_policies.c, list(sensors)
+    for start in range(0, len(wanted), _PER_QUERY):
+        newest = (
+            sa.select(sa.func.max(m.number))
+            .join(release_policies, p.sensor == m.sensor)
+            .where(m.sensor.in_(wanted[start : start + _PER_QUERY]), _RELEASED)
+            .where((m.actor != not_by) | (m.at_ns <= p.changed_ns))
+            .group_by(m.sensor)
+        )
+        rows = connection.execute(sa.select(m.sensor, m.set_id).where(m.number.in_(newest)))
+        found.update((SensorId(sensor), set_id) for sensor, set_id in rows)
+    return found
+
+
 def last_released(connection: sa.Connection, sensor: SensorId, until_ns: InstantNs | None, not_by: str) -> str | None:
     """Return the id of the set that was published last: at the latest at an instant, and not by that actor."""
-    released = (set_moves.c.state == SetState.PUBLISHED) | (  # what was in force when histories began counts
-        (set_moves.c.state == SetState.ACTIVE) & set_moves.c.before.is_(None)
-    )
     query = (
         sa.select(set_moves.c.set_id)
-        .where(set_moves.c.sensor == sensor, released)
+        .where(set_moves.c.sensor == sensor, _RELEASED)
         .order_by(set_moves.c.number.desc())
         .limit(1)
     )

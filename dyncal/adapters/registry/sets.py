@@ -152,7 +152,7 @@ def one(connection: sa.Connection, set_id: str) -> SetRecord:
     row = connection.execute(sa.select(_t).where(_t.c.id == set_id)).one_or_none()
     if row is None:
         raise NotFound(f"no coefficient set {set_id}")
-    return _record(row)
+    return record_of(row)
 
 
 def several(connection: sa.Connection, sensor: SensorId | None, state: SetState | None, limit: int) -> list[SetRecord]:
@@ -162,14 +162,14 @@ def several(connection: sa.Connection, sensor: SensorId | None, state: SetState 
         query = query.where(_t.c.sensor == sensor)
     if state is not None:
         query = query.where(_t.c.state == state)
-    return [_record(row) for row in connection.execute(query)]
+    return [record_of(row) for row in connection.execute(query)]
 
 
 def desired(connection: sa.Connection, sensor: SensorId) -> SetRecord | None:
     """Return the newest set that is published or active."""
     query = sa.select(_t).where(_t.c.sensor == sensor, _t.c.state.in_(_IN_FORCE)).order_by(_t.c.sequence.desc())
     row = connection.execute(query.limit(1)).one_or_none()
-    return None if row is None else _record(row)
+    return None if row is None else record_of(row)
 
 
 def last_sequence(connection: sa.Connection, sensor: SensorId) -> int:
@@ -178,7 +178,8 @@ def last_sequence(connection: sa.Connection, sensor: SensorId) -> int:
     return max(int(found or 0), least_sequence(connection))
 
 
-def _record(row: sa.Row[Any]) -> SetRecord:
+def record_of(row: sa.Row[Any]) -> SetRecord:
+    """Return the set in a row."""
     return SetRecord(
         coefficients=_set_of(documents.load(row.document, _Document)),
         envelope=bytes(row.envelope),

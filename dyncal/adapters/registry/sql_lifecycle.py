@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from dyncal.adapters.registry import moves, orders, sets
+from dyncal.adapters.registry import desired, moves, orders, sets
 from dyncal.adapters.registry.database import Database
 from dyncal.domain.lifecycle import Move, ReleasePolicy
 from dyncal.domain.orders import Answer, Order, OrderState
@@ -36,6 +36,16 @@ class SqlLifecycle:
         with self._db.read() as connection:
             found = moves.last_released(connection, sensor, until_ns, not_by)
             return None if found is None else sets.one(connection, found)
+
+    def anchors(self, sensors: Collection[SensorId], *, not_by: str) -> dict[SensorId, str]:
+        """Return the sets that were published last: not by that actor, or before the sensor's policy was put."""
+        with self._db.read() as connection:
+            return moves.anchors(connection, sensors, not_by)
+
+    def coefficient_sets(self, set_ids: Collection[str]) -> dict[str, SetRecord]:
+        """Return sets by id; those that are not there are left out."""
+        with self._db.read() as connection:
+            return desired.records(connection, set_ids)
 
     def policies(self) -> dict[SensorId, PolicyRecord]:
         """Return the policies of all sensors that have one of their own."""

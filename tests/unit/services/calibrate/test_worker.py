@@ -143,6 +143,7 @@ def test_a_set_whose_answer_was_lost_is_sent_all_the_same(registry: SqlRegistry,
     for name in ("desired_set", "load_snapshot"):
         setattr(forgetful, name, lambda _: None)
     forgetful.__dict__["last_sequence"] = lambda _: 0
+    forgetful.__dict__["desired_ids"] = dict[SensorId, str]
     again = [m for m in drive(worker_on(forgetful, tmp_path, clock), plant, clock) if m.topic == DESIRED]
     assert again == first
     assert len(first) >= 1
