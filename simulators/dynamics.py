@@ -25,6 +25,7 @@ import numpy as np
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import MAX_POLES, ModelKind
+from simulators.characteristic import Characteristic, degree_of
 from simulators.measurand import ComplexArray, Multisine
 
 NAMES: Final[dict[ModelKind, tuple[str, ...]]] = {
@@ -57,12 +58,19 @@ class Rational:
         return "gain", *(_name("b", k) for k in above), *(_name("a", k) for k in below)
 
 
-Form = ModelKind | Rational
+Form = ModelKind | Rational | Characteristic
 """A kind of dynamics, with the number of its parameters."""
 
 
-def form_of(kind: ModelKind, given: Collection[str]) -> Form:
-    """Return the form of a kind with parameters of the names `given`. Raises `InvalidData` if there is none."""
+def form_of(kind: ModelKind, given: Collection[str], indications: tuple[float, float] | None = None) -> Form:
+    """Return the form of a kind with parameters of the names `given`. Raises `InvalidData` if there is none.
+
+    `indications` is the range over which a static model holds.
+    """
+    if kind is ModelKind.STATIC:
+        if indications is None:
+            raise InvalidData("a static model needs indications, the range over which its polynomial holds")
+        return Characteristic(degree_of(given), *indications)
     if kind is not ModelKind.RATIONAL:
         return kind
     letters = [match[1] for name in given if (match := _COEFFICIENT.fullmatch(name))]
@@ -71,10 +79,11 @@ def form_of(kind: ModelKind, given: Collection[str]) -> Form:
 
 def names_of(form: Form) -> tuple[str, ...]:
     """Return the names of the parameters, in order. Raises `InvalidData` for a kind that is not simulated."""
-    if isinstance(form, Rational):
+    if isinstance(form, Rational | Characteristic):
         return form.names
     if form not in NAMES:
-        raise InvalidData(f"no dynamics for model {form}; known are {', '.join(NAMES)}, {ModelKind.RATIONAL}")
+        known = ", ".join((*NAMES, ModelKind.RATIONAL, ModelKind.STATIC))
+        raise InvalidData(f"no dynamics for model {form}; known are {known}")
     return NAMES[form]
 
 
@@ -92,7 +101,9 @@ class StateSpace(NamedTuple):
 
 
 def state_space(form: Form, theta: FloatArray) -> StateSpace:
-    """Return the matrices for parameter vectors `theta`, shape (n, p). Raises `InvalidData` for an unknown kind."""
+    """Return the matrices for vectors `theta`, shape (n, p). Raises `InvalidData` for a kind that has none."""
+    if isinstance(form, Characteristic):
+        raise InvalidData("a static model has no dynamics")
     names_of(form)
     n = theta.shape[0]
     d = np.zeros(n)
@@ -138,7 +149,12 @@ def rate(form: Form, theta: FloatArray) -> float:
 
 
 def is_stable(form: Form, theta: FloatArray) -> bool:
-    """Tell whether the sensor comes to rest, whichever of the parameter vectors, shape (n, p), it has."""
+    """Tell whether the sensor comes to rest, whichever of the parameter vectors, shape (n, p), it has.
+
+    A static one does if one indication belongs to each measurand.
+    """
+    if isinstance(form, Characteristic):
+        return all(form.is_monotone(row) for row in theta)
     return bool(np.all(np.linalg.eigvals(state_space(form, theta).a).real < 0))
 
 

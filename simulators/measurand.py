@@ -184,29 +184,43 @@ def band_limited_noise(
 
 
 def autoregressive_noise(
-    rng: np.random.Generator, *, mean: float, rms: float, time_constants_s: Sequence[float], n_lines: int = 128
+    rng: np.random.Generator,
+    *,
+    mean: float,
+    rms: float,
+    time_constants_s: Sequence[float] = (),
+    resonances: Sequence[tuple[float, float]] = (),
+    n_lines: int = 128,
 ) -> Multisine:
-    """Draw process noise: a continuous autoregression whose poles are -1/τ, density Π 1 / (1 + (2πfτ)²); see `noise`.
+    """Draw process noise: a continuous autoregression, AR(p), of poles -1/τ and complex pairs; see `noise`.
+
+    Its density is Π 1 / (1 + (2πfτ)²) · Π 1 / |1 - (f/f0)² + 2iδf/f0|², `resonances` being pairs of f0 [Hz] and δ.
 
     Lines reach up to 100 times the highest corner: of one pole alone, half a percent of the power lies beyond.
 
     Raises
     ------
     InvalidData
-        If there is no time constant, or a corner lies too low for the lines or too high.
+        If there is no pole, or a corner lies too low for the lines or too high.
     """
     corners = [1 / (2 * np.pi * tau) for tau in time_constants_s if tau > 0]
-    if not corners or len(corners) < len(time_constants_s):
-        raise InvalidData("time constants of process noise must be above 0, and at least one")
+    corners += [f0 for f0, damping in resonances if f0 > 0 and damping > 0]
+    if not corners or len(corners) < len(time_constants_s) + len(resonances):
+        raise InvalidData("time constants and resonances of process noise must be above 0, and at least one")
     top_hz = _TAIL * max(corners)
     if top_hz > MAX_HZ or min(corners) * PERIOD_S < 1:
         raise InvalidData(
-            f"time constants {list(time_constants_s)}: corners of {min(corners):.3g} to {max(corners):.3g} Hz must lie"
-            f" between {1 / PERIOD_S} and {MAX_HZ / _TAIL} Hz"
+            f"time constants {list(time_constants_s)}, resonances {list(resonances)}: corners of {min(corners):.3g} to"
+            f" {max(corners):.3g} Hz must lie between {1 / PERIOD_S} and {MAX_HZ / _TAIL} Hz"
         )
 
-    grid = np.concatenate(([0.0], np.geomspace(1e-2 * min(corners), top_hz, 6000)))
-    density = 1.0 / np.prod([1.0 + (grid / corner) ** 2 for corner in corners], axis=0)
+    near = [f0 * np.linspace(max(1 - 20 * d, 0.02), 1 + 20 * d, 2001) for f0, d in resonances]  # a narrow peak
+    grid = np.unique(np.concatenate(([0.0], np.geomspace(1e-2 * min(corners), top_hz, 6000), *near)))
+    real = corners[: len(time_constants_s)]
+    density = 1.0 / np.prod([np.ones(grid.size), *(1.0 + (grid / corner) ** 2 for corner in real)], axis=0)
+    for f0, damping in resonances:
+        share = grid / f0
+        density /= (1.0 - share**2) ** 2 + (2.0 * damping * share) ** 2
     return noise(rng, grid, density, mean=mean, rms=rms, n_lines=n_lines)
 
 

@@ -224,7 +224,12 @@ class MeasurandSpec(Section):
     """Steepness: the density is 1 / (1 + (f / band)^(2 order))."""
 
     time_constants_s: list[Annotated[float, Field(gt=0)]] | None = Field(None, min_length=1, max_length=6)
-    """Of process noise, AR(p): its density is the product of 1 / (1 + (2πfτ)²)."""
+    """Of process noise, AR(p): its density is the product of 1 / (1 + (2πfτ)²), and of what resonances make."""
+
+    resonances: list[tuple[Hertz, Annotated[float, Field(gt=0, le=10)]]] | None = Field(
+        None, min_length=1, max_length=3
+    )
+    """Of process noise, too: pairs of poles, each by its frequency [Hz] and its damping."""
 
     lines: int = Field(128, ge=8, le=1024)
     """Number of sinusoids that make the noise."""
@@ -234,9 +239,9 @@ class MeasurandSpec(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        kinds = (self.band_hz is not None) + (self.time_constants_s is not None)
-        if kinds != (self.rms is not None):
-            raise ValueError("noise has rms, and either band_hz or time_constants_s")
+        autoregressive = self.time_constants_s is not None or self.resonances is not None
+        if (self.band_hz is not None) + autoregressive != (self.rms is not None):
+            raise ValueError("noise has rms, and either band_hz or time_constants_s and resonances")
         if self.rms is None and not self.shapes:
             raise ValueError("nothing moves: give rms and band_hz, or shapes")
         if self.band_hz is not None and self.band_hz * 500 < self.lines:
@@ -255,8 +260,8 @@ class MeasurandSpec(Section):
         mean, rms, n_lines = self.mean, self.rms, self.lines
         if self.band_hz is not None:
             return band_limited_noise(rng, mean=mean, rms=rms, band_hz=self.band_hz, order=self.order, n_lines=n_lines)
-        taus = self.time_constants_s or []
-        return autoregressive_noise(rng, mean=mean, rms=rms, time_constants_s=taus, n_lines=n_lines)
+        taus, peaks = self.time_constants_s or [], self.resonances or []
+        return autoregressive_noise(rng, mean=mean, rms=rms, time_constants_s=taus, resonances=peaks, n_lines=n_lines)
 
     def measurand(self, rng: np.random.Generator, t0_ns: InstantNs) -> Measurand:
         """Return all of it; `rng` draws the noise, shapes begin at `t0_ns`."""

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
-from dyncal.domain.time import DurationNs, InstantNs, Int64Array, duration
-from simulators.converter import Converter
-from simulators.dynamics import names_of
-from simulators.laws import Parameterisation, Ramp
+from dyncal.domain.time import DurationNs, InstantNs, Int64Array
+from simulators.laws import Parameterisation
 from simulators.measurand import Multisine, on_grid
-from simulators.scenario import ConverterSpec, Scenario, SpanSpec, StationSpec, TransportSpec
-from simulators.sensor import Dynamics, Response, SampledSensor
-from simulators.transport import Clock, Transport
+from simulators.scenario import Scenario, StationSpec
+from simulators.sensor import Response, SampledSensor
 from simulators.waveforms import Measurand
 
 Role = Literal["sensor", "reference"]
@@ -51,15 +47,17 @@ class Channel:
     """
 
     def __init__(self, plant: Plant, station: StationSpec, role: Role) -> None:
+        if role == "reference":
+            station, role = plant.home(station.reference_id)
         self.station, self.role, self.t0_ns = station, role, plant.t0_ns
         self.id = station.id if role == "sensor" else station.reference_id
         self.dt_ns = DurationNs(station.dt_ns)
-        sensor = _dynamics(station) if role == "sensor" else None
+        sensor = station.dynamics if role == "sensor" else station.reference.dynamics
         converter = station.converter if role == "sensor" else station.reference.converter
         transport = station.transport if role == "sensor" else station.reference.transport
         response = Response(plant.measurand(station), sensor, self.t0_ns, self.dt_ns)
-        self._samples = SampledSensor(response, _converter(converter), plant.rng(station, role))
-        self._transport = _transport(transport)
+        self._samples = SampledSensor(response, converter.converter(), plant.rng(station, role))
+        self._transport = transport.transport()
         self._rng = plant.rng(station, f"{role}-transport")
         self._taken = 0
         self._said = float("nan")  # the last value published, where that matters
@@ -92,22 +90,30 @@ class Plant:
     def __init__(self, scenario: Scenario, t0_ns: InstantNs) -> None:
         self.scenario, self.t0_ns = scenario, t0_ns
         self._measurands: dict[str, Measurand] = {}
+        self._homes: dict[str, tuple[StationSpec, Role]] = {
+            (s.id if role == "sensor" else s.reference_id): (s, role) for s in scenario.stations for role in _roles(s)
+        }
 
     def channels(self, surface: Literal["opcua", "mqtt"] | None = None) -> list[Channel]:
-        """Return fresh channels, sensor then reference for every station, of one surface or of all."""
+        """Return fresh channels, sensor then its own reference for every station, of one surface or of all."""
         stations = [s for s in self.scenario.stations if surface in (None, s.surface)]
-        roles: tuple[Role, Role] = ("sensor", "reference")
-        return [Channel(self, station, role) for station in stations for role in roles]
+        return [Channel(self, station, role) for station in stations for role in _roles(station)]
+
+    def home(self, channel: str) -> tuple[StationSpec, Role]:
+        """Return the station that has a channel, and what it is there. Raises `KeyError`."""
+        return self._homes[channel]
 
     def channel(self, station: StationSpec, role: Role) -> Channel:
-        """Return one fresh channel."""
+        """Return one fresh channel; the reference may be that of a station beside it."""
         return Channel(self, station, role)
 
     def measurand(self, station: StationSpec) -> Measurand:
         """Return what the station is exposed to: the truth at any instant."""
-        if station.id not in self._measurands:
-            self._measurands[station.id] = station.measurand.measurand(self.rng(station, "measurand"), self.t0_ns)
-        return self._measurands[station.id]
+        place = station.beside or station.id
+        if place not in self._measurands:
+            rng = self._rng(place, "measurand")
+            self._measurands[place] = station.measurand.measurand(rng, self.t0_ns)
+        return self._measurands[place]
 
     def truth(self, station: StationSpec, t_ns: Int64Array) -> FloatArray:
         """Return what the station is exposed to at `t_ns`, shape (n,); fast for instants of its grid."""
@@ -118,47 +124,16 @@ class Plant:
 
     def parameters(self, station: StationSpec) -> Parameterisation:
         """Return the true parameters of the station's sensor over the time since `t0_ns`."""
-        return _dynamics(station).parameters
+        return station.dynamics.parameters
 
     def rng(self, station: StationSpec, stream: str) -> np.random.Generator:
         """Return the generator of one stream of a station: it depends on nothing but seed and names."""
-        return np.random.default_rng([self.scenario.seed, zlib.crc32(station.id.encode()), _STREAMS[stream]])
+        return self._rng(station.id, stream)
+
+    def _rng(self, name: str, stream: str) -> np.random.Generator:
+        return np.random.default_rng([self.scenario.seed, zlib.crc32(name.encode()), _STREAMS[stream]])
 
 
-def _dynamics(station: StationSpec) -> Dynamics:
-    names = names_of(station.form)
-    laws = tuple(
-        Ramp(names.index(law.parameter), duration(law.from_s), duration(law.to_s), law.factor) for law in station.drift
-    )
-    return Dynamics(station.form, Parameterisation(station.theta0, laws), station.delay_ns)
-
-
-def _converter(spec: ConverterSpec) -> Converter:
-    return Converter(
-        spec.noise,
-        spec.resolution,
-        spec.low,
-        spec.high,
-        spec.hysteresis,
-        spec.hum,
-        spec.hum_hz,
-        _spans(spec.frozen),
-    )
-
-
-def _transport(spec: TransportSpec) -> Transport:
-    return Transport(
-        duration(spec.delay_s),
-        duration(spec.jitter_s),
-        spec.dropout,
-        spec.duplicate,
-        _spans(spec.silent),
-        spec.overtaken,
-        duration(spec.overtaken_s),
-        spec.deadband,
-        Clock(duration(spec.clock_offset_s), spec.clock_skew_ppm * 1e-6),
-    )
-
-
-def _spans(specs: Sequence[SpanSpec]) -> tuple[tuple[int, int], ...]:
-    return tuple((duration(span.from_s), duration(span.to_s)) for span in specs)
+def _roles(station: StationSpec) -> tuple[Role, ...]:
+    """Return the channels that a station has itself."""
+    return ("sensor",) if station.referenced_by is not None else ("sensor", "reference")

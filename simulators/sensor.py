@@ -10,6 +10,7 @@ import numpy as np
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs, Int64Array
 from simulators import dynamics
+from simulators.characteristic import Characteristic
 from simulators.converter import Conversion, Converter
 from simulators.dynamics import Form
 from simulators.laws import Parameterisation
@@ -34,7 +35,7 @@ class Response:
     Parameters
     ----------
     source : Measurand
-        Sensors are linear: of a sum, each part is taken by itself.
+        Sensors with dynamics are linear: of a sum, each part is taken by itself.
     sensor : Dynamics, optional
         None for an ideal instrument.
     t0_ns, dt_ns : int
@@ -42,9 +43,12 @@ class Response:
     """
 
     def __init__(self, source: Measurand, sensor: Dynamics | None, t0_ns: InstantNs, dt_ns: DurationNs) -> None:
-        parts = source.parts if isinstance(source, Sum) else (source,)
         self.dt_ns = dt_ns
-        self._parts = [_of(part, sensor, t0_ns, dt_ns) for part in parts]
+        if sensor is not None and isinstance(sensor.form, Characteristic):
+            self._parts: list[_Part] = [_Static(source, sensor, sensor.form, t0_ns, dt_ns)]
+        else:
+            parts = source.parts if isinstance(source, Sum) else (source,)
+            self._parts = [_of(part, sensor, t0_ns, dt_ns) for part in parts]
         self._next = 0
 
     def next_chunk(self) -> FloatArray:
@@ -106,6 +110,20 @@ class _Ideal:
         return self._source.value(self._t0_ns + grid_ns)
 
 
+class _Static:
+    """What a sensor without dynamics shows."""
+
+    def __init__(
+        self, source: Measurand, sensor: Dynamics, form: Characteristic, t0_ns: InstantNs, dt_ns: DurationNs
+    ) -> None:
+        self._source, self._sensor, self._form, self._t0_ns, self._dt_ns = source, sensor, form, t0_ns, dt_ns
+
+    def chunk(self, index: int) -> FloatArray:
+        grid_ns = self._dt_ns * np.arange(index * CHUNK, (index + 1) * CHUNK, dtype=np.int64)
+        x = self._source.value(self._t0_ns + grid_ns - self._sensor.delay_ns)
+        return self._form.indication(self._sensor.parameters.at(grid_ns), x)
+
+
 class _Until:
     """One part until a chunk, another from there."""
 
@@ -146,7 +164,9 @@ class _Integrated:
     def _edges(self, grid_ns: Int64Array) -> Int64Array:
         """Return step edges: the grid, subdivided as the rates ask, and the kinks of drift laws and measurand."""
         first, last = (InstantNs(self._t0_ns + int(t)) for t in grid_ns[[0, -1]])
-        fastest = max(dynamics.rate(self._sensor.form, self._sensor.parameters.at(grid_ns)), self._source.fastest_rad_s)
+        parameters = self._sensor.parameters
+        natural = dynamics.rate(self._sensor.form, parameters.at(grid_ns))
+        fastest = max(natural, self._source.fastest_rad_s, parameters.fastest_rad_s)
         n_sub = max(int(np.ceil(fastest * self._dt_ns / NS_PER_S / dynamics.MAX_STEP)), 1)
         fine = grid_ns[:-1, None] + (self._dt_ns * np.arange(n_sub, dtype=np.int64)) // n_sub
         kinks = [t for t in self._sensor.parameters.breakpoints_ns if grid_ns[0] < t < grid_ns[-1]]

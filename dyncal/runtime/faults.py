@@ -58,20 +58,26 @@ def _unknown_key(loc: tuple[int | str, ...], kind: type[BaseModel] | None) -> st
 
 def _fields_at(path: tuple[int | str, ...], kind: type[BaseModel] | None) -> set[str]:
     """Return the keys that the section at `path` knows; empty where that is not known."""
-    level: Any = kind
+    levels = [] if kind is None else [kind]
     for part in path:
         if isinstance(part, int):
             continue
-        field = level.model_fields.get(part) if level is not None else None
-        level = None if field is None else _section_of(field.annotation)
-    return set() if level is None else set(level.model_fields)
+        tagged = [level for level in levels if _is_tagged(level, part)]
+        fields = [field for level in levels if (field := level.model_fields.get(part)) is not None]
+        levels = tagged or (_sections_of(fields[0].annotation) if fields else [])
+    return set(levels[0].model_fields) if levels else set()
 
 
-def _section_of(annotation: Any) -> type[BaseModel] | None:
+def _sections_of(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    found = (_section_of(part) for part in get_args(annotation))
-    return next((section for section in found if section is not None), None)
+        return [annotation]
+    return [section for part in get_args(annotation) for section in _sections_of(part)]
+
+
+def _is_tagged(level: type[BaseModel], tag: str) -> bool:
+    """Tell whether a section is the one of several that its key `kind` tells apart as `tag`."""
+    field = level.model_fields.get("kind")
+    return field is not None and tag in get_args(field.annotation)
 
 
 def _variable(loc: tuple[int | str, ...]) -> str | None:

@@ -27,11 +27,12 @@ def info_of(scenario: Scenario, t0_ns: InstantNs) -> RecordingInfo:
     for station in scenario.stations:
         common = {"unit": station.unit, "si_unit": si_unit(station.unit), "rate_hz": station.rate_hz}
         channels[station.id] = ChannelInfo(**common, role="sensor", label=station.label)
-        channels[station.reference_id] = ChannelInfo(**common, role="reference", label=f"Reference of {station.id}")
+        if station.referenced_by is None:
+            channels[station.reference_id] = ChannelInfo(**common, role="reference", label=f"Reference of {station.id}")
     return RecordingInfo(
         order="arrival",
         channels=channels,
-        pairings=[pairing_of(s) for s in scenario.stations if s.model is not ModelKind.STATIC],
+        pairings=[pairing_of(s) for s in scenario.stations if s.declared is not ModelKind.STATIC],
         source=SourceInfo(
             kind="scenario",
             name=scenario.name,
@@ -45,13 +46,13 @@ def info_of(scenario: Scenario, t0_ns: InstantNs) -> RecordingInfo:
 
 def pairing_of(station: StationSpec) -> PairingInfo:
     """Return what the plant declares of a station's sensor and reference."""
-    form = station.form
+    form = station.form if station.declared is station.model else None
     poles = {"n_poles": form.n_poles, "n_zeros": form.n_zeros} if isinstance(form, Rational) else {}
     return PairingInfo(
         sensor=station.id,
         reference=station.reference_id,
-        model=station.model,
-        dead_time=DELAY in station.parameters,
+        model=station.declared,
+        dead_time=DELAY in station.parameters and form is not None,
         **poles,
         **station.pairing.model_dump(),
     )

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from dyncal.domain.sensors import ModelKind
 from dyncal.runtime.ports import free_ports
 from simulators.addresses import TOPIC_FILTER, node_id
-from simulators.scenario import Scenario, StationSpec
+from simulators.dynamics import Rational
+from simulators.scenario import DELAY, Scenario, StationSpec
 
 SITE: Final = "demo"
 EDGE: Final = "edge1"
@@ -70,22 +72,33 @@ def _inline(value: Any) -> str:
 
 
 def _channels(station: StationSpec) -> list[dict[str, Any]]:
-    """Return the declarations of a sensor and of its reference."""
+    """Return the declarations of a sensor and of the reference that it has itself."""
     dt_s, p = station.dt_ns / 1e9, station.pairing
     wishes = {"band_hz": p.band_hz, "max_latency_s": p.max_latency_s, "tolerance": p.tolerance or None}
     uncertainties = {"u_reference": p.u_reference, "u_reference_gain": p.u_reference_gain, "u_clock_s": p.u_clock_s}
     # A device that hands over blocks is silent in between.
     common = {"unit": station.unit, "dt_s": dt_s, "silent_after_s": max(2.0, 5 * station.block * dt_s)}
-    sensor = {
-        "sensor": station.id,
-        **common,
-        "label": station.label,
-        "reference": station.reference_id,
-        "model": station.model.value,
-        **uncertainties,
-        **{key: value for key, value in wishes.items() if value is not None},
-    }
+    sensor = {"sensor": station.id, **common, "label": station.label}
+    if station.declared is not ModelKind.STATIC:  # that cannot be calibrated while the plant runs
+        sensor |= {
+            "reference": station.reference_id,
+            **_model(station),
+            **uncertainties,
+            **{key: value for key, value in wishes.items() if value is not None},
+        }
+    if station.referenced_by is not None:
+        return [sensor]
     return [sensor, {"sensor": station.reference_id, **common, "label": f"Reference of {station.id}"}]
+
+
+def _model(station: StationSpec) -> dict[str, Any]:
+    """Return what is declared of the model: its kind, its order, and whether there is a dead time."""
+    said: dict[str, Any] = {"model": station.declared.value}
+    if DELAY in station.parameters and station.declared is station.model:
+        said["dead_time"] = True
+    if isinstance(form := station.form, Rational) and station.declared is station.model:
+        said |= {"n_poles": form.n_poles, "n_zeros": form.n_zeros}
+    return said
 
 
 def _node(channel: Mapping[str, Any], station: StationSpec) -> dict[str, Any]:

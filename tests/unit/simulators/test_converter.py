@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
+from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
-from simulators.converter import Conversion, Converter
+from simulators.converter import Coloured, Conversion, Converter
 
 DT_NS = 1_000_000
 
@@ -53,3 +54,29 @@ def test_the_same_bits_however_the_stream_is_cut() -> None:
     y = np.cumsum(np.random.default_rng(1).normal(size=300)) * 0.3
     whole = converted(converter, y)
     assert whole.tobytes() == converted(converter, y, 1, 45, 60, 200).tobytes()
+
+
+def test_a_crooked_characteristic_and_a_zero_that_jumps() -> None:
+    out = converted(Converter(linearity=(0.1, -0.01), shifts=((3 * DT_NS, 0.5),)), np.arange(6.0))
+    y = np.arange(6.0)
+    np.testing.assert_allclose(out, y + 0.1 * y**2 - 0.01 * y**3 + 0.5 * (y >= 3))
+
+
+def test_coloured_noise_has_the_deviation_and_the_correlation_of_its_equation_from_the_first_sample_on() -> None:
+    phi = (1.2, -0.5)
+    out = converted(Converter(noise=0.5, correlation=phi), np.zeros(200_000), 1, 7, 1000)
+    assert np.std(out) == pytest.approx(0.5, rel=0.02)
+    rho = [1.0, 1.2 / 1.5]
+    rho.append(1.2 * rho[1] - 0.5 * rho[0])
+    for lag in (1, 2):
+        assert np.mean(out[lag:] * out[:-lag]) / np.var(out) == pytest.approx(rho[lag], abs=0.02)
+    firsts = [Coloured(phi, np.random.default_rng(k)).take(2) for k in range(2000)]
+    assert np.std([f[0] for f in firsts]) == pytest.approx(1.0, rel=0.05)
+    assert np.mean([f[0] * f[1] for f in firsts]) == pytest.approx(rho[1], abs=0.06)
+    with pytest.raises(InvalidData, match="without bound"):
+        Coloured((1.0,), np.random.default_rng(1))
+
+
+def test_coloured_noise_is_the_same_however_the_stream_is_cut() -> None:
+    converter = Converter(noise=0.1, correlation=(0.9,))
+    assert converted(converter, np.zeros(500)).tobytes() == converted(converter, np.zeros(500), 1, 45, 300).tobytes()
