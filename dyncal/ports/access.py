@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """What those may see who are confined: the sensors that `edges` read, and `sensors`, as far as there are such."""
+
+    edges: frozenset[EdgeId] = frozenset()
+    sensors: frozenset[SensorId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRecord:
     """A key of a program or an edge, as it is kept: what it opens, and no more than a hash of it.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dyncal.domain.laboratory import LaboratoryCalibration
 from dyncal.domain.sensors import SensorId
+from dyncal.ports.access import Reach
 
 if TYPE_CHECKING:
     from dyncal.ports.registry import Act
@@ -27,7 +28,12 @@ class LaboratoryRegistry(Protocol):
         ...
 
     def laboratories(
-        self, sensor: SensorId | None = None, *, before: tuple[int, str] | None = None, limit: int = 100
+        self,
+        sensor: SensorId | None = None,
+        *,
+        before: tuple[int, str] | None = None,
+        limit: int = 100,
+        reach: Reach | None = None,
     ) -> list[LaboratoryCalibration]:
-        """Return those with (calibrated_ns, id) < before, the newest first, equal ones by falling id."""
+        """Return those with (calibrated_ns, id) < before, newest first, equal ones by falling id; within `reach`."""
         ...

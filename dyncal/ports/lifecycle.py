@@ -10,6 +10,7 @@ from dyncal.domain.lifecycle import Move, ReleasePolicy
 from dyncal.domain.orders import Answer, Order, OrderState
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
+from dyncal.ports.access import Reach
 
 if TYPE_CHECKING:
     from dyncal.ports.registry import Act, SetRecord
@@ -90,8 +91,12 @@ class OrderRegistry(Protocol):
         subjects: Sequence[str] = (),
         before: int | None = None,
         limit: int = 100,
+        reach: Reach | None = None,
     ) -> list[Order]:
-        """Return orders with revision < before, last changed first; about any of `subjects` where there are some."""
+        """Return orders with revision < before, last changed first; about any of `subjects` where there are some.
+
+        Within a `reach`: those about one of its sensors, or a set of one.
+        """
         ...
 
     def waiting_orders(self, limit: int = 1000) -> list[Order]:

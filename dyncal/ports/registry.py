@@ -18,7 +18,7 @@ from dyncal.domain.coefficients import CoefficientSet, SetState
 from dyncal.domain.orders import Answer
 from dyncal.domain.sensors import Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs
-from dyncal.ports.access import AccessRegistry
+from dyncal.ports.access import AccessRegistry, Reach
 from dyncal.ports.jobs import JobRegistry
 from dyncal.ports.laboratory import LaboratoryRegistry
 from dyncal.ports.lifecycle import LifecycleRegistry, OrderRegistry
@@ -96,9 +96,18 @@ class CalibrationRegistry(Protocol):
         ...
 
     def calibrations(
-        self, sensor: SensorId | None = None, *, before: InstantNs | None = None, before_id: str = "", limit: int = 100
+        self,
+        sensor: SensorId | None = None,
+        *,
+        before: InstantNs | None = None,
+        before_id: str = "",
+        limit: int = 100,
+        reach: Reach | None = None,
     ) -> list[Calibration]:
-        """Return calibrations with (fitted_at_ns, id) < (before, before_id), newest first, equal ones by falling id."""
+        """Return calibrations with (fitted_at_ns, id) < (before, before_id), newest first, equal ones by falling id.
+
+        Only those of sensors within `reach`, where one is given.
+        """
         ...
 
     def calibration(self, calibration_id: str) -> Calibration:
@@ -147,9 +156,14 @@ class CalibrationRegistry(Protocol):
         ...
 
     def sets(
-        self, sensor: SensorId | None = None, *, state: SetState | None = None, limit: int = 100
+        self,
+        sensor: SensorId | None = None,
+        *,
+        state: SetState | None = None,
+        limit: int = 100,
+        reach: Reach | None = None,
     ) -> list[SetRecord]:
-        """Return sets, newest sequence first within a sensor, sensors in order."""
+        """Return sets, newest sequence first within a sensor, sensors in order; of those within `reach`."""
         ...
 
     def desired_set(self, sensor: SensorId) -> SetRecord | None:
@@ -212,13 +226,17 @@ class AlarmWrite:
 
 @dataclass(frozen=True, slots=True)
 class ChangeFilter:
-    """Which changes of alarms: of an alarm or a source, of some events, from and to (exclusive) an instant."""
+    """Which changes of alarms: of an alarm or a source, of some events, from and to (exclusive) an instant.
+
+    With `reach` only those whose source is a sensor within it, or is called as one of its edges.
+    """
 
     alarm: str = ""
     source: str = ""
     events: tuple[AlarmEvent, ...] = ()
     from_ns: int | None = None
     to_ns: int | None = None
+    reach: Reach | None = None
 
 
 EVERY: Final = ChangeFilter()

@@ -35,9 +35,14 @@ class Wanted:
     events: frozenset[str] = EVENTS - {"values"}
     sensors: frozenset[str] | None = None
     trend: frozenset[str] | None = None
+    reach: frozenset[str] | None = None
+    """Sensors that the client may know of, where it is confined: it gets nothing that is about no sensor, but for the
+    registry's revision."""
 
     def takes(self, event: str, sensor: str) -> bool:
         """Tell whether this client wants `event` about `sensor` ('' if it is about none)."""
+        if self.reach is not None and event != "registry" and sensor not in self.reach:
+            return False
         if self.sensors is not None and sensor and sensor not in self.sensors:
             return False
         return not (event == "samples" and self.trend is not None and sensor not in self.trend)

@@ -7,6 +7,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from dyncal.adapters.registry import audit
+from dyncal.adapters.registry.reach import within
 from dyncal.adapters.registry.schema import (
     alarm_answers,
     alarm_changes,
@@ -134,6 +135,8 @@ def history(connection: sa.Connection, only: ChangeFilter, before: int | None, l
         query = query.where(c.at_ns >= only.from_ns)
     if only.to_ns is not None:
         query = query.where(c.at_ns < only.to_ns)
+    if only.reach is not None:
+        query = query.where(sa.or_(within(c.source, only.reach), c.source.in_(sorted(only.reach.edges))))
     if before is not None:
         query = query.where(c.number < before)
     return [_change(row) for row in connection.execute(query)]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from dyncal.adapters.registry import audit, documents, schema
+from dyncal.adapters.registry.reach import within
 from dyncal.domain.calibration import Calibration
 from dyncal.domain.errors import Conflict, NotFound
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
+from dyncal.ports.access import Reach
 from dyncal.ports.registry import Act
 
 _t = schema.calibrations
@@ -34,12 +36,19 @@ def add(connection: sa.Connection, calibration: Calibration, act: Act) -> None:
 
 
 def several(
-    connection: sa.Connection, sensor: SensorId | None, before: InstantNs | None, before_id: str, limit: int
+    connection: sa.Connection,
+    sensor: SensorId | None,
+    before: InstantNs | None,
+    before_id: str,
+    limit: int,
+    reach: Reach | None = None,
 ) -> list[Calibration]:
     """Return calibrations with (fitted_at_ns, id) < (before, before_id), newest first."""
     query = sa.select(_t.c.document).order_by(_t.c.fitted_at_ns.desc(), _t.c.id.desc()).limit(limit)
     if sensor is not None:
         query = query.where(_t.c.sensor == sensor)
+    if reach is not None:
+        query = query.where(within(_t.c.sensor, reach))
     if before is not None:
         query = query.where(
             sa.or_(_t.c.fitted_at_ns < before, sa.and_(_t.c.fitted_at_ns == before, _t.c.id < before_id))

@@ -8,11 +8,13 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from dyncal.adapters.registry import audit, counters
+from dyncal.adapters.registry import audit, counters, schema
 from dyncal.adapters.registry.lifecycle_tables import orders as _t
+from dyncal.adapters.registry.reach import within
 from dyncal.domain.errors import Conflict, NotFound
 from dyncal.domain.orders import MAX_WAITING, Answer, Order, OrderKind, OrderState
 from dyncal.domain.time import InstantNs
+from dyncal.ports.access import Reach
 from dyncal.ports.registry import Act
 
 COUNTER: Final = "orders"
@@ -74,7 +76,12 @@ def one(connection: sa.Connection, order_id: str) -> Order:
 
 
 def several(
-    connection: sa.Connection, state: OrderState | None, subjects: Sequence[str], before: int | None, limit: int
+    connection: sa.Connection,
+    state: OrderState | None,
+    subjects: Sequence[str],
+    before: int | None,
+    limit: int,
+    reach: Reach | None = None,
 ) -> list[Order]:
     """Return orders with revision < before, last changed first."""
     query = sa.select(_t).order_by(_t.c.revision.desc()).limit(limit)
@@ -84,7 +91,17 @@ def several(
         query = query.where(_t.c.subject.in_(subjects))
     if before is not None:
         query = query.where(_t.c.revision < before)
+    if reach is not None:
+        query = query.where(_within(reach))
     return [_order(row) for row in connection.execute(query)]
+
+
+def _within(reach: Reach) -> sa.ColumnElement[bool]:
+    """Return the condition that an order is about a sensor, or a set of one; rollouts are about many."""
+    of_sensor = sa.and_(_t.c.kind == OrderKind.SET_ROLL_BACK, within(_t.c.subject, reach))
+    sets = sa.select(schema.sets.c.id).where(within(schema.sets.c.sensor, reach))
+    of_set = sa.and_(_t.c.kind.in_((OrderKind.SET_APPROVE, OrderKind.SET_REJECT)), _t.c.subject.in_(sets))
+    return sa.or_(of_sensor, of_set)
 
 
 def waiting(connection: sa.Connection, limit: int) -> list[Order]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from dyncal.adapters.registry import counters, documents, moves, schema
+from dyncal.adapters.registry.reach import within
 from dyncal.adapters.registry.restored import least_sequence
 from dyncal.domain.coefficients import (
     CoefficientSet,
@@ -22,6 +23,7 @@ from dyncal.domain.errors import Conflict, IllegalMove, NotFound, StoreRefused
 from dyncal.domain.lifecycle import Move, check_move, check_path
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
+from dyncal.ports.access import Reach
 from dyncal.ports.registry import Act, SetRecord
 
 _t = schema.sets
@@ -155,13 +157,17 @@ def one(connection: sa.Connection, set_id: str) -> SetRecord:
     return record_of(row)
 
 
-def several(connection: sa.Connection, sensor: SensorId | None, state: SetState | None, limit: int) -> list[SetRecord]:
+def several(
+    connection: sa.Connection, sensor: SensorId | None, state: SetState | None, limit: int, reach: Reach | None = None
+) -> list[SetRecord]:
     """Return sets, newest sequence first within a sensor, sensors in order."""
     query = sa.select(_t).order_by(_t.c.sensor, _t.c.sequence.desc()).limit(limit)
     if sensor is not None:
         query = query.where(_t.c.sensor == sensor)
     if state is not None:
         query = query.where(_t.c.state == state)
+    if reach is not None:
+        query = query.where(within(_t.c.sensor, reach))
     return [record_of(row) for row in connection.execute(query)]
 
 

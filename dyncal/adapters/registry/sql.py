@@ -26,6 +26,7 @@ from dyncal.domain.errors import Conflict
 from dyncal.domain.orders import Answer
 from dyncal.domain.sensors import Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs
+from dyncal.ports.access import Reach
 from dyncal.ports.registry import EVERY, Act, AlarmAnswer, AlarmWrite, ChangeFilter, SetRecord
 
 
@@ -71,11 +72,17 @@ class SqlRegistry(SqlLifecycle, SqlAccess, SqlAudit, SqlRollouts, SqlLaboratory,
             calibrations.add(connection, calibration, act)
 
     def calibrations(
-        self, sensor: SensorId | None = None, *, before: InstantNs | None = None, before_id: str = "", limit: int = 100
+        self,
+        sensor: SensorId | None = None,
+        *,
+        before: InstantNs | None = None,
+        before_id: str = "",
+        limit: int = 100,
+        reach: Reach | None = None,
     ) -> list[Calibration]:
         """Return calibrations with (fitted_at_ns, id) < (before, before_id), newest first, equal ones by falling id."""
         with self._db.read() as connection:
-            return calibrations.several(connection, sensor, before, before_id, limit)
+            return calibrations.several(connection, sensor, before, before_id, limit, reach)
 
     def calibration(self, calibration_id: str) -> Calibration:
         """Return one. Raises `NotFound`."""
@@ -113,11 +120,16 @@ class SqlRegistry(SqlLifecycle, SqlAccess, SqlAudit, SqlRollouts, SqlLaboratory,
             return sets.one(connection, set_id)
 
     def sets(
-        self, sensor: SensorId | None = None, *, state: SetState | None = None, limit: int = 100
+        self,
+        sensor: SensorId | None = None,
+        *,
+        state: SetState | None = None,
+        limit: int = 100,
+        reach: Reach | None = None,
     ) -> list[SetRecord]:
         """Return sets, newest sequence first within a sensor, sensors in order."""
         with self._db.read() as connection:
-            return sets.several(connection, sensor, state, limit)
+            return sets.several(connection, sensor, state, limit, reach)
 
     def desired_set(self, sensor: SensorId) -> SetRecord | None:
         """Return the newest set that is published or active: what the edge should run."""

@@ -7,9 +7,11 @@ import sqlalchemy as sa
 from dyncal.adapters.registry import audit, documents
 from dyncal.adapters.registry.database import Database
 from dyncal.adapters.registry.laboratory_tables import laboratory_calibrations as _t
+from dyncal.adapters.registry.reach import within
 from dyncal.domain.errors import NotFound
 from dyncal.domain.laboratory import LaboratoryCalibration
 from dyncal.domain.sensors import SensorId
+from dyncal.ports.access import Reach
 from dyncal.ports.registry import Act
 
 
@@ -51,12 +53,19 @@ class SqlLaboratory:
         return bytes(source)
 
     def laboratories(
-        self, sensor: SensorId | None = None, *, before: tuple[int, str] | None = None, limit: int = 100
+        self,
+        sensor: SensorId | None = None,
+        *,
+        before: tuple[int, str] | None = None,
+        limit: int = 100,
+        reach: Reach | None = None,
     ) -> list[LaboratoryCalibration]:
         """Return those with (calibrated_ns, id) < before, the newest first, equal ones by falling id."""
         query = sa.select(_t.c.document).order_by(_t.c.calibrated_ns.desc(), _t.c.id.desc()).limit(limit)
         if sensor is not None:
             query = query.where(_t.c.sensor == sensor)
+        if reach is not None:
+            query = query.where(within(_t.c.sensor, reach))
         if before is not None:
             at_ns, id_ = before
             earlier = sa.and_(_t.c.calibrated_ns == at_ns, _t.c.id < id_)

@@ -10,6 +10,7 @@ from dyncal.domain.lifecycle import Move, ReleasePolicy
 from dyncal.domain.orders import Answer, Order, OrderState
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
+from dyncal.ports.access import Reach
 from dyncal.ports.lifecycle import PolicyRecord
 from dyncal.ports.registry import Act, SetRecord
 
@@ -79,10 +80,11 @@ class SqlLifecycle:
         subjects: Sequence[str] = (),
         before: int | None = None,
         limit: int = 100,
+        reach: Reach | None = None,
     ) -> list[Order]:
         """Return orders with revision < before, last changed first; about any of `subjects` where there are some."""
         with self._db.read() as connection:
-            return orders.several(connection, state, subjects, before, limit)
+            return orders.several(connection, state, subjects, before, limit, reach)
 
     def waiting_orders(self, limit: int = 1000) -> list[Order]:
         """Return the orders that wait, in the order in which they were given."""

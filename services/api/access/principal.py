@@ -8,6 +8,7 @@ from typing import Final
 from dyncal.domain.access import Role
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs
+from dyncal.ports.access import Reach
 from dyncal.ports.clock import Clock
 from dyncal.ports.registry import Act
 
@@ -46,6 +47,14 @@ class Principal:
     def confined(self) -> bool:
         """True if it may not see every sensor."""
         return self.edge is not None or self.edges is not None or self.sensors is not None
+
+    @property
+    def reach(self) -> Reach | None:
+        """The sensors that it may see; None for all."""
+        if not self.confined:
+            return None
+        edges = self.edges or frozenset()
+        return Reach(edges if self.edge is None else frozenset({self.edge}), self.sensors or frozenset())
 
     def may(self, role: Role) -> bool:
         """Tell whether it may do what `role` may."""

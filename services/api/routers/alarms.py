@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -17,8 +18,10 @@ from dyncal.domain.sensors import sensor_id
 from dyncal.domain.time import NS_PER_S, InstantNs
 from dyncal.ports.registry import ChangeFilter
 from services.api import pages
+from services.api.access.scope import AlarmOperator, Reader, out_of_scope, reaches_alarm
 from services.api.alarms import orders, select, shapes
-from services.api.deps import Deps, DepsOf, Engineer, Operator, needs
+from services.api.alarms.desk import Picture
+from services.api.deps import Deps, DepsOf, Engineer, Principal, needs
 from services.api.errors import Problem
 from services.api.etags import require, respond, strong
 from services.api.instants import From, Moment, instant
@@ -35,7 +38,7 @@ from services.api.schemas.alarms import (
     KpisOut,
 )
 
-router = APIRouter(prefix="/v1/alarms", tags=["alarms"], dependencies=[needs(Role.VIEWER)])
+router = APIRouter(prefix="/v1/alarms", tags=["alarms"])
 
 N_HISTORY = 200
 DAY_NS = 86_400 * NS_PER_S
@@ -51,6 +54,7 @@ Key = Annotated[str, Header(alias="Idempotency-Key", max_length=200, pattern=r"^
 def alarms(
     request: Request,
     deps: DepsOf,
+    reader: Reader,
     state: Annotated[list[AlarmState] | None, Query()] = None,
     priority: Annotated[list[Priority] | None, Query()] = None,
     kind: Annotated[list[AlarmKind] | None, Query()] = None,
@@ -64,7 +68,7 @@ def alarms(
     cursor: Cursor = None,
 ) -> Response:
     """List alarms as they stand, last changed first."""
-    picture = deps.desk.picture()
+    picture = _picture(deps, reader)
     chosen = select.Selection(
         frozenset(state or ()), frozenset(priority or ()), frozenset(kind or ()), frozenset(scope or ()),
         sensor, source, active, standing, tuple(q.lower().split()),
@@ -92,6 +96,16 @@ def alarms(
     )
 
 
+def _picture(deps: Deps, reader: Principal) -> Picture:
+    """Return the alarms as a principal may see them; confined ones not the flood, which is the whole plant's."""
+    picture = deps.desk.picture()
+    if not reader.confined:
+        return picture
+    catalogue = deps.catalogue.get()
+    mine = [alarm for alarm in picture.alarms if reaches_alarm(reader, catalogue, alarm.id)]
+    return Picture(mine, picture.number, None, *select.counts(mine))
+
+
 def _answer(request: Request, body: dict[str, Any], following: str | None = None) -> Response:
     """Return JSON without a detour through models: a page of a thousand alarms in milliseconds."""
     response = Response(msgspec.json.encode(body), media_type="application/json")
@@ -103,6 +117,7 @@ def _answer(request: Request, body: dict[str, Any], following: str | None = None
 def history(
     request: Request,
     deps: DepsOf,
+    reader: Reader,
     alarm: Words = "",
     sensor: Words = "",
     event: Annotated[list[AlarmEvent] | None, Query()] = None,
@@ -118,17 +133,21 @@ def history(
         tuple(event or ()),
         None if start is None else instant(start, "from"),
         None if to is None else instant(to, "to"),
+        reader.reach,
     )
     before = None if cursor is None else pages.decode_number(cursor)
     found = deps.registry.alarm_history(only, before=before, limit=limit)
     following = pages.encode(str(found[-1].alarm.number)) if len(found) == limit else None
+    if reader.confined:  # an edge may be called as a sensor is
+        catalogue = deps.catalogue.get()
+        found = [change for change in found if reaches_alarm(reader, catalogue, change.alarm.id)]
     items = [shapes.of_change(change) for change in found]
     whole_from = deps.registry.alarms_forgotten_ns()
     body = {"now_ns": deps.clock.now(), "history_from_ns": whole_from, "items": items, "next_cursor": following}
     return _answer(request, body, following)
 
 
-@router.get("/kpis")
+@router.get("/kpis", dependencies=[needs(Role.VIEWER)])
 def figures(deps: DepsOf, start: From = None, to: Moment = None) -> KpisOut:
     """Return figures of performance of a period: by default of the last 24 hours. At most a year.
 
@@ -172,8 +191,9 @@ def _often(one: Often) -> dict[str, Any]:
 
 
 @router.get("/definitions")
-def definitions(deps: DepsOf) -> DefinitionList:
+def definitions(deps: DepsOf, reader: Reader) -> DefinitionList:
     """List how the alarms of each kind behave."""
+    del reader  # they are about no sensor
     found = deps.desk.definitions().items()
     return DefinitionList(items=[DefinitionOut(**shapes.of_definition(k, d, at)) for k, (d, at) in found])
 
@@ -181,8 +201,9 @@ def definitions(deps: DepsOf) -> DefinitionList:
 @router.get(
     "/definitions/{kind}", response_model=DefinitionOut, responses={304: {"description": "As the caller has it."}}
 )
-def definition(kind: AlarmKind, request: Request, deps: DepsOf) -> Response:
+def definition(kind: AlarmKind, request: Request, deps: DepsOf, reader: Reader) -> Response:
     """Return how the alarms of a kind behave, with a strong ETag."""
+    del reader
     found, at = deps.desk.definitions()[kind]
     shape = DefinitionOut(**shapes.of_definition(kind, found, at))
     return respond(request, shape.model_dump_json().encode(), tag=_tag(deps, kind))
@@ -216,17 +237,27 @@ def put_definition(
     return DefinitionOut(**shapes.of_definition(kind, found, at))
 
 
+def _check(deps: Deps, principal: Principal, alarms: Sequence[str]) -> None:
+    """Do nothing if alarms, by their ids, are the business of `principal`. Raises `Problem` (403)."""
+    if principal.confined:
+        catalogue = deps.catalogue.get()
+        if not all(reaches_alarm(principal, catalogue, id_) for id_ in alarms):
+            raise out_of_scope(principal)
+
+
 @router.post("/commands", response_model=CommandResult)
-def bulk_command(body: BulkCommandBody, deps: DepsOf, principal: Operator, key: Key = "") -> Response:
+def bulk_command(body: BulkCommandBody, deps: DepsOf, principal: AlarmOperator, key: Key = "") -> Response:
     """Give a command for several alarms: each takes or refuses it for itself."""
+    _check(deps, principal, body.alarms)
     single = CommandBody(**body.model_dump(exclude={"alarms"}))
     answer = orders.carry_out(deps, single, list(dict.fromkeys(body.alarms)), principal.name, key)
     return Response(answer, media_type="application/json")
 
 
 @router.get("/{alarm}", response_model=AlarmDetail)
-def one_alarm(alarm: str, request: Request, deps: DepsOf) -> Response:
+def one_alarm(alarm: str, request: Request, deps: DepsOf, reader: Reader) -> Response:
     """Return one alarm with its definition, its newest changes and its comments."""
+    _check(deps, reader, [alarm[:300]])
     found = deps.desk.alarm(alarm[:300])
     if found is None or not found.number:
         raise NotFound(f"there is no alarm {alarm[:140]!r}, or it never changed")
@@ -248,8 +279,9 @@ def one_alarm(alarm: str, request: Request, deps: DepsOf) -> Response:
 
 
 @router.post("/{alarm}/commands", response_model=CommandResult)
-def command(alarm: str, body: CommandBody, deps: DepsOf, principal: Operator, key: Key = "") -> Response:
+def command(alarm: str, body: CommandBody, deps: DepsOf, principal: AlarmOperator, key: Key = "") -> Response:
     """Give a command for one alarm; 404 if there is none, 409 with `refusal` where it is refused."""
+    _check(deps, principal, [alarm[:300]])
     answer = orders.carry_out(deps, body, [alarm[:300]], principal.name, key)
     outcome = msgspec.json.decode(answer)["outcomes"][0]
     if outcome["refusal"] == "unknown_alarm":

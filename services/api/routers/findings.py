@@ -16,6 +16,7 @@ from dyncal.domain.sensors import DEFAULT_TOLERANCE, Sensor, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.registry import SetRecord
 from services.api import findings
+from services.api.access.scope import Reader, theirs
 from services.api.deps import Deps, DepsOf, needs
 from services.api.schemas.base import number
 from services.api.schemas.calibrations import CalibrationOut
@@ -30,13 +31,15 @@ from services.api.schemas.findings import (
 )
 from services.api.schemas.laboratory import CertificateOut
 
-router = APIRouter(prefix="/v1", tags=["console"], dependencies=[needs(Role.VIEWER)])
+router = APIRouter(prefix="/v1", tags=["console"])
+
+READS = [needs(Role.VIEWER)]
 
 Points = Annotated[int, Query(ge=10, le=1000, description="Frequencies.")]
 BUDGET_SAMPLES = 600
 
 
-@router.get("/sensors/{sensor}/response")
+@router.get("/sensors/{sensor}/response", dependencies=READS)
 def response(sensor: str, deps: DepsOf, points: Points = 120) -> ResponseOut:
     """Return the frequency response now, at the last calibration, at that of the tolerances, and by certificate."""
     known = deps.catalogue.get().sensor(sensor)
@@ -62,7 +65,7 @@ def response(sensor: str, deps: DepsOf, points: Points = 120) -> ResponseOut:
     return ResponseOut(sensor=known.id, curves=curves, band_hz=band_hz)
 
 
-@router.get("/sensors/{sensor}/parameter-history")
+@router.get("/sensors/{sensor}/parameter-history", dependencies=READS)
 def parameter_history(
     sensor: str, deps: DepsOf, limit: Annotated[int, Query(ge=1, le=1000)] = 200
 ) -> ParameterHistoryOut:
@@ -92,7 +95,7 @@ def parameter_history(
     )
 
 
-@router.get("/sensors/{sensor}/budget")
+@router.get("/sensors/{sensor}/budget", dependencies=READS)
 def budget(sensor: str, deps: DepsOf) -> BudgetOut:
     """Return the uncertainty budget of the newest corrected values of a sensor."""
     known = deps.catalogue.get().sensor(sensor)
@@ -131,12 +134,23 @@ def _certificate_line(deps: Deps, active: SetRecord, series: SampleSeries) -> Bu
 
 
 @router.get("/coefficient-sets/{set_id}/chain")
-def chain(set_id: str, deps: DepsOf) -> ChainOut:
+def chain(set_id: str, deps: DepsOf, reader: Reader) -> ChainOut:
     """Return what a set is traced to: calibration, reference, what corrects the reference, and so on."""
+    record = theirs(
+        reader,
+        deps.catalogue.get(),
+        lambda: deps.registry.coefficient_set(set_id[:255]),
+        lambda found: found.coefficients.sensor,
+    )
+    return chain_of(record, deps)
+
+
+def chain_of(record: SetRecord, deps: Deps) -> ChainOut:
+    """Return what a set is traced to."""
     sensors = deps.catalogue.get().sensors
-    steps = findings.chain(deps.registry, deps.registry.coefficient_set(set_id[:200]))
+    steps = findings.chain(deps.registry, record)
     return ChainOut(
-        set_id=set_id,
+        set_id=record.coefficients.id,
         steps=[
             _step(step, sensors.get(step.sensor), deps.registry.laboratories(step.sensor, limit=1)) for step in steps
         ],

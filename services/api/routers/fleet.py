@@ -9,23 +9,23 @@ from typing import Any, Final
 import msgspec
 from fastapi import APIRouter, Response
 
-from dyncal.domain.access import Role
 from dyncal.domain.sensors import Sensor
-from services.api.deps import Deps, DepsOf, needs
+from services.api.access.scope import Reader, reaches
+from services.api.deps import Deps, DepsOf
 from services.api.frames import Latest
 from services.api.schemas.fleet import DriftTrendsOut, FleetOut
 from services.api.state import SensorState, Standing, stale_after_ns, standing
 from services.api.views import alarms_by_sensor, latest_of
 
-router = APIRouter(prefix="/v1", tags=["console"], dependencies=[needs(Role.VIEWER)])
+router = APIRouter(prefix="/v1", tags=["console"])
 
 
 @router.get("/fleet", response_model=FleetOut)
-def fleet(deps: DepsOf) -> Response:
+def fleet(deps: DepsOf, reader: Reader) -> Response:
     """Return all sensors, in columns, with how they stand: `/v1/sensors` for tables of thousands of rows."""
     catalogue = deps.catalogue.get()
     alarms, now = alarms_by_sensor(deps), deps.clock.now()
-    sensors = list(catalogue.sensors.values())
+    sensors = [s for s in catalogue.sensors.values() if not reader.confined or reader.reaches(s.id, s.edge)]
     # Column by column: a tuple for each of thousands of rows costs twice the time, and wakes the garbage collector.
     latest, n_unread = _latest(deps, sensors)
     active = [catalogue.active.get(sensor.id) for sensor in sensors]
@@ -112,10 +112,12 @@ def _known(t_ns: int) -> int | None:
 
 
 @router.get("/drift-trends", response_model=DriftTrendsOut)
-def drift_trends(deps: DepsOf) -> Response:
+def drift_trends(deps: DepsOf, reader: Reader) -> Response:
     """Return how the sensors have moved over their last accepted calibrations."""
     trends = sorted(deps.trends.read(deps.registry).items())
-    found = [(sensor, trend) for sensor, trend in trends if math.isfinite(trend.change)]
+    catalogue = deps.catalogue.get()
+    finite = [(sensor, trend) for sensor, trend in trends if math.isfinite(trend.change)]
+    found = [(sensor, trend) for sensor, trend in finite if reaches(reader, catalogue, sensor)]
     return _answer(
         {
             "sensor": [sensor for sensor, _ in found],

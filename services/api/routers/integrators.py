@@ -13,10 +13,12 @@ from dyncal.domain.errors import NotFound
 from dyncal.domain.samples import GapCause
 from dyncal.domain.sensors import SensorId, sensor_id
 from dyncal.domain.time import InstantNs
+from dyncal.ports.registry import SetRecord
 from services.api import pages
 from services.api.access.needs import check_reference
+from services.api.access.scope import Reader, theirs
 from services.api.catalogue import Catalogue
-from services.api.deps import DepsOf, Engineer, needs
+from services.api.deps import Deps, DepsOf, Engineer, Principal, needs
 from services.api.errors import Problem
 from services.api.etags import require, respond, strong
 from services.api.instants import From, Moment, interval
@@ -24,7 +26,9 @@ from services.api.schemas.calibrations import CalibrationOut, CalibrationPage, S
 from services.api.schemas.samples import GapList, GapOut
 from services.api.schemas.sensors import PairingBody
 
-router = APIRouter(prefix="/v1", tags=["integrators"], dependencies=[needs(Role.VIEWER)])
+router = APIRouter(prefix="/v1", tags=["integrators"])
+
+READS = [needs(Role.VIEWER)]
 
 Words = Annotated[str, Query(max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -32,7 +36,7 @@ Cursor = Annotated[str | None, Query(max_length=400)]
 Reason = Annotated[str, Query(max_length=500, description="Why, for the audit trail.")]
 
 
-@router.get("/sensors/{sensor}/gaps")
+@router.get("/sensors/{sensor}/gaps", dependencies=READS)
 def gaps(
     sensor: str,
     request: Request,
@@ -62,39 +66,62 @@ def gaps(
 
 @router.get("/calibrations")
 def calibrations(
-    request: Request, response: Response, deps: DepsOf, sensor: Words = "", limit: Limit = 50, cursor: Cursor = None
+    request: Request,
+    response: Response,
+    deps: DepsOf,
+    reader: Reader,
+    sensor: Words = "",
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> CalibrationPage:
     """List calibrations, newest first."""
     of: SensorId | None = sensor_id(sensor) if sensor else None
     if cursor is None:
-        found = deps.registry.calibrations(of, limit=limit)
+        found = deps.registry.calibrations(of, limit=limit, reach=reader.reach)
     else:
         before, before_id = pages.decode_pair(cursor)
-        found = deps.registry.calibrations(of, before=InstantNs(before), before_id=before_id, limit=limit)
+        found = deps.registry.calibrations(
+            of, before=InstantNs(before), before_id=before_id, limit=limit, reach=reader.reach
+        )
     following = pages.encode(f"{found[-1].fitted_at_ns} {found[-1].id}") if len(found) == limit else None
     pages.link_next(request, response, following)
     return CalibrationPage(items=[CalibrationOut.of(c) for c in found], next_cursor=following)
 
 
 @router.get("/calibrations/{calibration_id}")
-def one_calibration(calibration_id: str, deps: DepsOf) -> CalibrationOut:
+def one_calibration(calibration_id: str, deps: DepsOf, reader: Reader) -> CalibrationOut:
     """Return one calibration."""
-    return CalibrationOut.of(deps.registry.calibration(calibration_id[:200]))
+    found = theirs(
+        reader, deps.catalogue.get(), lambda: deps.registry.calibration(calibration_id[:255]), lambda c: c.sensor
+    )
+    return CalibrationOut.of(found)
 
 
 @router.get("/coefficient-sets")
-def coefficient_sets(deps: DepsOf, sensor: Words = "", state: SetState | None = None, limit: Limit = 100) -> SetList:
+def coefficient_sets(
+    deps: DepsOf, reader: Reader, sensor: Words = "", state: SetState | None = None, limit: Limit = 100
+) -> SetList:
     """List coefficient sets, newest first within a sensor."""
     of: SensorId | None = sensor_id(sensor) if sensor else None
-    return SetList(items=[SetOut.of(record) for record in deps.registry.sets(of, state=state, limit=limit)])
+    found = deps.registry.sets(of, state=state, limit=limit, reach=reader.reach)
+    return SetList(items=[SetOut.of(record) for record in found])
+
+
+def _set(deps: Deps, reader: Principal, set_id: str) -> SetRecord:
+    return theirs(
+        reader,
+        deps.catalogue.get(),
+        lambda: deps.registry.coefficient_set(set_id[:255]),
+        lambda record: record.coefficients.sensor,
+    )
 
 
 @router.get(
     "/coefficient-sets/{set_id}", response_model=SetOut, responses={304: {"description": "As the caller has it."}}
 )
-def one_set(set_id: str, request: Request, deps: DepsOf) -> Response:
+def one_set(set_id: str, request: Request, deps: DepsOf, reader: Reader) -> Response:
     """Return one coefficient set and where it stands, with a strong ETag."""
-    record = deps.registry.coefficient_set(set_id[:200])
+    record = _set(deps, reader, set_id)
     return respond(request, SetOut.of(record).model_dump_json().encode())
 
 
@@ -106,9 +133,9 @@ def one_set(set_id: str, request: Request, deps: DepsOf) -> Response:
         304: {"description": "As the caller has it."},
     },
 )
-def envelope(set_id: str, request: Request, deps: DepsOf) -> Response:
+def envelope(set_id: str, request: Request, deps: DepsOf, reader: Reader) -> Response:
     """Return the exact signed bytes of a set, as edges get them."""
-    return respond(request, deps.registry.coefficient_set(set_id[:200]).envelope)
+    return respond(request, _set(deps, reader, set_id).envelope)
 
 
 def _pairing_tag(body: PairingBody) -> str:
@@ -116,7 +143,10 @@ def _pairing_tag(body: PairingBody) -> str:
 
 
 @router.get(
-    "/sensors/{sensor}/pairing", response_model=PairingBody, responses={304: {"description": "As the caller has it."}}
+    "/sensors/{sensor}/pairing",
+    response_model=PairingBody,
+    responses={304: {"description": "As the caller has it."}},
+    dependencies=READS,
 )
 def pairing(sensor: str, request: Request, deps: DepsOf) -> Response:
     """Return the pairing of a sensor, with a strong ETag."""

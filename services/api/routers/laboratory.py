@@ -12,16 +12,17 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
-from dyncal.domain.access import Role
+from dyncal.domain.laboratory import LaboratoryCalibration
 from dyncal.domain.sensors import sensor_id
 from dyncal.domain.time import InstantNs
 from services.api import laboratory, pages
-from services.api.deps import Deps, DepsOf, Engineer, Principal, needs
+from services.api.access.scope import FilteredEngineer, Reader, check_sensor, theirs
+from services.api.deps import Deps, DepsOf, Principal
 from services.api.errors import Problem
 from services.api.etags import respond
 from services.api.schemas.laboratory import LaboratoryBody, LaboratoryOut, LaboratoryPage
 
-router = APIRouter(prefix="/v1/laboratory-calibrations", tags=["integrators"], dependencies=[needs(Role.VIEWER)])
+router = APIRouter(prefix="/v1/laboratory-calibrations", tags=["integrators"])
 
 JSON: Final = "application/json"
 XML: Final = frozenset({"application/xml", "text/xml"})
@@ -38,13 +39,15 @@ def laboratory_calibrations(
     request: Request,
     response: Response,
     deps: DepsOf,
+    reader: Reader,
     sensor: Words = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(max_length=400)] = None,
 ) -> LaboratoryPage:
     """List laboratory calibrations, those measured last first."""
     before = None if cursor is None else pages.decode_pair(cursor)
-    found = deps.registry.laboratories(sensor_id(sensor) if sensor else None, before=before, limit=limit)
+    of = sensor_id(sensor) if sensor else None
+    found = deps.registry.laboratories(of, before=before, limit=limit, reach=reader.reach)
     following = pages.encode(f"{found[-1].calibrated_ns} {found[-1].id}") if len(found) == limit else None
     pages.link_next(request, response, following)
     return LaboratoryPage(items=[LaboratoryOut.of(each) for each in found], next_cursor=following)
@@ -53,10 +56,14 @@ def laboratory_calibrations(
 @router.get(
     "/{calibration_id}", response_model=LaboratoryOut, responses={304: {"description": "As the caller has it."}}
 )
-def one_laboratory_calibration(calibration_id: str, request: Request, deps: DepsOf) -> Response:
+def one_laboratory_calibration(calibration_id: str, request: Request, deps: DepsOf, reader: Reader) -> Response:
     """Return one laboratory calibration, with a strong ETag."""
-    found = deps.registry.laboratory(calibration_id[:255])
+    found = _one(deps, reader, calibration_id)
     return respond(request, LaboratoryOut.of(found).model_dump_json().encode())
+
+
+def _one(deps: Deps, reader: Principal, id_: str) -> LaboratoryCalibration:
+    return theirs(reader, deps.catalogue.get(), lambda: deps.registry.laboratory(id_[:255]), lambda found: found.sensor)
 
 
 @router.get(
@@ -67,9 +74,9 @@ def one_laboratory_calibration(calibration_id: str, request: Request, deps: Deps
         304: {"description": "As the caller has it."},
     },
 )
-def source(calibration_id: str, request: Request, deps: DepsOf) -> Response:
+def source(calibration_id: str, request: Request, deps: DepsOf, reader: Reader) -> Response:
     """Return the very file that a laboratory calibration came in."""
-    found = deps.registry.laboratory(calibration_id[:255])
+    found = _one(deps, reader, calibration_id)
     answer = respond(request, deps.registry.laboratory_source(found.id), found.media_type)
     ending = "json" if found.media_type == JSON else "xml"
     answer.headers["Content-Disposition"] = f'attachment; filename="{found.id}.{ending}"'
@@ -89,7 +96,7 @@ async def add(
     request: Request,
     response: Response,
     deps: DepsOf,
-    principal: Engineer,
+    principal: FilteredEngineer,
     sensor: Annotated[str, Query(max_length=128, description="Of a certificate in XML: the sensor it is about.")] = "",
     unit: Annotated[
         str, Query(max_length=50, description="Of a certificate in XML: unit of the magnitude; '' as stated.")
@@ -145,7 +152,9 @@ def _add(
     keep: bool,
 ) -> tuple[LaboratoryOut, bool]:
     sent = read()
-    deps.catalogue.get().sensor(sent.sensor)
+    catalogue = deps.catalogue.get()
+    check_sensor(principal, catalogue, sent.sensor)
+    catalogue.sensor(sent.sensor)
     now = InstantNs(deps.clock.now())
     found = laboratory.calibrate(sent, content, media, now)
     new = keep and deps.registry.add_laboratory(found, content, principal.act(deps.clock, reason))

@@ -217,7 +217,7 @@ def sample_chain(sensor: str, deps: DepsOf, at: Moment = None) -> SampleChainOut
         sample=sample,
         state=record.state,
         moves=[MoveOut.of(move) for move in deps.registry.set_moves(sample.set_id)],
-        chain=findings.chain(sample.set_id, deps),
+        chain=findings.chain_of(record, deps),
     )
 
 

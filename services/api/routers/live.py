@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated
@@ -10,7 +11,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from dyncal.domain.errors import Unavailable
-from services.api.deps import Deps, DepsOf, Principal, Viewer
+from services.api.access.scope import Reader
+from services.api.deps import Deps, DepsOf, Principal
 from services.api.errors import Problem
 from services.api.hub import EVENTS, Wanted
 
@@ -31,7 +33,7 @@ Names = Annotated[str | None, Query(max_length=100_000)]
 async def stream(
     request: Request,
     deps: DepsOf,
-    principal: Viewer,
+    principal: Reader,
     events: Annotated[
         Names,
         Query(
@@ -53,7 +55,8 @@ async def stream(
     whose history was completed; `lagged` says that frames were dropped because this client is slow; `beat` that nothing
     happened.
     """
-    wanted = Wanted(_events(events), _names(sensors), _names(trend))
+    reach = await _reach(deps, principal)
+    wanted = Wanted(_events(events), _names(sensors), _names(trend), reach)
     last_id = _last_id(request.headers.get("last-event-id") or last_event_id)
     if deps.hub.closed:
         raise Unavailable("the service is stopping")
@@ -69,6 +72,7 @@ async def stream(
 async def _body(deps: Deps, principal: Principal, wanted: Wanted, last_id: int | None) -> AsyncIterator[bytes]:
     # Not before the first byte is asked for: of a client gone by then, nothing here would ever run to its end.
     client, first = deps.hub.subscribe(wanted, last_id)
+    revision = deps.watcher.known
     try:
         yield b"retry: 1000\n\n" + first
         client.sent_s = deps.clock.monotonic_s()
@@ -76,6 +80,10 @@ async def _body(deps: Deps, principal: Principal, wanted: Wanted, last_id: int |
             await client.wait(min(deps.settings.heartbeat_s, RECHECK_S))
             if not deps.entrance.book.stands(principal):
                 break
+            if wanted.reach is not None and deps.watcher.known != revision:
+                revision = deps.watcher.known
+                if await _reach(deps, principal) != wanted.reach:
+                    break  # it comes back, and goes on with the sensors that are its business now
             waiting = client.take()
             now_s = deps.clock.monotonic_s()
             if waiting:
@@ -85,6 +93,14 @@ async def _body(deps: Deps, principal: Principal, wanted: Wanted, last_id: int |
                 yield deps.hub.beat()
     finally:
         deps.hub.unsubscribe(client)
+
+
+async def _reach(deps: Deps, principal: Principal) -> frozenset[str] | None:
+    """Return the sensors that a confined principal may know of; None for one that may know all."""
+    if not principal.confined:
+        return None
+    catalogue = await asyncio.to_thread(deps.catalogue.get)
+    return frozenset(s.id for s in catalogue.sensors.values() if principal.reaches(s.id, s.edge))
 
 
 def _events(text: str | None) -> frozenset[str]:

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query, Request, Response
 from dyncal.domain.access import Role
 from dyncal.domain.sensors import EdgeId, Sensor
 from services.api import pages
-from services.api.deps import DepsOf, Principal, needs
+from services.api.access.scope import Reader
+from services.api.deps import DepsOf, needs
 from services.api.schemas.ledgers import LedgerOut, LedgerPage
 from services.api.schemas.operations import AuditOut, AuditPage, EdgeList, EdgeOut
 from services.api.schemas.sensors import SensorOut, SensorPage
@@ -19,9 +20,6 @@ from services.api.views import views
 router = APIRouter(prefix="/v1", tags=["operators"])
 
 READS = [needs(Role.VIEWER)]
-Reader = Annotated[Principal, needs(Role.VIEWER, filters=True)]
-"""Of lists that show confined principals what is their business."""
-
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=400)]
 Words = Annotated[str, Query(max_length=200)]
@@ -75,14 +73,21 @@ def one_sensor(sensor: str, deps: DepsOf) -> SensorOut:
     return views(deps, catalogue, [catalogue.sensor(sensor)])[0]
 
 
-@router.get("/ledger", dependencies=READS)
+@router.get("/ledger")
 def ledger(
-    request: Request, response: Response, deps: DepsOf, edge: Words = "", limit: Limit = 200, cursor: Cursor = None
+    request: Request,
+    response: Response,
+    deps: DepsOf,
+    reader: Reader,
+    edge: Words = "",
+    limit: Limit = 200,
+    cursor: Cursor = None,
 ) -> LedgerPage:
     """List what became of the records of all sensors, in order of id; with `edge` of those that it has sent too."""
     after = "" if cursor is None else pages.decode(cursor)
     known = deps.catalogue.get().sensors.values()
-    found = [s for s in known if s.id > after and (not edge or s.edge == edge or deps.ledgers.has(edge, s.id))]
+    mine = [s for s in known if s.id > after and reader.reaches(s.id, s.edge)]
+    found = [s for s in mine if not edge or s.edge == edge or deps.ledgers.has(edge, s.id)]
     page = found[:limit]
     following = pages.encode(page[-1].id) if len(found) > limit else None
     pages.link_next(request, response, following)
