@@ -9,6 +9,7 @@ import numpy as np
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from simulators import dynamics
+from simulators.dynamics import Form
 from simulators.measurand import power_spectrum
 from simulators.scenario import StationSpec
 
@@ -41,19 +42,35 @@ def optimum(station: StationSpec) -> Optimum:
     spec, fs = station.measurand, station.rate_hz
     if spec.rms is None or spec.band_hz is None or spec.shapes:
         raise InvalidData(f"{station.id}: the optimum is known of noise of a limited band, and of nothing else")
-    theta = station.theta0
-    n = 20_000
-    df = 3 * spec.band_hz / n
-    f: FloatArray = np.asarray((np.arange(n) + 0.5) * df, dtype=np.float64)
-    shape = power_spectrum(f, spec.band_hz, spec.order)
-    s = spec.rms**2 * shape / (np.sum(shape) * df)
-    h = dynamics.frequency_response(station.form, theta, f)
-    dc_error = spec.mean * (dynamics.frequency_response(station.form, theta, np.zeros(1))[0].real - 1)
     step = station.converter.resolution
     variance = station.converter.noise**2 + step**2 / 12
-    r = 2 * variance / fs
-    below = f < fs / 2
+    f, df, s = _density(spec.rms, spec.band_hz, spec.order)
+    h = dynamics.frequency_response(station.form, station.theta0, f)
+    dc_error = spec.mean * (dynamics.frequency_response(station.form, station.theta0, np.zeros(1))[0].real - 1)
     raw2 = np.sum(s * np.abs(h - 1) ** 2) * df + variance + dc_error**2
+    left = wiener_error(station.form, station.theta0, fs, variance, spec.rms, spec.band_hz, spec.order)
+    return Optimum(float(np.sqrt(raw2)), left)
+
+
+def wiener_error(
+    form: Form, theta: FloatArray, rate_hz: float, variance: float, rms: float, band_hz: float, order: int
+) -> float:
+    """Return the rms error that the best linear filter of any latency leaves, as `optimum` says.
+
+    Of a sensor `form` with parameters `theta`, shape (p,), and white noise of `variance`; of a measurand of so much
+    `rms`, whose density is 1 / (1 + (f/band)^(2 order)) up to 3 band.
+    """
+    f, df, s = _density(rms, band_hz, order)
+    h = dynamics.frequency_response(form, theta, f)
+    r = 2 * variance / rate_hz
     # Outside the measurand's band the optimal filter passes nothing: the integral ends where S does.
-    left2 = np.sum(np.where(below, s * r / (s * np.abs(h) ** 2 + r), s)) * df
-    return Optimum(float(np.sqrt(raw2)), float(np.sqrt(left2)))
+    left2 = np.sum(np.where(f < rate_hz / 2, s * r / (s * np.abs(h) ** 2 + r), s)) * df
+    return float(np.sqrt(left2))
+
+
+def _density(rms: float, band_hz: float, order: int) -> tuple[FloatArray, float, FloatArray]:
+    n = 20_000
+    df = 3 * band_hz / n
+    f: FloatArray = np.asarray((np.arange(n) + 0.5) * df, dtype=np.float64)
+    shape = power_spectrum(f, band_hz, order)
+    return f, df, rms**2 * shape / (np.sum(shape) * df)
