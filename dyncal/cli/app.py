@@ -15,7 +15,6 @@ from dyncal.cli import remote
 from dyncal.cli.access import access_app
 from dyncal.cli.audit import audit_app
 from dyncal.cli.certificate import certificate_app
-from dyncal.cli.datasets import datasets_app
 from dyncal.cli.keys import keys_app
 from dyncal.cli.pki import pki_app
 from dyncal.cli.programs import Program
@@ -37,7 +36,6 @@ app.add_typer(access_app, name="access")
 app.add_typer(audit_app, name="audit")
 app.add_typer(pki_app, name="pki")
 app.add_typer(keys_app, name="keys")
-app.add_typer(datasets_app, name="datasets")
 
 ConfigOption = Annotated[
     Path | None,
