@@ -120,6 +120,7 @@ ALL_REPLIES: Final = f"{ROOT}/+/+/replies"
 ALL_ALARMS: Final = f"{ROOT}/+/alarms/+/+"
 ALL_CONDITIONS: Final = f"{ROOT}/+/conditions/+/+"
 ALL_REPORTERS: Final = f"{ROOT}/+/reporters/+"
+ALL_KEYS: Final = f"{ROOT}/+/keys"
 ALL_HEALTH: Final = f"{ROOT}/+/sensors/+/health"
 
 

@@ -15,7 +15,7 @@ from dyncal.contracts import topics
 from dyncal.contracts.edges import StatusMessage
 from dyncal.domain.errors import DyncalError, MalformedMessage, Unavailable
 from dyncal.domain.samples import GapRecord
-from dyncal.domain.sensors import EdgeId, SensorId, sensor_id
+from dyncal.domain.sensors import EdgeId, SensorId, SiteId, sensor_id
 from dyncal.domain.time import InstantNs
 from dyncal.ports.message_bus import Delivery, MessageBus
 from dyncal.ports.registry import Act
@@ -36,6 +36,7 @@ FILTERS: Final = (
     topics.ALL_REPLIES,
     topics.ALL_SOURCES_REPORTED,
     topics.ALL_RESIDUALS,
+    topics.ALL_KEYS,
 )
 RETRY_S: Final = 1.0
 LOG_EVERY: Final = 100
@@ -51,6 +52,7 @@ class BusConsumer:
         self._births: asyncio.Queue[tuple[topics.EdgeAddress, StatusMessage, Delivery]] = asyncio.Queue(1000)
         self._n_rejected = 0
         self._own = OwnConditions(deps.desk)
+        self._kept = {"health": self._health, "residuals": self._residuals, "keys": self._keys}
 
     async def run(self, bus: MessageBus) -> None:
         """Consume until cancelled."""
@@ -75,12 +77,10 @@ class BusConsumer:
                 await self._deps.clerk.condition(delivery.topic, delivery.payload, retained=delivery.retained)
             elif kind == "reporters":
                 await self._deps.clerk.holding(delivery.payload, retained=delivery.retained)
-            elif kind == "health":
-                self._health(delivery)
+            elif kind in self._kept:
+                self._kept[kind](delivery)
             elif kind == "commissioning":
                 await self._deps.commissioning.take(delivery.topic, delivery.payload)
-            elif kind == "residuals":
-                self._residuals(delivery)
             elif kind == "unknown":
                 self._reject(kind, delivery.topic, MalformedMessage("nothing that this service reads"))
         except MalformedMessage as error:
@@ -115,6 +115,9 @@ class BusConsumer:
         edge = topics.parse(delivery.topic).address.edge
         if not self._deps.ledgers.put(edge, *ledger_contract.decode(delivery.payload)):
             raise MalformedMessage("there are more edges than this service keeps")
+
+    def _keys(self, delivery: Delivery) -> None:
+        self._deps.keys.put(SiteId(delivery.topic.split("/")[2]), delivery.payload)
 
     def _health(self, delivery: Delivery) -> None:
         sensor = sensor_id(delivery.topic.split("/")[-2])
@@ -216,6 +219,8 @@ def _kind(topic: str) -> str:
             return "reporters"
         case [_, _, _, "sensors", _, "health"]:
             return "health"
+        case [_, _, _, "keys"]:
+            return "keys"
         case [_, _, _, _, "status"]:
             return "status"
         case [_, _, _, _, ("ledger" | "residuals") as kind]:

@@ -29,6 +29,7 @@ from services.api.metrics import ApiMetrics
 from services.api.outlets.standing import OutletBoard
 from services.api.residuals import ResidualFigures
 from services.api.settings import ApiSection
+from services.api.speaking import EdgeVoice, KeyLists
 from services.api.trends import TrendBook
 from services.api.watch import Watcher
 
@@ -75,6 +76,8 @@ class Deps:
     outlets: OutletBoard = field(default_factory=OutletBoard)
     trends: TrendBook = field(default_factory=TrendBook)
     residuals: ResidualFigures = field(default_factory=ResidualFigures)
+    voice: EdgeVoice = field(default_factory=EdgeVoice)
+    keys: KeyLists = field(default_factory=KeyLists)
     changing: threading.Lock = field(default_factory=threading.Lock)
     """Held by whoever changes pairings, from looking until it is written: no other process changes them."""
 

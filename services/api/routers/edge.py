@@ -1,16 +1,21 @@
-"""For edge devices that cannot hold an MQTT session: coefficients by polling or long-polling."""
+"""For edge devices that cannot hold an MQTT session: coefficients by polling or long-polling, and what they answer."""
 
 from __future__ import annotations
 
+import asyncio
 import re
-from typing import Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Request, Response
 
+from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.access import Role
-from dyncal.domain.sensors import edge_id
-from services.api.deps import DepsOf, needs
+from dyncal.domain.errors import NotFound
+from dyncal.domain.sensors import Sensor, SensorId, edge_id
+from dyncal.domain.time import InstantNs
+from services.api.deps import Deps, DepsOf, Principal, needs
 from services.api.etags import matches, respond
+from services.api.schemas.edge import ReportBody, ResidualsBody
 
 router = APIRouter(prefix="/v1", tags=["edge"], dependencies=[needs(Role.VIEWER, edge=True)])
 
@@ -51,6 +56,71 @@ async def coefficients(edge: str, request: Request, deps: DepsOf) -> Response:
     if wait_s:
         response.headers["Preference-Applied"] = f"wait={wait_s}"
     return response
+
+
+@router.get(
+    "/edges/{edge}/keys",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The list of the keys that sign, sealed by those before: byte for byte as it was announced.",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        },
+        304: {"description": "As the caller has it (If-None-Match)."},
+    },
+)
+def signing_keys(edge: str, request: Request, deps: DepsOf) -> Response:
+    """Return the keys that sign for an edge's site, with a strong ETag; 404 as long as none were ever changed.
+
+    Follow it only if a key that you trust has sealed it, and its number is above that of the list followed before.
+    """
+    content = deps.keys.of(_address(deps, edge).site)
+    if content is None:
+        raise NotFound("no list of keys was announced: the key that was laid there by hand signs")
+    return respond(request, content)
+
+
+_SAID: dict[int | str, dict[str, str]] = {204: {"description": "Said to all who listen to edges."}}
+
+
+@router.post(
+    "/edges/{edge}/residuals", status_code=204, responses=_SAID, dependencies=[needs(Role.ENGINEER, edge=True)]
+)
+async def say_residuals(edge: str, body: ResidualsBody, deps: DepsOf) -> None:
+    """Say what an edge found of the sets that it runs: every few seconds, of windows that ended since."""
+    address = await asyncio.to_thread(_address, deps, edge)
+    own = (await asyncio.to_thread(deps.catalogue.get)).sensors
+    for item in body.items:
+        _check_own(own.get(SensorId(item.sensor)), address, item.sensor)
+    now = InstantNs(deps.clock.now())
+    await deps.voice.residuals(address, [item.to_domain() for item in body.items], now)
+
+
+@router.put("/edges/{edge}/coefficients/{sensor}/reported", status_code=204, responses=_SAID)
+async def report(
+    edge: str, sensor: str, body: ReportBody, deps: DepsOf, who: Annotated[Principal, needs(Role.ENGINEER, edge=True)]
+) -> None:
+    """Say what an edge did with a set: once it has begun with it, refused it, or gone back from it."""
+    address = await asyncio.to_thread(_address, deps, edge)
+    known = (await asyncio.to_thread(deps.catalogue.get)).sensors.get(SensorId(sensor))
+    _check_own(known, address, sensor)
+    by = "" if who.role is Role.EDGE else f" (said by {who.name})"  # moves name the edge as their actor
+    await deps.voice.report(address, body.to_domain(SensorId(sensor), by))
+
+
+def _address(deps: Deps, edge: str) -> EdgeAddress:
+    """Return the address of an edge that has sensors. Raises `NotFound`."""
+    name = edge_id(edge)
+    site = next((s.site for s in deps.catalogue.get().sensors.values() if s.edge == name), None)
+    if site is None:
+        raise NotFound(f"there is no edge {name!r}, or it has no sensors")
+    return EdgeAddress(site, name)
+
+
+def _check_own(sensor: Sensor | None, address: EdgeAddress, name: str) -> None:
+    """Do nothing if an edge has a sensor. Raises `NotFound`: of others it may not even know."""
+    if sensor is None or EdgeAddress(sensor.site, sensor.edge) != address:
+        raise NotFound(f"edge {address.edge} has no sensor {name[:140]!r}")
 
 
 def wait_preferred(prefer: str | None) -> int:

@@ -203,7 +203,7 @@ def test_an_edge_reads_what_is_for_itself_and_nothing_else(plant: Plant) -> None
             "dyncal-api",
             [*of_edge_to_write(MINE), MINE.ledger, MINE.committed, topics.condition(SITE, SENSOR, "drift"),
              topics.reporter(SITE, "calibrate"), topics.health(SITE, SENSOR), topics.alarm(SITE, SENSOR, "drift")],
-            [MINE.requests, MINE.sources_desired, topics.alarm(SITE, SENSOR, "drift")],
+            [MINE.requests, MINE.sources_desired, topics.alarm(SITE, SENSOR, "drift"), MINE.residuals, MINE.reported(SENSOR)],
         ),
         ("dyncal-reader", [MINE.samples(SENSOR), topics.alarm(SITE, SENSOR, "drift")], []),
     ],

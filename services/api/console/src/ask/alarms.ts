@@ -17,7 +17,7 @@ export interface Alarm {
   id: string;
   site?: string;
   source?: string;
-  scope?: "sensor" | "edge" | "service" | "rollout";
+  scope?: "sensor" | "edge" | "service";
   sensor: string;
   kind: string;
   alarm_class?: string;

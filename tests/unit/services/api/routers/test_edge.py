@@ -10,14 +10,19 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from dyncal.contracts import residuals
+from dyncal.contracts.coefficients import decode_report
+from dyncal.contracts.keys import KeyList, KeyMessage, KeyState, seal_keys
 from dyncal.domain.access import Role
-from dyncal.domain.coefficients import SetState
-from dyncal.domain.sensors import EdgeId, SensorId
+from dyncal.domain.coefficients import Outcome, SetState
+from dyncal.domain.errors import MalformedMessage
+from dyncal.domain.sensors import EdgeId, SensorId, SiteId
 from dyncal.testing.registry import S1, act, make_sensor, make_set
 from services.api.access.gate import Identify
 from services.api.access.principal import SCOPE_KEY, Principal
 from services.api.documents import Document
 from services.api.express import Express
+from tests.hostile.sets import KEY
 from tests.unit.services.api.conftest import Api
 
 URL = "/v1/edges/edge-1/coefficients"
@@ -184,3 +189,69 @@ async def test_the_short_way_is_for_those_whom_the_long_way_lets_through(
         scope[SCOPE_KEY] = principal
     await Express(app, api.deps)(scope, receive, send)
     assert passed_on == ([] if answered else [URL])
+
+
+class Heard:
+    """A bus that keeps what was said."""
+
+    def __init__(self) -> None:
+        self.connected = True
+        self.said: list[tuple[str, bytes, bool]] = []
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        self.said.append((topic, payload, retain))
+
+
+RESIDUAL = {"sensor": str(S1), "set_id": "tc-1.5-9ae1c3d2", "rms": 0.012, "limit": 0.2, "n": 3}
+REPORT = {"set_id": "tc-1.5-9ae1c3d2", "sequence": 5, "outcome": "rejected", "at_ns": 10**18, "reason": "expired"}
+REPORTED = f"/v1/edges/edge-1/coefficients/{S1}/reported"
+
+
+async def test_what_an_edge_says_over_http_is_said_on_its_topics(api: Api) -> None:
+    bus = Heard()
+    with api.deps.voice.through(bus):  # type: ignore[arg-type]  # a part of one
+        assert (await api.http.post("/v1/edges/edge-1/residuals", json={"items": [RESIDUAL]})).status_code == 204
+        assert (await api.http.put(REPORTED, json=REPORT)).status_code == 204
+    (topic, payload, retained), (topic_of_report, report, kept) = bus.said
+    assert (topic, retained) == ("dyncal/v1/plant/edge-1/residuals", False)
+    _, (found,) = residuals.decode(payload)
+    assert (found.sensor, found.set_id, found.rms, found.limit, found.n) == (S1, "tc-1.5-9ae1c3d2", 0.012, 0.2, 3)
+    assert (topic_of_report, kept) == (f"dyncal/v1/plant/edge-1/coefficients/{S1}/reported", True)
+    said = decode_report(report)
+    assert (said.sensor, said.outcome, said.running) == (S1, Outcome.REJECTED, "")
+    assert said.reason.startswith("expired (said by ")  # it was no edge that said so
+
+
+async def test_no_edge_speaks_of_what_is_not_its_own_nor_nonsense(api: Api) -> None:
+    bus = Heard()
+    api.registry.put_sensors([replace(make_sensor(SensorId("other")), edge=EdgeId("edge-2"))], [], act())
+    residuals_url = "/v1/edges/edge-1/residuals"
+    with api.deps.voice.through(bus):  # type: ignore[arg-type]  # a part of one
+        for changed in ({"sensor": "other"}, {"sensor": "nobody"}):
+            answer = await api.http.post(residuals_url, json={"items": [RESIDUAL, RESIDUAL | changed]})
+            assert answer.status_code == 404
+        for nonsense in ({"rms": -1}, {"rms": "NaN"}, {"n": -1}, {"set_id": "a b"}, {"more": 1}, {"sensor": "a/b"}):
+            answer = await api.http.post(residuals_url, json={"items": [RESIDUAL | nonsense]})
+            assert answer.status_code == 422, nonsense
+        assert (await api.http.post("/v1/edges/nobody/residuals", json={"items": [RESIDUAL]})).status_code == 404
+        assert (await api.http.put(REPORTED.replace(str(S1), "other"), json=REPORT)).status_code == 404
+        assert (await api.http.put(REPORTED, json=REPORT | {"reason": "a\0b"})).status_code == 422
+    assert bus.said == []
+    unheard = await api.http.put(REPORTED, json=REPORT)
+    assert (unheard.status_code, unheard.headers["retry-after"]) == (503, "1")
+
+
+async def test_the_keys_that_sign_are_handed_on_byte_for_byte(api: Api) -> None:
+    url = "/v1/edges/edge-1/keys"
+    assert (await api.http.get(url)).status_code == 404
+    listed = KeyList(1, "plant", 3, 10**18, [KeyMessage("plant", "AAAA", KeyState.CURRENT)])
+    announced = seal_keys(listed, [KEY])
+    api.deps.keys.put(SiteId("plant"), announced)
+    found = await api.http.get(url)
+    assert (found.status_code, found.content) == (200, announced)
+    same = await api.http.get(url, headers={"if-none-match": found.headers["etag"]})
+    assert same.status_code == 304
+    for hostile in (b"nonsense", seal_keys(KeyList(1, "elsewhere", 4, 10**18, listed.keys), [KEY])):
+        with pytest.raises(MalformedMessage):
+            api.deps.keys.put(SiteId("plant"), hostile)
+    assert (await api.http.get(url)).content == announced
