@@ -125,5 +125,31 @@ DEFAULTS: Final[Mapping[AlarmKind, Definition]] = MappingProxyType({
         consequence="Nothing is stored; edges spool meanwhile.",
         response="Restore the time-series store.",
     ),
+    AlarmKind.RELEASE_WAITS: Definition(
+        Priority.LOW,
+        "release",
+        on_delay_ns=duration(60.0),  # who has put the policy is often there to approve
+        consequence="The correction stays as it was, though a better one was verified.",
+        response="An engineer looks at as found, as left and residuals, and approves or rejects the set.",
+    ),
+    AlarmKind.RELEASE_EXPIRES: Definition(
+        Priority.MEDIUM,
+        "release",
+        consequence="Nobody can release the set once its time is over; it is rejected, and another has to be verified.",
+        response="An engineer approves or rejects the set now.",
+    ),
+    AlarmKind.ROLLOUT_PAUSED: Definition(
+        Priority.MEDIUM,
+        "release",
+        cause="a stage did not pass, or somebody paused it",
+        consequence="Some sensors run new sets, others the earlier ones, until somebody decides.",
+        response="An engineer looks at the rollout's stage, and resumes it, accepts the stage, or aborts.",
+    ),
+    AlarmKind.ROLLOUT_ABORTED: Definition(
+        Priority.HIGH,
+        "release",
+        consequence="Sensors that got new sets go back; what they corrected meanwhile may not conform.",
+        response="Find out why on the rollout's page before its sets are released again; see to sensors not yet back.",
+    ),
 })  # fmt: skip
 """By kind; every kind has one."""

@@ -12,15 +12,22 @@ from dyncal.contracts.fields import Count, Instant, Name, Text
 from dyncal.domain.alarms import AlarmKind, AlarmState, Annunciation, Priority, Scope, alarm_id
 from dyncal.domain.errors import MalformedMessage
 
-VERSION: Final = 2
-_READS: Final = (1, 2)
+VERSION: Final = 3
+VERSION_BEFORE: Final = 2
+_READS: Final = (1, 2, 3)
+
+_NEW_IN_3: Final = frozenset(
+    {AlarmKind.RELEASE_WAITS, AlarmKind.RELEASE_EXPIRES, AlarmKind.ROLLOUT_PAUSED, AlarmKind.ROLLOUT_ABORTED}
+)
 
 
 class AlarmMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """The state of one alarm (docs/alarms.md).
 
     Version 1 had `sensor` always, and the four states of an alarm that is not set aside. `sensor` is left out where the
-    source is none; of two messages of an alarm the one with the higher `number` is newer.
+    source is none; of two messages of an alarm the one with the higher `number` is newer. Version 3 has four kinds
+    more, and rollouts as sources. A message bears the lowest version that has its kind: who reads version 2 goes on
+    doing so, and sets aside what it cannot know.
     """
 
     v: int
@@ -59,7 +66,7 @@ class AlarmMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 def message_of(alarm: Alarm) -> AlarmMessage:
     """Return what is said of an alarm."""
     return AlarmMessage(
-        v=VERSION,
+        v=VERSION if alarm.kind in _NEW_IN_3 else VERSION_BEFORE,
         id=alarm.id,
         kind=alarm.kind,
         state=alarm.state,

@@ -39,6 +39,10 @@ class AlarmKind(enum.StrEnum):
     EDGE_OFFLINE = "edge_offline"
     SPOOL_FILLING = "spool_filling"
     STORE_FAILING = "store_failing"
+    RELEASE_WAITS = "release_waits"
+    RELEASE_EXPIRES = "release_expires"
+    ROLLOUT_PAUSED = "rollout_paused"
+    ROLLOUT_ABORTED = "rollout_aborted"
 
     @property
     def scope(self) -> Scope:
@@ -52,12 +56,15 @@ class Scope(enum.StrEnum):
     SENSOR = "sensor"
     EDGE = "edge"
     SERVICE = "service"
+    ROLLOUT = "rollout"
 
 
 _SCOPES: Final = {
     AlarmKind.EDGE_OFFLINE: Scope.EDGE,
     AlarmKind.SPOOL_FILLING: Scope.EDGE,
     AlarmKind.STORE_FAILING: Scope.SERVICE,
+    AlarmKind.ROLLOUT_PAUSED: Scope.ROLLOUT,
+    AlarmKind.ROLLOUT_ABORTED: Scope.ROLLOUT,
 }
 
 
@@ -118,7 +125,7 @@ class Condition:
     Attributes
     ----------
     source : str
-        A sensor, an edge or a service, as `kind.scope` says.
+        A sensor, an edge, a service or a rollout, as `kind.scope` says.
     at_ns : int
         Since when it is as `holds` says, by the clock of who found it.
     edge : str

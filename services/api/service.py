@@ -26,6 +26,7 @@ from dyncal.runtime.logging import logger
 from dyncal.runtime.service import Health
 from services.api.access.entrance import Entrance
 from services.api.access.first import make_first_key, show
+from services.api.alarms.releases import ReleaseConditions
 from services.api.alarms.retention import HistoryKeeper
 from services.api.alarms.sources import OwnConditions
 from services.api.app import create_app
@@ -39,6 +40,7 @@ from services.api.settings import ApiSettings
 CHECK_S: Final = 5.0
 RETRY_S: Final = 2.0
 SILENCE_S: Final = 2.0
+RELEASES_S: Final = 3.0
 TIDY_S: Final = 60.0
 
 T = TypeVar("T")
@@ -129,6 +131,7 @@ class ApiService:
                     group.create_task(deps.clerk.run(), name="api-alarms"),
                     group.create_task(deps.jobs.run(), name="api-jobs"),
                     group.create_task(self._listen_for_silence(deps), name="api-silence"),
+                    group.create_task(self._look_at_releases(deps), name="api-releases"),
                     group.create_task(outlets.run(), name="api-outlets"),
                     group.create_task(keeper.run(), name="api-history"),
                 ]
@@ -231,6 +234,18 @@ class ApiService:
                 log.warning("silence_not_looked_for", error=str(error))
             else:
                 await deps.clerk.feed(found)
+
+    async def _look_at_releases(self, deps: Deps) -> None:
+        """Report sets that wait for people, and rollouts that pause or go back."""
+        releases = ReleaseConditions(deps.registry, deps.desk, SiteId(self._settings.site))
+        while True:
+            try:
+                found = await asyncio.to_thread(lambda: releases.look(deps.catalogue.get(), deps.clock.now()))
+            except DyncalError as error:
+                log.warning("releases_not_looked_at", error=str(error))
+            else:
+                await deps.clerk.feed(found)
+            await asyncio.sleep(RELEASES_S)
 
     async def _check(self, deps: Deps) -> None:
         own, site = OwnConditions(deps.desk), SiteId(self._settings.site)

@@ -37,6 +37,10 @@ export const kindText: Record<string, string> = {
   edge_offline: "Edge offline",
   spool_filling: "Spool filling up",
   store_failing: "Store failing",
+  release_waits: "Set waits to be released",
+  release_expires: "Set about to expire",
+  rollout_paused: "Rollout paused",
+  rollout_aborted: "Rollout aborted",
 };
 
 export const verdictText: Record<Verdict, string> = {

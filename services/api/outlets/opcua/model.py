@@ -26,6 +26,9 @@ from services.api.outlets.opcua import conditions, units, values
 from services.api.outlets.opcua.plant import Plant
 
 ROOT: Final = "site"
+OF_THE_SITE: Final = frozenset({Scope.SERVICE, Scope.ROLLOUT})
+"""What sources of alarms have no node of their own."""
+
 _V = ua.VariantType
 _ANALOG: Final = b.standard(ua.ObjectIds.AnalogUnitType)
 _DISCRETE: Final = b.standard(ua.ObjectIds.MultiStateDiscreteType)
@@ -151,7 +154,7 @@ class Model:
         edges = [self._edge_name(edge) for edge in self._plant.edges]
         references = [b.points(b.ORGANIZES, _OBJECTS, forward=False), b.points(b.NOTIFIER, _SERVER, forward=False)]
         references += [b.points(kind, edge) for edge in edges for kind in (b.ORGANIZES, b.NOTIFIER)]
-        of_services = [news for news in self._alarms.retained() if news.scope is Scope.SERVICE]
+        of_services = [news for news in self._alarms.retained() if news.scope in OF_THE_SITE]
         references += [b.points(b.CONDITION, self._alarm_name(news)) for news in of_services]
         return b.object_node(self._site_name(), references, events=True)
 

@@ -14,7 +14,6 @@ from asyncua import Server, ua
 from asyncua.common.connection import TransportLimits
 
 from dyncal.adapters.opcua.pki import Pki
-from dyncal.domain.alarms import Scope
 from dyncal.domain.errors import DyncalError, InvalidSetting
 from dyncal.ports.clock import Clock
 from dyncal.runtime.logging import logger
@@ -24,7 +23,7 @@ from services.api.outlets.opcua.building import WatchedValue
 from services.api.outlets.opcua.conditions import Conditions
 from services.api.outlets.opcua.dispatch import Dispatcher
 from services.api.outlets.opcua.methods import Methods
-from services.api.outlets.opcua.model import Model
+from services.api.outlets.opcua.model import OF_THE_SITE, ROOT, Model
 from services.api.outlets.opcua.plant import Plant
 from services.api.outlets.opcua.sessions import Account, Door, GuardedServer
 from services.api.outlets.opcua.space import LazyNodes, QuickViews
@@ -242,7 +241,7 @@ class OpcuaOutlet:
                 await self._see_plant(nodes)
             for n, change in enumerate(news):
                 self._alarms.take(change)
-                nodes.forget(f"{change.scope}/{change.source}" if change.scope is not Scope.SERVICE else "site")
+                nodes.forget(ROOT if change.scope in OF_THE_SITE else f"{change.scope}/{change.source}")
                 await dispatcher.tell(change)
                 if n % 50 == 49:
                     # The library puts all that waits into one message, whatever a client asks for: a flood in one would

@@ -9,6 +9,7 @@ import { alarmEventText, alarmStateText, kindText, text } from "../text";
 import { Needs } from "../parts/who";
 import { useMay } from "../who";
 import { applies } from "./choose";
+import { Source } from "./source";
 import { What } from "./table";
 
 const words = text.alarms;
@@ -99,7 +100,7 @@ export function Changes({ changes, sources = false }: { changes: Change[]; sourc
                 <PriorityBadge priority={each.priority} active={each.active} />
               </td>
             )}
-            {sources && <td>{each.sensor ? <a href={`#/sensors/${each.sensor}`}>{each.sensor}</a> : each.source}</td>}
+            {sources && <td><Source alarm={each} /></td>}
             {sources && (
               <td>
                 <What alarm={each} short />

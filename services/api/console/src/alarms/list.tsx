@@ -5,6 +5,7 @@ import { reveal, target, useView } from "../parts/scrolled";
 import { PriorityBadge } from "../parts/state";
 import { alarmStateText, text } from "../text";
 import { isWaiting } from "./choose";
+import { Source } from "./source";
 import { What } from "./table";
 
 const words = text.alarms;
@@ -100,7 +101,7 @@ export function AlarmList({ alarms, now, selected, select, act, open }: Props) {
               <td>
                 <State alarm={alarm} />
               </td>
-              <td class="clip">{alarm.sensor ? <a href={`#/sensors/${alarm.sensor}`}>{alarm.sensor}</a> : alarm.source}</td>
+              <td class="clip"><Source alarm={alarm} /></td>
               <td class="clip">
                 <What alarm={alarm} />
               </td>

@@ -2,6 +2,7 @@ import type { Alarm } from "../ask/alarms";
 import { age, instant, ms, percent, plain, withU } from "../format";
 import { PriorityBadge } from "../parts/state";
 import { alarmStateText, kindText, parameterText, text } from "../text";
+import { Source } from "./source";
 
 /** Alarms in a table to read: on the page of a sensor. */
 export function AlarmTable({ alarms, label, changes = false }: { alarms: Alarm[]; label: string; changes?: boolean }) {
@@ -25,7 +26,7 @@ export function AlarmTable({ alarms, label, changes = false }: { alarms: Alarm[]
               <PriorityBadge priority={alarm.priority} active={alarm.active} />
             </td>
             <td>{alarmStateText[alarm.state]}</td>
-            <td class="instant">{alarm.sensor ? <a href={`#/sensors/${alarm.sensor}`}>{alarm.sensor}</a> : alarm.source}</td>
+            <td class="instant"><Source alarm={alarm} /></td>
             <td>
               <What alarm={alarm} />
             </td>

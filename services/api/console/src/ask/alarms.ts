@@ -17,7 +17,7 @@ export interface Alarm {
   id: string;
   site?: string;
   source?: string;
-  scope?: "sensor" | "edge" | "service";
+  scope?: "sensor" | "edge" | "service" | "rollout";
   sensor: string;
   kind: string;
   alarm_class?: string;
