@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ import numpy as np
 import pytest
 
 from dyncal.adapters.registry import open_registry
+from dyncal.domain.coefficients import SetState
+from dyncal.domain.time import NS_PER_S, InstantNs
+from dyncal.ports.registry import Act
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.ports import free_port
 from dyncal.runtime.settings import RegistrySettings
@@ -55,6 +59,20 @@ async def take(stream: AsyncIterator[Event], n: int, name: str = "") -> list[Eve
         if len(found) == n:
             return found
     return found
+
+
+async def test_a_set_that_waits_becomes_an_alarm_that_everybody_is_told_of() -> None:
+    async with running(1, history_s=5) as plant, httpx.AsyncClient(base_url=plant.service.address) as client:
+        async with contextlib.aclosing(events(client, "/v1/stream?events=alarm")) as stream:
+            newest, then = plant.calibrate(plant.channels[0]), InstantNs(plant.clock.now() - 120 * NS_PER_S)
+            made = replace(newest, id="TT-101.900", sequence=900)
+            act = Act("calibrate", then, "the policy asks for approval")
+            plant.registry.add_set(made, b"", SetState.VERIFIED, act)
+            _, _, alarm = (await take(stream, 1, "alarm"))[0]
+        assert (alarm["id"], alarm["event"], alarm["priority"]) == ("TT-101:release_waits", "raised", "low")
+        assert alarm["annunciated"] == "single"
+        retained = plant.broker.retained["dyncal/v1/plant/alarms/TT-101/release_waits"]
+        assert json.loads(retained)["v"] == 3
 
 
 async def test_samples_flow_and_a_client_resumes_without_a_hole() -> None:
