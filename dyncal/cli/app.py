@@ -15,9 +15,12 @@ from dyncal.cli import remote
 from dyncal.cli.access import access_app
 from dyncal.cli.audit import audit_app
 from dyncal.cli.certificate import certificate_app
+from dyncal.cli.datasets import datasets_app
 from dyncal.cli.keys import keys_app
 from dyncal.cli.pki import pki_app
 from dyncal.cli.programs import Program
+from dyncal.cli.scenarios import scenarios_app
+from dyncal.cli.score import score
 
 app = typer.Typer(
     name="dyncal",
@@ -36,6 +39,9 @@ app.add_typer(access_app, name="access")
 app.add_typer(audit_app, name="audit")
 app.add_typer(pki_app, name="pki")
 app.add_typer(keys_app, name="keys")
+app.add_typer(scenarios_app, name="scenarios")
+app.add_typer(datasets_app, name="datasets")
+app.command()(score)
 
 ConfigOption = Annotated[
     Path | None,
@@ -159,8 +165,9 @@ def simulate(context: typer.Context) -> None:
 
 @app.command(context_settings=_PASS_ON, add_help_option=False)
 def replay(context: typer.Context) -> None:
-    """Replay what was recorded, or is simulated, as fast as it goes or onto a broker."""
-    _pass_on("replay", context.args, module="dyncal.cli.replay")
+    """Replay what was recorded, or is simulated, as fast as it goes or onto a broker; `replay diff A B` compares."""
+    compares = context.args[:1] == ["diff"]
+    _pass_on("diff" if compares else "replay", context.args[compares:], module="dyncal.cli.replay")
 
 
 def _pass_on(command: str, arguments: list[str], module: str = "dyncal.cli.demo") -> None:

@@ -93,6 +93,31 @@ def _fast(source: Source, options: Options, out: Path | None, stack: ExitStack, 
     return done.effects
 
 
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="A", help="Result of a replay: a directory, or its effects.json.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what two replays differ in, by sensor and kind. Status 1: in more than settings; 2: not readable."""
+    import msgspec
+
+    from simulators.replay.differences import compare
+
+    try:
+        found = compare(first, second)
+    except DyncalError as error:
+        raise _failed(f"dyncal replay diff: {error}", 2) from error
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
+    else:
+        for each in found:
+            size = "" if each.size is None else f": {each.size:.6g}{'' if each.unit == '1' else ' ' + each.unit}"
+            print(f"{each.kind:<10} {each.sensor:<20} {each.what}{size}")
+        if not found:
+            print("no difference")
+    raise typer.Exit(1 if any(each.kind != "settings" for each in found) else 0)
+
+
 @contextmanager
 def _interrupted() -> Iterator[Callable[[], bool]]:
     """Give a function that tells whether Ctrl-C or SIGTERM came: what was begun is ended in order."""
