@@ -208,6 +208,13 @@ def _broker(shared: SharedSettings) -> Iterator[Finding]:
 async def _talk_to_broker(shared: SharedSettings) -> str:
     from dyncal.adapters.mqtt import open_bus
 
+    try:
+        _, writer = await asyncio.open_connection(shared.broker.host, shared.broker.port)
+        writer.close()
+    except ConnectionRefusedError as error:  # nobody comes of trying again: the bus would, for seconds
+        raise TimeoutError("Connection refused: nobody listens there") from error
+    except OSError:
+        pass  # the bus says it better
     me = f"dyncal-doctor-{os.getpid()}"
     async with open_bus(shared.broker, me, clean=True) as bus:
         try:

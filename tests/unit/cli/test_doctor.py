@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from dyncal.adapters.signing import open_signer
-from dyncal.cli import app
+from dyncal.cli import app, doctor
 from dyncal.runtime.ports import free_port
 from dyncal.runtime.settings import SigningSettings
 from tests.servers import Influxd
@@ -36,6 +37,15 @@ def test_files_that_are_absent_are_named_with_their_key(tmp_path: Path) -> None:
     found = of(examined(tmp_path, '[broker]\npassword_file = "/absent/p"\n'), "settings of")
     assert {finding["status"] for finding in found} == {"fail"}
     assert f"{tmp_path}/c.toml: broker.password_file = '/absent/p': cannot read it" in found[0]["detail"]
+
+
+def test_a_port_where_nobody_listens_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "CONNECT_S", 60.0)
+    begun_s = time.monotonic()
+    (found,) = of(examined(tmp_path, ""), "broker")
+    assert time.monotonic() < begun_s + 30
+    assert "Connection refused" in found["detail"]
+    assert found["advice"].startswith("start the broker")
 
 
 def test_keys_that_are_none_and_keys_that_nobody_trusts(tmp_path: Path) -> None:
