@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
+
+
+class Signature(enum.StrEnum):
+    """What is known of the signature of a file when it came."""
+
+    VERIFIED = "verified"
+    """The file is as a laboratory signed it whose certificate a trusted authority has issued."""
+
+    NOT_SIGNED = "not_signed"
+    NOT_VERIFIED = "not_verified"
+    """It is signed, or may be; nobody has looked, for there was no trusted authority to look with."""
+
+    INVALID = "invalid"
+    """It is signed, and was changed since, or by nobody whom a trusted authority knows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +52,9 @@ class LaboratoryCalibration:
         How the model was chosen, for people.
     media_type, sha256 : str
         Of the file that came, which the registry keeps.
+    signature, signer, signature_detail : Signature, str, str
+        What was known of its signature then; whose it is (subject of the X.509 certificate) where it is verified, and
+        otherwise why it is not.
     """
 
     id: str
@@ -58,3 +76,6 @@ class LaboratoryCalibration:
     detail: str
     media_type: str
     sha256: str
+    signature: Signature = Signature.NOT_VERIFIED
+    signer: str = ""
+    signature_detail: str = ""

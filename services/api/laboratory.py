@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dyncal.domain.laboratory import LaboratoryCalibration
+from dyncal.domain.errors import InvalidData, Unavailable
+from dyncal.domain.laboratory import LaboratoryCalibration, Signature
 from dyncal.domain.sensors import ModelKind, SensorId
 from dyncal.domain.time import NS_PER_S, InstantNs
 from services.api.errors import Problem
 from services.api.schemas.laboratory import ComplexPoints, LaboratoryBody, PolarPoints
 
 if TYPE_CHECKING:  # scipy and lxml, which no start of the service should pay
+    from dyncal.certificates.document import Certificate
     from dyncal.identification.frequency_response import FrequencyPoints
 
 DEFAULT_KINDS = (ModelKind.FIRST_ORDER, ModelKind.SECOND_ORDER, ModelKind.LEAD_LAG)
@@ -33,6 +36,9 @@ class Sent:
     calibrated_ns: InstantNs
     points: FrequencyPoints
     kinds: Sequence[ModelKind]
+    signature: Signature = Signature.NOT_SIGNED
+    signer: str = ""
+    signature_detail: str = ""
 
 
 def of_body(body: LaboratoryBody) -> Sent:
@@ -91,19 +97,62 @@ def _points(body: LaboratoryBody, given: PolarPoints | ComplexPoints) -> Frequen
     )
 
 
-def of_certificate(content: bytes, sensor: SensorId, unit: str | None, *, lag_positive: bool) -> Sent:
-    """Return what a digital calibration certificate (DCC) states. Raises `InvalidData`."""
+def of_certificate(
+    content: bytes, sensor: SensorId, unit: str | None, *, lag_positive: bool, trusted: Path | None, now: InstantNs
+) -> Sent:
+    """Return what a digital calibration certificate (DCC) states, and what is known of its signature.
+
+    Where that is verified against the authorities in `trusted`, only what it covers is read.
+
+    Raises
+    ------
+    InvalidData
+        If it cannot be read.
+    Unavailable
+        If what verifies signatures is not installed.
+    """
     from dyncal.certificates.reader import read_certificate  # noqa: PLC0415 - see above
     from dyncal.certificates.responses import frequency_points  # noqa: PLC0415 - the same
     from dyncal.identification.frequency_response import PhaseSign  # noqa: PLC0415 - the same
 
-    certificate = read_certificate(content)
+    certificate, seen = _verified(read_certificate(content), content, trusted, now)
     about = certificate.administration
     sign = PhaseSign.LAG_POSITIVE if lag_positive else PhaseSign.LAG_NEGATIVE
     points = frequency_points(certificate, unit=unit, phase_sign=sign)
     day = datetime(about.end.year, about.end.month, about.end.day, tzinfo=UTC)
     at_ns = InstantNs(int(day.timestamp()) * NS_PER_S)
-    return Sent(sensor, about.laboratory.name, about.identifier, at_ns, points, DEFAULT_KINDS)
+    return Sent(sensor, about.laboratory.name, about.identifier, at_ns, points, DEFAULT_KINDS, *seen)
+
+
+def _verified(
+    certificate: Certificate, content: bytes, trusted: Path | None, now: InstantNs
+) -> tuple[Certificate, tuple[Signature, str, str]]:
+    """Return what of a certificate is to be read, and what its signature is worth: state, signer, why not."""
+    if certificate.n_signatures == 0:
+        return certificate, (Signature.NOT_SIGNED, "", "")
+    if trusted is None:
+        return certificate, (
+            Signature.NOT_VERIFIED,
+            "",
+            "no authority is trusted here (api.certificates.trusted_file)",
+        )
+    try:
+        from dyncal.certificates.signatures import read_signed  # noqa: PLC0415 - see above
+    except ImportError as error:
+        raise Unavailable(f"signatures cannot be verified here: pip install 'dyncal[signatures]' ({error})") from error
+    try:
+        signed = read_signed(content, trusted, now)
+    except InvalidData as error:
+        return certificate, (Signature.INVALID, "", str(error)[:300])
+    return signed.certificate, (Signature.VERIFIED, signed.signer[:300], "")
+
+
+def check_signature(sent: Sent) -> None:
+    """Do nothing where the signature of what was sent is verified. Raises `Problem` (422, `signature`)."""
+    if sent.signature is not Signature.VERIFIED:
+        why = sent.signature_detail or f"it is {sent.signature.value.replace('_', ' ')}"
+        detail = f"only certificates whose signature is verified are taken here: {why}"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, kind="signature", signature=sent.signature)
 
 
 def calibrate(sent: Sent, content: bytes, media_type: str, now: InstantNs) -> LaboratoryCalibration:
@@ -151,4 +200,7 @@ def calibrate(sent: Sent, content: bytes, media_type: str, now: InstantNs) -> La
         detail="; ".join(filter(None, (fit.rule, fit.detail))),
         media_type=media_type,
         sha256=digest,
+        signature=sent.signature,
+        signer=sent.signer,
+        signature_detail=sent.signature_detail,
     )

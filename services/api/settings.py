@@ -49,6 +49,22 @@ class TlsSection(Section):
     """PEM file of its private key."""
 
 
+class CertificateSection(Section):
+    """Digital calibration certificates (DCC) that laboratories send."""
+
+    trusted_file: Path | None = None
+    """PEM file of the authorities whose laboratories' signatures count; without it none is verified."""
+
+    required: bool = False
+    """Take nothing but certificates whose signature is verified; points as JSON, which have none, are refused then."""
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        if self.required and self.trusted_file is None:
+            raise ValueError("required = true: give trusted_file too, or nothing can be verified")
+        return self
+
+
 class ApiSection(Section):
     """The HTTP interface and the console."""
 
@@ -102,6 +118,9 @@ class ApiSection(Section):
 
     tls: TlsSection | None = None
     """Certificate by which the service answers over https."""
+
+    certificates: CertificateSection = CertificateSection()
+    """Whose signatures on calibration certificates count."""
 
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks of proxies that say truly whom they ask for (X-Forwarded-For, X-Forwarded-Proto)."""

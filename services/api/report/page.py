@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 import numpy as np
 
 from dyncal.domain.calibration import Deviation
+from dyncal.domain.laboratory import Signature
 from dyncal.domain.time import InstantNs, iso
 from services.api.report.content import Report
 from services.api.report.drawing import Axes, Line, plot
@@ -110,7 +111,13 @@ def _certificate(report: Report) -> str:
     found = report.certificate
     if found is None:
         return "not held here"
-    return f"{found.certificate} of {found.laboratory}, {iso(InstantNs(found.calibrated_ns))[:10]}"
+    signature = {
+        Signature.VERIFIED: f"signed by {found.signer}",
+        Signature.INVALID: "its signature is not valid",
+        Signature.NOT_VERIFIED: "its signature was not verified",
+        Signature.NOT_SIGNED: "not signed",
+    }[found.signature]
+    return f"{found.certificate} of {found.laboratory}, {iso(InstantNs(found.calibrated_ns))[:10]}; {signature}"
 
 
 def _facts(body: Element, facts: Sequence[tuple[str, str]]) -> None:

@@ -110,7 +110,8 @@ async def add(
     """Add a laboratory's frequency-response points, as JSON or as a digital calibration certificate (DCC).
 
     A model is fitted to them with their covariance; where none can be stood by they are refused, with the reason. The
-    same file once more is answered with what was made of it the first time.
+    same file once more is answered with what was made of it the first time. A certificate's XML signature is verified
+    against the authorities that the service is told to trust: `signature` says what came of it.
     """
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != JSON and media not in XML:
@@ -125,7 +126,14 @@ async def add(
     def read() -> laboratory.Sent:
         if media == JSON:
             return laboratory.of_body(_body(content))
-        return laboratory.of_certificate(content, sensor_id(sensor), unit or None, lag_positive=lag_positive)
+        return laboratory.of_certificate(
+            content,
+            sensor_id(sensor),
+            unit or None,
+            lag_positive=lag_positive,
+            trusted=deps.settings.certificates.trusted_file,
+            now=InstantNs(deps.clock.now()),
+        )
 
     found, new = await asyncio.to_thread(_add, deps, principal, read, content, media, reason, keep=not dry_run)
     if not new:
@@ -155,6 +163,8 @@ def _add(
     catalogue = deps.catalogue.get()
     check_sensor(principal, catalogue, sent.sensor)
     catalogue.sensor(sent.sensor)
+    if deps.settings.certificates.required:
+        laboratory.check_signature(sent)
     now = InstantNs(deps.clock.now())
     found = laboratory.calibrate(sent, content, media, now)
     new = keep and deps.registry.add_laboratory(found, content, principal.act(deps.clock, reason))

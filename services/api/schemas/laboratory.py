@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from dyncal.domain.laboratory import LaboratoryCalibration
+from dyncal.domain.laboratory import LaboratoryCalibration, Signature
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from services.api.schemas.base import InstantNs, Shape, example, number
@@ -113,6 +113,9 @@ class LaboratoryOut(Shape):
         u_phase_rad=[0.002],
         media_type="application/json",
         sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        signature="not_signed",
+        signer="",
+        signature_detail="",
     )
 
     id: str
@@ -136,6 +139,12 @@ class LaboratoryOut(Shape):
     media_type: str
     sha256: str
     """Digest of the file that it came in."""
+    signature: Signature
+    """What was known of the file's signature when it came; points as JSON have none."""
+    signer: str
+    """Whose the verified signature is, as its X.509 certificate names them."""
+    signature_detail: str
+    """Why it is not verified."""
 
     @classmethod
     def of(cls, found: LaboratoryCalibration) -> Self:
@@ -160,6 +169,9 @@ class LaboratoryOut(Shape):
             u_phase_rad=u_phase.tolist(),
             media_type=found.media_type,
             sha256=found.sha256,
+            signature=found.signature,
+            signer=found.signer,
+            signature_detail=found.signature_detail,
         )
 
 
@@ -194,6 +206,7 @@ class CertificateOut(Shape):
     laboratory: str
     certificate: str
     calibrated_at_ns: InstantNs
+    signature: Signature
 
     @classmethod
     def of(cls, found: LaboratoryCalibration) -> Self:
@@ -203,4 +216,5 @@ class CertificateOut(Shape):
             laboratory=found.laboratory,
             certificate=found.certificate,
             calibrated_at_ns=found.calibrated_ns,
+            signature=found.signature,
         )

@@ -160,7 +160,7 @@ async def test_it_shows_in_the_bode_plot_and_at_the_end_of_the_chain(api: Api) -
     assert [step["sensor"] for step in steps] == [S1, S2]
     assert steps[1]["certificate"] == {
         "id": reference["id"], "laboratory": "PTB", "certificate": "D-2/26",
-        "calibrated_at_ns": 1_690_000_000_000_000_000,
+        "calibrated_at_ns": 1_690_000_000_000_000_000, "signature": "not_signed",
     }  # fmt: skip
 
 
