@@ -70,7 +70,7 @@ def create_app(deps: Deps) -> FastAPI:
     rules = matrix(app)  # fails where a route says nothing of who may call it
     public = frozenset(rule.path for rule in rules if rule.role is None)
     app.add_middleware(Express, deps=deps)  # behind those who ask who it is
-    app.add_middleware(Identify, entrance=deps.entrance, public=public, hosts=deps.settings.allowed_hosts)
+    app.add_middleware(Identify, entrance=deps.entrance, public=public, hosts=deps.settings.allowed_hosts, rules=rules)
     app.add_middleware(Gate, deps=deps)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dyncal.domain.errors import DyncalError
@@ -15,7 +16,7 @@ from services.api.access import credentials
 from services.api.access.credentials import Bearer, Credential
 from services.api.access.entrance import Entrance
 from services.api.access.limits import source_of
-from services.api.access.needs import SAFE
+from services.api.access.needs import SAFE, Rule, lacks
 from services.api.access.principal import SCOPE_KEY, Principal
 from services.api.errors import Problem
 
@@ -31,9 +32,19 @@ class Identify:
     somebody: an application behind this one that forgets to ask is not open by that.
     """
 
-    def __init__(self, app: ASGIApp, entrance: Entrance, public: frozenset[str], hosts: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        entrance: Entrance,
+        public: frozenset[str],
+        hosts: Iterable[str] = (),
+        rules: Iterable[Rule] = (),
+    ) -> None:
         self._app, self._entrance, self._public = app, entrance, public
         self._hosts = frozenset(hosts)
+        # Paths without parameters first, as a router finds them that lists them first.
+        changes = sorted((r for r in rules if r.method not in SAFE), key=lambda rule: rule.path.count("{"))
+        self._changes = [(rule, compile_path(rule.path)[0]) for rule in changes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
@@ -64,8 +75,22 @@ class Identify:
         self._entrance.count(f"address:{source_of(address)}" if principal is None else principal.name)
         if principal is not None:
             scope[SCOPE_KEY] = principal
+            self._may_change(principal, scope)
         elif not public:
             raise Problem(HTTPStatus.UNAUTHORIZED, "say who you are: sign in, or send a key", kind="sign-in")
+
+    def _may_change(self, principal: Principal, scope: Scope) -> None:
+        """Refuse who has not the role for a change before its body is read: the routes look only after that.
+
+        Raises `Problem` (403).
+        """
+        if scope["method"] in SAFE:
+            return
+        for rule, pattern in self._changes:
+            if rule.method == scope["method"] and pattern.match(scope["path"]):
+                if rule.role is not None and not rule.admits(principal.role):
+                    raise lacks(principal, rule.role)
+                return
 
     def _from_our_pages(self, scope: Scope, credential: Credential) -> None:
         """Keep foreign pages from changing anything by what a browser adds unasked: a cookie, or where it is.

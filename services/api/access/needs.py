@@ -48,16 +48,21 @@ class Need:
         if principal is None:
             raise Problem(HTTPStatus.UNAUTHORIZED, "say who you are: sign in, or send a key", kind="sign-in")
         if not (principal.may(self.role) or (self.edge and principal.role is Role.EDGE)):
-            raise Problem(
-                HTTPStatus.FORBIDDEN,
-                f"this needs the role {self.role}; {principal.name} is {principal.role}",
-                kind="role",
-                needs=self.role,
-                role=principal.role,
-            )
+            raise lacks(principal, self.role)
         if principal.confined and not self.filters:
             await _its_business(principal, request)
         return principal
+
+
+def lacks(principal: Principal, role: Role) -> Problem:
+    """Return the answer to a principal that has not the role that it needs."""
+    return Problem(
+        HTTPStatus.FORBIDDEN,
+        f"this needs the role {role}; {principal.name} is {principal.role}",
+        kind="role",
+        needs=role,
+        role=principal.role,
+    )
 
 
 async def _its_business(principal: Principal, request: Request) -> None:

@@ -74,7 +74,9 @@ async def test_an_edge_reaches_itself_and_nothing_of_another(house: House) -> No
         assert (await own.get(path)).status_code in (401, 403, 404), path
 
 
-async def test_a_confined_key_reaches_its_sensors_and_what_they_hang_on_and_nothing_of_the_whole_plant(house: House) -> None:
+async def test_a_confined_key_reaches_its_sensors_and_what_they_hang_on_and_nothing_of_the_whole_plant(
+    house: House,
+) -> None:
     http = await house.client(house.key(Role.ENGINEER, sensors=frozenset({S1}), edges=frozenset({EdgeId("edge-2")})))
     for path, status in (
         (f"/v1/sensors/{S1}", 200),
@@ -315,3 +317,18 @@ async def test_attempts_that_failed_are_in_the_audit_trail_a_minute_later(house:
     assert entry.subject == "12 attempts to get in, 2 of them held off, as anna"
     await house.deps.entrance.note_refusals()
     assert house.registry.audit()[-1].number == entry.number
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe{", b"null", b"[" * 5000])
+async def test_a_role_is_refused_before_a_body_is_read(house: House, content: bytes) -> None:
+    json = {"content-type": "application/json"}
+    viewer = await house.client(house.key(Role.VIEWER))
+    for rule in matrix(house.app):
+        if rule.method in ("POST", "PUT", "PATCH") and rule.role not in (None, Role.VIEWER):
+            answer = await viewer.request(rule.method, fill(rule.path), content=content, headers=json)
+            assert (answer.status_code, answer.json()["type"]) == (403, "urn:dyncal:problem:role"), rule
+    admin = await house.client(house.key(Role.ADMIN))
+    for rule in matrix(house.app):
+        if rule.method in ("POST", "PUT", "PATCH"):
+            answer = await admin.request(rule.method, fill(rule.path), content=content, headers=json)
+            assert 400 <= answer.status_code < 500, (rule, answer.text)
