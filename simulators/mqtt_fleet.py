@@ -76,13 +76,22 @@ class MqttFleet:
 
     async def publish(self, channel: Channel, publication: Publication) -> None:
         """Take a publication to be sent, after those that were taken before; wait for room."""
+        await self.send(topic(channel.id), payload(channel, publication))
+
+    async def send(self, where: str, content: bytes) -> None:
+        """Take a message to be sent, as `publish` does."""
         while len(self._waiting) + self._under_way >= MAX_WAITING:
             if self._stop.is_set():
                 self.refused += 1
                 return
             await asyncio.sleep(ROOM_S)
-        self._waiting.append((topic(channel.id), payload(channel, publication)))
+        self._waiting.append((where, content))
         self._some.set()
+
+    @property
+    def n_left(self) -> int:
+        """Messages that the broker has not acknowledged, and that were refused."""
+        return len(self._waiting) + self._under_way + self.refused
 
     async def drain(self, seconds: float) -> None:
         """Wait until the broker has acknowledged everything, for at most `seconds`."""

@@ -16,9 +16,10 @@ from dyncal.domain.errors import DyncalError, InvalidSetting
 
 if TYPE_CHECKING:
     from dyncal.domain.time import InstantNs
-    from dyncal.runtime.settings import StoreSettings
+    from dyncal.runtime.settings import BrokerSettings, StoreSettings
     from edge_agent.settings import EdgeSettings
     from simulators.replay import Effects, Options, Source
+    from simulators.replay.live import Played
 
 _SOURCE = "Scenario (name or TOML), recording (.parquet, .csv), data directory, or influx:http://HOST:8086/DATABASE."
 
@@ -34,6 +35,12 @@ def replay(
     duration: Annotated[float, typer.Option(min=0.001, metavar="S", help="Length of a simulated scenario.")] = 60.0,
     gather: Annotated[
         float | None, typer.Option(min=0.001, metavar="S", help="Take samples together in spans of this length: fast.")
+    ] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Live: begin again at the end, until Ctrl-C.")] = False,
+    restamp: Annotated[bool, typer.Option("--restamp", help="Live: move times so that it begins now.")] = False,
+    broker: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Live: where to; default that of --config, or 127.0.0.1:1883."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of what is left to chance.")] = 0,
     out: Annotated[
@@ -54,8 +61,9 @@ def replay(
 
     configure(LogSettings(level="error"))
     try:
-        if speed != "max":
-            raise InvalidSetting(f"--speed cannot be {speed!r}: max")
+        times = _times(speed)
+        if times is None and (loop or restamp):
+            raise InvalidSetting("--loop and --restamp are for a live broker: give --speed 1, say")
         gather_ns = None if gather is None else nanoseconds(gather)
         plant, store = _plant(config)
         wish = Wish(
@@ -69,6 +77,10 @@ def replay(
         )
         with ExitStack() as stack:
             opened = open_source(source, wish, stack)
+            if times is not None:
+                raise typer.Exit(
+                    _onto_broker(opened, times, broker, config, loop=loop, restamp=restamp, as_json=as_json)
+                )
             effects = _fast(opened, Options(seed=seed, gather_ns=gather_ns), out, stack, quiet=as_json)
     except DyncalError as error:
         raise _failed(f"dyncal replay: {error}", 2 if isinstance(error, InvalidSetting) else 1) from error
@@ -76,6 +88,68 @@ def replay(
         raise _failed(f"dyncal replay: {error.filename}: {error.strerror}") from error
     _tell(effects, as_json=as_json)
     raise typer.Exit(0 if effects.complete else 130)
+
+
+def _times(speed: str) -> float | None:
+    """Return how many times real time; None for as fast as it goes."""
+    if speed == "max":
+        return None
+    try:
+        times = float(speed)
+    except ValueError:
+        times = 0.0
+    if not 0 < times < float("inf"):
+        raise InvalidSetting(f"--speed cannot be {speed!r}: a number such as 1 or 100, or max")
+    return times
+
+
+def _onto_broker(
+    source: Source, times: float, broker: str | None, config: Path | None, *, loop: bool, restamp: bool, as_json: bool
+) -> int:
+    """Play onto a broker; return the exit status."""
+    import asyncio
+
+    import msgspec
+
+    from dyncal.cli.replay_progress import Progress
+    from dyncal.runtime.clocks import SystemClock
+    from simulators.replay.live import play
+
+    settings, clock = _broker(broker, config), SystemClock()
+
+    async def until_signal(progress: Progress) -> Played:
+        stop = asyncio.Event()
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+        return await play(source, settings, clock, stop, speed=times, restamp=restamp, loop=loop, progress=progress.at)
+
+    with Progress(clock, None if loop else source.end_ns(), quiet=as_json) as progress:
+        played = asyncio.run(until_signal(progress))
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(played) + b"\n")
+    else:
+        print(
+            f"{played.source}: {played.n_samples} samples in {played.n_messages} messages, {played.span_s:.1f} s in"
+            f" {played.took_s:.1f} s; latest {played.max_late_s:.3f} s; not acknowledged {played.n_lost}"
+        )
+    return 130 if not (played.complete or loop) else 1 if played.n_lost else 0
+
+
+def _broker(address: str | None, config: Path | None) -> BrokerSettings:
+    """Return where to publish."""
+    from pydantic import ValidationError
+
+    from dyncal.runtime.settings import BrokerSettings, load
+    from edge_agent.settings import EdgeSettings
+
+    given = BrokerSettings(protocol="3.1.1") if config is None else load(EdgeSettings, config).broker
+    if address is None:
+        return given
+    host, _, port = address.rpartition(":")
+    try:
+        return BrokerSettings.model_validate(given.model_dump() | {"host": host, "port": port})
+    except ValidationError as error:
+        raise InvalidSetting(f"--broker cannot be {address!r}: HOST:PORT, such as 127.0.0.1:1883") from error
 
 
 def _fast(source: Source, options: Options, out: Path | None, stack: ExitStack, *, quiet: bool) -> Effects:

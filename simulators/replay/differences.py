@@ -147,14 +147,15 @@ def _set(one: SetFound, other: SetFound) -> Iterator[Difference]:
         yield Difference("sets", one.sensor, f"{what}: uncertainty, latency or band")
 
 
-Happening = TypeVar("Happening", AlarmFound, Standing)
+Happening = TypeVar("Happening", bound=AlarmFound | Standing)
 
 
 def _happenings(
     kind: str, a: Sequence[Happening], b: Sequence[Happening], key_of: Callable[[Happening], tuple[str, ...]]
 ) -> Iterator[Difference]:
     """Compare what happened, the k-th of a kind with the k-th."""
-    before, after = _numbered(a, key_of), _numbered(b, key_of)
+    before = _numbered(a, key_of)
+    after = _numbered(b, key_of)
     for key in sorted({*before, *after}):
         one, other = before.get(key), after.get(key)
         what = " ".join(part for part in key[0][1:] if part) + (f" ({key[1] + 1})" if key[1] else "")
