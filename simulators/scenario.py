@@ -37,6 +37,7 @@ __all__ = [
     "TransportSpec",
     "library",
     "load_scenario",
+    "source_of",
 ]
 
 
@@ -105,10 +106,7 @@ def load_scenario(source: str | Path) -> Scenario:
     InvalidSetting
         With file, key, value and what was expected, one line for each fault.
     """
-    path = Path(source)
-    inside = LIBRARY / f"{source}.toml"
-    if not path.is_file() and inside.is_file():
-        path = Path(str(inside))
+    path = source_of(source)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -124,6 +122,12 @@ def load_scenario(source: str | Path) -> Scenario:
         raise InvalidSetting(describe(error, path, Scenario)) from error
     except ValueError as error:
         raise InvalidSetting(f"{path}: {error}") from error
+
+
+def source_of(source: str | Path) -> Path:
+    """Return the file of a scenario: the one that is named, or that of the library."""
+    path, inside = Path(source), LIBRARY / f"{source}.toml"
+    return Path(str(inside)) if not path.is_file() and inside.is_file() else path
 
 
 def library() -> tuple[str, ...]:

@@ -56,11 +56,16 @@ def test_a_scenario_that_is_not_there_is_told_with_those_that_are() -> None:
 
 def test_every_scenario_of_the_library_can_be_met_twice_over() -> None:
     """A requirement on the gain is only fair where the mean-square optimum exceeds it by far."""
+    asked = 0
     for name in library():
-        for station in load_scenario(name).stations:
+        for station in load_scenario(name).stations[:: 1 if name != "fleet-1000" else 50]:
+            if station.expect.min_gain == 0 or station.expect.n_sets == 0:
+                continue
             best = optimum(station)
             assert best.gain >= 2 * station.expect.min_gain, (name, station.id, best)
             assert best.raw >= 10 * station.converter.noise, (name, station.id, best)
+            asked += 1
+    assert asked > 20
 
 
 def test_the_demo_holds_what_it_promises() -> None:
