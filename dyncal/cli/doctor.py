@@ -79,6 +79,7 @@ def examine(config: Path | None) -> list[Finding]:
     except InvalidSetting:
         return findings  # said already, for every program
     checks: list[Callable[[], Iterator[Finding]]] = [
+        lambda: _access(config),
         lambda: _data_dir(shared.data_dir),
         lambda: _ports(config),
         lambda: _signing(shared),
@@ -120,6 +121,23 @@ def _configuration(config: Path | None) -> Iterator[Finding]:
             yield Finding(check, "warn", f"not installed here: {error}", "install it if it is to run here")
         else:
             yield Finding(check, "ok", "valid")
+
+
+def _access(config: Path | None) -> Iterator[Finding]:
+    """Say who gets into the HTTP interface, where that is anybody, and what can be read on the way."""
+    try:
+        api: Any = getattr(load(settings_class(Program.API), config), str(Program.API))
+    except (InvalidSetting, ImportError):
+        return
+    check, reached = "access", "from this machine" if api.loopback else f"from others, at {api.host}"
+    if api.access.mode == "open":
+        said = f"open: whoever reaches port {api.port} {reached} is an engineer, without a name"
+        yield Finding(check, "warn", said, 'set access.mode = "closed" in [api]; the first start then prints a key')
+    else:
+        yield Finding(check, "ok", f"closed: who calls signs in or sends a key; reached {reached}")
+    if not api.loopback and api.tls is None:
+        said = f"passwords and keys can be read on the way to {api.host}: no TLS"
+        yield Finding(check, "warn", said, "give tls.cert_file and tls.key_file in [api]; or a proxy with TLS")
 
 
 def _data_dir(data_dir: Path) -> Iterator[Finding]:

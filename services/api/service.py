@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from functools import partial
@@ -11,9 +12,10 @@ from typing import Final, TypeVar
 
 from dyncal.adapters.mqtt import open_bus
 from dyncal.adapters.registry import open_registry
+from dyncal.adapters.registry.alone import Alone
 from dyncal.adapters.signing import open_signer
 from dyncal.adapters.stores import open_store
-from dyncal.domain.errors import DyncalError, InvalidSetting, Unavailable
+from dyncal.domain.errors import DyncalError, InvalidSetting, StoreUnavailable, Unavailable
 from dyncal.domain.sensors import SiteId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
@@ -59,10 +61,11 @@ class ApiService:
         registry: Callable[[], Registry],
         store: Callable[[], SampleStore],
         bus: Callable[[], AbstractAsyncContextManager[MessageBus]],
+        alone: Callable[[], Alone] | None = None,
         tell: Callable[[str], None] = show,
     ) -> None:
         self._settings, self._clock, self._tell = settings, clock, tell
-        self._open_registry, self._open_store, self._open_bus = registry, store, bus
+        self._open_registry, self._open_store, self._open_bus, self._take_over = registry, store, bus, alone
         self._deps: Deps | None = None
         self._outlets: Outlets | None = None
         self._waiting_for = "nothing yet"
@@ -100,6 +103,9 @@ class ApiService:
             if alone is None:
                 return
             stack.callback(alone.close)
+            keeping = None if self._take_over is None else await self._opened("registry", self._take_over, stop)
+            if keeping is not None:
+                stack.callback(keeping.close)
             registry = await self._opened("registry", self._open_registry, stop)
             store = await self._opened("store", self._open_store, stop)
             if registry is not None:
@@ -125,6 +131,7 @@ class ApiService:
                     group.create_task(self._frames(deps), name="api-frames"),
                     group.create_task(self._watch(deps), name="api-watch"),
                     group.create_task(self._check(deps), name="api-check"),
+                    group.create_task(self._stay_alone(keeping), name="api-alone"),
                     group.create_task(self._keep_access(deps), name="api-access"),
                     group.create_task(self._renew(server), name="api-certificate"),
                     group.create_task(self._consume(deps), name="api-bus"),
@@ -259,6 +266,21 @@ class ApiService:
             await deps.clerk.feed(own.store(site, deps.parts.faults["store"], InstantNs(self._clock.now())))
             await asyncio.sleep(CHECK_S)
 
+    async def _stay_alone(self, keeping: Alone | None) -> None:
+        """See now and then that no other service has taken over while the database was away.
+
+        Raises
+        ------
+        Unavailable
+            If one has: this one ends, since two would write alarms against each other, and tell third parties twice.
+        """
+        while keeping is not None:
+            await asyncio.sleep(CHECK_S)
+            try:
+                await asyncio.to_thread(keeping.renew)
+            except StoreUnavailable as error:
+                log.warning("registry_not_held", error=str(error))
+
     async def _consume(self, deps: Deps) -> None:
         consumer = BusConsumer(deps)
         signer = partial(open_signer, self._settings.signing, self._settings.data_dir)
@@ -291,5 +313,8 @@ def build(settings: ApiSettings, clock: Clock | None = None) -> ApiService:
         registry=lambda: open_registry(settings.registry, settings.data_dir),
         store=lambda: open_store(settings.store, settings.data_dir),
         # A clean session: what passed while the service was away is in the store, and states are retained.
-        bus=lambda: open_bus(settings.broker, f"dyncal-api-{settings.site}", clean=True),
+        # No other client may have its name: that of another registry's service, or a second one that waits, would cut
+        # it off.
+        bus=lambda: open_bus(settings.broker, f"dyncal-api-{settings.site}-{secrets.token_hex(4)}", clean=True),
+        alone=lambda: Alone(settings.registry, settings.data_dir, "api", "another API service"),
     )

@@ -27,6 +27,7 @@ from dyncal.runtime.ports import free_port
 from dyncal.runtime.settings import RegistrySettings
 from dyncal.testing.bus import FakeBroker
 from dyncal.testing.store import MemorySampleStore
+from services.api import service
 from services.api.service import ApiService
 from services.api.settings import ApiSection, ApiSettings
 from tests.integration.api.plant import running
@@ -131,6 +132,37 @@ async def test_a_second_service_on_the_same_files_waits_for_the_end_of_the_first
     await asyncio.wait_for(second.listening.wait(), 20)
     stop.set()
     await asyncio.wait_for(two, 20)
+
+
+async def test_a_second_service_on_the_same_registry_waits_and_has_a_name_of_its_own_at_the_broker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two data directories: no lock on files keeps them apart, and both called themselves alike."""
+    broker, names, end = FakeBroker(), [], asyncio.Event()
+
+    def open_bus(settings: object, name: str, *, clean: bool) -> object:
+        names.append(name)
+        return broker.bus(name, clean=clean)
+
+    monkeypatch.setattr(service, "open_bus", open_bus)
+    shared = RegistrySettings(url=f"sqlite:///{tmp_path}/registry.sqlite")
+    first, second = (
+        service.build(ApiSettings(data_dir=tmp_path / where, registry=shared, api=ApiSection(port=0)))
+        for where in ("a", "b")
+    )
+    one = asyncio.create_task(first.run(end))
+    await asyncio.wait_for(first.listening.wait(), 20)
+    stop = asyncio.Event()
+    two = asyncio.create_task(second.run(stop))
+    await asyncio.sleep(0.5)
+    assert second.health().parts == {"start": "waiting for registry"}
+    end.set()
+    await asyncio.wait_for(one, 20)
+    await asyncio.wait_for(second.listening.wait(), 20)
+    stop.set()
+    await asyncio.wait_for(two, 20)
+    assert len(set(names)) == 2
+    assert all(name.startswith("dyncal-api-") for name in names)
 
 
 async def test_a_silent_stream_has_a_heartbeat() -> None:

@@ -15,10 +15,11 @@ from pydantic import SecretStr
 
 from dyncal.adapters import backup
 from dyncal.adapters.registry import migrations, open_registry
+from dyncal.adapters.registry.alone import Alone
 from dyncal.adapters.registry.database import Database
 from dyncal.adapters.registry.offline import examine_trail
 from dyncal.domain.coefficients import SetState
-from dyncal.domain.errors import Conflict, StoreUnavailable
+from dyncal.domain.errors import Conflict, StoreUnavailable, Unavailable
 from dyncal.runtime.settings import RegistrySettings
 from dyncal.testing.registry import S1, act, make_sensor, make_set
 from tests.servers_postgresql import Postgres
@@ -175,3 +176,28 @@ def test_processes_that_start_together_make_one_registry(postgres: Postgres, nam
     with closing(open_registry(RegistrySettings(url=url), Path("var"))) as registry:
         assert len(registry.audit()) == 60
         assert registry.verify_audit() is None
+
+
+def test_one_service_works_on_a_registry_and_takes_it_up_again_where_the_server_was_away(
+    postgres: Postgres, name: str, tmp_path: Path
+) -> None:
+    settings = RegistrySettings(url=postgres.url(name))
+
+    def cut() -> None:
+        with closing(sa.create_engine(postgres.url(name), poolclass=sa.NullPool).connect()) as connection:
+            others = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+            connection.execute(sa.text(others))
+
+    with closing(Alone(settings, tmp_path / "a", "api", "another API service")) as first:
+        with pytest.raises(Unavailable, match="another API service works on it"):
+            Alone(settings, tmp_path / "b", "api", "another API service")
+        cut()
+        first.renew()
+        with pytest.raises(Unavailable):
+            Alone(settings, tmp_path / "b", "api", "another API service")
+        cut()
+        with closing(Alone(settings, tmp_path / "b", "api", "another API service")):
+            for _ in range(2):
+                with pytest.raises(Unavailable, match="works on it"):
+                    first.renew()
+        first.renew()

@@ -39,6 +39,24 @@ def test_files_that_are_absent_are_named_with_their_key(tmp_path: Path) -> None:
     assert f"{tmp_path}/c.toml: broker.password_file = '/absent/p': cannot read it" in found[0]["detail"]
 
 
+@pytest.mark.parametrize(
+    ("section", "statuses", "said"),
+    [
+        ("", ["ok"], "closed"),
+        ('[api.access]\nmode = "open"\n', ["warn"], "from this machine is an engineer"),
+        ('[api]\nhost = "0.0.0.0"\nallow_remote = true\n', ["ok", "warn"], "no TLS"),
+        ('[api]\nhost = "0.0.0.0"\nallow_remote = true\naccess.mode = "open"\n', ["warn", "warn"], "from others"),
+    ],
+)
+def test_who_gets_in_where_that_is_anybody(section: str, statuses: list[str], said: str, tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(section)
+    found = list(doctor._access(file))
+    assert [finding.status for finding in found] == statuses
+    assert said in " ".join(finding.detail for finding in found)
+    assert all(finding.advice for finding in found if finding.status != "ok")
+
+
 def test_a_port_where_nobody_listens_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "CONNECT_S", 60.0)
     begun_s = time.monotonic()
