@@ -76,6 +76,8 @@ def open_source(source: str, wish: Wish, stack: ExitStack) -> Source:
     strangers = sorted(set(wish.sensors or ()) - known)
     if strangers:
         raise InvalidSetting(f"{source}: there is no sensor {', '.join(strangers)}; it has {', '.join(sorted(known))}")
+    if isinstance(found, StoredSource):  # reads nothing else
+        return found
     return Chosen(found, wish.sensors, wish.from_ns, wish.to_ns)
 
 

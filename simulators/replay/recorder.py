@@ -68,8 +68,8 @@ class Recorder:
         found = self._hashes[kind].get(sensor)
         if found is None:
             found = self._hashes[kind][sensor] = new_hash()
-        topic = message.topic.encode()
-        found.update(b"%d:%d:" % (len(topic), len(message.payload)) + topic + message.payload)
+        what = message.topic.rpartition("/")[2].encode()
+        found.update(b"%d:%d:" % (len(what), len(message.payload)) + what + message.payload)
 
     def _condition(self, message: Wire) -> None:
         c, _ = conditions.decode(message.topic, message.payload)
