@@ -75,7 +75,7 @@ def free_responses(sensor: SensorSpec, theta: FloatArray, t_ns: Int64Array) -> F
 def equation_error(
     sensor: SensorSpec, theta: FloatArray, dt_s: float, n: int, noise: float, reference_noise: float
 ) -> FloatArray:
-    """Return the autocovariance of y - H r at lags 0 to n - 1."""
+    """Return the autocovariance of y - H r at lags 0 to n - 1; n dt must be long against the sensor's times."""
     size = 1 << (2 * n - 1).bit_length()
     dynamic = theta[:-1] if sensor.names[-1] == DELAY else theta
     response = dynamics.frequency_response(sensor.form, dynamic, np.asarray(np.fft.rfftfreq(size, dt_s), np.float64))

@@ -1,0 +1,1 @@
+"""Methods that come with dyncal: its own, and baselines to compare with. Each is a function of one record."""
