@@ -110,40 +110,44 @@ class Stream:
         effects: list[Effect] = []
         if read.unreadable is not None and not self.refusals.told([read.unreadable], read, self._first_arrival)[0]:
             self._gap(Gap(read.arrival_ns, read.arrival_ns, GapCause.REJECTED), effects, [read.unreadable])
-        t_ns, raw, codes = self._plausible(read, effects)
+        t_ns, raw, codes, n_behind = self._plausible(read, effects)
         raw, codes = plausibility.sane(raw, codes)
         done = 0
         while done < t_ns.size:
             part = slice(done, done + _AT_ONCE)
             done += self._sort(t_ns[part], raw[part], codes[part], read, effects)
+        self._n_told += n_behind
         self._receive(read.receipt, effects)
         if self._config.sensor.dt_ns >= self._limits.flush_ns:
             effects += self.cut(read.arrival_ns)
         return effects
 
-    def _plausible(self, read: SamplesRead, effects: list[Effect]) -> tuple[Int64Array, FloatArray, UInt32Array]:
+    def _plausible(self, read: SamplesRead, effects: list[Effect]) -> tuple[Int64Array, FloatArray, UInt32Array, int]:
+        """Return what can be taken, and how many samples behind it were refused: they belong to the next hole."""
         good = plausibility.possible(read, self._last_t, self._limits.max_skew_ns)
         if np.count_nonzero(good) == good.size:
-            return read.t_ns, read.raw, read.codes
-        self._refuse(read, ~good, effects)
-        return read.t_ns[good], read.raw[good], read.codes[good]
+            return read.t_ns, read.raw, read.codes, 0
+        n_behind = self._refuse(read, ~good, effects)
+        return read.t_ns[good], read.raw[good], read.codes[good], n_behind
 
-    def _refuse(self, read: SamplesRead, bad: npt.NDArray[np.bool_], effects: list[Effect]) -> None:
-        """Keep samples with impossible times out of the records, but not out of the account; of each once."""
+    def _refuse(self, read: SamplesRead, bad: npt.NDArray[np.bool_], effects: list[Effect]) -> int:
+        """Keep samples with impossible times out of the records, not out of the account; return how many came last."""
         positions, now = np.flatnonzero(bad), read.arrival_ns
         digests = of_samples(read.t_ns[bad], read.raw[bad], read.codes[bad])
         fresh = [k for k, told in enumerate(self.refusals.told(digests, read, self._first_arrival)) if not told]
         self.counts.n_duplicate += positions.size - len(fresh)
         self.counts.n_refused += len(fresh)
-        self._n_told += len(fresh)
         if not fresh:
-            return
+            return 0
         chosen = positions[fresh]
+        n_behind = int(np.count_nonzero(chosen > np.flatnonzero(~bad).max(initial=-1)))
+        self._n_told += len(fresh) - n_behind
         self._gap(Gap(now, now, GapCause.REJECTED, len(fresh)), effects, [digests[k] for k in fresh])
         t_ns = read.t_ns[chosen]
         why = f"{t_ns.size} samples with impossible times, such as {int(t_ns[0])} ns at arrival {now} ns"
         effects.append(Refuse(self._config.sensor.id, t_ns, read.raw[chosen], read.codes[chosen], why, now))
         effects.append(Notice(Kind.SAMPLES_REFUSED, now, self._config.sensor.id, why))
+        return n_behind
 
     def _sort(
         self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array, read: SamplesRead, effects: list[Effect]

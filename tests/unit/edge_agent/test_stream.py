@@ -317,6 +317,23 @@ def test_what_was_refused_is_not_lost_again_with_the_hole_that_it_leaves(n_refus
     assert (gaps[1].after_ns, gaps[1].before_ns) == (T0 + 9 * DT, T0 + 110 * DT)
 
 
+def test_what_is_refused_behind_good_ones_of_the_same_message_is_not_lost_again() -> None:
+    agent, year = engine(), 365 * 86_400 * NS_PER_S
+    agent.handle(read(times(10)))
+    clock = np.array([0] * 3 + [year] * 7, np.int64)
+    effects = agent.handle(read(times(10, 10) + clock, arrival=T0 + 19 * DT))
+    effects += agent.handle(read(times(20, 20) + year, arrival=T0 + 39 * DT))
+    clock = np.array([year] * 5 + [0] * 5, np.int64)
+    effects += agent.handle(read(times(10, 40) + clock, arrival=T0 + 49 * DT))
+    gaps = [record.gap for record in records(effects) if isinstance(record, GapRecord)]
+    assert [(gap.cause, gap.n_lost) for gap in gaps] == [
+        (GapCause.REJECTED, 7),
+        (GapCause.REJECTED, 20),
+        (GapCause.REJECTED, 5),
+        (GapCause.SOURCE_SILENT, 0),
+    ]
+
+
 def test_what_is_refused_counts_once_when_it_is_delivered_again() -> None:
     agent = engine()
     agent.handle(read(times(1)))
