@@ -4,8 +4,8 @@
 
 offers them as they come from the broker to the edge's own inbox and engine, with real signatures, while it corrects a
 stream; now and then it is restarted from what it kept. Every offer has a reason of its own for which it must be refused
-and reported; the stream must come out as that of an edge which was offered nothing, to the last bit. Prints one line of
-JSON, and ends with 0 only if all of that held.
+and reported; the stream must come out as that of an edge which was offered nothing, to the last bit. With `--broker` it
+is the edge's program, and mosquitto is in between. Prints one line of JSON, and ends with 0 only if all of that held.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from dyncal.adapters.signing import key_id_of
 from dyncal.contracts.coefficients import seal
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.coefficients import CoefficientSet, Outcome
@@ -57,11 +58,15 @@ RESTART_EVERY = 997
 
 
 class Key:
-    """A real Ed25519 key."""
+    """A real Ed25519 key, by its own name or one that it claims."""
 
-    def __init__(self, seed: int, key_id: str = "plant") -> None:
+    def __init__(self, seed: int, claims: str = "") -> None:
         self._private = Ed25519PrivateKey.from_private_bytes(seed.to_bytes(32, "big"))
-        self.key_id = key_id
+        self.key_id = claims or key_id_of(self.public)
+
+    @property
+    def public(self) -> Ed25519PublicKey:
+        return self._private.public_key()
 
     def sign(self, message: bytes) -> bytes:
         return self._private.sign(message)
@@ -76,7 +81,8 @@ class Key:
         return True
 
 
-KEY, STRANGER, IMPOSTOR = Key(1), Key(2, "stranger"), Key(2)
+KEY, STRANGER = Key(1), Key(2)
+IMPOSTOR = Key(2, KEY.key_id)
 
 
 class Offer(NamedTuple):
@@ -368,8 +374,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--broker", action="store_true", help="to the edge's program, through mosquitto")
     given = parser.parse_args()
-    result = offered_all(given.n, given.seed)
+    if given.broker:
+        from tests.hostile.broker import offered_through_broker  # it needs what is above
+
+        result = offered_through_broker(given.n, given.seed)
+    else:
+        result = offered_all(given.n, given.seed)
     sys.stdout.write(json.dumps({"seed": given.seed, **result.shown()}) + "\n")
     return 0 if result.passed else 1
 

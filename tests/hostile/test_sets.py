@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from dyncal.contracts.coefficients import seal
-from tests.hostile import sets
+from tests.hostile import broker, sets
 from tests.unit.edge_agent.helpers import T0
 
 
@@ -17,6 +18,15 @@ def test_no_set_is_applied_that_may_not_be_and_each_is_rejected_for_its_own_reas
     assert result.same_stream
     assert result.n_restarts == 1
     assert len(result.offered) >= len(sets.MAKERS)
+
+
+@pytest.mark.mosquitto
+def test_nor_through_a_broker_by_the_program_itself() -> None:
+    result = broker.offered_through_broker(40, 7, kill_every=25)
+    assert result.shown() | {"offered": {}, "samples": 0} == {
+        "n": 40, "applied": 0, "wrong_reason": [], "not_reported": [], "restarts": 1, "samples": 0, "same_stream": True,
+        "passed": True, "offered": {},
+    }  # fmt: skip
 
 
 def test_it_would_notice() -> None:
