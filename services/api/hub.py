@@ -35,6 +35,7 @@ class Wanted:
     events: frozenset[str] = EVENTS - {"values"}
     sensors: frozenset[str] | None = None
     trend: frozenset[str] | None = None
+    holder: str = ""
     reach: frozenset[str] | None = None
     """Sensors that the client may know of, where it is confined: it gets nothing that is about no sensor, but for the
     registry's revision."""
@@ -218,6 +219,10 @@ class LiveHub:
     def n_clients(self) -> int:
         """Count of open streams."""
         return len(self._clients)
+
+    def n_clients_of(self, holder: str) -> int:
+        """Count of open streams of one holder."""
+        return sum(client.wanted.holder == holder for client in self._clients)
 
     def latest(self, sensor: SensorId) -> Latest | None:
         """Return the newest values that came by, if any did."""

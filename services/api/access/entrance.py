@@ -39,6 +39,7 @@ class Entrance:
 
         self.refusals = Refusals()
         self._registry, self._clock = registry, clock
+        self._open: dict[str, int] = {}
         self._requests = Buckets(settings.requests_hz, settings.requests_burst)
         self._failures = Buckets(1 / settings.failure_s, settings.failures)
         self._names = Buckets(1 / settings.failure_s, settings.failures * NAME_SHARE)
@@ -130,6 +131,21 @@ class Entrance:
         if entries:
             await asyncio.to_thread(self._registry.note_refusals, entries)
             self.refusals.written()
+
+    def begin(self, who: str) -> None:
+        """Count a request that is open until `end`. Raises `Problem` (429) if `who` has too many."""
+        n = self._open.get(who, 0)
+        if n >= self.settings.requests_at_once and not self.open:
+            raise too_many(1.0, f"{n} requests are open already")
+        self._open[who] = n + 1
+
+    def end(self, who: str) -> None:
+        """Count a request as answered."""
+        n = self._open.get(who, 0) - 1
+        if n > 0:
+            self._open[who] = n
+        else:
+            self._open.pop(who, None)
 
     def count(self, who: str) -> None:
         """Count a request. Raises `Problem` (429) if `who` has sent too many; in the open nobody can be told apart."""

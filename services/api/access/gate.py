@@ -50,16 +50,23 @@ class Identify:
         """Let a request through, or answer it."""
         if scope["type"] == "http" and not scope["path"].startswith(FILES):
             try:
-                await self._admit(scope)
+                who = await self._admit(scope)
+                self._entrance.begin(who)
             except DyncalError as error:
                 await _refusal(error, scope["path"])(scope, receive, send)
                 return
             principal: Principal | None = scope.get(SCOPE_KEY)
             if principal is not None and not self._entrance.open:
                 send = _Held(self._entrance, principal, scope, receive, send)
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._entrance.end(who)
+            return
         await self._app(scope, receive, send)
 
-    async def _admit(self, scope: Scope) -> None:
+    async def _admit(self, scope: Scope) -> str:
+        """Leave who asks in the scope, and return whose account the request is on. Raises `DyncalError`."""
         client = scope.get("client")
         address = client[0] if client else "local"
         credential = credentials.read(scope["headers"], self._entrance.cookie)
@@ -72,12 +79,14 @@ class Identify:
         except DyncalError:
             if not public:
                 raise
-        self._entrance.count(f"address:{source_of(address)}" if principal is None else principal.name)
+        who = f"address:{source_of(address)}" if principal is None else principal.name
+        self._entrance.count(who)
         if principal is not None:
             scope[SCOPE_KEY] = principal
             self._may_change(principal, scope)
         elif not public:
             raise Problem(HTTPStatus.UNAUTHORIZED, "say who you are: sign in, or send a key", kind="sign-in")
+        return who
 
     def _may_change(self, principal: Principal, scope: Scope) -> None:
         """Refuse who has not the role for a change before its body is read: the routes look only after that.

@@ -73,6 +73,12 @@ class AccessSection(Section):
     requests_burst: float = Field(2000.0, ge=10, le=1e7)
     """Requests that one user, key or edge may send at once."""
 
+    requests_at_once: int = Field(1000, ge=1, le=100_000)
+    """Requests of one user, key or edge that may be open at once, streams and long-polls among them."""
+
+    streams_each: int = Field(50, ge=1, le=10_000)
+    """Live streams that one user or key may have open at once; `max_clients` is for all together."""
+
     failures: float = Field(10.0, ge=1, le=1000)
     """Attempts to get in that may fail at once, from one address, and for one name."""
 

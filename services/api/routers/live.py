@@ -56,12 +56,16 @@ async def stream(
     happened.
     """
     reach = await _reach(deps, principal)
-    wanted = Wanted(_events(events), _names(sensors), _names(trend), reach)
+    wanted = Wanted(_events(events), _names(sensors), _names(trend), principal.name, reach)
     last_id = _last_id(request.headers.get("last-event-id") or last_event_id)
     if deps.hub.closed:
         raise Unavailable("the service is stopping")
     if deps.hub.n_clients >= deps.settings.max_clients:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too many live streams are open", kind="too-many-streams")
+    access = deps.settings.access
+    if access.mode == "closed" and deps.hub.n_clients_of(principal.name) >= access.streams_each:
+        said = f"{principal.name} has {access.streams_each} live streams open already"
+        raise Problem(HTTPStatus.TOO_MANY_REQUESTS, said, kind="too-many-streams", retry_after_s=5)
     return StreamingResponse(
         _body(deps, principal, wanted, last_id),
         media_type="text/event-stream",

@@ -14,6 +14,7 @@ from dyncal.testing.registry import S1, S2
 from services.api.access.first import make_first_key
 from services.api.access.needs import matrix
 from services.api.access.settings import AccessSection
+from services.api.hub import Wanted
 from tests.unit.services.api.access.conftest import PASSWORD, House
 from tests.unit.services.api.conftest import Api
 
@@ -332,3 +333,36 @@ async def test_a_role_is_refused_before_a_body_is_read(house: House, content: by
         if rule.method in ("POST", "PUT", "PATCH"):
             answer = await admin.request(rule.method, fill(rule.path), content=content, headers=json)
             assert 400 <= answer.status_code < 500, (rule, answer.text)
+
+
+class TestAtOnce:
+    @pytest.fixture
+    def access(self) -> AccessSection:
+        return AccessSection(mode="closed", requests_at_once=3, streams_each=2)
+
+    async def test_nobody_has_all_connections_to_themselves(self, house: House) -> None:
+        """Long-polls and streams are cheap to open and stay: one key could have all that a service serves at once."""
+        text = house.key(Role.EDGE)
+        one, other = await house.client(text), await house.client(house.key())
+        path = "/v1/edges/edge-1/coefficients"
+        tag = (await one.get(path)).headers["etag"]
+        waiting = {"if-none-match": tag, "prefer": "wait=60"}
+        polls = [asyncio.create_task(one.get(path, headers=waiting)) for _ in range(3)]
+        async with asyncio.timeout(10):
+            while house.deps.entrance._open.get("edge:edge-1", 0) < 3:
+                await asyncio.sleep(0.01)
+        answer = await one.get("/v1/session")
+        assert answer.status_code == 429
+        assert int(answer.headers["retry-after"]) >= 1
+        assert (await other.get("/v1/sensors")).status_code == 200
+        for poll in polls:
+            poll.cancel()
+        await asyncio.gather(*polls, return_exceptions=True)
+        assert (await one.get("/v1/session")).status_code == 200
+
+    async def test_nobody_has_all_streams_to_themselves(self, house: House) -> None:
+        text = house.key()
+        for _ in range(2):
+            house.deps.hub.subscribe(Wanted(holder=f"key:{text[4:12]}"))
+        refused = await (await house.client(text)).get("/v1/stream")
+        assert (refused.status_code, refused.json()["type"]) == (429, "urn:dyncal:problem:too-many-streams")
