@@ -33,9 +33,11 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 ROOTS = (
-    "AlarmChangeOut", "AlarmHistoryPage", "AlarmPage", "AuditPage", "CalibrationPage", "CommandBody", "CommandResult",
-    "EdgeList", "GapList", "InventoryBody", "InventoryReport", "JobBody", "JobList", "LaboratoryPage", "OrderPage",
-    "PairingBody", "ReportOut", "SamplesOut", "SensorPage", "SetList",
+    "AlarmChangeOut", "AlarmHistoryPage", "AlarmPage", "AuditPage", "CalibrationPage", "CandidateList", "CommandBody",
+    "CommandResult", "DecisionBody", "EdgeList", "GapList", "InventoryBody", "InventoryReport", "JobBody", "JobList",
+    "LaboratoryPage", "LifecycleOut", "MemberPage", "OrderPage", "PairingBody", "PolicyBody", "ReportOut",
+    "RollBackBody", "RolloutBody", "RolloutCommandBody", "RolloutHistoryPage", "RolloutPage", "RolloutResumeBody",
+    "SampleChainOut", "SamplesOut", "SensorPage", "SetList",
 )  # fmt: skip
 """What the client's methods take and return; the rest follows."""
 
@@ -94,6 +96,8 @@ def _class(name: str, schema: dict[str, Any]) -> str:
 def _default(schema: dict[str, Any]) -> str:
     factory = {"array": "list", "object": "dict"}.get(schema.get("type", ""))
     value = schema.get("default")
+    if isinstance(value, dict) and not _type(schema).startswith("dict"):
+        return f" = msgspec.field(default_factory={_type(schema)})"
     if factory is not None and not value:
         return f" = msgspec.field(default_factory={factory})"
     if isinstance(value, (list, dict)):

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 import dyncal
-from dyncal.cli import remote
+from dyncal.cli import releases, remote
 from dyncal.cli.access import access_app
 from dyncal.cli.audit import audit_app
 from dyncal.cli.certificate import certificate_app
@@ -33,6 +33,8 @@ config_app = typer.Typer(no_args_is_help=True, help="Show the settings of a prog
 app.add_typer(config_app, name="config")
 app.add_typer(certificate_app, name="certificate")
 app.add_typer(remote.inventory_app, name="inventory")
+app.add_typer(releases.sets_app, name="sets")
+app.add_typer(releases.rollout_app, name="rollout")
 app.command()(remote.calibrate)
 app.command()(remote.report)
 app.add_typer(access_app, name="access")

@@ -50,7 +50,7 @@ def import_(
     """Add or replace sensors and pairings: all rows or none. Exit status 1 if a row is wrong; each is named."""
     from dyncal.client import ApiError
 
-    content = _read(file)
+    content = read_content(file)
     with connected(url, key_file) as client:
         try:
             report = client.import_inventory(content, dry_run=dry_run, reason=reason)
@@ -59,7 +59,7 @@ def import_(
                 raise
             for fault in error.problem.get("errors", []):
                 sys.stderr.write(f"{file}:{fault['line']}: {fault['where']} {fault['message']}\n")
-            _stop("nothing was taken over")
+            stop("nothing was taken over")
     for change in report.changes:
         print(f"{change.id}: sensor {change.sensor}, pairing {change.pairing}")
     print(f"{report.n_changed} of {report.n_rows} rows {'would change' if report.dry_run else 'changed'}")
@@ -84,7 +84,7 @@ def calibrate(
             job = now
             sys.stderr.write(f"{job.stage}\n")
     if job.result is None:
-        _stop(job.detail or job.state)
+        stop(job.detail or job.state)
     print(f"{job.result.verdict}{f': {job.result.detail}' if job.result.detail else ''}")
     parameters = job.result.parameters
     for name, value, u in zip(parameters.names, parameters.values, parameters.u, strict=True):
@@ -108,20 +108,21 @@ def connected(url: str, key_file: Path | None) -> Iterator[Client]:
     try:
         from dyncal.client import Client
     except ImportError as error:
-        _stop(f"this command needs the extra 'client': pip install 'dyncal[client]' ({error})")
-    key = _read(key_file).decode().strip() if key_file is not None else os.environ.get("DYNCAL_KEY") or None
+        stop(f"this command needs the extra 'client': pip install 'dyncal[client]' ({error})")
+    key = read_content(key_file).decode().strip() if key_file is not None else os.environ.get("DYNCAL_KEY") or None
     try:
         with Client(url, key) as client:
             yield client
     except DyncalError as error:
-        _stop(str(error))
+        stop(str(error))
 
 
-def _read(file: Path) -> bytes:
+def read_content(file: Path) -> bytes:
+    """Return the content of a file; end the command with status 1 if it cannot be read."""
     try:
         return file.read_bytes()
     except OSError as error:
-        _stop(f"{file}: {error.strerror}")
+        stop(f"{file}: {error.strerror}")
 
 
 def _write(content: bytes, out: Path | None) -> None:
@@ -132,9 +133,10 @@ def _write(content: bytes, out: Path | None) -> None:
     try:
         out.write_bytes(content)
     except OSError as error:
-        _stop(f"{out}: {error.strerror}")
+        stop(f"{out}: {error.strerror}")
 
 
-def _stop(message: str) -> NoReturn:
+def stop(message: str) -> NoReturn:
+    """End the command with status 1 and a word."""
     sys.stderr.write(message + "\n")
     raise typer.Exit(1)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dyncal.client import models
-from dyncal.client.client import Client, Tagged
+from dyncal.client.client import Client
 from dyncal.client.errors import ApiConflict, ApiError, ApiForbidden, ApiNotFound, ApiUnavailable
 from dyncal.client.stream import Event
+from dyncal.client.tagged import Tagged
 
 __all__ = [
     "ApiConflict",

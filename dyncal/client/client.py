@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
 import msgspec
 
 from dyncal.client import models as m
+from dyncal.client.releases import ReleaseMethods
 from dyncal.client.stream import Event, follow
+from dyncal.client.tagged import Tagged, tagged
 from dyncal.client.transport import RETRIES, Transport, decoded
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-T = TypeVar("T")
-
 ARROW: Final = "application/vnd.apache.arrow.stream"
 
 
-@dataclass(frozen=True, slots=True)
-class Tagged(Generic[T]):
-    """Something with the ETag by which a change says what it has seen."""
-
-    value: T
-    etag: str
-
-
-class Client:
+class Client(ReleaseMethods):
     """A client of one dyncal service; safe to use from several threads.
 
     Every method raises `ApiError` (with the problem as the service said it) where it is refused, and `ApiUnavailable`
@@ -100,7 +91,7 @@ class Client:
 
     def pairing(self, sensor: str) -> Tagged[m.PairingBody]:
         """Return the pairing of a sensor."""
-        return _tagged(self.transport.send("GET", f"/v1/sensors/{sensor}/pairing"), m.PairingBody)
+        return tagged(self.transport.send("GET", f"/v1/sensors/{sensor}/pairing"), m.PairingBody)
 
     def put_pairing(
         self, sensor: str, pairing: m.PairingBody, *, etag: str | None = None, reason: str = ""
@@ -115,7 +106,7 @@ class Client:
             content=msgspec.json.encode(pairing),
             again=etag is None,  # with a tag, the second of two would find the first's
         )
-        return _tagged(answer, m.PairingBody)
+        return tagged(answer, m.PairingBody)
 
     def inventory(self) -> m.InventoryBody:
         """Return all sensors with their pairings."""
@@ -276,7 +267,3 @@ class Client:
 
 def _commas(names: list[str] | None) -> str | None:
     return None if names is None else ",".join(names)
-
-
-def _tagged(answer: httpx.Response, kind: type[T]) -> Tagged[T]:
-    return Tagged(decoded(answer, kind), answer.headers["etag"])

@@ -150,6 +150,10 @@ Annunciation: TypeAlias = str
 """How operators were told of what stands."""
 
 
+Arrangement: TypeAlias = str
+"""Which sensors come together: as many different edges as can be, or all of an edge, or of a reference, at once."""
+
+
 class AttributionOut(Shape, frozen=True, kw_only=True):
     """What has changed, and the probabilities of each possibility; they add up to 1."""
 
@@ -220,6 +224,24 @@ class CalibrationPage(Shape, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
+class CandidateList(Shape, frozen=True, kw_only=True):
+    """Verified sets that wait, by sensor."""
+
+    items: list[CandidateOut]
+
+
+class CandidateOut(Shape, frozen=True, kw_only=True):
+    """A verified set that waits, and its sensor."""
+
+    edge: str | None
+    model: ModelKind
+    reference: str
+    sensor: str
+    sequence: int
+    set_id: str
+    since_ns: int
+
+
 Cause: TypeAlias = str
 """What has changed where a pair of sensor and reference has."""
 
@@ -231,6 +253,14 @@ class CertificateOut(Shape, frozen=True, kw_only=True):
     certificate: str
     id: str
     laboratory: str
+    signature: Signature
+
+
+class ChainOut(Shape, frozen=True, kw_only=True):
+    """What the values of a set are traced to, link by link."""
+
+    set_id: str
+    steps: list[StepOut]
 
 
 class CommandBody(Shape, frozen=True, kw_only=True):
@@ -277,6 +307,12 @@ class ConformityOut(Shape, frozen=True, kw_only=True):
     rule: str
 
 
+class DecisionBody(Shape, frozen=True, kw_only=True):
+    """Why a set that waits is approved or rejected."""
+
+    reason: str
+
+
 class DeviationOut(Shape, frozen=True, kw_only=True):
     """Deviation from the reference on data that the fit did not use, in the sensor's unit."""
 
@@ -311,6 +347,10 @@ class EdgeOut(Shape, frozen=True, kw_only=True):
     site: str
     u_clock_ns: int | None
     version: str
+
+
+Failure: TypeAlias = str
+"""What went wrong with a set: the edge refused it, or went back by itself; or its residual is too large."""
 
 
 class FilterOut(Shape, frozen=True, kw_only=True):
@@ -454,6 +494,9 @@ class LaboratoryOut(Shape, frozen=True, kw_only=True):
     phase_rad: list[float]
     sensor: str
     sha256: str
+    signature: Signature
+    signature_detail: str
+    signer: str
     u_magnitude: list[float]
     u_phase_rad: list[float]
 
@@ -478,12 +521,77 @@ class LatestOut(Shape, frozen=True, kw_only=True):
     u: float | None
 
 
+class LifeOut(Shape, frozen=True, kw_only=True):
+    """A set, the calibration that it came from (as found, as left, decision rule), its moves, its residual."""
+
+    calibration: CalibrationOut | None
+    can_go_back: bool
+    moves: list[MoveOut]
+    residual: ResidualOut | None
+    set: SetOut
+    waits: bool
+
+
+class LifecycleOut(Shape, frozen=True, kw_only=True):
+    """The sets of a sensor, newest first, and who releases them."""
+
+    in_force: str | None
+    items: list[LifeOut]
+    policy: PolicyBody | None
+    sensor: str
+
+
 MeasurandPrior: TypeAlias = str
 """What a smoother takes the measurand for: a process of limited band about a level, or an integral of one."""
 
 
+class MemberOut(Shape, frozen=True, kw_only=True):
+    """One sensor of a rollout."""
+
+    after: RolloutResidualOut | None
+    applied_ns: int | None
+    back_id: str | None
+    before: RolloutResidualOut | None
+    before_id: str
+    changed_ns: int
+    edge: str
+    failure: Failure | None
+    model: ModelKind
+    position: int
+    published_ns: int | None
+    reason: str
+    reference: str
+    sensor: str
+    set_id: str
+    stage: int | None
+    state: MemberState
+
+
+class MemberPage(Shape, frozen=True, kw_only=True):
+    """Sensors of a rollout, in the order in which they are taken."""
+
+    items: list[MemberOut]
+    next_cursor: str | None
+
+
+MemberState: TypeAlias = str
+"""Where one sensor of a rollout stands."""
+
+
 ModelKind: TypeAlias = str
 """The kinds of sensor model (docs/metrology.md)."""
+
+
+class MoveOut(Shape, frozen=True, kw_only=True):
+    """One step in the life of a set."""
+
+    actor: str
+    at_ns: int
+    before: SetState | None
+    number: int
+    reason: str
+    set_id: str
+    state: SetState
 
 
 OrderKind: TypeAlias = str
@@ -567,8 +675,34 @@ class ParametersOut(Shape, frozen=True, kw_only=True):
     values: list[float | None]
 
 
+class PlanBody(Shape, frozen=True, kw_only=True):
+    """How a rollout goes on, and when it does not."""
+
+    abort_share: float = 0.02
+    answer_s: float = 30.0
+    arrangement: Arrangement = "spread"
+    needs_residual: bool = True
+    offline_s: float = 3600.0
+    stages: list[StageBody] = msgspec.field(default_factory=list)
+    success_share: float = 0.95
+    worse_ratio: float = 2.0
+
+
+class PolicyBody(Shape, frozen=True, kw_only=True):
+    """Who releases the verified sets of a sensor."""
+
+    max_parameter_change: dict[str, float] = msgspec.field(default_factory=dict)
+    max_response_change: float | None = None
+    mode: ReleaseMode
+    shadow_s: float = 0.0
+
+
 Priority: TypeAlias = str
 """Priority of an alarm: consequence and time to respond, not what is broken."""
+
+
+ReleaseMode: TypeAlias = str
+"""How a verified set comes to be published."""
 
 
 class ReportOut(Shape, frozen=True, kw_only=True):
@@ -583,6 +717,123 @@ class ReportOut(Shape, frozen=True, kw_only=True):
     set_made: SetOut | None
     unit: str | None
     written_at_ns: int
+
+
+class ResidualOut(Shape, frozen=True, kw_only=True):
+    """What the edge says of the residual of a set, since this service began to listen."""
+
+    at_ns: int
+    difference: float | None
+    fault: str
+    limit: float
+    n: float
+    rms: float
+    shadow: bool
+
+
+class RollBackBody(Shape, frozen=True, kw_only=True):
+    """To which set a sensor goes back, and why."""
+
+    reason: str
+    to: str | None = None
+
+
+class RolloutBody(Shape, frozen=True, kw_only=True):
+    """A rollout to begin."""
+
+    edges: list[str] = msgspec.field(default_factory=list)
+    models: list[ModelKind] = msgspec.field(default_factory=list)
+    plan: PlanBody = msgspec.field(default_factory=PlanBody)
+    reason: str
+    references: list[str] = msgspec.field(default_factory=list)
+    sensors: list[str] = msgspec.field(default_factory=list)
+    title: str = ""
+
+
+class RolloutCommandBody(Shape, frozen=True, kw_only=True):
+    """Why a rollout is to pause, go on, or be aborted."""
+
+    reason: str
+
+
+class RolloutHistoryPage(Shape, frozen=True, kw_only=True):
+    """What happened in a rollout, newest first."""
+
+    items: list[RolloutMoveOut]
+    next_cursor: str | None
+
+
+class RolloutMoveOut(Shape, frozen=True, kw_only=True):
+    """One line of a rollout's history."""
+
+    action: str
+    actor: str
+    at_ns: int
+    number: int
+    reason: str
+    sensor: str | None
+
+
+class RolloutOut(Shape, frozen=True, kw_only=True):
+    """A rollout and how it stands."""
+
+    actor: str
+    begun_ns: int
+    changed_ns: int
+    ended_ns: int | None
+    id: str
+    n_failed: int
+    n_left_out: int
+    n_overtaken: int
+    n_reverted: int
+    n_sensors: int
+    n_stuck: int
+    n_touched: int
+    n_waiting: int
+    plan: PlanBody
+    reason: str
+    stage: int
+    stage_ns: int
+    stages: list[StageOut]
+    state: RolloutState
+    title: str
+
+
+class RolloutPage(Shape, frozen=True, kw_only=True):
+    """Rollouts, newest first."""
+
+    items: list[RolloutOut]
+    next_cursor: str | None
+
+
+class RolloutResidualOut(Shape, frozen=True, kw_only=True):
+    """What an edge has found of a set."""
+
+    limit: float
+    n: float
+    rms: float
+
+
+class RolloutResumeBody(Shape, frozen=True, kw_only=True):
+    """Why a rollout is to go on."""
+
+    accept: bool = False
+    reason: str
+
+
+RolloutState: TypeAlias = str
+"""Where a rollout stands. It is over once completed or aborted."""
+
+
+class SampleChainOut(Shape, frozen=True, kw_only=True):
+    """What one corrected value is traced to."""
+
+    chain: ChainOut
+    moves: list[MoveOut]
+    sample: TracedSampleOut
+    sensor: str
+    state: SetState
+    unit: str
 
 
 class SamplesOut(Shape, frozen=True, kw_only=True):
@@ -674,6 +925,10 @@ SetState: TypeAlias = str
 """Life cycle of a set."""
 
 
+Signature: TypeAlias = str
+"""What is known of the signature of a file when it came."""
+
+
 class SmootherOut(Shape, frozen=True, kw_only=True):
     """The fixed-lag smoother of a set."""
 
@@ -689,6 +944,55 @@ class SmootherOut(Shape, frozen=True, kw_only=True):
 
 Stage: TypeAlias = str
 """What a running job is at."""
+
+
+class StageBody(Shape, frozen=True, kw_only=True):
+    """One step of a rollout."""
+
+    share: float
+    soak_s: float
+
+
+class StageOut(Shape, frozen=True, kw_only=True):
+    """How a stage stands."""
+
+    n_applied: int
+    n_failed: int
+    n_normal: int
+    n_reverted: int
+    n_reverting: int
+    n_touched: int
+    share: float
+    soak_s: float
+    target: int
+
+
+class StepOut(Shape, frozen=True, kw_only=True):
+    """One link."""
+
+    calibration: CalibrationOut | None
+    certificate: CertificateOut | None = None
+    key_id: str
+    label: str
+    reference: str | None
+    sensor: str
+    set_id: str
+    sha256: str
+    u_clock_s: float
+    u_reference: float
+    u_reference_gain: float
+    unit: str
+
+
+class TracedSampleOut(Shape, frozen=True, kw_only=True):
+    """One corrected value, and what made it."""
+
+    corrected: float | None
+    quality: int
+    raw: float | None
+    set_id: str
+    t_ns: int
+    u: float | None
 
 
 Verdict: TypeAlias = str

@@ -24,6 +24,7 @@ from services.api.schemas.base import InstantNs, Shape, example
 
 _NAME = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 Names = Annotated[list[Annotated[str, _NAME]], Field(max_length=MAX_MEMBERS)]
+NO_NUL = r"^[^\x00]*$"  # which no database keeps
 LONGEST_S = 30 * 86_400
 
 
@@ -99,9 +100,9 @@ class RolloutBody(Shape):
         plan={"stages": [{"share": 0.02, "soak_s": 300.0}, {"share": 1.0, "soak_s": 300.0}], "abort_share": 0.0},
     )
 
-    title: str = Field("", max_length=200)
+    title: str = Field("", max_length=200, pattern=NO_NUL)
     """For people."""
-    reason: str = Field(min_length=1, max_length=500)
+    reason: str = Field(min_length=1, max_length=500, pattern=NO_NUL)
     """Why, for the audit trail."""
     sensors: Names = Field(default_factory=list)
     edges: Names = Field(default_factory=list)
@@ -115,7 +116,7 @@ class RolloutCommandBody(Shape):
 
     model_config = example(reason="the process is being restarted")
 
-    reason: str = Field(min_length=1, max_length=500)
+    reason: str = Field(min_length=1, max_length=500, pattern=NO_NUL)
 
 
 class RolloutResumeBody(RolloutCommandBody):

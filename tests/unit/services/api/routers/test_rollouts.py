@@ -126,7 +126,8 @@ async def test_who_waits_gets_the_answer(api: Api) -> None:
 
 @pytest.mark.parametrize(("verb", "kind"), [("pause", OrderKind.ROLLOUT_PAUSE), ("abort", OrderKind.ROLLOUT_ABORT)])
 async def test_commands_become_orders_with_a_reason(api: Api, verb: str, kind: OrderKind) -> None:
-    assert (await api.http.post(f"/v1/rollouts/r-1/{verb}", json={"reason": ""})).status_code == 422
+    for nothing in ("", "a\0b"):
+        assert (await api.http.post(f"/v1/rollouts/r-1/{verb}", json={"reason": nothing})).status_code == 422
     answer = await api.http.post(f"/v1/rollouts/r-1/{verb}", json={"reason": "stop"})
     assert answer.status_code == 202
     (order,) = api.registry.waiting_orders()
