@@ -30,7 +30,7 @@ NOJIT_TESTS := tests/unit/test_kernels.py tests/unit/models tests/unit/edge_agen
   tests/unit/identification/test_kernels_against_references.py tests/unit/identification/coloured/test_whitening.py \
   tests/unit/adapters/influx/test_printing.py
 
-.PHONY: help demo test lint nojit bench foreign stats constraints revision protocol system clean
+.PHONY: help demo test lint nojit bench foreign stats scores constraints revision protocol system clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -67,6 +67,9 @@ foreign: $(DEV) ## Make the environment of the libraries that benchmarks compare
 
 stats: $(DEV) ## Statistical experiments in full; writes docs/evidence/statistics.md (ARGS="--only TEXT --trials N")
 	@$(BIN)/python -m tests.statistical $(ARGS)
+
+scores: $(DEV) ## Score methods on the reference data sets; writes docs/evidence/scores.md (ARGS="DIR --method TEXT")
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.scores $(ARGS)
 
 protocol: $(DEV) ## Write the schema of the wire protocol below docs/protocol
 	@$(BIN)/dyncal protocol
