@@ -1,4 +1,4 @@
-"""The published scores: `python -m tests.scores DIR [--task T] [--only NAME] [--method TEXT]`.
+"""The published scores: `python -m tests.scores DIR [--task T] [--only NAME] [--method TEXT] [--missing]`.
 
 DIR holds the open part (`dyncal datasets make --to DIR`). Writes docs/evidence/scores.json and .md; what a run did not
 score stays, each score with the revision at which it was made. PyDynamic's methods take part where `make foreign` has
@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--task", action="append", default=[])
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--method", default="", help="only methods whose name contains this")
+    parser.add_argument("--missing", action="store_true", help="only what is not held yet: go on after an interruption")
     parser.add_argument("--table", action="store_true", help="write the page from what is held, and score nothing")
     arguments = parser.parse_args()
     if arguments.table:
@@ -42,8 +43,12 @@ def main() -> int:
         return 0
     python = str(foreign.environment()) if foreign.available() else None
     contestants = [replace(c, most=MOST.get(c.name)) for c in board.standard(python) if arguments.method in c.name]
-    members = board.members_of(arguments.directory, None, arguments.only, arguments.task)
-    return 0 if board.run(contestants, members, None, _kept) else 1
+    done = {(e["member"], e["method"]) for e in held()} if arguments.missing else set()
+    made = 0
+    for member in board.members_of(arguments.directory, None, arguments.only, arguments.task):
+        due = [c for c in contestants if (member.name, c.name) not in done]
+        made += len(board.run(due, [member], None, _kept))
+    return 0 if made or arguments.missing else 1
 
 
 def _kept(made: MemberScore, answers: Sequence[Answer], member: MemberData) -> None:
