@@ -17,7 +17,7 @@ from dyncal.domain.coefficients import Parameters
 from dyncal.domain.errors import InvalidData, NotFound
 from dyncal.domain.samples import FloatArray, SampleSeries
 from dyncal.domain.sensors import ModelKind, Pairing, SensorId
-from dyncal.domain.time import NS_PER_S, DurationNs
+from dyncal.domain.time import LATEST, NS_PER_S, DurationNs, InstantNs
 from dyncal.models import named_model
 from dyncal.ports.registry import Registry, SetRecord
 
@@ -132,7 +132,10 @@ def accepted(calibrations: Sequence[Calibration]) -> Calibration | None:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One link of a traceability chain: what is known of `sensor`, and by what it is tied to the next."""
+    """One link of a traceability chain: what is known of `sensor`, and by what it is tied to the next.
+
+    `at_ns` is when what it showed was used: its certificate is to be of before.
+    """
 
     sensor: SensorId
     set_id: str = ""
@@ -143,6 +146,7 @@ class Step:
     u_reference: float = 0.0
     u_reference_gain: float = 0.0
     u_clock_s: float = 0.0
+    at_ns: InstantNs = LATEST
 
 
 def chain(registry: Registry, record: SetRecord) -> list[Step]:
@@ -156,11 +160,12 @@ def chain(registry: Registry, record: SetRecord) -> list[Step]:
     seen: set[SensorId] = set()
     current: SetRecord | None = record
     sensor = record.coefficients.sensor
+    at_ns = record.coefficients.provenance.window_to_ns
     while sensor not in seen and len(steps) < MOST_STEPS:
         seen.add(sensor)
         pairing = pairings.get(sensor)
         if current is None:
-            steps.append(Step(sensor))
+            steps.append(Step(sensor, at_ns=at_ns))
             break
         origin = current.coefficients.provenance
         steps.append(
@@ -175,9 +180,12 @@ def chain(registry: Registry, record: SetRecord) -> list[Step]:
                     if pairing is None or pairing.reference != origin.reference
                     else (pairing.u_reference, pairing.u_reference_gain, pairing.u_clock_s)
                 ),
+                at_ns,
             )
         )
-        sensor, current = origin.reference, registry.desired_set(origin.reference)
+        # what was in force when the fit looked at it: another set, of later, says nothing of that fit
+        at_ns = origin.window_to_ns
+        sensor, current = origin.reference, registry.last_released(origin.reference, until_ns=at_ns)
     return steps
 
 

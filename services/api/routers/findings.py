@@ -151,10 +151,13 @@ def chain_of(record: SetRecord, deps: Deps) -> ChainOut:
     steps = findings.chain(deps.registry, record)
     return ChainOut(
         set_id=record.coefficients.id,
-        steps=[
-            _step(step, sensors.get(step.sensor), deps.registry.laboratories(step.sensor, limit=1)) for step in steps
-        ],
+        steps=[_step(step, sensors.get(step.sensor), _certificates(deps, step)) for step in steps],
     )
+
+
+def _certificates(deps: Deps, step: findings.Step) -> list[LaboratoryCalibration]:
+    """Return the certificate that a sensor had when what it showed was used: a later one says nothing of that."""
+    return deps.registry.laboratories(step.sensor, before=(step.at_ns + 1, ""), limit=1)
 
 
 def _step(step: findings.Step, sensor: Sensor | None, certificates: list[LaboratoryCalibration]) -> StepOut:

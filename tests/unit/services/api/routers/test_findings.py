@@ -11,8 +11,10 @@ import pytest
 from dyncal.contracts import coefficients as contract
 from dyncal.domain.calibration import Verdict
 from dyncal.domain.coefficients import CoefficientSet, Parameters, SetState
-from dyncal.domain.sensors import ModelKind
+from dyncal.domain.sensors import ModelKind, SensorId
 from dyncal.domain.time import InstantNs
+from dyncal.ports.registry import Act
+from dyncal.testing.laboratory import make_laboratory
 from dyncal.testing.records import block, uniform
 from dyncal.testing.registry import S1, S2, act, make_calibration, make_set
 from services.api import findings
@@ -119,3 +121,23 @@ async def test_a_chain_ends_at_what_nothing_calibrates(api: Api) -> None:
     assert (first["u_reference"], first["u_clock_s"]) == (pairing.u_reference, pairing.u_clock_s)
     assert (last["sensor"], last["set_id"], last["calibration"]) == (S2, "", None)
     assert (await api.http.get("/v1/coefficient-sets/none/chain")).status_code == 404
+
+
+async def test_a_chain_names_what_stood_when_the_fit_was_made(api: Api) -> None:
+    """Not the set that corrects the reference now, nor the certificate of a later measurement."""
+    made = make_set()
+    window_ns = made.provenance.window_to_ns
+    for k, at_ns in ((1, window_ns - 10), (2, window_ns + 10)):
+        of_reference = replace(
+            make_set(k, S2), provenance=replace(make_set(k, S2).provenance, reference=SensorId("zz-9"))
+        )
+        api.registry.add_set(of_reference, b"{}", SetState.PUBLISHED, Act("calibrate", InstantNs(at_ns)))
+    activate(api, made)
+    for number, at_ns in (("before", window_ns - 5), ("after", window_ns + 5)):
+        measured = replace(make_laboratory(f"lab-{number}", S2), certificate=number, calibrated_ns=InstantNs(at_ns))
+        api.registry.add_laboratory(measured, number.encode(), act())
+    steps = (await api.http.get(f"/v1/coefficient-sets/{made.id}/chain")).json()["steps"]
+    assert [(step["sensor"], step["set_id"]) for step in steps] == [
+        (S1, made.id), (S2, make_set(1, S2).id), ("zz-9", ""),
+    ]  # fmt: skip
+    assert steps[1]["certificate"]["certificate"] == "before"
