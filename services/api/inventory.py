@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -25,6 +26,14 @@ from services.api.schemas.sensors import PairingBody
 
 MOST_FAULTS: Final = 1000
 MOST_CHANGES: Final = 1000
+MAX_LINE: Final = 1 << 16
+"""Longest line of a CSV file [characters]."""
+
+MAX_LINES: Final = 4 * MAX_ROWS
+MAX_COMMAS: Final = 40 * MAX_ROWS
+"""Of a JSON document: more than any that has no more rows than it may."""
+
+_FORMULA: Final = re.compile("'*[=+\\-@\t\r]")
 
 SENSOR_COLUMNS: Final = ("id", "site", "edge", "unit", "dt_ns", "label")
 PAIRING_COLUMNS: Final = tuple(PairingBody.model_fields)
@@ -59,9 +68,11 @@ class Line:
 
 def read_json(content: bytes) -> list[Line]:
     """Return the rows of a JSON document. Raises `BadRows`."""
+    if content.count(b",") > MAX_COMMAS:
+        raise BadRows([Fault(0, "", f"there are more than {MAX_ROWS} rows")])
     try:
         document = msgspec.json.decode(content, type=dict[str, list[msgspec.Raw]], strict=True)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRows([Fault(0, "", f"this is no object with a list of items: {error}")]) from error
     if set(document) != {"items"}:
         raise BadRows([Fault(0, "", "an object with `items`, and nothing else, is expected")])
@@ -74,7 +85,7 @@ def read_csv(content: bytes) -> list[Line]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadRows([Fault(0, "", f"this is not UTF-8: {error.reason} at byte {error.start}")]) from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
+    reader = csv.DictReader(_lines(text), restkey="", strict=True)
     try:
         names = reader.fieldnames or ()
         _check_columns(names)
@@ -83,13 +94,23 @@ def read_csv(content: bytes) -> list[Line]:
         raise BadRows([Fault(reader.line_num, "", f"this is no CSV: {error}")]) from error
 
 
+def _lines(text: str) -> Iterator[str]:
+    """Yield the lines of a file. Raises `csv.Error` where one, or their number, is beyond all sense."""
+    for number, line in enumerate(io.StringIO(text, newline=""), 1):
+        if len(line) > MAX_LINE:
+            raise csv.Error(f"line {number} has {len(line)} characters; at most {MAX_LINE} are read")
+        if number > MAX_LINES:
+            raise csv.Error(f"there are more than {MAX_LINES} lines")
+        yield line
+
+
 def _check_columns(names: Iterable[str]) -> None:
     given = list(names)
     faults = [Fault(1, name[:100], "there is no such column") for name in given if name not in COLUMNS]
     faults += [Fault(1, name, "this column is there twice") for name in COLUMNS if given.count(name) > 1]
     faults += [Fault(1, name, "this column is missing") for name in SENSOR_COLUMNS[:5] if name not in given]
     if faults:
-        raise BadRows(faults)
+        raise BadRows(faults[:MOST_FAULTS])
 
 
 def _csv_rows(reader: csv.DictReader[str]) -> Iterator[tuple[int, Any, Any]]:
@@ -100,8 +121,8 @@ def _csv_rows(reader: csv.DictReader[str]) -> Iterator[tuple[int, Any, Any]]:
 def _of_cells(row: Mapping[str, Any]) -> InventoryRow:
     if "" in row:
         raise InvalidData("there are more cells than columns")
-    cells = {name: text for name, text in row.items() if text}
-    made: dict[str, Any] = {name: row[name] for name in SENSOR_COLUMNS if row.get(name) is not None}
+    cells = {name: _unquoted(text) for name, text in row.items() if text}
+    made: dict[str, Any] = {name: _unquoted(row[name]) for name in SENSOR_COLUMNS if row.get(name) is not None}
     paired: dict[str, Any] = {name: cells[name] for name in PAIRING_COLUMNS if name in cells}
     if "reference" in paired:
         if "tolerance" in paired:
@@ -204,9 +225,20 @@ def as_csv(catalogue: Catalogue) -> bytes:
     return out.getvalue().encode()
 
 
+def _unquoted(text: str) -> str:
+    """Return what `_cell` made a cell of."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
 def _cell(value: object) -> str:
+    """Return a cell. Text that a spreadsheet would take for a formula gets an apostrophe, which reading takes away.
+
+    Labels and units come from OPC UA servers too, and who opens the file runs what they say otherwise.
+    """
     if value is None:
         return ""
+    if isinstance(value, str) and _FORMULA.match(value):
+        return "'" + value
     if isinstance(value, Mapping):
         return " ".join(f"{name}={share!r}" for name, share in value.items())
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,8 +17,10 @@ from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, Sensor, SensorId, 
 from dyncal.domain.time import DurationNs
 from dyncal.testing.registry import S1, S2, act, make_pairing
 from services.api import inventory
+from services.api.app import create_app
 from services.api.catalogue import Catalogue
-from tests.unit.services.api.conftest import Api
+from services.api.deps import Deps
+from tests.unit.services.api.conftest import OPEN, Api
 
 URL = "/v1/inventory"
 CSV = {"content-type": "text/csv"}
@@ -154,3 +158,42 @@ def test_any_row_comes_back_as_it_went(unit: str, label: str, dt_ns: int, pairin
     from_csv = inventory.read_csv(inventory.as_csv(catalogue))
     assert [(line.sensor, line.pairing) for line in from_csv] == [(sensor, pairing)]
     assert next(csv.reader(io.StringIO(inventory.as_csv(catalogue).decode(), newline="")))[0] == "id"
+
+
+@pytest.mark.parametrize(
+    "label", ['=HYPERLINK("http://evil.example")', "+1", "-2+3", "@SUM(A1)", "\t=1", "'=1", "'", "''+", "it's"]
+)
+def test_a_spreadsheet_takes_no_text_for_a_formula_and_text_comes_back(label: str) -> None:
+    sensor = Sensor(S1, SiteId("plant"), EdgeId("e"), "=m", DurationNs(5), label)
+    file = inventory.as_csv(Catalogue({S1: sensor}, {}, {}, {}))
+    (row,) = list(csv.DictReader(io.StringIO(file.decode(), newline="")))
+    assert row["unit"] == "'=m"
+    assert not row["label"].startswith(("=", "+", "-", "@", "\t", "\r"))
+    (line,) = inventory.read_csv(file)
+    assert line.sensor == sensor
+
+
+@pytest.mark.parametrize(
+    ("content", "media", "said"),
+    [
+        (b'{"items":[' + b"[" * 100_000 + b"]" * 100_000 + b"]}", "application/json", "recursion"),
+        (b'{"items":[' + b"1," * 5_000_000 + b"1]}", "application/json", "rows"),
+        (b"," * 1_000_000, "text/csv", "characters"),
+        (b"x," * 30_000, "text/csv", "no such column"),
+        (HEAD.encode() + b"," * 1_000_000, "text/csv", "characters"),
+        (HEAD.encode() + b"\n" * 500_000, "text/csv", "lines"),
+        (HEAD.encode() + b'"' + b"a\n" * 200_000, "text/csv", "field larger than field limit"),
+        (HEAD.encode() + b"a\x00b,plant,e,Cel,5\n", "text/csv", "id"),
+        (HEAD.encode("utf-16"), "text/csv", "UTF-8"),
+    ],
+)
+async def test_files_that_are_made_to_be_read_for_long_are_not(
+    api: Api, content: bytes, media: str, said: str, tmp_path: Path
+) -> None:
+    deps = Deps.make(api.registry, api.store, api.clock, OPEN, console=tmp_path / "none")
+    transport = httpx.ASGITransport(create_app(deps), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        answer = await http.post(URL, content=content, headers={"content-type": media})
+    assert answer.status_code == 422, answer.text[:300]
+    assert said in answer.text
+    assert len(answer.content) < 1_000_000
