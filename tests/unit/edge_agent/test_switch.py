@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, chi2
 
 from dyncal.contracts.coefficients import seal
 from dyncal.domain.coefficients import CoefficientSet
@@ -76,8 +76,8 @@ def signal(rng: np.random.Generator) -> FloatArray:
     return lagged(u) + NOISE * rng.standard_normal(N)
 
 
-def steps(y: FloatArray, old: CoefficientSet, new: CoefficientSet) -> list[bool]:
-    """Tell, for the instants after a switch, whether new minus old lies within U = 2 u of their difference."""
+def steps(y: FloatArray, old: CoefficientSet, new: CoefficientSet) -> list[float]:
+    """Return, for the instants after a switch, new minus old over the stated u of their difference."""
     switched, _ = live(y, old, new)
     stayed, _ = live(y, old)
     found = []
@@ -85,7 +85,7 @@ def steps(y: FloatArray, old: CoefficientSet, new: CoefficientSet) -> list[bool]
         value, u, name = switched.corrected[t]
         before, u_before, _ = stayed.corrected[t]
         assert name == new.id
-        found.append(abs(value - before) <= 2 * np.hypot(u, u_before))
+        found.append(float((value - before) / np.hypot(u, u_before)))
     return found
 
 
@@ -95,10 +95,15 @@ def test_the_step_of_a_switch_lies_within_the_stated_uncertainty() -> None:
     for seed in range(N_TRIALS):
         rng = np.random.default_rng([seed, 1])
         found.append(steps(signal(rng), a_set(1, rng), a_set(2, rng)))
-    n_first = sum(trial[0] for trial in found)
+    every = np.abs(np.array(found))
+    first = every[:, 0]
     # Of normal deviations 95.4 % lie within two standard uncertainties; fewer only by chance.
-    assert n_first >= binom.ppf(1e-3, N_TRIALS, 0.954)
-    assert np.mean(found) >= 0.93
+    assert np.count_nonzero(first <= 2) >= binom.ppf(1e-3, N_TRIALS, 0.954)
+    assert np.mean(every <= 2) >= 0.93
+    # And it is no larger than it has to be: their spread is that of standard deviations, at the tails too.
+    low, high = chi2.ppf([1e-3, 1 - 1e-3], N_TRIALS)
+    assert low <= np.sum(first**2) <= high
+    assert np.count_nonzero(first > 3) <= binom.ppf(1 - 1e-3, N_TRIALS, 0.0027)
 
 
 @pytest.mark.parametrize("delays", [(0, 0), (0, 9), (9, 0), (4, 7)])
