@@ -82,8 +82,8 @@ def _physical(coefficients: Floats, order: int, dt_s: float, names: list[str]) -
 def curve_fit(record: Record) -> Record:
     """Output error by `scipy.optimize.curve_fit` on `scipy.signal.lsim`, straight lines between samples.
 
-    The sensor begins at rest; instants that are irregular are brought to a grid by straight lines; starts are the best
-    of a few time constants.
+    The sensor begins at rest, which the first tenth of the record is given to forget; instants that are irregular are
+    brought to a grid by straight lines; starts are the best of a few time constants.
     """
     t = (record["t_ns"] - record["t_ns"][0]) * 1e-9
     grid = np.arange(t.size) * (t[-1] / (t.size - 1))
@@ -92,22 +92,24 @@ def curve_fit(record: Record) -> Record:
     if record["model"] == "rational":
         return {"refused": "no such model here"}
 
+    seen = slice(grid.size // 10, None)
+
     def indication(_: Floats, *log_theta: float) -> Floats:
         theta = dict(zip(names, np.exp(log_theta).tolist(), strict=True))
         late = np.interp(grid - theta.get("delay_s", 0.0), grid, r)
         out = scipy.signal.lsim(_system(record["model"], theta), late - late[0], grid)[1]
-        return np.asarray(out + theta["gain"] * late[0], np.float64)
+        return np.asarray(out + theta["gain"] * late[0], np.float64)[seen]
 
     best: tuple[float, Floats] | None = None
     for span in np.geomspace(3 * record["dt_s"], 0.1 * grid[-1], 12):
         start = np.log([_start(name, float(span), record["dt_s"]) for name in names])
-        sse = float(np.sum((y - indication(grid, *start)) ** 2))
+        sse = float(np.sum((y[seen] - indication(grid, *start)) ** 2))
         if np.isfinite(sse) and (best is None or sse < best[0]):
             best = sse, start
     if best is None:
         return {"refused": "no start"}
     try:
-        log_theta, cov = scipy.optimize.curve_fit(indication, grid, y, best[1], maxfev=2000)
+        log_theta, cov = scipy.optimize.curve_fit(indication, grid[seen], y[seen], best[1], maxfev=2000)
     except RuntimeError as error:
         return {"refused": f"no convergence: {error}"}
     values = np.exp(log_theta)
