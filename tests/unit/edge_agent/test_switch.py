@@ -101,7 +101,7 @@ def test_the_step_of_a_switch_lies_within_the_stated_uncertainty() -> None:
     assert np.count_nonzero(first <= 2) >= binom.ppf(1e-3, N_TRIALS, 0.954)
     assert np.mean(every <= 2) >= 0.93
     # And it is no larger than it has to be: their spread is that of standard deviations, at the tails too.
-    low, high = chi2.ppf([1e-3, 1 - 1e-3], N_TRIALS)
+    low, high = (float(chi2.ppf(p, N_TRIALS)) for p in (1e-3, 1 - 1e-3))
     assert low <= np.sum(first**2) <= high
     assert np.count_nonzero(first > 3) <= binom.ppf(1 - 1e-3, N_TRIALS, 0.0027)
 
