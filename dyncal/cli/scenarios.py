@@ -48,13 +48,13 @@ def check(
     """
     from dyncal.runtime.logging import configure
     from dyncal.runtime.settings import LogSettings
-    from simulators.checking import as_record, check, table
+    from simulators.checking import MANY, as_record, check, table
 
     configure(LogSettings(level="error"))
     wanted = [_loaded(name) for name in scenarios or _library()]
     verdicts = []
     for scenario in wanted:
-        if quick and len(scenario.stations) > 50:
+        if quick and len(scenario.stations) > MANY:
             continue
         try:
             found = check(scenario).verdicts
