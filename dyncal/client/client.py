@@ -13,7 +13,7 @@ from dyncal.client import models as m
 from dyncal.client.releases import ReleaseMethods
 from dyncal.client.stream import Event, follow
 from dyncal.client.tagged import Tagged, tagged
-from dyncal.client.transport import RETRIES, Transport, decoded
+from dyncal.client.transport import RETRIES, Transport, decoded, part
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,11 +87,11 @@ class Client(ReleaseMethods):
 
     def sensor(self, sensor: str) -> m.SensorOut:
         """Return a sensor and how it stands."""
-        return self.transport.get(f"/v1/sensors/{sensor}", m.SensorOut)
+        return self.transport.get(f"/v1/sensors/{part(sensor)}", m.SensorOut)
 
     def pairing(self, sensor: str) -> Tagged[m.PairingBody]:
         """Return the pairing of a sensor."""
-        return tagged(self.transport.send("GET", f"/v1/sensors/{sensor}/pairing"), m.PairingBody)
+        return tagged(self.transport.send("GET", f"/v1/sensors/{part(sensor)}/pairing"), m.PairingBody)
 
     def put_pairing(
         self, sensor: str, pairing: m.PairingBody, *, etag: str | None = None, reason: str = ""
@@ -100,7 +100,7 @@ class Client(ReleaseMethods):
         headers = {"Content-Type": "application/json", **({} if etag is None else {"If-Match": etag})}
         answer = self.transport.send(
             "PUT",
-            f"/v1/sensors/{sensor}/pairing",
+            f"/v1/sensors/{part(sensor)}/pairing",
             query={"reason": reason},
             headers=headers,
             content=msgspec.json.encode(pairing),
@@ -145,20 +145,20 @@ class Client(ReleaseMethods):
         Instants are ISO 8601 with time zone, or nanoseconds since 1970; by default the last ten minutes.
         """
         query = {"from": start, "to": end, "max_points": max_points, "format": "json"}
-        return decoded(self.transport.send("GET", f"/v1/sensors/{sensor}/samples", query=query), m.SamplesOut)
+        return decoded(self.transport.send("GET", f"/v1/sensors/{part(sensor)}/samples", query=query), m.SamplesOut)
 
     def samples_table(self, sensor: str, start: str | int | None = None, end: str | int | None = None) -> pa.Table:
         """Return every sample of an interval as an Arrow table, read while it comes; needs pyarrow."""
         import pyarrow as pa  # noqa: PLC0415 - an extra
 
         query = {"from": start, "to": end, "format": "arrow"}
-        with self.transport.open(f"/v1/sensors/{sensor}/samples", query=query) as answer:
+        with self.transport.open(f"/v1/sensors/{part(sensor)}/samples", query=query) as answer:
             content = pa.BufferReader(b"".join(answer.iter_bytes()))
         return pa.ipc.open_stream(content).read_all()
 
     def gaps(self, sensor: str, start: str | int | None = None, end: str | int | None = None) -> Iterator[m.GapOut]:
         """Yield the gaps of an interval, newest page first."""
-        return self._pages(f"/v1/sensors/{sensor}/gaps", m.GapList, **{"from": start, "to": end})
+        return self._pages(f"/v1/sensors/{part(sensor)}/gaps", m.GapList, **{"from": start, "to": end})
 
     # Calibrations ----------------------------------------------------------------------------------------------------
 
@@ -168,32 +168,34 @@ class Client(ReleaseMethods):
 
     def calibration(self, calibration: str) -> m.CalibrationOut:
         """Return one calibration."""
-        return self.transport.get(f"/v1/calibrations/{calibration}", m.CalibrationOut)
+        return self.transport.get(f"/v1/calibrations/{part(calibration)}", m.CalibrationOut)
 
     def report(self, calibration: str) -> m.ReportOut:
         """Return the report of a calibration."""
-        return self.transport.get(f"/v1/calibrations/{calibration}/report", m.ReportOut, format="json")
+        return self.transport.get(f"/v1/calibrations/{part(calibration)}/report", m.ReportOut, format="json")
 
     def report_page(self, calibration: str) -> bytes:
         """Return the report of a calibration as a page of HTML that is whole in itself."""
-        return self.transport.send("GET", f"/v1/calibrations/{calibration}/report", query={"format": "html"}).content
+        return self.transport.send(
+            "GET", f"/v1/calibrations/{part(calibration)}/report", query={"format": "html"}
+        ).content
 
     def calibrate(self, sensor: str, job: m.JobBody, *, key: str | None = None) -> m.JobOut:
         """Fit a sensor's model to an interval of the store; return the job, which has only begun."""
-        return self.transport.command("POST", f"/v1/sensors/{sensor}/calibrations", m.JobOut, job, key)
+        return self.transport.command("POST", f"/v1/sensors/{part(sensor)}/calibrations", m.JobOut, job, key)
 
     def job(self, job: str) -> m.JobOut:
         """Return a job as it stands."""
-        return self.transport.get(f"/v1/jobs/{job}", m.JobOut)
+        return self.transport.get(f"/v1/jobs/{part(job)}", m.JobOut)
 
     def follow_job(self, job: str) -> Iterator[m.JobOut]:
         """Yield a job each time that it changes, until it has ended."""
-        for event in follow(self.transport, f"/v1/jobs/{job}/events", retries=10):
+        for event in follow(self.transport, f"/v1/jobs/{part(job)}/events", retries=10):
             yield msgspec.convert(event.data, m.JobOut)
 
     def cancel_job(self, job: str) -> m.JobOut:
         """Cancel a job; one that has ended stays as it is."""
-        return decoded(self.transport.send("DELETE", f"/v1/jobs/{job}"), m.JobOut)
+        return decoded(self.transport.send("DELETE", f"/v1/jobs/{part(job)}"), m.JobOut)
 
     def laboratory_calibrations(self, sensor: str | None = None) -> Iterator[m.LaboratoryOut]:
         """Yield laboratories' calibrations, those measured last first."""
@@ -230,7 +232,7 @@ class Client(ReleaseMethods):
         headers = {"If-None-Match": etag} if etag else {}
         if wait_s:
             headers["Prefer"] = f"wait={wait_s}"
-        path = f"/v1/edges/{edge}/coefficients"
+        path = f"/v1/edges/{part(edge)}/coefficients"
         answer = self.transport.send("GET", path, headers=headers, timeout_s=30.0 + wait_s)
         return None if answer.status_code == 304 else Tagged(answer.content, answer.headers["etag"])
 
@@ -244,7 +246,7 @@ class Client(ReleaseMethods):
 
     def command_alarm(self, alarm: str, command: m.CommandBody, *, key: str | None = None) -> m.CommandResult:
         """Give a command for an alarm; `ApiConflict` where it is refused."""
-        return self.transport.command("POST", f"/v1/alarms/{alarm}/commands", m.CommandResult, command, key)
+        return self.transport.command("POST", f"/v1/alarms/{part(alarm)}/commands", m.CommandResult, command, key)
 
     def audit(self) -> Iterator[m.AuditOut]:
         """Yield the audit trail, oldest first."""

@@ -9,7 +9,7 @@ import msgspec
 
 from dyncal.client import models as m
 from dyncal.client.tagged import Tagged, tagged
-from dyncal.client.transport import decoded
+from dyncal.client.transport import decoded, part
 
 if TYPE_CHECKING:
     from dyncal.client.transport import Transport
@@ -33,15 +33,15 @@ class ReleaseMethods:
 
     def lifecycle(self, sensor: str, *, limit: int = 20) -> m.LifecycleOut:
         """Return the newest sets of a sensor with all that was done with them, and its policy."""
-        return self.transport.get(f"/v1/sensors/{sensor}/coefficients", m.LifecycleOut, limit=limit)
+        return self.transport.get(f"/v1/sensors/{part(sensor)}/coefficients", m.LifecycleOut, limit=limit)
 
     def chain(self, sensor: str, at: str | int | None = None) -> m.SampleChainOut:
         """Return what the corrected value at an instant (ISO 8601, or nanoseconds; the newest) is traced to."""
-        return self.transport.get(f"/v1/sensors/{sensor}/chain", m.SampleChainOut, at=at)
+        return self.transport.get(f"/v1/sensors/{part(sensor)}/chain", m.SampleChainOut, at=at)
 
     def policy(self, sensor: str) -> Tagged[m.PolicyBody]:
         """Return who releases the sets of a sensor; `ApiNotFound` if it has no policy of its own."""
-        return tagged(self.transport.send("GET", f"/v1/sensors/{sensor}/policy"), m.PolicyBody)
+        return tagged(self.transport.send("GET", f"/v1/sensors/{part(sensor)}/policy"), m.PolicyBody)
 
     def put_policy(
         self, sensor: str, policy: m.PolicyBody, *, etag: str | None = None, reason: str = ""
@@ -50,7 +50,7 @@ class ReleaseMethods:
         headers = {"Content-Type": "application/json", **({} if etag is None else {"If-Match": etag})}
         answer = self.transport.send(
             "PUT",
-            f"/v1/sensors/{sensor}/policy",
+            f"/v1/sensors/{part(sensor)}/policy",
             query={"reason": reason},
             headers=headers,
             content=msgspec.json.encode(policy),
@@ -60,21 +60,25 @@ class ReleaseMethods:
 
     def approve(self, sensor: str, set_id: str, reason: str, *, key: str | None = None) -> m.OrderOut:
         """Order that a set that waits is published."""
-        return self._order(f"/v1/sensors/{sensor}/coefficients/{set_id}/approve", m.DecisionBody(reason=reason), key)
+        return self._order(
+            f"/v1/sensors/{part(sensor)}/coefficients/{part(set_id)}/approve", m.DecisionBody(reason=reason), key
+        )
 
     def reject(self, sensor: str, set_id: str, reason: str, *, key: str | None = None) -> m.OrderOut:
         """Order that a set that waits is rejected."""
-        return self._order(f"/v1/sensors/{sensor}/coefficients/{set_id}/reject", m.DecisionBody(reason=reason), key)
+        return self._order(
+            f"/v1/sensors/{part(sensor)}/coefficients/{part(set_id)}/reject", m.DecisionBody(reason=reason), key
+        )
 
     def roll_back(self, sensor: str, reason: str, *, to: str | None = None, key: str | None = None) -> m.OrderOut:
         """Order that a sensor goes back to an earlier set; by default to the one before."""
-        return self._order(f"/v1/sensors/{sensor}/roll-back", m.RollBackBody(reason=reason, to=to), key)
+        return self._order(f"/v1/sensors/{part(sensor)}/roll-back", m.RollBackBody(reason=reason, to=to), key)
 
     # Orders ----------------------------------------------------------------------------------------------------------
 
     def order(self, order: str) -> m.OrderOut:
         """Return an order, and what became of it."""
-        return self.transport.get(f"/v1/orders/{order}", m.OrderOut)
+        return self.transport.get(f"/v1/orders/{part(order)}", m.OrderOut)
 
     def orders(self, *, state: str | None = None, subject: str | None = None) -> Iterator[m.OrderOut]:
         """Yield orders, last changed first."""
@@ -100,7 +104,7 @@ class ReleaseMethods:
 
     def rollout(self, rollout: str) -> m.RolloutOut:
         """Return a rollout and how it stands."""
-        return decoded(self.transport.send("GET", f"/v1/rollouts/{rollout}"), m.RolloutOut)
+        return decoded(self.transport.send("GET", f"/v1/rollouts/{part(rollout)}"), m.RolloutOut)
 
     def rollout_candidates(self, limit: int = 1000) -> list[m.CandidateOut]:
         """Return the verified sets that wait, in order of sensor: what a rollout can be of."""
@@ -110,11 +114,11 @@ class ReleaseMethods:
         self, rollout: str, *, state: str | None = None, stage: int | None = None
     ) -> Iterator[m.MemberOut]:
         """Yield the sensors of a rollout, in the order in which they are taken."""
-        return self._pages(f"/v1/rollouts/{rollout}/members", m.MemberPage, state=state, stage=stage, limit=500)
+        return self._pages(f"/v1/rollouts/{part(rollout)}/members", m.MemberPage, state=state, stage=stage, limit=500)
 
     def rollout_history(self, rollout: str) -> Iterator[m.RolloutMoveOut]:
         """Yield what happened in a rollout, by whom and why, newest first."""
-        return self._pages(f"/v1/rollouts/{rollout}/history", m.RolloutHistoryPage, limit=500)
+        return self._pages(f"/v1/rollouts/{part(rollout)}/history", m.RolloutHistoryPage, limit=500)
 
     def begin_rollout(self, rollout: m.RolloutBody, *, key: str | None = None) -> m.OrderOut:
         """Order a rollout; the order's `subject` is its id."""
@@ -122,12 +126,14 @@ class ReleaseMethods:
 
     def pause_rollout(self, rollout: str, reason: str, *, key: str | None = None) -> m.OrderOut:
         """Order that no further sets go out."""
-        return self._order(f"/v1/rollouts/{rollout}/pause", m.RolloutCommandBody(reason=reason), key)
+        return self._order(f"/v1/rollouts/{part(rollout)}/pause", m.RolloutCommandBody(reason=reason), key)
 
     def resume_rollout(self, rollout: str, reason: str, *, accept: bool = False, key: str | None = None) -> m.OrderOut:
         """Order a paused rollout to go on; with `accept` as if its present stage had passed."""
-        return self._order(f"/v1/rollouts/{rollout}/resume", m.RolloutResumeBody(reason=reason, accept=accept), key)
+        return self._order(
+            f"/v1/rollouts/{part(rollout)}/resume", m.RolloutResumeBody(reason=reason, accept=accept), key
+        )
 
     def abort_rollout(self, rollout: str, reason: str, *, key: str | None = None) -> m.OrderOut:
         """Order every sensor that was touched to go back."""
-        return self._order(f"/v1/rollouts/{rollout}/abort", m.RolloutCommandBody(reason=reason), key)
+        return self._order(f"/v1/rollouts/{part(rollout)}/abort", m.RolloutCommandBody(reason=reason), key)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 
-from dyncal.client.errors import ApiUnavailable
+from dyncal.client.errors import ApiError, ApiUnavailable
 from dyncal.client.transport import FIRST_PAUSE_S, LONGEST_PAUSE_S, Transport
 
 SILENCE_S: Final = 30.0
@@ -66,7 +67,10 @@ def follow(
                 for event in parse(answer.iter_lines()):
                     failed, last_id = 0, event.id or last_id
                     yield event
-        except ApiUnavailable:
+        except (ApiUnavailable, ApiError) as error:
+            # 429: the service has not seen yet that the stream before is broken, and counts it.
+            if isinstance(error, ApiError) and error.status != HTTPStatus.TOO_MANY_REQUESTS:
+                raise
             failed += 1
             if retries is not None and failed > retries:
                 raise

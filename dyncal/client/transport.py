@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any, Final, TypeVar
 import httpx
 import msgspec
 
-from dyncal.client.errors import ApiError, ApiUnavailable, error_of
+from dyncal.client.errors import ApiError, ApiNotFound, ApiUnavailable, error_of
 
 T = TypeVar("T")
 Query = Mapping[str, object]
@@ -21,6 +22,22 @@ FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 30.0
 
 _AGAIN: Final = frozenset({429, 502, 503, 504})
+
+
+_PART: Final = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9._:~@+-]{1,300}")
+
+
+def part(name: str) -> str:
+    """Return a name as one part of a path.
+
+    Raises
+    ------
+    ApiNotFound
+        If nothing can be called so: what has a slash or a question mark in it would ask for something else.
+    """
+    if not _PART.fullmatch(name):
+        raise ApiNotFound(404, {"type": "urn:dyncal:problem:not-found", "detail": f"nothing is called {name[:140]!r}"})
+    return name
 
 
 def new_key() -> str:

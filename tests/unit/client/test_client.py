@@ -312,3 +312,28 @@ def test_the_client_reads_what_the_service_publishes(tmp_path: Path) -> None:
         required = {f.name for f in msgspec.structs.fields(known) if f.required}
         given = {f.name for f in msgspec.structs.fields(published[name]) if f.required}
         assert required <= given or name.endswith("Body") or name == "InventoryRow", name
+
+
+@pytest.mark.parametrize("name", ["a/events", "../keys", "..", ".", "x?limit=1", "x#y", "x%2Fy", "", "a b", "a\r\nb"])
+def test_a_name_that_is_none_asks_for_nothing_else(name: str) -> None:
+    def never(request: httpx.Request) -> httpx.Response:
+        raise AssertionError(f"asked for {request.url}")
+
+    with httpx.Client(base_url="http://127.0.0.1", transport=httpx.MockTransport(never)) as http:
+        plant = Client("http://127.0.0.1", http=http)
+        for ask in (plant.job, plant.sensor, plant.report, plant.cancel_job, plant.policy):
+            with pytest.raises(ApiNotFound):
+                ask(name)
+
+
+def test_a_stream_that_comes_back_too_soon_comes_again() -> None:
+    answers = [429, 429, 200]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        status = answers.pop(0)
+        content = b"id: 7\nevent: beat\ndata: {}\n\n" if status == 200 else b"{}"
+        return httpx.Response(status, content=content)
+
+    with httpx.Client(base_url="http://127.0.0.1", transport=httpx.MockTransport(answer)) as http:
+        transport = Transport("http://127.0.0.1", http=http, sleep=lambda _: None)
+        assert [event.id for event in follow(transport, "/v1/stream")] == ["7"]

@@ -366,3 +366,14 @@ class TestAtOnce:
             house.deps.hub.subscribe(Wanted(holder=f"key:{text[4:12]}"))
         refused = await (await house.client(text)).get("/v1/stream")
         assert (refused.status_code, refused.json()["type"]) == (429, "urn:dyncal:problem:too-many-streams")
+
+
+async def test_what_is_wrong_with_a_part_is_for_those_who_may_read(house: House) -> None:
+    """It names hosts and users of databases."""
+    house.deps.parts.faults.update(registry="registry postgresql+psycopg://dyncal@db.plant.example/x: refused", bus="")
+    answer = await (await house.client()).get("/readyz")
+    assert (answer.status_code, answer.json()["parts"]) == (503, {"registry": "not ready", "bus": ""})
+    edge = await house.client(house.key(Role.EDGE))
+    assert (await edge.get("/readyz")).json()["parts"]["registry"] == "not ready"
+    viewer = await house.client(house.key())
+    assert "db.plant.example" in (await viewer.get("/readyz")).json()["parts"]["registry"]
