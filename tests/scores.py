@@ -1,4 +1,4 @@
-"""The published scores: `python -m tests.scores DIR [--task T] [--only NAME] [--method TEXT] [--missing]`.
+"""The published scores: `python -m tests.scores DIR [--task T] [--only NAME] [--method TEXT] [--trials N] [--missing]`.
 
 DIR holds the open part (`dyncal datasets make --to DIR`). Writes docs/evidence/scores.json and .md; what a run did not
 score stays, each score with the revision at which it was made. PyDynamic's methods take part where `make foreign` has
@@ -35,7 +35,10 @@ def main() -> int:
     parser.add_argument("--task", action="append", default=[])
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--method", default="", help="only methods whose name contains this")
-    parser.add_argument("--missing", action="store_true", help="only what is not held yet: go on after an interruption")
+    parser.add_argument("--trials", type=int, help="at most so many of each member")
+    parser.add_argument(
+        "--missing", action="store_true", help="only what is not held yet, or of fewer trials: to go on"
+    )
     parser.add_argument("--table", action="store_true", help="write the page from what is held, and score nothing")
     arguments = parser.parse_args()
     if arguments.table:
@@ -43,11 +46,12 @@ def main() -> int:
         return 0
     python = str(foreign.environment()) if foreign.available() else None
     contestants = [replace(c, most=MOST.get(c.name)) for c in board.standard(python) if arguments.method in c.name]
-    done = {(e["member"], e["method"]) for e in held()} if arguments.missing else set()
+    done = {(e["member"], e["method"]): e["n"] for e in held()} if arguments.missing else {}
     made = 0
     for member in board.members_of(arguments.directory, None, arguments.only, arguments.task):
-        due = [c for c in contestants if (member.name, c.name) not in done]
-        made += len(board.run(due, [member], None, _kept))
+        n = min(arguments.trials or len(member.trials), len(member.trials))
+        due = [c for c in contestants if done.get((member.name, c.name), 0) < min(n, c.most or n)]
+        made += len(board.run(due, [member], n, _kept))
     return 0 if made or arguments.missing else 1
 
 
@@ -76,7 +80,7 @@ def write(entries: list[dict[str, Any]]) -> None:
     most = ", ".join(f"{name} {n}" for name, n in MOST.items())
     made = f"Made by `dyncal datasets make --to DIR` and `python -m tests.scores DIR`, at revision {at}."
     more = "What the figures are: [docs/datasets.md](../datasets.md); all, with intervals: [scores.json](scores.json)."
-    few = f"All trials of each member, but of those that take seconds each: {most}."
+    few = f"Each member's first trials, so many as the tables say; at most {most}."
     heading = "# Scores on the reference data sets, version 1, open part"
     lines = [heading, "", made, more, few, *markdown(scores)]
     (FOLDER / "scores.md").write_text("\n".join(lines) + "\n")

@@ -138,7 +138,7 @@ class MemberScore:
     Attributes
     ----------
     seconds_per_sample : float
-        Median over trials; NaN where nobody knows.
+        Of the processor, median over trials; NaN where nobody knows.
     reasons : tuple of str
         The first words of refusals and failures, each once.
     """

@@ -62,7 +62,7 @@ class Answer:
     alarms_t_ns : int64, shape (m,)
         Of drift detectors, ascending.
     seconds : float
-        How long it took, NaN where nobody knows.
+        Processor time that it took, NaN where nobody knows.
     """
 
     outcome: Outcome

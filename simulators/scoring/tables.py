@@ -119,7 +119,13 @@ def _times(scores: Sequence[MemberScore], methods: Sequence[str]) -> list[str]:
     for method in methods:
         times = [s.seconds_per_sample for s in scores if s.method == method and math.isfinite(s.seconds_per_sample)]
         cells.append(f"{_number(1e6 * min(times))} to {_number(1e6 * max(times))}" if times else _DASH)
-    return [f"| *time a sample or point, µs* | {' | '.join(cells)} |"]
+    trials = [_range([s.n for s in scores if s.method == method]) for method in methods]
+    return [f"| *processor time a sample or point, µs* | {' | '.join(cells)} |", f"| *trials* | {' | '.join(trials)} |"]
+
+
+def _range(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _lost(scores: Sequence[MemberScore]) -> list[str]:
