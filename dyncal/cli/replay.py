@@ -15,7 +15,7 @@ import typer
 from dyncal.domain.errors import DyncalError, InvalidSetting
 
 if TYPE_CHECKING:
-    from dyncal.domain.time import InstantNs
+    from dyncal.domain.time import DurationNs, InstantNs
     from dyncal.runtime.settings import BrokerSettings, StoreSettings
     from edge_agent.settings import EdgeSettings
     from simulators.replay import Effects, Options, Source
@@ -56,7 +56,6 @@ def replay(
     from dyncal.domain.time import duration as nanoseconds
     from dyncal.runtime.logging import configure
     from dyncal.runtime.settings import LogSettings
-    from simulators.replay import Options
     from simulators.replay.opening import Wish, open_source
 
     configure(LogSettings(level="error"))
@@ -81,7 +80,7 @@ def replay(
                 raise typer.Exit(
                     _onto_broker(opened, times, broker, config, loop=loop, restamp=restamp, as_json=as_json)
                 )
-            effects = _fast(opened, Options(seed=seed, gather_ns=gather_ns), out, stack, quiet=as_json)
+            effects = _fast(opened, _options(seed, gather_ns), out, quiet=as_json)
     except DyncalError as error:
         raise _failed(f"dyncal replay: {error}", 2 if isinstance(error, InvalidSetting) else 1) from error
     except OSError as error:
@@ -152,14 +151,23 @@ def _broker(address: str | None, config: Path | None) -> BrokerSettings:
         raise InvalidSetting(f"--broker cannot be {address!r}: HOST:PORT, such as 127.0.0.1:1883") from error
 
 
-def _fast(source: Source, options: Options, out: Path | None, stack: ExitStack, *, quiet: bool) -> Effects:
+def _options(seed: int, gather_ns: DurationNs | None) -> Options:
+    """Return the options; where samples are taken together, timers tick as often."""
+    from simulators.replay import Options
+
+    if gather_ns is None:
+        return Options(seed=seed)
+    return Options(seed=seed, gather_ns=gather_ns, tick_ns=gather_ns, poll_ns=gather_ns)
+
+
+def _fast(source: Source, options: Options, out: Path | None, *, quiet: bool) -> Effects:
     from dyncal.cli.replay_progress import Progress
     from dyncal.runtime.clocks import SystemClock
     from simulators.replay import replay as run
     from simulators.replay.results import CorrectedWriter, save
 
-    writer = None if out is None else stack.enter_context(CorrectedWriter(out))
-    with Progress(SystemClock(), source.end_ns(), quiet=quiet) as progress, _interrupted() as stop:
+    with ExitStack() as kept, Progress(SystemClock(), source.end_ns(), quiet=quiet) as progress, _interrupted() as stop:
+        writer = None if out is None else kept.enter_context(CorrectedWriter(out))
         done = run(source, options, on_corrected=writer, progress=progress.at, stop=stop)
     progress.summarise(done.span_ns, done.n_samples)
     if out is not None:

@@ -2,7 +2,7 @@
 
 Each channel publishes JSON to ``devices/<id>/data``, as the simulated fleet does: ``{"time": <ns since 1970>, "value":
 …}`` with arrays for blocks, where ``time`` is that of the first value if the others follow at the declared interval,
-and a list if not. Codes that are not good go along as ``quality``.
+and a list if not; and ``quality``, the OPC UA status code of all, or a list of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import numpy as np
 
 from dyncal.adapters.mqtt import open_bus
 from dyncal.domain.errors import InvalidSetting
-from dyncal.domain.quality import GOOD
 from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs
 from dyncal.ports.clock import Clock
 from dyncal.runtime.settings import BrokerSettings
@@ -199,7 +198,6 @@ def payload(block: Block, shift_ns: DurationNs, dt_ns: DurationNs) -> bytes:
         "time": int(t_ns[0]) if one or even else t_ns.tolist(),
         "value": values[0] if one else values,
     }
-    if np.any(block.codes != GOOD):
-        codes = block.codes.tolist()
-        content["quality"] = codes[0] if one else codes
+    codes = block.codes.tolist()
+    content["quality"] = codes[0] if len(set(codes)) == 1 else codes
     return msgspec.json.encode(content)

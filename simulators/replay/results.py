@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -54,25 +55,33 @@ def load(path: Path) -> Effects:
 
 
 class CorrectedWriter:
-    """Writes corrected samples below a directory, a file a sensor, as a context manager."""
+    """Writes corrected samples below a directory, a file a sensor, as a context manager.
+
+    They appear when it is left, in place of those that were there; where an error ends it, nothing has changed.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory / _DIRECTORY
+        self._final = directory / _DIRECTORY
+        self._directory = directory / f".{_DIRECTORY}.part"
         self._files: dict[SensorId, BinaryIO] = {}
 
     def __enter__(self) -> Self:
         """Make the directory. Raises `OSError`."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        for old in self._directory.glob("*.bin"):
-            old.unlink()
+        shutil.rmtree(self._directory, ignore_errors=True)
+        self._directory.mkdir(parents=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the files."""
+        """Close the files, and put them in their place. Raises `OSError`."""
         for file in self._files.values():
             file.close()
+        if error is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            return
+        shutil.rmtree(self._final, ignore_errors=True)
+        self._directory.rename(self._final)
 
     def __call__(self, sensor: SensorId, t_ns: Int64Array, value: FloatArray, u: FloatArray) -> None:
         """Take corrected samples, each of shape (n,). Raises `OSError`."""

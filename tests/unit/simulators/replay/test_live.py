@@ -62,7 +62,14 @@ async def test_times_cannot_be_moved_at_another_pace() -> None:
 @pytest.mark.parametrize("step", [DT, DurationNs(10_000_001)])
 def test_an_edge_reads_what_was_recorded(step: DurationNs) -> None:
     mapping = MqttSensorMapping.model_validate(
-        {"topic": "devices/+/data", "sensor_level": 1, "value_at": "/value", "time_at": "/time", "time_format": "ns"}
+        {
+            "topic": "devices/+/data",
+            "sensor_level": 1,
+            "value_at": "/value",
+            "time_at": "/time",
+            "time_format": "ns",
+            "quality_at": "/quality",
+        }
     )
     t_ns = np.array([10**18 + 7, 10**18 + 7 + step, 10**18 + 7 + 2 * step])
     raw = np.array([0.1, 1e300, -2.5])
@@ -71,6 +78,7 @@ def test_an_edge_reads_what_was_recorded(step: DurationNs) -> None:
     found = decode(mapping, content, unit="Cel", dt_ns=DT, arrival_ns=block.arrival_ns)
     np.testing.assert_array_equal(found.t_ns, t_ns + 5)
     np.testing.assert_array_equal(found.raw, raw)
+    np.testing.assert_array_equal(found.codes, block.codes)
 
 
 def test_a_hole_in_the_values_is_null_with_its_code() -> None:
