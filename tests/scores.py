@@ -36,9 +36,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--method", default="", help="only methods whose name contains this")
     parser.add_argument("--trials", type=int, help="at most so many of each member")
-    parser.add_argument(
-        "--missing", action="store_true", help="only what is not held yet, or of fewer trials: to go on"
-    )
+    parser.add_argument("--missing", action="store_true", help="only what is held of fewer trials, or not at all")
     parser.add_argument("--table", action="store_true", help="write the page from what is held, and score nothing")
     arguments = parser.parse_args()
     if arguments.table:
