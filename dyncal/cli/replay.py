@@ -32,7 +32,9 @@ def replay(
     begin: Annotated[str | None, typer.Option("--from", metavar="INSTANT", help="ISO 8601, with time zone.")] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="INSTANT", help="ISO 8601, with time zone.")] = None,
     sensors: Annotated[str | None, typer.Option(metavar="A,B", help="Only these, with their references.")] = None,
-    duration: Annotated[float, typer.Option(min=0.001, metavar="S", help="Length of a simulated scenario.")] = 60.0,
+    duration: Annotated[
+        float | None, typer.Option(min=0.001, metavar="S", help="Length of a simulated scenario; its own if absent.")
+    ] = None,
     gather: Annotated[
         float | None, typer.Option(min=0.001, metavar="S", help="Take samples together in spans of this length: fast.")
     ] = None,

@@ -40,8 +40,8 @@ class Wish:
 
     Attributes
     ----------
-    seconds : float
-        Length of a simulated scenario [s].
+    seconds : float, optional
+        Length of a simulated scenario [s]; as long as it lasts if absent.
     gather_ns : int, optional
         As `Options.gather_ns`: whoever can, reads in such spans.
     sensors : tuple of str, optional
@@ -52,7 +52,7 @@ class Wish:
         Credentials of an InfluxDB.
     """
 
-    seconds: float = 60.0
+    seconds: float | None = None
     gather_ns: DurationNs | None = None
     sensors: tuple[str, ...] | None = None
     from_ns: InstantNs | None = None
@@ -91,7 +91,8 @@ def _opened(source: str, wish: Wish, stack: ExitStack) -> Source:
         return _directory(path.parent, wish, stack, path)
     if is_recording(source):
         return RecordedSource(open_recording(path), wish.gather_ns or 0)
-    return SimulatedSource(load_scenario(source), duration(wish.seconds))
+    scenario = load_scenario(source)
+    return SimulatedSource(scenario, duration(scenario.lasts_s if wish.seconds is None else wish.seconds))
 
 
 def _directory(path: Path, wish: Wish, stack: ExitStack, file: Path | None = None) -> Source:

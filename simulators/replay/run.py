@@ -107,16 +107,17 @@ class Replayed:
 
 
 def run_scenario(
-    scenario: Scenario, seconds: float = 60.0, options: Options | None = None, *, t0_ns: InstantNs = T0
+    scenario: Scenario, seconds: float | None = None, options: Options | None = None, *, t0_ns: InstantNs = T0
 ) -> Effects:
-    """Replay `seconds` of a scenario without network, and return what came of it; the same each time.
+    """Replay a scenario without network, for as long as it lasts or for `seconds`, and return what came of it.
 
     Raises
     ------
     InvalidSetting, InvalidData
         If the scenario declares what no edge takes.
     """
-    return replay(SimulatedSource(scenario, duration(seconds), t0_ns), options).effects
+    span_ns = duration(scenario.lasts_s if seconds is None else seconds)
+    return replay(SimulatedSource(scenario, span_ns, t0_ns), options).effects
 
 
 def replay(
