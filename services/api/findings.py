@@ -143,9 +143,9 @@ class Step:
     sha256: str = ""
     calibration: Calibration | None = None
     reference: SensorId | None = None
-    u_reference: float = 0.0
-    u_reference_gain: float = 0.0
-    u_clock_s: float = 0.0
+    u_reference: float | None = None
+    u_reference_gain: float | None = None
+    u_clock_s: float | None = None
     at_ns: InstantNs = LATEST
 
 
@@ -163,7 +163,6 @@ def chain(registry: Registry, record: SetRecord) -> list[Step]:
     at_ns = record.coefficients.provenance.window_to_ns
     while sensor not in seen and len(steps) < MOST_STEPS:
         seen.add(sensor)
-        pairing = pairings.get(sensor)
         if current is None:
             steps.append(Step(sensor, at_ns=at_ns))
             break
@@ -175,11 +174,7 @@ def chain(registry: Registry, record: SetRecord) -> list[Step]:
                 *_sealed(current.envelope),
                 _calibration(registry, origin.calibration_id),
                 origin.reference,
-                *(
-                    (0.0, 0.0, 0.0)
-                    if pairing is None or pairing.reference != origin.reference
-                    else (pairing.u_reference, pairing.u_reference_gain, pairing.u_clock_s)
-                ),
+                *_stated(pairings.get(sensor), origin.reference),
                 at_ns,
             )
         )
@@ -187,6 +182,13 @@ def chain(registry: Registry, record: SetRecord) -> list[Step]:
         at_ns = origin.window_to_ns
         sensor, current = origin.reference, registry.last_released(origin.reference, until_ns=at_ns)
     return steps
+
+
+def _stated(pairing: Pairing | None, reference: SensorId) -> tuple[float | None, float | None, float | None]:
+    """Return the u that a pairing states of a reference, its gain and the clocks; None where it is of another one."""
+    if pairing is None or pairing.reference != reference:
+        return None, None, None
+    return pairing.u_reference, pairing.u_reference_gain, pairing.u_clock_s
 
 
 def _sealed(envelope: bytes) -> tuple[str, str]:

@@ -158,14 +158,15 @@ class StepOut(Shape):
     """Digest of the set, as its envelope states it."""
     calibration: CalibrationOut | None
     reference: str | None
-    u_reference: float
-    """Stated in the pairing: standard uncertainty of the reference's indications, systematic part."""
-    u_reference_gain: float
-    """Stated in the pairing: relative standard uncertainty of the reference's gain."""
-    u_clock_s: float
-    """Stated in the pairing: standard uncertainty of the clock offset [s]."""
+    u_reference: float | None
+    """Stated in the pairing: standard uncertainty of the reference's indications, systematic part; null where the
+    sensor is not paired with that reference any more."""
+    u_reference_gain: float | None
+    """Stated in the pairing: relative standard uncertainty of the reference's gain; null likewise."""
+    u_clock_s: float | None
+    """Stated in the pairing: standard uncertainty of the clock offset [s]; null likewise."""
     certificate: CertificateOut | None = None
-    """The newest laboratory calibration of `sensor`, where there is one."""
+    """The newest laboratory calibration of `sensor` from before what it showed was used, where there is one."""
 
 
 class ChainOut(Shape):

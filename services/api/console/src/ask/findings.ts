@@ -90,9 +90,9 @@ export interface Step {
   sha256: string;
   calibration: Calibration | null;
   reference: string | null;
-  u_reference: number;
-  u_reference_gain: number;
-  u_clock_s: number;
+  u_reference: number | null;
+  u_reference_gain: number | null;
+  u_clock_s: number | null;
   certificate: { id: string; laboratory: string; certificate: string; calibrated_at_ns: number } | null;
 }
 

@@ -71,10 +71,11 @@ function End({ step }: { step: Step }) {
 }
 
 function stated(step: Step): ComponentChildren {
+  const [u, gain, clock] = [step.u_reference ?? 0, step.u_reference_gain ?? 0, step.u_clock_s ?? 0]; // null: not known any more
   const parts = [
-    step.u_reference > 0 ? `u = ${plain(step.u_reference, 2)} ${unit(step.unit)}` : "",
-    step.u_reference_gain > 0 ? `u(gain) = ${percent(step.u_reference_gain).replace("+", "")}` : "",
-    step.u_clock_s > 0 ? `u(clock) = ${span(step.u_clock_s)}` : "",
+    u > 0 ? `u = ${plain(u, 2)} ${unit(step.unit)}` : "",
+    gain > 0 ? `u(gain) = ${percent(gain).replace("+", "")}` : "",
+    clock > 0 ? `u(clock) = ${span(clock)}` : "",
   ].filter(Boolean);
   return parts.length ? `${words.stated}: ${parts.join(", ")}` : words.nothingStated;
 }

@@ -121,6 +121,9 @@ async def test_a_chain_ends_at_what_nothing_calibrates(api: Api) -> None:
     assert (first["u_reference"], first["u_clock_s"]) == (pairing.u_reference, pairing.u_clock_s)
     assert (last["sensor"], last["set_id"], last["calibration"]) == (S2, "", None)
     assert (await api.http.get("/v1/coefficient-sets/none/chain")).status_code == 404
+    api.registry.remove_pairing(S1, act())
+    (first, _) = (await api.http.get(f"/v1/coefficient-sets/{made.id}/chain")).json()["steps"]
+    assert (first["reference"], first["u_reference"], first["u_clock_s"]) == (S2, None, None)  # 0 would be a claim
 
 
 async def test_a_chain_names_what_stood_when_the_fit_was_made(api: Api) -> None:
