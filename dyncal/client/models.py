@@ -978,9 +978,9 @@ class StepOut(Shape, frozen=True, kw_only=True):
     sensor: str
     set_id: str
     sha256: str
-    u_clock_s: float
-    u_reference: float
-    u_reference_gain: float
+    u_clock_s: float | None
+    u_reference: float | None
+    u_reference_gain: float | None
     unit: str
 
 
