@@ -122,8 +122,11 @@ class AccessRegistry(Protocol):
         """Return all users in order of name."""
         ...
 
-    def open_session(self, session: SessionRecord, act: Act, *, most: int) -> None:
-        """Open a session; the oldest of its holder beyond `most` are closed."""
+    def open_session(self, session: SessionRecord, act: Act, *, most: int, revision: int | None = None) -> None:
+        """Open a session; the oldest of its holder beyond `most` are closed.
+
+        With `revision` only if its holder is a user who is still as at that revision: raises `Conflict` otherwise.
+        """
         ...
 
     def close_session(self, digest: str, act: Act) -> None:

@@ -116,6 +116,17 @@ class AccessRegistryContract:
         with pytest.raises(NotFound):
             registry.remove_user("anna", act())
 
+    def test_a_session_is_not_opened_by_a_password_that_was(self, registry: Registry) -> None:
+        registry.add_user(make_user(), act())
+        (user,) = registry.users()
+        changed = registry.change_user(replace(user, hash="other"), act(1))
+        for revision, holder in ((user.revision, "user:anna"), (0, "user:nobody")):
+            with pytest.raises(Conflict):
+                registry.open_session(make_session(holder=holder), act(2), most=5, revision=revision)
+        assert registry.sessions() == []
+        registry.open_session(make_session(), act(3), most=5, revision=changed.revision)
+        assert len(registry.sessions()) == 1
+
     def test_sessions_beyond_the_most_end_oldest_first(self, registry: Registry) -> None:
         for k in range(4):
             registry.open_session(make_session(str(k) * 64, at_ns=T0 + k), act(), most=2)

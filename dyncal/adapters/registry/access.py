@@ -145,9 +145,15 @@ def _user(row: Mapping[Any, Any]) -> UserRecord:
     return UserRecord(**{**row, "role": Role(row["role"])})
 
 
-def open_session(connection: sa.Connection, session: SessionRecord, act: Act, most: int) -> None:
-    """Open a session; the oldest of its holder beyond `most` are closed."""
+def open_session(
+    connection: sa.Connection, session: SessionRecord, act: Act, most: int, revision: int | None = None
+) -> None:
+    """Open a session; the oldest of its holder beyond `most` are closed. Raises `Conflict` if the user has changed."""
     counters.increase(connection, COUNTER)
+    if revision is not None:
+        row = _user_row(connection, session.holder.removeprefix("user:"))
+        if row is None or row["revision"] != revision:
+            raise Conflict(f"{session.holder} has changed meanwhile")
     connection.execute(sa.insert(_sessions).values({name: getattr(session, name) for name in _names(_sessions)}))
     mine = sa.select(_sessions.c.digest).where(_sessions.c.holder == session.holder)
     newest_first = mine.order_by(_sessions.c.opened_ns.desc(), (_sessions.c.digest == session.digest).desc())

@@ -56,10 +56,10 @@ class SqlAccess:
         with self._db.read() as connection:
             return access.every_user(connection)
 
-    def open_session(self, session: SessionRecord, act: Act, *, most: int) -> None:
+    def open_session(self, session: SessionRecord, act: Act, *, most: int, revision: int | None = None) -> None:
         """Open a session; the oldest of its holder beyond `most` are closed."""
         with self._db.write() as connection:
-            access.open_session(connection, session, act, most)
+            access.open_session(connection, session, act, most, revision)
 
     def close_session(self, digest: str, act: Act) -> None:
         """Close a session; nothing happens where there is none."""

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from dyncal.domain.access import Role
@@ -126,7 +126,7 @@ class AccessBook:
             user = self._picture.users.get(name)
             hashed = None if user is None or user.disabled else user.hash
             fits = await asyncio.to_thread(secrets.password_fits, hashed, password)
-        return _by_user(user) if fits and user is not None else None
+        return replace(_by_user(user), revision=user.revision) if fits and user is not None else None
 
     def stands(self, principal: Principal) -> bool:
         """Tell whether who was let in would be let in still, with the same rights; for answers that take long."""

@@ -31,6 +31,8 @@ class Principal:
         The key or user that it stands or falls with, and the digest of its session; '' without.
     ends_ns : InstantNs or None
         The first instant at which it counts no more, as far as is known beforehand.
+    revision : int or None
+        Of the user whose password was just seen to be right.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Principal:
     user: str = ""
     session: str = field(default="", repr=False)
     ends_ns: InstantNs | None = None
+    revision: int | None = field(default=None, compare=False)
 
     @property
     def confined(self) -> bool:

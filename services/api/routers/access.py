@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from dyncal.domain.access import Role
-from dyncal.domain.errors import NotFound
+from dyncal.domain.errors import Conflict, NotFound
 from dyncal.domain.sensors import edge_id, sensor_id
 from dyncal.domain.time import InstantNs, duration
 from dyncal.ports.access import KeyRecord, SessionRecord, UserRecord
@@ -89,10 +89,16 @@ async def _opened(deps: Deps, request: Request, found: Principal, token: str) ->
     def write() -> None:
         if isinstance(before, Session):
             deps.registry.close_session(secrets.digest(before.token), found.act(deps.clock, "signed in anew"))
-        deps.registry.open_session(record, found.act(deps.clock), most=entrance.settings.sessions_each)
+        most = entrance.settings.sessions_each
+        deps.registry.open_session(record, found.act(deps.clock), most=most, revision=found.revision)
         entrance.book.refresh()
 
-    await asyncio.to_thread(write)
+    try:
+        await asyncio.to_thread(write)
+    except Conflict as error:  # it was the password when it was looked at; those sessions have just been ended
+        raise Problem(
+            HTTPStatus.UNAUTHORIZED, "the user has changed meanwhile: sign in again", kind="credential"
+        ) from error
     return entrance.book.of_session(token)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from http.cookies import SimpleCookie
 from types import SimpleNamespace
 
@@ -361,3 +362,24 @@ async def test_sessions_that_are_over_are_not_listed_and_keys_have_their_own(hou
     assert (await (await house.client(key)).get("/v1/sessions")).json()["items"] == []
     edge = await house.client(house.key(Role.EDGE))
     assert (await edge.get("/v1/sessions")).json()["items"] == []
+
+
+async def test_a_password_that_changes_while_it_is_looked_at_opens_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has stolen one, and signs in with it over and over, had a session left when it was changed."""
+    house.user()
+    fits = secrets.password_fits
+
+    def slow(hashed: str | None, password: str) -> bool:
+        right = fits(hashed, password)
+        (user,) = house.registry.users()
+        house.registry.change_user(replace(user, hash=secrets.hash_password("another staple horse")), act())
+        return right
+
+    monkeypatch.setattr(secrets, "password_fits", slow)
+    thief = await house.client(**{"sec-fetch-site": "same-origin"})
+    answer = await thief.post("/v1/session", json={"name": "anna", "password": PASSWORD})
+    assert (answer.status_code, answer.json()["type"]) == (401, "urn:dyncal:problem:credential")
+    assert "set-cookie" not in answer.headers
+    assert house.registry.sessions() == []
