@@ -8,6 +8,8 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from dyncal.domain.sensors import EdgeId, Sensor, SensorId
+from services.api.access.needs import check_reference
+from services.api.access.principal import Principal
 from services.api.catalogue import Catalogue
 from services.api.errors import Problem
 
@@ -66,6 +68,31 @@ def check(
         circle = _circle(name, references)
         if circle:
             raise _problem(f"references in a circle: {' → '.join(each[:140] for each in circle)}", "circle")
+
+
+def check_scope(
+    principal: Principal, opcua: Collection[Section], mqtt: Collection[Section], catalogue: Catalogue
+) -> None:
+    """See that a confined principal has its edge read no sensor, and hold none against one, that is not its business.
+
+    Who has an edge read a sensor has its history from then on, and a reference shows in what is fitted to it. What the
+    same sources declare, and nobody knows yet, is theirs.
+
+    Raises
+    ------
+    Problem
+        403, with the sensor.
+    """
+    if not principal.confined:
+        return
+    wanted = dict(_sensors(opcua, mqtt))
+    for name, reference in wanted.items():
+        known = catalogue.sensors.get(SensorId(name))
+        if known is not None and not principal.reaches(known.id, known.edge):
+            detail = f"sensor {name[:140]!r} is out of the scope of {principal.name}"
+            raise Problem(HTTPStatus.FORBIDDEN, detail, kind="scope")
+        if reference is not None and (reference not in wanted or SensorId(reference) in catalogue.sensors):
+            check_reference(principal, catalogue, SensorId(name), reference)
 
 
 def _sensors(opcua: Collection[Section], mqtt: Collection[Section]) -> Iterator[tuple[str, str | None]]:

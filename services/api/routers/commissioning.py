@@ -16,7 +16,7 @@ from dyncal.domain.sensors import EdgeId, edge_id
 from services.api import sourcing
 from services.api.births import decode_declared
 from services.api.commissioning import ANSWER_S, EdgeSources
-from services.api.deps import Deps, DepsOf, Engineer, needs
+from services.api.deps import Deps, DepsOf, Engineer, Principal, needs
 from services.api.errors import Problem
 from services.api.etags import require
 from services.api.schemas.commissioning import BrowseBody, NodesOut, SourcesBody, SourcesOut, TopicsBody, TopicsOut
@@ -70,7 +70,7 @@ async def put_sources(
     """
     desk, name = deps.commissioning, edge_id(edge)
     sourcing.without_secrets({"opcua": body.opcua, "mqtt": body.mqtt})
-    await asyncio.to_thread(_check, deps, name, body)
+    await asyncio.to_thread(_check, deps, principal, name, body)
     seen = await asyncio.to_thread(desk.sources, name)
     require(request, _tag(seen))
     put = await desk.put(name, seen.revision, body.opcua, body.mqtt, principal.act(deps.clock, reason))
@@ -78,7 +78,9 @@ async def put_sources(
     return SourcesOut.of(put)
 
 
-def _check(deps: Deps, edge: EdgeId, body: SourcesBody) -> None:
+def _check(deps: Deps, principal: Principal, edge: EdgeId, body: SourcesBody) -> None:
+    sourcing.check_scope(principal, body.opcua, body.mqtt, deps.catalogue.get())
+
     @functools.cache
     def declared(other: EdgeId) -> Collection[str]:
         return decode_declared(deps.registry.load_snapshot(f"api.declared.{other}")).keys()

@@ -202,3 +202,26 @@ async def test_a_sensor_that_changes_its_edge_changes_hands(house: House) -> Non
     assert (await http.get("/v1/calibrations")).json()["items"] == []
     assert (await http.get(f"/v1/calibrations/cal-{ZZ}-0")).status_code == 403
     assert InstantNs(house.clock.now()) > 0
+
+
+async def test_an_edge_is_told_to_read_no_sensor_of_anothers_and_to_hold_none_against_one(house: House) -> None:
+    """By its sources somebody confined to edge-2 could take over a sensor of edge-1, with all that it has measured."""
+    http = await house.client(house.key(Role.ENGINEER, edges=frozenset({EdgeId("edge-2")})))
+
+    def sources(*nodes: dict[str, str]) -> dict[str, Any]:
+        return {"opcua": [{"url": "opc.tcp://127.0.0.1:4840", "nodes": list(nodes)}], "mqtt": []}
+
+    url = "/v1/edges/edge-2/sources?reason=try"
+    for nodes in (
+        [{"sensor": S1, "node": "i=1"}],
+        [{"sensor": ZZ, "node": "i=1", "reference": S2}],
+        [{"sensor": ZZ, "node": "i=1", "reference": "nobody"}],
+        [{"sensor": ZZ, "node": "i=1", "reference": S2}, {"sensor": S2, "node": "i=2"}],
+    ):
+        answer = await http.put(url, json=sources(*nodes))
+        assert (answer.status_code, answer.json()["type"]) == (403, SCOPE), answer.text
+    assert (await http.put("/v1/edges/edge-1/sources?reason=try", json=sources())).status_code == 403
+    own = sources({"sensor": "new-1", "node": "i=1", "reference": "new-2"}, {"sensor": "new-2", "node": "i=2"})
+    assert (await http.put(url, json=own)).json().get("type") != SCOPE
+    free = await house.client(house.key(Role.ENGINEER))
+    assert (await free.put(url, json=sources({"sensor": S1, "node": "i=1"}))).json().get("type") != SCOPE
