@@ -77,7 +77,9 @@ class RolloutDesk:
         """Go on with the rollouts that the registry knows. Raises `StoreUnavailable`."""
         found = self._registry.unfinished_rollouts()
         now = self._clock.now()
-        return [*self._tell(Restored(tuple(found), now)), *self._moved(now)] if found else []
+        effects = [*self._tell(Restored(tuple(found), now)), *self._moved(now)] if found else []
+        self._hold()
+        return effects
 
     def told(self, event: calibration.Event) -> list[RolloutEffect]:
         """Take in what the calibration engine was told, where it is about rollouts; that engine comes first."""
@@ -87,7 +89,9 @@ class RolloutDesk:
             case calibration.ResidualsFound():
                 return [effect for each in event.found for effect in self._residual(event, each)]
             case calibration.PairingsChanged():
-                return self._moved(event.now_ns)
+                effects = self._moved(event.now_ns)
+                self._hold()  # also what was begun anew
+                return effects
             case calibration.EdgeSeen():
                 return self._tell(EdgeSeen(event.edge, event.online, event.now_ns))
             case calibration.Tick():

@@ -24,6 +24,7 @@ from services.calibrate.rollout.events import (
     Commanded,
     EdgeSeen,
     Event,
+    Moved,
     NotPublished,
     Publish,
     Reported,
@@ -73,6 +74,7 @@ class RolloutMachine(RuleBasedStateMachine):
         self.edges = {name: Edge(name) for name in (EdgeId(f"e{k}") for k in range(N_EDGES))}
         self.gone: set[SensorId] = set()  # sets that do not wait any more
         self.backs: dict[SensorId, str] = {}
+        self.place: dict[SensorId, EdgeId] = {}  # of those that have moved
         self.later: set[SensorId] = set()  # left the set once the rollout was over
         self.sequence = dict.fromkeys((SensorId(f"s{e}-{k}") for e in range(N_EDGES) for k in range(PER_EDGE)), 2)
         self.rollout: Rollout | None = None
@@ -131,7 +133,7 @@ class RolloutMachine(RuleBasedStateMachine):
     def do(self, changes: Changes) -> None:
         for act in changes.acts:
             member = self.kept[act.sensor]
-            edge = self.edges[member.edge]
+            edge = self.edge_of(act.sensor)
             if isinstance(act, Publish):
                 assert member.state in OURS or self.restoring
                 if act.sensor in self.gone:
@@ -155,6 +157,8 @@ class RolloutMachine(RuleBasedStateMachine):
         if unfinished and self.rollout is not None:
             self.restoring = True
             self.tell(Restored(((self.rollout, tuple(self.kept.values())),), self.at()))
+            for sensor, edge in self.place.items():
+                self.tell(Moved(sensor, edge, self.at()))
             self.restoring = False
         for edge in self.edges.values():
             self.tell(EdgeSeen(edge.name, edge.online, self.at()))
@@ -170,7 +174,21 @@ class RolloutMachine(RuleBasedStateMachine):
     deaths = st.sampled_from([False] * 5 + [True])
 
     def edge_of(self, sensor: SensorId) -> Edge:
-        return self.edges[EdgeId("e" + sensor[1])]
+        return self.edges[self.place.get(sensor, EdgeId("e" + sensor[1]))]
+
+    @rule(sensor=sensors, to=edge_names, die=deaths)
+    def move(self, sensor: SensorId, to: EdgeId, die: bool) -> None:
+        """Let a sensor belong to another edge, which runs the set of before and is offered what is in force."""
+        before, edge = self.edge_of(sensor), self.edges[to]
+        if edge is before or self.plan.arrangement is not Arrangement.SPREAD:
+            return
+        edge.sets[sensor] = [(1, f"{sensor}.1")]
+        if sensor in before.desired:
+            edge.desired[sensor] = before.desired.pop(sensor)
+        for kept in (before.sets, before.told, edge.told):
+            kept.pop(sensor, None)  # type: ignore[attr-defined]  # of one kind or the other
+        self.place[sensor] = to
+        self.tell(Moved(sensor, to, self.at()), die=die)
 
     @rule(span=st.sampled_from([0, 1, 3, 11, 21, 40, 120]), die=deaths)
     def tick(self, span: int, die: bool) -> None:

@@ -23,7 +23,7 @@ from dyncal.runtime.settings import RegistrySettings, SigningSettings
 from services.calibrate.releases import Releases
 from services.calibrate.rollout import asked
 from services.calibrate.worker import Arrived, Job
-from tests.rollouts.fleet import SITE, SimulatedEdge, address_of, edge_of
+from tests.rollouts.fleet import SITE, SimulatedEdge, address_of, edge_of, sensor_of
 from tests.rollouts.simulation import PLAN, Simulation
 
 START, ABORT = OrderKind.ROLLOUT_START, OrderKind.ROLLOUT_ABORT
@@ -142,3 +142,17 @@ def test_an_order_that_nothing_can_deal_with_is_refused_and_not_tried_for_ever(
     monkeypatch.setattr(Releases, "release", broken)
     done = plant.order(kind, "TT-0000.2-good" if kind is OrderKind.SET_APPROVE else "r-1")
     assert (done.state, done.answer) == (OrderState.REFUSED, "a fault in the calibration service: its log says which")
+
+
+def test_what_a_rollout_holds_is_held_from_the_first_moment_of_a_new_life(
+    registry: SqlRegistry, tmp_path: Path
+) -> None:
+    plant = Simulation(registry, tmp_path, 20)
+    plant.order(START, plan=PLAN)
+    canary(plant)
+    reborn(plant)
+    assert all(tracker.adjuster.held for tracker in plant.worker.engine.trackers.values())
+    plant.worker.engine.trackers.pop(sensor_of(3))  # as where the registry contradicts the engine
+    registry.put_policy(sensor_of(3), None, Act("eve", plant.clock.now()))
+    plant.settle([], [None])
+    assert plant.worker.engine.trackers[sensor_of(3)].adjuster.held
