@@ -157,8 +157,8 @@ class RolloutMachine(RuleBasedStateMachine):
         if unfinished and self.rollout is not None:
             self.restoring = True
             self.tell(Restored(((self.rollout, tuple(self.kept.values())),), self.at()))
-            for sensor, edge in self.place.items():
-                self.tell(Moved(sensor, edge, self.at()))
+            for sensor, place in self.place.items():
+                self.tell(Moved(sensor, place, self.at()))
             self.restoring = False
         for edge in self.edges.values():
             self.tell(EdgeSeen(edge.name, edge.online, self.at()))
@@ -186,7 +186,7 @@ class RolloutMachine(RuleBasedStateMachine):
         if sensor in before.desired:
             edge.desired[sensor] = before.desired.pop(sensor)
         for kept in (before.sets, before.told, edge.told):
-            kept.pop(sensor, None)  # type: ignore[attr-defined]  # of one kind or the other
+            kept.pop(sensor, None)
         self.place[sensor] = to
         self.tell(Moved(sensor, to, self.at()), die=die)
 
