@@ -1,11 +1,12 @@
 """The check that an edge makes on its own correction: what it says must agree with what it read.
 
-The corrected values û, sent through the sensor's own model H(θ), must give back the indications y. The innovation
-e = y - H û then holds the sensor's noise, what lies above the band, and near a resonance what the discrete model is off
-by. All of that vanishes from its mean over a window: with Hann's weights, since the side lobes of equal ones would let
-through a twentieth of a vibration that fills the band. What remains is a filter that does not belong to its parameters,
-or one that has gone astray. The statistic is the rms of the last means, compared with the set's `residual_limit`. (A
-sensor that drifts is *not* seen here: H and its inverse cancel. That is what a reference is for.)
+The corrected values û, sent through the sensor's own model H(θ), dead time included, must give back the indications y.
+The innovation e = y - H û then holds the sensor's noise, what lies above the band, and near a resonance what the
+discrete model is off by. All of that vanishes from its mean over a window: with Hann's weights, since the side lobes of
+equal ones would let through a twentieth of a vibration that fills the band. What remains is a filter that does not
+belong to its parameters, or one that has gone astray. The statistic is the rms of the last means, compared with the
+set's `residual_limit`. (A sensor that drifts is *not* seen here: H and its inverse cancel. That is what a reference is
+for.)
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from edge_agent.tally import Tally
 MIN_WINDOW: Final = 64
 N_WINDOWS: Final = 8
 _WARPED: Final = 0.8 * math.pi  # angular frequency times dt up to which a resonance is put in its place
+_DEAD_TIME: Final = "delay_s"
 _SETTLE: Final = 6  # time constants until the start no longer shows
 
 
@@ -98,9 +100,12 @@ class ResidualMonitor:
         self._window = max(MIN_WINDOW, min(math.ceil(2 * slowest), 1 << 20))
         phase = 2 * np.pi * (np.arange(self._window) + 0.5) / self._window
         self._weights = (1 - np.cos(phase)) / self._window
-        self._settle = min(math.ceil(_SETTLE * slowest), 1 << 22) + coefficients.filter.delay
+        late = min(max(coefficients.parameters.as_dict().get(_DEAD_TIME, 0.0) / dt_s, 0.0), 1 << 22)
+        self._late, self._between = math.floor(late), late % 1.0  # whole samples of dead time, and the rest of one
+        self._settle = min(math.ceil(_SETTLE * slowest), 1 << 22) + coefficients.filter.delay + math.ceil(late)
         self._means: deque[float] = deque(maxlen=N_WINDOWS)
         self._state = np.zeros(2)
+        self._seen = np.zeros(self._late + 1)
         self.tally = Tally()
         self.restart()
 
@@ -131,9 +136,10 @@ class ResidualMonitor:
     def _innovate(self, value: FloatArray, raw: FloatArray, biquad: FloatArray) -> None:
         if self._skip < 0:
             self._steady(float(value[0]), biquad)
+            self._seen[:] = value[0]
             self._skip = self._settle
         predicted = np.empty_like(value)
-        _filter(biquad, self._state, np.ascontiguousarray(value), predicted)
+        _filter(biquad, self._state, np.ascontiguousarray(self._delayed(value)), predicted)
         innovation = (raw - predicted)[self._skip :]
         self._skip = max(0, self._skip - value.size)
         while innovation.size:
@@ -145,6 +151,16 @@ class ResidualMonitor:
                 self._means.append(self._sum)
                 self.tally.add(self._sum * self._sum)
                 self._sum, self._n = 0.0, 0
+
+    def _delayed(self, value: FloatArray) -> FloatArray:
+        """Return the values the dead time late, in straight lines between samples."""
+        if not self._late and not self._between:
+            return value
+        n = value.size
+        seen = np.concatenate((self._seen, value))
+        self._seen = seen[n:].copy()
+        late: FloatArray = (1 - self._between) * seen[1 : n + 1] + self._between * seen[:n]
+        return late
 
     def _steady(self, x: float, biquad: FloatArray) -> None:
         b0, b1, b2, a1, a2 = biquad

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -85,3 +87,42 @@ def test_means_do_not_depend_on_how_the_stream_is_cut() -> None:
         in_pieces = pieces.update(value[a : a + 37], indication[a : a + 37])
     assert at_once.startswith("innovation of")
     assert at_once == in_pieces
+
+
+def slow(rng: np.random.Generator, delay_s: float, dt_s: float) -> tuple[CoefficientSet, FloatArray]:
+    """A set for a first-order sensor with dead time, and exact indications of it with noise."""
+    theta = np.array([1.0, 0.8, delay_s])
+    t = np.arange(6000) * dt_s
+    f = rng.uniform(0.01, 0.6, 80)
+    tones = 6.0 * np.sqrt(2 / f.size) * np.exp(1j * (2 * np.pi * np.outer(t, f) + rng.uniform(0, 2 * np.pi, f.size)))
+    response = np.exp(-2j * np.pi * f * delay_s) / (1 + 2j * np.pi * f * 0.8)
+    raw = (tones * response).real.sum(1) + rng.normal(0, 0.03, t.size)
+    dt_ns = DurationNs(round(dt_s * 1e9))
+    parameters = Parameters(ModelKind.FIRST_ORDER, ("gain", "tau_s", "delay_s"), theta, np.diag([1e-8, 1e-8, 1e-8]))
+    designed = design(parameters, dt_ns=dt_ns, noise_std=0.03, spectrum=from_bandwidth(0.6, 36.0))
+    own = dataclasses.replace(
+        coefficients(6.0, limit=0.15), parameters=parameters, correction=designed.filter, residual_limit=0.15
+    )
+    return own, raw
+
+
+@pytest.mark.parametrize("delay_s", [0.01, 0.3, 1.037])
+def test_a_dead_time_of_a_healthy_sensor_is_no_fault(delay_s: float) -> None:
+    """The edge sent its corrected values through the model without it, and took back every set of such a sensor."""
+    own, raw = slow(np.random.default_rng(3), delay_s, 0.05)
+    value, _ = correct(own.filter, own.parameters, raw)
+    monitor = ResidualMonitor(own)
+    said = [monitor.update(value[a : a + 100], raw[a : a + 100]) for a in range(0, raw.size, 100)]
+    assert set(said) == {""}
+    assert monitor.tally.take()[1] > 10
+    whole, cut = ResidualMonitor(own), ResidualMonitor(own)
+    whole.update(value, raw)
+    for a in range(0, raw.size, 7):
+        cut.update(value[a : a + 7], raw[a : a + 7])
+    assert cut.tally.take() == pytest.approx(whole.tally.take(), rel=1e-9)
+
+
+def test_a_fault_of_a_sensor_with_dead_time_is_found() -> None:
+    own, raw = slow(np.random.default_rng(3), 0.3, 0.05)
+    value, _ = correct(own.filter, own.parameters, raw)
+    assert "exceeds" in ResidualMonitor(own).update(value + 0.3, raw)
