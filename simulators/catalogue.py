@@ -11,7 +11,7 @@ from simulators.scenario import Scenario, library, load_scenario, source_of
 from simulators.station_settings import StationSpec
 
 MEANINGS: Final[dict[Conclusion, str]] = {
-    "healthy": "calibrated, and no drift alarm",
+    "healthy": "calibrated, no drift alarm, and no correction taken back",
     "drift": "a drift alarm that names the parameter, in time, and none before the drift",
     "contradiction": "it is said that sensor and reference do not fit together, and no parameter is named",
     "process": "the sensor is not blamed",

@@ -94,7 +94,8 @@ def _verdict(scenario: Scenario, station: StationSpec, heard: _Heard, gains: Map
 
 def _healthy(scenario: Scenario, station: StationSpec, heard: _Heard) -> list[str]:
     del scenario, station
-    return [f"alarm {_said(a, heard)}" for a in heard.raised(*_DRIFTS)[:1]]
+    firsts = [*heard.raised(*_DRIFTS)[:1], *heard.raised(AlarmKind.CORRECTION_REVERTED.value)[:1]]
+    return [f"alarm {_said(a, heard)}" for a in firsts]
 
 
 def _drift(scenario: Scenario, station: StationSpec, heard: _Heard) -> list[str]:

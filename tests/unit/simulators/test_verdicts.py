@@ -79,6 +79,7 @@ CASES = [
     ("no set", HEALTHY, "", [], "0 coefficient sets"),
     ("a set is not needed", HEALTHY + ", min_sets = 0", "", [], ""),
     ("a false alarm", HEALTHY, "", [one_set(), alarm("drift", 90, "tau_s")], "alarm drift of tau_s at 90 s"),
+    ("taken back", HEALTHY, "", [one_set(), alarm("correction_reverted", 90)], "correction_reverted at 90 s"),
     ("in time", DRIFT, DRIFTS, [one_set(), alarm("drift", 140, "tau_s")], ""),
     ("said by the watch alone", DRIFT, DRIFTS, [one_set(), stands("drift", 140, parameter="tau_s")], ""),
     ("late", DRIFT, DRIFTS, [one_set(), alarm("drift", 160, "tau_s")], "said 60 s after it began"),
