@@ -71,15 +71,22 @@ def read_rows(file: Path, checker: Checker, wanted: Selection) -> Iterator[Rows]
 
 def _opened(file: Path) -> Any:
     pa = arrow()
-    import pyarrow.parquet as pq  # noqa: PLC0415 - an extra
-
     try:
-        return pq.ParquetFile(
-            file, read_dictionary=["channel"], buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True
-        )
+        try:
+            return _parquet_file(file, ["channel"])
+        except KeyError:  # no such column: what is missing is said where the columns are checked
+            return _parquet_file(file, [])
     except (OSError, pa.ArrowException) as error:
         what = f"no Parquet file, or cut short: {error}; get it again, or write it again"
         raise InvalidData(f"{file}: {what}") from error
+
+
+def _parquet_file(file: Path, as_dictionary: list[str]) -> Any:
+    import pyarrow.parquet as pq  # noqa: PLC0415 - an extra
+
+    return pq.ParquetFile(
+        file, read_dictionary=as_dictionary, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True
+    )
 
 
 def _check_types(file: Path, columns: pa.Schema) -> None:

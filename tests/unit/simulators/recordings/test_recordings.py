@@ -307,6 +307,7 @@ DAMAGES: list[tuple[str, Callable[[Path], None], str]] = [
     ("no zone", columns(t=US), "column t is of type timestamp[us]; expected instants with a time zone"),
     ("text as values", columns(value=pa.array(list("abcde"))), "column value is of type string; expected numbers"),
     ("no values", columns(value=pa.array([])), "column value is missing"),
+    ("no channels", columns(channel=pa.array([])), "column channel is missing"),
     ("a strange column", columns(x=pa.array([1] * 5)), "unknown column x"),
     ("no instant", columns(t=at(0, None, 2, 3, 4)), "row 1 of it, column t"),
     (
