@@ -20,10 +20,11 @@ class ExpectSpec(Section):
     """What a good system concludes."""
 
     conclusion: Conclusion = "any"
-    """`healthy`: calibrated, no drift alarm, no correction taken back. `drift`: a drift alarm, and none before the drift.
-    `contradiction`: a drift alarm or "cannot tell", without naming a parameter. `process`: the sensor is not blamed.
-    `reference`: the sensor is not blamed, and it is said that something has changed. `reference_lost`: the reference goes
-    away for a while. `cannot_tell`: no set, no alarm, and it is said why. `refused`: no set at all. `any`: whatever."""
+    """`healthy`: calibrated, no drift alarm, no correction taken back. `drift`: a drift alarm, and none before the
+    drift. `contradiction`: a drift alarm or "cannot tell", without naming a parameter. `process`: the sensor is not
+    blamed. `reference`: the sensor is not blamed, and it is said that something has changed. `reference_lost`: the
+    reference goes away for a while. `cannot_tell`: no set, no alarm, and it is said why. `refused`: no set at all.
+    `any`: whatever."""
 
     parameters: list[str] = Field(default_factory=list, max_length=10)
     """For a drift: the parameter that is named must be one of these; without them, one of those that drift."""
