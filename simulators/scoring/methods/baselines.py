@@ -189,14 +189,14 @@ def inverse_filter(record: Record) -> Record:
 
 
 def cusum_on_estimates(record: Record) -> Record:
-    """Two-sided CUSUM, k = 1/2, on each parameter of ARX least squares over stretches of 200 samples.
+    """Two-sided CUSUM, k = 1/2, on each parameter of ARX least squares over stretches of 100 samples.
 
-    The first 40 stretches after each beginning give mean and standard deviation; the decision interval is Siegmund's
+    The first 30 stretches after each beginning give mean and standard deviation; the decision interval is Siegmund's
     (*Sequential Analysis*, 1985, 2.6) for the interval asked for and all charts together.
     """
     order = 1 if record["model"] == "first_order" else 2
     names = ["gain", "tau_s"] if order == 1 else ["gain", "damping", "f0_hz"]
-    size, learn = 200, 40
+    size, learn = 100, 30
     times, estimates = [], []
     for first in range(0, record["t_ns"].size - size, size):
         part = slice(first, first + size)
