@@ -34,7 +34,8 @@ def put_back(source: Path, config: Path | None, *, replace: bool, only_check: bo
             return said
         settings, url = _where(config)
         backup.restore(source, settings.data_dir, url, SystemClock().now(), replace=replace)
-        return f"{said}\nis in {settings.data_dir}" + (" and in the database" if url else "")
+        where = f"{said}\nis in {settings.data_dir}" + (" and in the database" if url else "")
+        return f"{where}\nkeys, users and passwords are those of then: revoke again what was revoked since"
 
 
 def _said(directory: Path) -> str:

@@ -7,7 +7,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from dyncal.adapters.registry import audit, schema
+from dyncal.adapters.registry import access, audit, counters, schema
+from dyncal.adapters.registry.access_tables import access_sessions
 from dyncal.adapters.registry.database import Database
 from dyncal.domain.time import InstantNs, iso
 from dyncal.ports.registry import Act
@@ -17,10 +18,11 @@ LEAST_SEQUENCE: Final = "least_sequence"
 
 
 def note_restored(url: str, made_ns: InstantNs, now: InstantNs, elapsed_s: int) -> None:
-    """Enter it into the audit trail, and let sets be numbered above all that were made since the back-up.
+    """Enter it into the audit trail, let sets be numbered above all that were made since the back-up, end all sessions.
 
     Edges refuse a set whose number is not above the highest that they applied. How many were made since is not known:
-    not more than one a second.
+    not more than one a second. A session that was ended since, by a sign-out or another password, would be open again;
+    who is signed in signs in once more.
 
     Raises
     ------
@@ -37,6 +39,8 @@ def note_restored(url: str, made_ns: InstantNs, now: InstantNs, elapsed_s: int) 
             mine = schema.counters.c.name == LEAST_SEQUENCE
             connection.execute(sa.delete(schema.counters).where(mine))
             connection.execute(sa.insert(schema.counters).values(name=LEAST_SEQUENCE, value=least))
+            connection.execute(sa.delete(access_sessions))
+            counters.increase(connection, access.COUNTER)
             reason = f"back-up of {iso(made_ns)}; what was done since is not in this trail"
             audit.append(connection, Act("restore", now, reason), "registry.restore", "registry")
 

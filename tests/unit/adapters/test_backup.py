@@ -20,6 +20,7 @@ from dyncal.domain.coefficients import SetState
 from dyncal.domain.errors import Conflict, InvalidData, NotFound
 from dyncal.domain.time import NS_PER_S, InstantNs
 from dyncal.runtime.settings import RegistrySettings, SigningSettings
+from dyncal.testing.access import make_session, make_user
 from dyncal.testing.registry import S1, act, make_sensor, make_set
 from tests import trails
 
@@ -221,3 +222,17 @@ def test_an_open_database_is_known_and_one_left_by_a_death_is_not(tmp_path: Path
 def _tidy(tmp_path: Path) -> Iterator[None]:
     yield
     shutil.rmtree(tmp_path / "var", ignore_errors=True)
+
+
+def test_sessions_that_were_ended_since_are_not_open_again(plant: Path, tmp_path: Path) -> None:
+    with closing(open_registry(RegistrySettings(), plant)) as registry:
+        registry.add_user(make_user(), act())
+        registry.open_session(make_session(), act(), most=5)
+        before = registry.access_revision()
+    make(plant, tmp_path / "kept")
+    backup.restore(tmp_path / "kept", tmp_path / "new", None, LATER)
+    with closing(open_registry(RegistrySettings(), tmp_path / "new")) as registry:
+        assert registry.sessions() == []
+        assert [user.name for user in registry.users()] == ["anna"]
+        assert registry.access_revision() > before
+        assert registry.verify_audit() is None
