@@ -133,7 +133,7 @@ def _lost(scores: Sequence[MemberScore]) -> list[str]:
     ranked = [(s, *figure) for s in scores if (figure := _figure(s)) is not None]
     ours = [entry for entry in ranked if entry[0].method.startswith(OURS)]
     others = [entry for entry in ranked if not entry[0].method.startswith(OURS)]
-    if not others:
+    if not others or not any(s.method.startswith(OURS) for s in scores):
         return []
     best = min(others, key=lambda entry: entry[1])
     if not ours:

@@ -144,6 +144,14 @@ def test_tables_say_where_dyncal_loses() -> None:
     assert "nowhere" in "\n".join(markdown([scores[1], score("dyncal x", member, estimates(100, 1.0, 1.0))]))
 
 
+def test_tables_say_where_dyncal_has_no_answer_but_not_where_it_takes_no_part() -> None:
+    member = made.estimation(10)
+    other = score("other", member, estimates(10, 1.0, 1.0))
+    refused = score("dyncal x", member, [Answer(Outcome.REFUSED, "no")] * 10)
+    assert "made (dyncal has no answer)" in "\n".join(markdown([refused, other]))
+    assert "no answer" not in "\n".join(markdown([other]))
+
+
 def test_scores_are_json_without_nan() -> None:
     got = score("m", made.estimation(1), estimates(1, 1.0, 1.0))
     assert isinstance(got, MemberScore)
