@@ -29,6 +29,7 @@ from edge_agent.shadow import Shadow
 
 _FUTURE_NS: Final = 86_400 * 1_000_000_000
 _SAYABLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]*")  # an id that the wire takes
+_NOT_OURS: Final = ("malformed", "digest", "signature")
 _EXPIRED: Final = "expired: the time within which it was to be applied is over"
 
 
@@ -139,17 +140,24 @@ class Adjustment:
         ]
 
     def accompany(self, envelope: bytes, now: InstantNs) -> None:
-        """Run a set beside the one in force from the next sample on, in place of any other; an empty one ends it."""
-        self._end_shadow()
+        """Run a set beside the one in force from the next sample on, in place of any other; an empty one ends it.
+
+        What nobody has signed whom this edge trusts ends nothing.
+        """
         if not envelope:
+            self._end_shadow()
             return
         try:
             coefficients = examine(envelope, self._sensor, self._policy, shadow=True)
             late = _expired(coefficients, now)
-            self._shadow = None if late else Shadow(coefficients, self._history, self._u_t_ns)
+            beside = None if late else Shadow(coefficients, self._history, self._u_t_ns)
             fault = _EXPIRED if late else ""
         except RejectedSet as error:
-            fault = str(error)[:500]
+            beside, fault = None, str(error)[:500]
+            if error.reason in _NOT_OURS and self._shadow is not None:
+                return
+        self._end_shadow()
+        self._shadow = beside
         set_id, _ = _claimed(envelope)
         if fault and _SAYABLE.fullmatch(set_id):
             self._ended = ResidualReport(self._sensor.id, set_id, 0.0, 0.0, 0, shadow=True, fault=fault)

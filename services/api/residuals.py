@@ -65,7 +65,7 @@ class ResidualFigures:
 def _joined(before: Figure | None, new: ResidualReport, now: InstantNs) -> Figure:
     keep = 0.0 if before is None else min(before.n, max(_WINDOWS - new.n, 0.0))
     n = keep + new.n
-    square = (0.0 if before is None else before.rms**2 * keep) + new.rms**2 * new.n
+    square = (0.0 if before is None else before.rms * before.rms * keep) + new.rms * new.rms * new.n
     return Figure(
         rms=math.sqrt(square / n) if n else 0.0,
         n=n,

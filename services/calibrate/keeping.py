@@ -122,14 +122,15 @@ class Keeping:
             return False
 
     def runs(self, report: Report) -> CoefficientSet | None:
-        """Return the other set that an edge runs after it left or refused one; None where it says of none it knows."""
+        """Return the other set that an edge runs after it left or refused one; None where it can be none of ours."""
         if report.outcome is Outcome.APPLIED or report.running in ("", report.set_id):
             return None
         try:
-            running = self._registry.coefficient_set(report.running).coefficients
+            record = self._registry.coefficient_set(report.running)
         except NotFound:
             return None
-        return running if running.sensor == report.sensor else None
+        # What was never signed cannot run anywhere.
+        return record.coefficients if record.envelope and record.coefficients.sensor == report.sensor else None
 
     def _moved(self, record: SetRecord, effect: MoveSet, envelope: bytes | None) -> None:
         answer = self._answer(effect.order, effect.set_id, effect.state, effect.act.at_ns)

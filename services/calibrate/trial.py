@@ -15,6 +15,9 @@ from dyncal.domain.residuals import ResidualReport
 from dyncal.domain.time import InstantNs, duration
 
 LEAST: Final = 8
+UNREAD: Final = ("malformed", "digest", "signature")
+"""How faults begin that say of no set anything: whoever can publish may give nonsense the name of one."""
+
 _SIGNIFICANCE: Final = 1e-3
 _RATIO: Final = 1.5
 _TRIFLE: Final = 0.1
@@ -71,7 +74,8 @@ class Trial:
         if found.shadow and found.set_id == self.set_id:
             self._first_ns = self._first_ns or now_ns
             self.shadow.add(found)
-            self.fault = self.fault or found.fault
+            if not found.fault.startswith(UNREAD):
+                self.fault = self.fault or found.fault
         elif not found.shadow and found.set_id == self._in_force_id and self._first_ns is not None:
             self.active.add(found)
 

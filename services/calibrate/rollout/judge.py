@@ -63,8 +63,10 @@ def joined(old: Residual, new: Residual, most: float) -> Residual:
     n = keep + new.n
     if n <= 0:
         return new
-    square = (old.rms**2 * keep + new.rms**2 * new.n) / n
-    return Residual(square**0.5, new.limit, n)
+    square = (
+        old.rms * old.rms * keep + new.rms * new.rms * new.n
+    ) / n  # a power of a large number is an error, not inf
+    return Residual(math.sqrt(square), new.limit, n)
 
 
 def judge(found: Known, before: Residual | None, ratio: float) -> tuple[Failure, str] | None:
@@ -78,7 +80,8 @@ def judge(found: Known, before: Residual | None, ratio: float) -> tuple[Failure,
         return Failure.ABOVE_LIMIT, f"residual of {newest.rms:.4g} rms is above the set's limit {newest.limit:.4g}"
     if before is None or before.n < 1 or after.n < 1 or after.rms <= ratio * before.rms:
         return None
-    f = (after.rms / before.rms) ** 2 if before.rms > 0 else math.inf
+    grown = after.rms / before.rms if before.rms > 0 else math.inf
+    f = grown * grown
     if fdtrc(after.n, before.n, f) > SIGNIFICANCE:
         return None
     shown = f"residual of {after.rms:.4g} rms over {after.n:.0f} windows, "

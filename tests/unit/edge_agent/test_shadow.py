@@ -200,3 +200,21 @@ def test_reports_come_back_as_they_were_and_many_take_several_messages() -> None
     assert [r for m in messages for r in contract.decode(m)[1]] == given
     assert {contract.decode(m)[0] for m in messages} == {T0}
     assert contract.encode([], T0) == []
+
+
+@pytest.mark.parametrize("nonsense", ["noise", "stranger", "cut"])
+def test_what_nobody_has_signed_ends_no_trial(nonsense: str) -> None:
+    """Neither by an end, nor by a word about the set whose name it bears."""
+    agent, trial = engine(), coefficient_set(2, residual_limit=0.2)
+    in_force(agent, coefficient_set(1, residual_limit=0.2))
+    beside(agent, trial)
+    sealed = seal(trial, KEY, shadow=True)
+    hostile = {
+        "noise": b"\x00noise",
+        "stranger": seal(trial, Key("stranger"), shadow=True),
+        "cut": sealed.replace(b'"signature":"', b'"signature":"AAAA'),
+    }[nonsense]
+    agent.handle(ShadowSet(SENSOR, hostile, T0))
+    found = told(fed(agent, signal()))
+    assert [report.fault for report in found if report.set_id == trial.id] == [""] * sum(r.shadow for r in found)
+    assert total(found, trial.id)[1] >= 5

@@ -443,3 +443,15 @@ def test_what_an_edge_says_that_it_runs_is_in_force_whatever_was_before(
         assert back.coefficients.restores == made[0].id
     else:
         assert isinstance(back, Refused)
+
+
+@pytest.mark.parametrize("kind", ["malformed", "digest", "signature"])
+def test_nonsense_under_the_name_of_a_set_on_trial_is_no_word_against_it(
+    run: Callable[[Plant], Run], kind: str
+) -> None:
+    done, first, second = on_trial(run)
+    say(done, 31, residual(second, 0.0, 0, fault=f"{kind}: not ours"))
+    for k in range(8):
+        say(done, 32 + 2 * k, residual(second, 0.01), residual(first, 0.01, shadow=False))
+    moved = [e for _, e in done.effects if isinstance(e, MoveSet)]
+    assert [(e.set_id, e.state) for e in moved] == [(second, SetState.PUBLISHED)]

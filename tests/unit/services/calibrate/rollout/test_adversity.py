@@ -156,3 +156,11 @@ def test_what_a_rollout_holds_is_held_from_the_first_moment_of_a_new_life(
     registry.put_policy(sensor_of(3), None, Act("eve", plant.clock.now()))
     plant.settle([], [None])
     assert plant.worker.engine.trackers[sensor_of(3)].adjuster.held
+
+
+def test_an_edge_cannot_run_what_was_never_signed(registry: SqlRegistry, tmp_path: Path) -> None:
+    plant = Simulation(registry, tmp_path, 3)
+    sensor, at = sensor_of(0), plant.clock.now()
+    lie = Report(sensor, f"{sensor}.1-good", 1, Outcome.REVERTED, at, "astray", running=f"{sensor}.2-good")
+    plant.settle([(address_of(0).reported(sensor), encode_report(lie))])
+    assert plant.worker.engine.trackers[sensor].releases.in_force is None

@@ -78,3 +78,10 @@ def test_a_canary_group_is_never_more_than_its_share_but_at_least_one() -> None:
     plan = RolloutPlan((Stage(0.05, 1.0), Stage(1.0, 1.0)))
     assert [plan.target(0, n) for n in (1, 19, 20, 100, 119)] == [1, 1, 1, 5, 5]
     assert plan.target(1, 119) == 119
+
+
+def test_figures_that_cannot_be_are_judged_like_others() -> None:
+    """An edge may tell any number: its square must not be an error each time."""
+    absurd, small = Residual(1e200, 1.0, 20), Residual(1e-200, 1.0, 20)
+    assert joined(absurd, absurd, 256.0).rms == np.inf
+    assert (judge(Known(small, absurd), small, 2.0) or (None,))[0] is Failure.WORSE
