@@ -25,6 +25,8 @@ from tests.evidence import FOLDER, revision
 
 MOST: Final = {"dyncal online": 30, "scipy curve_fit": 30, "PyDynamic fit_som": 40, "PyDynamic LSFIR": 3}
 """Trials of those that take seconds each."""
+LIMIT_S: Final = 600.0
+"""Of a trial: wide, for a machine that has other work."""
 _NAN: Final = float("nan")
 
 
@@ -43,7 +45,9 @@ def main() -> int:
         write(held())
         return 0
     python = str(foreign.environment()) if foreign.available() else None
-    contestants = [replace(c, most=MOST.get(c.name)) for c in board.standard(python) if arguments.method in c.name]
+    contestants = [
+        replace(c, most=MOST.get(c.name)) for c in board.standard(python, LIMIT_S) if arguments.method in c.name
+    ]
     done = {(e["member"], e["method"]): e["n"] for e in held()} if arguments.missing else {}
     made = 0
     for member in board.members_of(arguments.directory, None, arguments.only, arguments.task):
