@@ -30,6 +30,7 @@ from services.api.outlets.standing import OutletBoard
 from services.api.residuals import ResidualFigures
 from services.api.settings import ApiSection
 from services.api.speaking import EdgeVoice, KeyLists
+from services.api.trail import TrailCheck
 from services.api.trends import TrendBook
 from services.api.watch import Watcher
 
@@ -78,6 +79,7 @@ class Deps:
     residuals: ResidualFigures = field(default_factory=ResidualFigures)
     voice: EdgeVoice = field(default_factory=EdgeVoice)
     keys: KeyLists = field(default_factory=KeyLists)
+    trail: TrailCheck = field(default_factory=TrailCheck)
     changing: threading.Lock = field(default_factory=threading.Lock)
     """Held by whoever changes pairings, from looking until it is written: no other process changes them."""
 

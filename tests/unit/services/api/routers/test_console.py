@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from dyncal.domain.sensors import SensorId
-from dyncal.domain.time import InstantNs
+from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs
 from dyncal.testing.registry import act, make_calibration, make_sensor
 from services.api.outlets.standing import OutletStanding, OutletState, host_of
 from services.api.routers.console import last_number
@@ -68,3 +70,24 @@ async def test_the_chain_of_the_trail_is_checked(api: Api) -> None:
     api.registry.add_calibration(make_calibration(), act())
     assert (await api.http.get("/v1/audit/verification")).json()["first_misfit"] is None
     assert (await api.http.get("/v1/audit/newest", params={"cursor": "nonsense!"})).status_code == 422
+
+
+async def test_many_who_ask_for_a_check_of_the_trail_at_once_have_one(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes a core for as long as the trail is: any viewer could keep the service from everything else."""
+    checks = 0
+    verify = api.registry.verify_audit
+
+    def counted() -> int | None:
+        nonlocal checks
+        checks += 1
+        return verify()
+
+    monkeypatch.setattr(api.registry, "verify_audit", counted)
+    answers = await asyncio.gather(*(api.http.get("/v1/audit/verification") for _ in range(20)))
+    assert {answer.json()["checked_ns"] for answer in answers} == {api.clock.now()}
+    assert checks == 1
+    api.clock.advance(DurationNs(6 * NS_PER_S))
+    later = (await api.http.get("/v1/audit/verification")).json()
+    assert (later["checked_ns"], later["first_misfit"], checks) == (api.clock.now(), None, 2)
