@@ -19,6 +19,7 @@ from simulators.drift_settings import DriftSpec
 from simulators.expectations import Conclusion, ExpectSpec
 from simulators.fleet_settings import FleetSpec
 from simulators.instrument_settings import DELAY
+from simulators.opcua_settings import OpcuaSpec
 from simulators.station_settings import PairingSpec, ReferenceSpec, StationSpec
 from simulators.transport_settings import TransportSpec
 
@@ -29,6 +30,7 @@ __all__ = [
     "ConverterSpec",
     "DriftSpec",
     "ExpectSpec",
+    "OpcuaSpec",
     "PairingSpec",
     "ReferenceSpec",
     "Scenario",
@@ -58,6 +60,9 @@ class Scenario(Section):
 
     stations: list[StationSpec] = Field(min_length=1)
     """Sensors with their references."""
+
+    opcua: OpcuaSpec = Field(default_factory=OpcuaSpec)
+    """How the OPC UA server behaves, if anything is on it."""
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
@@ -92,6 +97,7 @@ class _Plan(Section):
     seed: int = Field(ge=0)
     lasts_s: Any = None
     stations: Any = None
+    opcua: Any = None
     fleets: list[FleetSpec] = Field(default_factory=list, max_length=1000)
 
 

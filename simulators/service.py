@@ -79,7 +79,10 @@ class PlantService:
             lead_ns = _LEAD_NS + 2 * duration(self._clock.monotonic_s() - begun_s)  # the plant itself takes as long
             server = await stack.enter_async_context(
                 PlantServer(
-                    [c for c in nameless if c.station.surface == "opcua"], self._surfaces.opcua_port, self._clock
+                    [c for c in nameless if c.station.surface == "opcua"],
+                    self._surfaces.opcua_port,
+                    self._clock,
+                    spec=self._scenario.opcua,
                 )
             )
             bus = await stack.enter_async_context(open_bus(self._surfaces.broker, CLIENT_ID, clean=True))
