@@ -55,8 +55,8 @@ def whose(stands_ns: int, others: Iterable[tuple[int | None, int | None]]) -> Ca
     ----------
     stands_ns : int
     others : iterable of pairs
-        Of each the last instant at which it was informed, and since when it contradicts the reference itself; None
-        where never. Those that have said nothing since do not count.
+        Of each the last instant at which the data spoke for it and its reference as they were, and since when it
+        contradicts the reference itself; None where never. Those that have said nothing since do not count.
     """
     heard = [
         contradicts_ns is not None

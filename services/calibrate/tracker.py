@@ -244,13 +244,18 @@ class Tracker:
         if told is not None and found is not None:
             yield from self.board.explain(findings.explained(found, told, self.pairing.reference))
 
+    def agreed_ns(self, now_ns: InstantNs) -> int | None:
+        """Return the last instant at which the data spoke for sensor and reference as they were, before a drift."""
+        state, since_ns = self.monitor.stands(now_ns)
+        return since_ns if state is DriftState.DRIFT else self.monitor.informed_ns
+
     def contradicted(self, others: Iterable[Tracker], now_ns: InstantNs) -> Iterator[Effect]:
         """Say that sensor and reference have come apart that agreed before, and whose fault it is."""
         stands_ns = self.contradiction.stands_ns
         state, _ = self.monitor.stands(now_ns)
         if stands_ns is None or state is DriftState.LEARNING or self.monitor.informed_ns is None:
             return
-        cause = whose(stands_ns, [(other.monitor.informed_ns, other.contradiction.stands_ns) for other in others])
+        cause = whose(stands_ns, [(other.agreed_ns(now_ns), other.contradiction.stands_ns) for other in others])
         held, told = self.board.holds(AlarmKind.DRIFT), self.causes.attribution
         if state is DriftState.DRIFT:
             if held is None or (told is not None and told.cause is not Cause.CANNOT_TELL):

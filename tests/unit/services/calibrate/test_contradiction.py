@@ -121,6 +121,14 @@ def test_a_neighbour_that_still_agrees_with_the_reference_says_that_it_is_the_se
     assert "zero" in found.response
 
 
+def test_a_neighbour_that_drifts_along_does_not_agree() -> None:
+    """A reference whose gain drifts was told to be in order by every sensor whose own gain seemed to drift with it."""
+    drifts = Plant(ModelKind.FIRST_ORDER, [(0.0, (1.0, 0.6)), (AT_S - 2, (1.1, 0.6))], 0.05, 1.5, 100.0, name="s2")
+    run = two(plant(("raw", 0.3)), drifts)
+    assert (last_of(run, "s2").parameter, last_of(run, "s2").holds) == ("gain", True)
+    assert "it is this one" not in last_of(run, "s1").cause
+
+
 def test_where_none_agrees_with_the_reference_it_is_that() -> None:
     run = two(plant(("reference", 0.3)), neighbour())
     for sensor in ("s1", "s2"):
