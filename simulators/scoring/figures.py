@@ -175,7 +175,7 @@ def score(method: str, member: MemberData, answers: Sequence[Answer]) -> MemberS
     pairs = list(zip(member.trials, answers, strict=False))
     answered = [(trial, answer) for trial, answer in pairs if answer.outcome is Outcome.ANSWERED]
     task = str(member.about["task"])
-    times = [a.seconds / _size(t) for t, a in pairs if np.isfinite(a.seconds) and a.outcome is not Outcome.FAILED]
+    times = [a.seconds / _size(t) for t, a in pairs if np.isfinite(a.seconds) and a.outcome is Outcome.ANSWERED]
     estimates = task in ESTIMATES and bool(answered)
     faulty = member.name.startswith("fault-")
     return MemberScore(

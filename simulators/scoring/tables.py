@@ -10,6 +10,8 @@ from simulators.scoring.figures import MemberScore, ParameterScore, Share
 
 OURS: Final = "dyncal"
 _DASH: Final = "–"
+_ENOUGH: Final = 5
+"""Trials below which a score is chance: of one trial, an error of the stated gain may happen to cancel."""
 
 
 def markdown(scores: Sequence[MemberScore]) -> list[str]:
@@ -28,7 +30,8 @@ def markdown(scores: Sequence[MemberScore]) -> list[str]:
             lines.append(f"| {member} | {' | '.join(cells)} |")
         lines += _times(these, methods)
         lost = [line for member in members for line in _lost([s for s in these if s.member == member])]
-        lines += ["", "Where dyncal is not the best: " + ("; ".join(lost) if lost else "nowhere") + "."]
+        of_those = f"Where dyncal is not the best, of methods with {_ENOUGH} trials or more: "
+        lines += ["", of_those + ("; ".join(lost) if lost else "nowhere") + "."]
     return lines
 
 
@@ -117,7 +120,8 @@ def _left_out(score: MemberScore) -> str:
 def _times(scores: Sequence[MemberScore], methods: Sequence[str]) -> list[str]:
     cells = []
     for method in methods:
-        times = [s.seconds_per_sample for s in scores if s.method == method and math.isfinite(s.seconds_per_sample)]
+        answered = [s for s in scores if s.method == method and s.n > s.refused + s.failed]
+        times = [s.seconds_per_sample for s in answered if math.isfinite(s.seconds_per_sample)]
         cells.append(f"{_number(1e6 * min(times))} to {_number(1e6 * max(times))}" if times else _DASH)
     trials = [_range([s.n for s in scores if s.method == method]) for method in methods]
     return [f"| *processor time a sample or point, µs* | {' | '.join(cells)} |", f"| *trials* | {' | '.join(trials)} |"]
@@ -130,7 +134,7 @@ def _range(numbers: Sequence[int]) -> str:
 
 def _lost(scores: Sequence[MemberScore]) -> list[str]:
     """Return in words where another method's figure is better than dyncal's best by more than both scatter."""
-    ranked = [(s, *figure) for s in scores if (figure := _figure(s)) is not None]
+    ranked = [(s, *figure) for s in scores if s.n >= _ENOUGH and (figure := _figure(s)) is not None]
     ours = [entry for entry in ranked if entry[0].method.startswith(OURS)]
     others = [entry for entry in ranked if not entry[0].method.startswith(OURS)]
     if not others or not any(s.method.startswith(OURS) for s in scores):
@@ -155,7 +159,9 @@ def _figure(score: MemberScore) -> tuple[float, float, str] | None:
             return None
         return found[1].efficiency, found[1].u_efficiency, _number(found[1].efficiency)
     if score.correction is not None and score.correction.gain > 0:
-        return -math.log(score.correction.gain), 0.03, f"{_number(score.correction.gain)} ×"
+        # errors scatter from trial to trial by about a half, as the stated parameters' errors do
+        scatter = 0.5 / math.sqrt(score.n)
+        return -math.log(score.correction.gain), scatter, f"{_number(score.correction.gain)} ×"
     if score.drift is not None and score.drift.found is None:
         d = score.drift
         off = abs(math.log(d.arl0_s / d.asked_s))

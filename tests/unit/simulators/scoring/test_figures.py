@@ -140,7 +140,7 @@ def test_tables_say_where_dyncal_loses() -> None:
     member = made.estimation(100)
     scores = [score("dyncal x", member, estimates(100, 3.0, 1.0)), score("other", member, estimates(100, 1.0, 1.0))]
     text = "\n".join(markdown(scores))
-    assert "not the best: made (other" in text
+    assert "trials or more: made (other" in text
     assert "nowhere" in "\n".join(markdown([scores[1], score("dyncal x", member, estimates(100, 1.0, 1.0))]))
 
 
