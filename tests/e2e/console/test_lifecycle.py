@@ -169,6 +169,7 @@ async def test_several_are_approved_in_one_go_and_what_is_refused_is_named(brows
         done = asyncio.create_task(answers())
         await dialog.get_by_role("button", name="Approve").click()
         assert await done == {f"{name}.900" for name in names}
+        await expect(dialog).to_have_count(0, timeout=10_000)
         said = page.locator(".waiting-sets [role=status]")
         await expect(said).to_contain_text("1 done · ")
         await expect(said).to_contain_text("Refused: it is on trial")

@@ -20,7 +20,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "200": {"viewport": {"width": 720, "height": 450}, "device_scale_factor": 2},
     "400": {"viewport": {"width": 320, "height": 256}},
 }
-ROUTES = ("/", "/sensors/TT-101", "/alarms", "/losses", "/system", "/audit", "/commissioning")
+ROUTES = ("/", "/sensors/TT-101", "/alarms", "/losses", "/system", "/audit", "/commissioning", "/rollouts", "/access")
 
 SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 OUT_OF_SIGHT = """() => [...document.querySelectorAll('header :is(a, button, [role=status])')].filter(each => {
