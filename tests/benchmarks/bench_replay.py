@@ -184,6 +184,8 @@ def _figures(done: Replayed, cost: Cost, n_sensors: int, *, bar: float) -> list[
         Figure("the same, a sample", 1e9 * spent_s / (span_s * rows), -_INF, _INF, n, unit="ns"),
         Figure("sets", float(len(done.effects.sets)), 1, _INF, n),
     ]
+    without = stages["edge"] + stages["ingest"]
+    figures.append(Figure("edge and ingest alone: times real time", span_s / without, -_INF, _INF, n))
     for stage, spent in sorted(stages.items()):
         figures.append(Figure(f"{stage}, a sample", 1e9 * spent / (span_s * rows), -_INF, _INF, n, unit="ns"))
     return figures
