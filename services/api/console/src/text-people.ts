@@ -4,6 +4,7 @@ import type { Role } from "./who";
 export const peopleText = {
   title: "Access",
   lead: "Who may get in. Every change goes into the audit trail with who made it and why.",
+  administrators: "Users and keys are for administrators; your password and your sessions are yours.",
   openLead: "Nobody signs in here: access is open (access.mode), and whoever reaches this service is an engineer. Keys and users count for nothing while it is so.",
   reason: "Reason (goes into the audit trail)",
   notDone: (why: string) => `Not done: ${why}`,

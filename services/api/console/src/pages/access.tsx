@@ -14,7 +14,7 @@ export function Access() {
     <main class="page people" id="main" tabIndex={-1}>
       <div class="bar">
         <h1>{words.title}</h1>
-        {!administers && !open && <span class="needs muted">{text.access.needs("admin")}</span>}
+        {!administers && !open && <span class="needs muted">{words.administrators}</span>}
       </div>
       <p class="lead">{open ? words.openLead : words.lead}</p>
       {!open && (
