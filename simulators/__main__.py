@@ -14,7 +14,7 @@ from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.service import run_service
 from dyncal.runtime.settings import BrokerSettings, LogSettings
 from simulators.reports import Report
-from simulators.scenario import library, load_scenario
+from simulators.scenarios.scenario import library, load_scenario
 from simulators.service import PlantService, Surfaces
 
 

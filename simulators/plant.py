@@ -10,11 +10,11 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import DurationNs, InstantNs, Int64Array
-from simulators.laws import Parameterisation
-from simulators.measurand import Multisine, on_grid
-from simulators.scenario import Scenario, StationSpec
-from simulators.sensor import Response, SampledSensor
-from simulators.waveforms import Measurand
+from simulators.physics.laws import Parameterisation
+from simulators.physics.measurand import Multisine, on_grid
+from simulators.physics.sensor import Response, SampledSensor
+from simulators.physics.waveforms import Measurand
+from simulators.scenarios.scenario import Scenario, StationSpec
 
 Role = Literal["sensor", "reference"]
 _STREAMS: Final = {"measurand": 0, "sensor": 1, "reference": 2, "sensor-transport": 3, "reference-transport": 4}

@@ -19,12 +19,12 @@ from dyncal.runtime.collecting import keep_what_stands
 from dyncal.runtime.logging import logger
 from dyncal.runtime.service import Health
 from dyncal.runtime.settings import BrokerSettings
-from simulators.mqtt_fleet import MqttFleet
-from simulators.opcua_server import PlantServer
-from simulators.pacing import Tally, pace
 from simulators.plant import Plant
 from simulators.reports import Report, Started, Stopped
-from simulators.scenario import Scenario
+from simulators.scenarios.scenario import Scenario
+from simulators.surfaces.mqtt_fleet import MqttFleet
+from simulators.surfaces.opcua_server import PlantServer
+from simulators.surfaces.pacing import Tally, pace
 
 CLIENT_ID: Final = "dyncal-simulators"
 DRAIN_S: Final = 3.0

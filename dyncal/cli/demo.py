@@ -47,7 +47,7 @@ def demo(
 ) -> None:
     """Run everything on this machine with simulated sensors, and print the address of the live page."""
     from dyncal.runtime.clocks import SystemClock
-    from simulators.scenario import load_scenario
+    from simulators.scenarios.scenario import load_scenario
     from simulators.trial.configuration import choose_ports
     from simulators.trial.runner import Trial, TrialOptions
 
@@ -120,7 +120,7 @@ def _record(scenario: str, file: Path, duration_s: float, start: str) -> str:
     from dyncal.domain.errors import InvalidInput
     from dyncal.domain.time import duration, parse_iso
     from simulators.recordings.simulated import record_scenario
-    from simulators.scenario import load_scenario
+    from simulators.scenarios.scenario import load_scenario
 
     try:
         n_rows = record_scenario(load_scenario(scenario), file, duration(duration_s), parse_iso(start))

@@ -11,7 +11,7 @@ import typer
 from dyncal.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from simulators.scenario import Scenario
+    from simulators.scenarios.scenario import Scenario
 
 scenarios_app = typer.Typer(
     no_args_is_help=True, help="Simulated plants, what is wrong with them, and what a good system concludes."
@@ -31,7 +31,7 @@ def list_scenarios() -> None:
 @scenarios_app.command("show")
 def show(scenario: Name) -> None:
     """Print what a scenario says, as TOML, and what is expected of it."""
-    from simulators.catalogue import described
+    from simulators.scenarios.catalogue import described
 
     print(described(scenario, _loaded(scenario)))
 
@@ -48,7 +48,7 @@ def check(
     """
     from dyncal.runtime.logging import configure
     from dyncal.runtime.settings import LogSettings
-    from simulators.checking import MANY, as_record, check, table
+    from simulators.scenarios.checking import MANY, as_record, check, table
 
     configure(LogSettings(level="error"))
     wanted = [_loaded(name) for name in scenarios or _library()]
@@ -71,7 +71,7 @@ def check(
 
 def _library() -> tuple[str, ...]:
     try:
-        from simulators.scenario import library
+        from simulators.scenarios.scenario import library
     except ImportError as error:
         raise _failed(f"this command needs the extra 'demo': pip install 'dyncal[demo]' ({error})") from error
     return library()
@@ -80,7 +80,7 @@ def _library() -> tuple[str, ...]:
 def _loaded(name: str) -> Scenario:
     _library()
     from dyncal.domain.errors import InvalidSetting
-    from simulators.scenario import load_scenario
+    from simulators.scenarios.scenario import load_scenario
 
     try:
         return load_scenario(name)

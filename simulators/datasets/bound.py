@@ -19,8 +19,8 @@ import scipy.linalg
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, Int64Array
-from simulators import dynamics
 from simulators.datasets.definitions import DELAY, SensorSpec
+from simulators.physics import dynamics
 
 STEP: Final = 1e-4
 """Of ln θ, for central differences: 1e-8 of the second order, against 1e-10 in the integrated indications."""

@@ -15,9 +15,9 @@ from dyncal.domain.sensors import ModelKind
 from dyncal.domain.time import DurationNs, Int64Array, duration
 from dyncal.runtime.faults import describe
 from dyncal.runtime.settings import Name, Section
-from simulators import dynamics
-from simulators.dynamics import Form
-from simulators.measurand_settings import MeasurandSpec
+from simulators.physics import dynamics
+from simulators.physics.dynamics import Form
+from simulators.scenarios.measurand_settings import MeasurandSpec
 
 VERSIONS: Final = (1,)
 FOLDER: Final = resources.files("simulators") / "datasets"

@@ -11,12 +11,12 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs, Int64Array, duration
-from simulators import dynamics
 from simulators.datasets.definitions import DELAY, SampledSpec, SensorSpec
-from simulators.laws import Parameterisation, Ramp
-from simulators.measurand import Multisine
-from simulators.sensor import CHUNK, Dynamics, Response
-from simulators.waveforms import Measurand, Sum
+from simulators.physics import dynamics
+from simulators.physics.laws import Parameterisation, Ramp
+from simulators.physics.measurand import Multisine
+from simulators.physics.sensor import CHUNK, Dynamics, Response
+from simulators.physics.waveforms import Measurand, Sum
 
 EPOCH_NS: Final = 1_767_225_600 * NS_PER_S
 """Where the first trial begins: 2026-01-01T00:00:00Z."""

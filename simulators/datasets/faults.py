@@ -6,9 +6,9 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, DurationNs, Int64Array
-from simulators.converter import Conversion, Converter
 from simulators.datasets.definitions import FaultSpec
-from simulators.laws import Ramp
+from simulators.physics.converter import Conversion, Converter
+from simulators.physics.laws import Ramp
 
 
 def laws(fault: FaultSpec, length_ns: int) -> tuple[Ramp, ...]:

@@ -25,10 +25,10 @@ from simulators.datasets.definitions import (
     six_digits,
 )
 from simulators.datasets.exposure import Swelling, answer, begin_of, grid_of, measurand_of, rounded
-from simulators.laws import Ramp
-from simulators.measurand import Multisine
-from simulators.optimum import wiener_error
-from simulators.waveforms import Measurand, Profile, Sum
+from simulators.physics.laws import Ramp
+from simulators.physics.measurand import Multisine
+from simulators.physics.waveforms import Measurand, Profile, Sum
+from simulators.trial.optimum import wiener_error
 
 INDICATION, REFERENCE = "indication", "reference"
 

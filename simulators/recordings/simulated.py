@@ -9,13 +9,13 @@ from typing import Final
 import dyncal
 from dyncal.domain.sensors import ModelKind
 from dyncal.domain.time import DurationNs, InstantNs, parse_iso
-from simulators.dynamics import Rational
-from simulators.pacing import Schedule
+from simulators.physics.dynamics import Rational
 from simulators.plant import Plant
 from simulators.recordings.blocks import Block
 from simulators.recordings.files import write_recording
 from simulators.recordings.info import ChannelInfo, PairingInfo, RecordingInfo, SourceInfo, si_unit
-from simulators.scenario import DELAY, Scenario, StationSpec
+from simulators.scenarios.scenario import DELAY, Scenario, StationSpec
+from simulators.surfaces.pacing import Schedule
 
 T0_NS: Final = parse_iso("2026-01-01T00:00:00Z")
 """Instant of the first sample, where nobody says otherwise: the same scenario makes the same recording."""

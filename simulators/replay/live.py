@@ -21,9 +21,9 @@ from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs
 from dyncal.ports.clock import Clock
 from dyncal.runtime.settings import BrokerSettings
 from edge_agent.sources import Connect
-from simulators.addresses import topic
-from simulators.mqtt_fleet import MqttFleet
 from simulators.replay.sources import Block, Source
+from simulators.surfaces.addresses import topic
+from simulators.surfaces.mqtt_fleet import MqttFleet
 
 CLIENT_ID: Final = "dyncal-replay"
 DRAIN_S: Final = 5.0

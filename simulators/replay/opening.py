@@ -26,7 +26,7 @@ from simulators.recordings import is_recording, open_recording
 from simulators.replay.recorded import RecordedSource, StoredSource
 from simulators.replay.simulated import SimulatedSource
 from simulators.replay.sources import Chosen, Source
-from simulators.scenario import load_scenario
+from simulators.scenarios.scenario import load_scenario
 
 INFLUX: Final = "influx:"
 REGISTRY_FILE: Final = "registry.sqlite"

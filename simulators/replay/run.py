@@ -39,7 +39,7 @@ from simulators.replay.simulated import T0, SimulatedSource
 from simulators.replay.sources import Block, Source, gathered
 from simulators.replay.stores import DigestStore, MemoryLedger, OnCorrected
 from simulators.replay.wires import Wire, place
-from simulators.scenario import Scenario
+from simulators.scenarios.scenario import Scenario
 
 _SETTLE_NS: Final = duration(1.0)  # after the last sample: what waits for others is cut, stored and dealt with
 _AT_ONCE_NS: Final = DurationNs(1)

@@ -14,10 +14,10 @@ from dyncal.domain.time import DurationNs, InstantNs
 from edge_agent import declared
 from edge_agent.events import StreamConfig
 from edge_agent.settings import EdgeSection, EdgeSettings
-from simulators.pacing import Schedule
 from simulators.plant import Channel, Plant, Publication
 from simulators.replay.sources import Block
-from simulators.scenario import Scenario
+from simulators.scenarios.scenario import Scenario
+from simulators.surfaces.pacing import Schedule
 from simulators.trial.configuration import SITE, Ports, configuration
 
 T0: Final = InstantNs(1_767_225_600_000_000_000)

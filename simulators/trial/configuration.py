@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from dyncal.domain.sensors import ModelKind
 from dyncal.runtime.ports import free_ports
-from simulators.addresses import TOPIC_FILTER, node_id
-from simulators.dynamics import Rational
-from simulators.scenario import DELAY, Scenario, StationSpec
+from simulators.physics.dynamics import Rational
+from simulators.scenarios.scenario import DELAY, Scenario, StationSpec
+from simulators.surfaces.addresses import TOPIC_FILTER, node_id
 
 SITE: Final = "demo"
 EDGE: Final = "edge1"

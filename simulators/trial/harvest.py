@@ -25,8 +25,8 @@ from dyncal.runtime.settings import RegistrySettings, StoreSettings
 from edge_agent.spool import Spool
 from services.ingest.service import LEDGER_FILE
 from simulators.plant import Channel, Plant
-from simulators.scenario import StationSpec
-from simulators.score import Evidence, Stored
+from simulators.scenarios.scenario import StationSpec
+from simulators.trial.score import Evidence, Stored
 from simulators.trial.watcher import Heard
 
 _HISTORY: Final = 100_000

@@ -20,14 +20,14 @@ from dyncal.domain.errors import DyncalError, Unavailable
 from dyncal.domain.sensors import EdgeId, SiteId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
-from simulators.scenario import Scenario
+from simulators.scenarios.scenario import Scenario
 from simulators.trial.children import Children
 from simulators.trial.configuration import EDGE, SITE, Ports, configuration, to_toml
 
 if TYPE_CHECKING:  # what is needed later is imported when the programs, which take the time, are on their way
     from simulators.plant import Plant
     from simulators.reports import Started, Stopped
-    from simulators.score import SensorScore
+    from simulators.trial.score import SensorScore
     from simulators.trial.watcher import Heard
 
 T = TypeVar("T")
@@ -192,8 +192,8 @@ class Trial:
             await asyncio.sleep(0.5)
 
     def _judge(self, plant: Plant, heard: Heard, stopped: Stopped, ended_ns: InstantNs) -> Result:
-        from simulators.score import failures, score  # noqa: PLC0415
         from simulators.trial.harvest import Ended, harvest  # noqa: PLC0415
+        from simulators.trial.score import failures, score  # noqa: PLC0415
 
         o = self._options
         ended = Ended(stopped.published, stopped.generated, InstantNs(ended_ns))

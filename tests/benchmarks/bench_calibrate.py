@@ -36,7 +36,7 @@ from services.calibrate.metrics import CalibrateMetrics
 from services.calibrate.settings import CalibrateSection
 from services.calibrate.worker import Arrived, Job, Worker
 from simulators.plant import Channel, Plant
-from simulators.scenario import Scenario, StationSpec, load_scenario
+from simulators.scenarios.scenario import Scenario, StationSpec, load_scenario
 from simulators.trial.configuration import Ports, configuration
 from tests.evidence import Figure, table
 

@@ -30,7 +30,7 @@ from simulators.replay.calibrate import CalibrateDriver
 from simulators.replay.edge import EdgeDriver
 from simulators.replay.ingest import IngestDriver
 from simulators.replay.simulated import SimulatedSource
-from simulators.scenario import Scenario
+from simulators.scenarios.scenario import Scenario
 from tests.benchmarks.__main__ import say
 from tests.evidence import Figure, table
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from simulators.scenario import load_scenario
+from simulators.scenarios.scenario import load_scenario
 
 DURATION_S = 90
 LIMIT_S = 360

@@ -20,10 +20,10 @@ from dyncal.domain.time import InstantNs, duration
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.ports import free_port
 from dyncal.testing.bus import FakeBroker
-from simulators.opcua_server import NAMESPACE, PlantServer
-from simulators.pacing import Tally, pace
 from simulators.plant import Channel, Plant, Publication
-from simulators.scenario import Scenario
+from simulators.scenarios.scenario import Scenario
+from simulators.surfaces.opcua_server import NAMESPACE, PlantServer
+from simulators.surfaces.pacing import Tally, pace
 from tests.integration.edge_agent.plant import running, sent, settings_of, until
 from tests.unit.edge_agent.helpers import Content
 

@@ -11,7 +11,7 @@ import pytest
 
 from dyncal.domain import quality
 from dyncal.runtime import warming
-from simulators.opcua_server import NOT_MEANT
+from simulators.surfaces.opcua_server import NOT_MEANT
 from tests.integration.edge_agent.misbehaving import AMID, CASES, SENSOR, faults, outcome
 
 

@@ -13,7 +13,7 @@ from dyncal.runtime.ports import free_ports
 from dyncal.testing.bus import FakeBroker
 from simulators.plant import Plant
 from simulators.reports import Started, Stopped, read_report
-from simulators.scenario import load_scenario
+from simulators.scenarios.scenario import load_scenario
 from tests.integration.edge_agent.plant import running, sent, settings_of, until
 from tests.unit.edge_agent.helpers import Content
 

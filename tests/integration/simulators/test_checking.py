@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dyncal.cli.app import app
-from simulators.checking import check, table
-from simulators.scenario import load_scenario
+from simulators.scenarios.checking import check, table
+from simulators.scenarios.scenario import load_scenario
 
 SHORT = ["frozen-value", "healthy-thermocouple", "reference-lost", "static-gauge", "unexcited-process"]
 

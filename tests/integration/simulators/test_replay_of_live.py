@@ -49,12 +49,12 @@ from services.calibrate.settings import CalibrateSection, CalibrateSettings
 from services.calibrate.worker import KINDS, Arrived, Worker
 from services.ingest.service import IngestService
 from services.ingest.settings import IngestSection
-from simulators.addresses import topic
-from simulators.mqtt_fleet import payload
-from simulators.pacing import Tally, pace
 from simulators.plant import Channel, Plant, Publication
 from simulators.replay.simulated import T0, edge_settings
-from simulators.scenario import Scenario
+from simulators.scenarios.scenario import Scenario
+from simulators.surfaces.addresses import topic
+from simulators.surfaces.mqtt_fleet import payload
+from simulators.surfaces.pacing import Tally, pace
 from tests.unit.simulators.replay.scenarios import small
 
 SPEED = 8.0

@@ -18,10 +18,10 @@ from dyncal.adapters.mqtt import EmbeddedBroker, open_bus
 from dyncal.domain.time import InstantNs, from_datetime
 from dyncal.runtime.ports import free_port
 from dyncal.runtime.settings import BrokerSettings
-from simulators.addresses import TOPIC_FILTER, node_id
 from simulators.plant import Plant
 from simulators.reports import Started, Stopped, read_report
-from simulators.scenario import load_scenario
+from simulators.scenarios.scenario import load_scenario
+from simulators.surfaces.addresses import TOPIC_FILTER, node_id
 
 SCENARIO = """
 name = "small"

@@ -12,10 +12,10 @@ from dyncal.domain.sensors import ModelKind
 from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs, duration
 from dyncal.drift import DriftMonitor, DriftSettings, DriftState
 from dyncal.identification import AlignedRecord, OnlineEstimator, OnlineSettings
-from simulators.converter import Converter
-from simulators.laws import Parameterisation, Ramp
-from simulators.measurand import band_limited_noise
-from simulators.sensor import Dynamics, Response, SampledSensor
+from simulators.physics.converter import Converter
+from simulators.physics.laws import Parameterisation, Ramp
+from simulators.physics.measurand import band_limited_noise
+from simulators.physics.sensor import Dynamics, Response, SampledSensor
 from tests.evidence import Figure
 from tests.statistical.harness import Experiment
 from tests.unit.identification.plant import part

@@ -13,7 +13,7 @@ from dyncal.domain.sensors import ModelKind
 from dyncal.domain.time import InstantNs
 from simulators.plant import Plant
 from simulators.recordings.simulated import info_of
-from simulators.scenario import Scenario, load_scenario
+from simulators.scenarios.scenario import Scenario, load_scenario
 from simulators.trial.configuration import Ports, configuration
 
 T0 = InstantNs(1_790_000_000_000_000_000)

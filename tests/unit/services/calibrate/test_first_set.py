@@ -16,7 +16,7 @@ from services.calibrate.engine import CalibrateEngine
 from services.calibrate.events import AddSet, Note, PairingsChanged, RecordArrived
 from services.calibrate.settings import CalibrateSection
 from services.calibrate.window import Window
-from simulators.scenario import load_scenario
+from simulators.scenarios.scenario import load_scenario
 from tests.benchmarks.bench_calibrate import T0, Stream
 
 from .conftest import Run

@@ -14,7 +14,7 @@ from dyncal.domain.time import duration
 from simulators.plant import Plant
 from simulators.recordings import open_recording
 from simulators.recordings.simulated import T0_NS, record_scenario
-from simulators.scenario import load_scenario
+from simulators.scenarios.scenario import load_scenario
 
 PLANT = """
 name = "pair"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulators.scenario import Scenario
+from simulators.scenarios.scenario import Scenario
 
 SMALL = {
     "name": "small",

@@ -12,7 +12,7 @@ import pytest
 from dyncal.domain.time import InstantNs, duration
 from simulators.replay import Effects, Options, replay, run_scenario
 from simulators.replay.simulated import T0, SimulatedSource
-from simulators.scenario import load_scenario
+from simulators.scenarios.scenario import load_scenario
 from tests.unit.simulators.replay.scenarios import small
 
 SECONDS = 38.0

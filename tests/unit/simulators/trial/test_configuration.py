@@ -8,8 +8,8 @@ import pytest
 from dyncal.runtime.settings import load
 from edge_agent.settings import EdgeSettings
 from services.embedded import EmbeddedSettings
-from simulators.addresses import node_id
-from simulators.scenario import load_scenario
+from simulators.scenarios.scenario import load_scenario
+from simulators.surfaces.addresses import node_id
 from simulators.trial.configuration import EDGE, SITE, Ports, choose_ports, configuration, to_toml
 
 PORTS = Ports(broker=20001, opcua=20002, api=20003)

@@ -1,0 +1,1 @@
+"""What sensors are exposed to, how they respond, and what becomes of their numbers on the way."""

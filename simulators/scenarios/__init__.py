@@ -1,0 +1,1 @@
+"""Plants in TOML files: what they may say, the library, and what a good system concludes."""

@@ -1,0 +1,1 @@
+"""Where simulated sensors are read: an OPC UA server and MQTT devices."""
