@@ -37,7 +37,7 @@ ROOTS = (
     "CommandResult", "DecisionBody", "EdgeList", "GapList", "InventoryBody", "InventoryReport", "JobBody", "JobList",
     "LaboratoryPage", "LifecycleOut", "MemberPage", "OrderPage", "PairingBody", "PolicyBody", "ReportOut",
     "RollBackBody", "RolloutBody", "RolloutCommandBody", "RolloutHistoryPage", "RolloutPage", "RolloutResumeBody",
-    "SampleChainOut", "SamplesOut", "SensorPage", "SetList",
+    "SampleChainOut", "SamplesOut", "SensorPage", "SetPage",
 )  # fmt: skip
 """What the client's methods take and return; the rest follows."""
 

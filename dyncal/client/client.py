@@ -214,12 +214,9 @@ class Client(ReleaseMethods):
         answer = self.transport.send("POST", path, query=query, headers=headers, content=body, again=True)
         return decoded(answer, m.LaboratoryOut)
 
-    def coefficient_sets(
-        self, sensor: str | None = None, *, state: str | None = None, limit: int = 100
-    ) -> list[m.SetOut]:
-        """Return coefficient sets, newest first within a sensor."""
-        found = self.transport.get("/v1/coefficient-sets", m.SetList, sensor=sensor, state=state, limit=limit)
-        return found.items
+    def coefficient_sets(self, sensor: str | None = None, *, state: str | None = None) -> Iterator[m.SetOut]:
+        """Yield coefficient sets, newest first within a sensor."""
+        return self._pages("/v1/coefficient-sets", m.SetPage, sensor=sensor, state=state)
 
     # Edges, alarms, audit, live --------------------------------------------------------------------------------------
 

@@ -892,12 +892,6 @@ SensorState: TypeAlias = str
 """NE 107, and three of our own."""
 
 
-class SetList(Shape, frozen=True, kw_only=True):
-    """Coefficient sets, newest sequence first within a sensor."""
-
-    items: list[SetOut]
-
-
 class SetOut(Shape, frozen=True, kw_only=True):
     """A coefficient set and where it stands."""
 
@@ -919,6 +913,13 @@ class SetOut(Shape, frozen=True, kw_only=True):
     valid_from_ns: int
     window_from_ns: int
     window_to_ns: int
+
+
+class SetPage(Shape, frozen=True, kw_only=True):
+    """Coefficient sets, newest sequence first within a sensor."""
+
+    items: list[SetOut]
+    next_cursor: str | None
 
 
 SetState: TypeAlias = str

@@ -160,10 +160,14 @@ class CalibrationRegistry(Protocol):
         sensor: SensorId | None = None,
         *,
         state: SetState | None = None,
+        after: tuple[SensorId, int] | None = None,
         limit: int = 100,
         reach: Reach | None = None,
     ) -> list[SetRecord]:
-        """Return sets, newest sequence first within a sensor, sensors in order; of those within `reach`."""
+        """Return sets, newest sequence first within a sensor, sensors in order; of those within `reach`.
+
+        Only those that come behind the sensor and sequence `after`, where these are given.
+        """
         ...
 
     def desired_set(self, sensor: SensorId) -> SetRecord | None:

@@ -301,6 +301,9 @@ class RegistryContract:
         assert registry.last_sequence(S1) == 3
         assert [r.coefficients.sequence for r in registry.sets(S1, limit=2)] == [3, 2]
         assert [r.coefficients.sequence for r in registry.sets(state=SetState.SUPERSEDED)] == [2, 1]
+        assert [r.coefficients.sequence for r in registry.sets(after=(S1, 2))] == [1]
+        assert registry.sets(after=(S1, 1)) == []
+        assert [r.coefficients.sequence for r in registry.sets(after=(SensorId("tc"), 1), limit=2)] == [3, 2]
         with pytest.raises(NotFound):
             registry.set_state("tc-9-1", SetState.ACTIVE, act(7))
         with pytest.raises(NotFound):

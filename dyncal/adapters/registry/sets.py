@@ -158,14 +158,22 @@ def one(connection: sa.Connection, set_id: str) -> SetRecord:
 
 
 def several(
-    connection: sa.Connection, sensor: SensorId | None, state: SetState | None, limit: int, reach: Reach | None = None
+    connection: sa.Connection,
+    sensor: SensorId | None,
+    state: SetState | None,
+    after: tuple[SensorId, int] | None,
+    limit: int,
+    reach: Reach | None,
 ) -> list[SetRecord]:
-    """Return sets, newest sequence first within a sensor, sensors in order."""
+    """Return sets, newest sequence first within a sensor, sensors in order; those behind `after`."""
     query = sa.select(_t).order_by(_t.c.sensor, _t.c.sequence.desc()).limit(limit)
     if sensor is not None:
         query = query.where(_t.c.sensor == sensor)
     if state is not None:
         query = query.where(_t.c.state == state)
+    if after is not None:
+        at, sequence = after
+        query = query.where((_t.c.sensor > at) | ((_t.c.sensor == at) & (_t.c.sequence < sequence)))
     if reach is not None:
         query = query.where(within(_t.c.sensor, reach))
     return [record_of(row) for row in connection.execute(query)]

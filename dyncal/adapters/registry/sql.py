@@ -124,12 +124,13 @@ class SqlRegistry(SqlLifecycle, SqlAccess, SqlAudit, SqlRollouts, SqlLaboratory,
         sensor: SensorId | None = None,
         *,
         state: SetState | None = None,
+        after: tuple[SensorId, int] | None = None,
         limit: int = 100,
         reach: Reach | None = None,
     ) -> list[SetRecord]:
         """Return sets, newest sequence first within a sensor, sensors in order."""
         with self._db.read() as connection:
-            return sets.several(connection, sensor, state, limit, reach)
+            return sets.several(connection, sensor, state, after, limit, reach)
 
     def desired_set(self, sensor: SensorId) -> SetRecord | None:
         """Return the newest set that is published or active: what the edge should run."""

@@ -22,7 +22,7 @@ from services.api.deps import Deps, DepsOf, Engineer, Principal, needs
 from services.api.errors import Problem
 from services.api.etags import require, respond, strong
 from services.api.instants import From, Moment, interval
-from services.api.schemas.calibrations import CalibrationOut, CalibrationPage, SetList, SetOut
+from services.api.schemas.calibrations import CalibrationOut, CalibrationPage, SetOut, SetPage
 from services.api.schemas.samples import GapList, GapOut
 from services.api.schemas.sensors import PairingBody
 
@@ -99,12 +99,28 @@ def one_calibration(calibration_id: str, deps: DepsOf, reader: Reader) -> Calibr
 
 @router.get("/coefficient-sets")
 def coefficient_sets(
-    deps: DepsOf, reader: Reader, sensor: Words = "", state: SetState | None = None, limit: Limit = 100
-) -> SetList:
+    request: Request,
+    response: Response,
+    deps: DepsOf,
+    reader: Reader,
+    sensor: Words = "",
+    state: SetState | None = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> SetPage:
     """List coefficient sets, newest first within a sensor."""
     of: SensorId | None = sensor_id(sensor) if sensor else None
-    found = deps.registry.sets(of, state=state, limit=limit, reach=reader.reach)
-    return SetList(items=[SetOut.of(record) for record in found])
+    after: tuple[SensorId, int] | None = None
+    if cursor is not None:
+        sequence, last = pages.decode_pair(cursor)
+        after = sensor_id(last), sequence
+    found = deps.registry.sets(of, state=state, after=after, limit=limit, reach=reader.reach)
+    following = None
+    if len(found) == limit:
+        behind = found[-1].coefficients
+        following = pages.encode(f"{behind.sequence} {behind.sensor}")
+    pages.link_next(request, response, following)
+    return SetPage(items=[SetOut.of(record) for record in found], next_cursor=following)
 
 
 def _set(deps: Deps, reader: Principal, set_id: str) -> SetRecord:

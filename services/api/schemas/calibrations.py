@@ -245,7 +245,8 @@ class SetOut(Shape):
         )
 
 
-class SetList(Shape):
+class SetPage(Shape):
     """Coefficient sets, newest sequence first within a sensor."""
 
     items: list[SetOut]
+    next_cursor: str | None

@@ -23,7 +23,7 @@ from dyncal.domain.time import DurationNs, InstantNs, iso
 from dyncal.ports.registry import Registry
 from dyncal.testing.records import block, span, uniform
 from dyncal.testing.registry import S1, S2, act, make_calibration, make_sensor, make_set
-from services.api import series
+from services.api import pages, series
 from tests.unit.services.api.conftest import Api
 
 AXIS = uniform(5)
@@ -249,6 +249,24 @@ async def test_a_set_has_a_strong_tag_and_its_exact_envelope(api: Api) -> None:
     assert (other.status_code, other.json()["state"]) == (200, "active")
     listed = (await api.http.get("/v1/coefficient-sets", params={"sensor": S1, "state": "active"})).json()
     assert [s["sequence"] for s in listed["items"]] == [1]
+
+
+async def test_sets_come_in_pages(api: Api) -> None:
+    for sensor in (S1, S2):
+        for k in (1, 2, 3):
+            api.registry.add_set(make_set(k, sensor), b"%d" % k, SetState.PUBLISHED, act(k))
+    found: list[tuple[str, int]] = []
+    address: str | None = "/v1/coefficient-sets?limit=2"
+    n_pages = 0
+    while address is not None:
+        answer = await api.http.get(address)
+        found += [(each["sensor"], each["sequence"]) for each in answer.json()["items"]]
+        address = answer.links.get("next", {}).get("url")
+        n_pages += 1
+    assert found == [(sensor, k) for sensor in sorted((S1, S2)) for k in (3, 2, 1)]
+    assert n_pages == 4  # the last of them is empty: a full page does not know whether it was the last
+    forged = await api.http.get("/v1/coefficient-sets", params={"cursor": pages.encode("1 tc/1")})
+    assert forged.status_code == 422
 
 
 async def test_a_pairing_is_put_and_removed_by_who_has_seen_it(api: Api) -> None:
