@@ -44,7 +44,23 @@ class ProfileShape(Section):
         return Profile(t_ns, np.array([x for _, x in self.points], np.float64), t0_ns, self.repeat)
 
 
-class StepsShape(Section):
+class _Held(Section):
+    """What goes from level to level, at even intervals."""
+
+    every_s: Seconds
+    """How long a level lasts [s]."""
+
+    rise_s: float = Field(0.0, ge=0)
+    """How long a change takes, in a straight line [s]; at most `every_s`."""
+
+    @model_validator(mode="after")
+    def _rises_in_time(self) -> Self:
+        if not duration(self.rise_s) <= duration(self.every_s) or duration(self.every_s) == 0:
+            raise ValueError(f"rise_s {self.rise_s} must not be longer than every_s {self.every_s}")
+        return self
+
+
+class StepsShape(_Held):
     """Levels in turn, and again."""
 
     kind: Literal["steps"]
@@ -52,23 +68,12 @@ class StepsShape(Section):
     values: list[Amplitude] = Field(min_length=1, max_length=10_000)
     """Levels in the sensor's unit, added to `mean`."""
 
-    every_s: Seconds
-    """How long each lasts [s]."""
-
-    rise_s: float = Field(0.0, ge=0)
-    """How long a change takes, in a straight line [s]; at most `every_s`."""
-
-    @model_validator(mode="after")
-    def _rises_in_time(self) -> Self:
-        _check_rise(self.rise_s, self.every_s)
-        return self
-
     def waveform(self, t0_ns: InstantNs) -> Measurand:
         """Return the waveform from `t0_ns` on."""
         return steps(np.array(self.values), duration(self.every_s), t0_ns, rise_ns=duration(self.rise_s))
 
 
-class BinarySequenceShape(Section):
+class BinarySequenceShape(_Held):
     """A maximum-length pseudo-random binary sequence, and again."""
 
     kind: Literal["prbs"]
@@ -78,17 +83,6 @@ class BinarySequenceShape(Section):
 
     order: int = Field(ge=2, le=16)
     """The sequence has 2^order - 1 places."""
-
-    every_s: Seconds
-    """How long a place lasts [s]."""
-
-    rise_s: float = Field(0.0, ge=0)
-    """How long a change takes, in a straight line [s]; at most `every_s`."""
-
-    @model_validator(mode="after")
-    def _rises_in_time(self) -> Self:
-        _check_rise(self.rise_s, self.every_s)
-        return self
 
     def waveform(self, t0_ns: InstantNs) -> Measurand:
         """Return the waveform from `t0_ns` on."""
@@ -194,11 +188,6 @@ class VibrationShape(Section):
         cycles = np.array([round(f_hz * PERIOD_S) for f_hz, *_ in lines], np.int64)
         amplitudes = np.array([a * np.exp(1j * (phase - np.pi / 2)) for _, a, phase in lines], np.complex128)
         return Multisine(0.0, cycles, amplitudes)
-
-
-def _check_rise(rise_s: float, every_s: float) -> None:
-    if not duration(rise_s) <= duration(every_s) or duration(every_s) == 0:
-        raise ValueError(f"rise_s {rise_s} must not be longer than every_s {every_s}")
 
 
 Shape = Annotated[
