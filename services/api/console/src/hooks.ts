@@ -39,6 +39,40 @@ export function useAnswer<T>(ask: () => Promise<T>, keys: readonly unknown[]): {
   return state;
 }
 
+/**
+ * Ask at once, and again `ms` after each answer, while in sight; `take` gets what was answered. What the last failure
+ * said, or nothing.
+ */
+export function useRepeated<T>(
+  ms: number,
+  ask: (wanted: () => boolean) => Promise<T>,
+  take: (answer: T) => void,
+  keys: readonly unknown[] = [],
+): string {
+  const [failure, setFailure] = useState("");
+  useEffect(() => {
+    let ended = false;
+    let timer: ReturnType<typeof setTimeout>;
+    const again = async () => {
+      try {
+        const answer = await ask(() => !ended);
+        if (ended) return;
+        take(answer);
+        setFailure("");
+      } catch (error) {
+        if (!ended) setFailure((error as Error).message);
+      }
+      if (!ended) timer = setTimeout(() => void again(), ms);
+    };
+    void again();
+    return () => {
+      ended = true;
+      clearTimeout(timer);
+    };
+  }, keys);
+  return failure;
+}
+
 /** What this browser keeps; a page that may not keep anything works all the same. */
 export function kept(name: string, otherwise: string): string {
   try {

@@ -1,7 +1,7 @@
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { type Candidate, getCandidates } from "../ask/rollouts";
 import { age, instant, ms } from "../format";
-import { useModel } from "../hooks";
+import { useModel, useRepeated } from "../hooks";
 import { Mark } from "../parts/tile";
 import { modelText, text } from "../text";
 import { lifecycleText } from "../text-lifecycle";
@@ -16,7 +16,6 @@ const SHOWN = 50;
 export function WaitingSets() {
   const model = useModel();
   const [items, setItems] = useState<Candidate[] | null>(null);
-  const [failure, setFailure] = useState("");
   const [asked, again] = useState(0);
   const [chosen, choose] = useState<ReadonlySet<string>>(new Set());
   const [deciding, decide] = useState<Decision | null>(null);
@@ -24,25 +23,7 @@ export function WaitingSets() {
   const [most, showMost] = useState(SHOWN);
   const now = model.now();
   const may = useMay("engineer");
-  useEffect(() => {
-    let ended = false;
-    let timer: ReturnType<typeof setTimeout>;
-    const read = async () => {
-      try {
-        const found = (await getCandidates()).items;
-        if (!ended) setItems(found.sort((a, b) => a.since_ns - b.since_ns));
-        setFailure("");
-      } catch (error) {
-        if (!ended) setFailure((error as Error).message);
-      }
-      if (!ended) timer = setTimeout(() => void read(), AGAIN_MS);
-    };
-    void read();
-    return () => {
-      ended = true;
-      clearTimeout(timer);
-    };
-  }, [asked]);
+  const failure = useRepeated(AGAIN_MS, getCandidates, ({ items }) => setItems(items.sort((a, b) => a.since_ns - b.since_ns)), [asked]);
   const rows = items ?? [];
   const picked = rows.filter((each) => chosen.has(each.set_id));
   const pick = (id: string, on: boolean) => {

@@ -6,7 +6,7 @@ import { Chosen } from "../commissioning/chosen";
 import { faults, type Pick, sensorsOf, taken, without, withPicks } from "../commissioning/picks";
 import { Progress } from "../commissioning/progress";
 import { Server } from "../commissioning/server";
-import { useModel } from "../hooks";
+import { useModel, useRepeated } from "../hooks";
 import { Needs } from "../parts/who";
 import { text } from "../text";
 import { useMay } from "../who";
@@ -47,21 +47,7 @@ export function Commissioning() {
 
 function useEdges(): Edge[] | null {
   const [edges, set] = useState<Edge[] | null>(null);
-  useEffect(() => {
-    let timer: ReturnType<typeof setTimeout>;
-    let ended = false;
-    const read = async () => {
-      const found = await getEdges().catch(() => null);
-      if (ended) return;
-      if (found) set(found.items);
-      timer = setTimeout(read, AGAIN_MS);
-    };
-    void read();
-    return () => {
-      ended = true;
-      clearTimeout(timer);
-    };
-  }, []);
+  useRepeated(AGAIN_MS, getEdges, ({ items }) => set(items));
   return edges;
 }
 

@@ -1,7 +1,7 @@
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { eachLedgerPage, type Ledger } from "../ask/operations";
 import { count, instant, ms, percent, plain } from "../format";
-import { go, useModel } from "../hooks";
+import { go, useModel, useRepeated } from "../hooks";
 import { Bar } from "../parts/bar";
 import { Rows } from "../parts/rows";
 import { Tile } from "../parts/tile";
@@ -15,35 +15,22 @@ const columns = text.losses.columns;
 export function Losses() {
   const model = useModel();
   const [ledgers, setLedgers] = useState<Ledger[]>([]);
-  const [failure, setFailure] = useState("");
   const [complete, setComplete] = useState(false);
   const [filter, setFilter] = useState("");
   const [onlyLost, setOnlyLost] = useState(false);
   const [selected, select] = useState<string | null>(null);
-  useEffect(() => {
-    let ended = false;
-    let timer: ReturnType<typeof setTimeout>;
-    const read = async () => {
-      const found: Ledger[] = [];
-      try {
-        await eachLedgerPage((items) => {
-          found.push(...items);
-          if (!ended) setLedgers((before) => (before.length > found.length ? before : [...found]));
-        });
-        if (!ended) setLedgers(found);
-        setFailure("");
-        setComplete(true);
-      } catch (error) {
-        setFailure((error as Error).message);
-      }
-      if (!ended) timer = setTimeout(read, AGAIN_MS);
-    };
-    void read();
-    return () => {
-      ended = true;
-      clearTimeout(timer);
-    };
-  }, []);
+  const read = async (wanted: () => boolean) => {
+    const found: Ledger[] = [];
+    await eachLedgerPage((items) => {
+      found.push(...items);
+      if (wanted()) setLedgers((before) => (before.length > found.length ? before : [...found]));
+    });
+    return found;
+  };
+  const failure = useRepeated(AGAIN_MS, read, (found) => {
+    setLedgers(found);
+    setComplete(true);
+  });
   const byId = useMemo(() => new Map(ledgers.map((ledger) => [ledger.sensor, ledger])), [ledgers]);
   const ids = useMemo(() => {
     const words = filter.toLowerCase().split(/\s+/).filter(Boolean);

@@ -1,7 +1,7 @@
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { getRollouts, type Rollout } from "../ask/rollouts";
 import { count, instant, ms } from "../format";
-import { useModel } from "../hooks";
+import { useModel, useRepeated } from "../hooks";
 import { WaitingSets } from "../lifecycle/waiting";
 import { Bar } from "../parts/bar";
 import { Detail, StateWords, titleOf } from "../rollouts/detail";
@@ -23,30 +23,12 @@ function List() {
   const [items, setItems] = useState<Rollout[] | null>(null);
   const [older, setOlder] = useState<Rollout[]>([]);
   const [cursor, setCursor] = useState<string | null>(null);
-  const [failure, setFailure] = useState("");
   const [starting, start] = useState(false);
   const may = useMay("engineer");
-  useEffect(() => {
-    let ended = false;
-    let timer: ReturnType<typeof setTimeout>;
-    const read = async () => {
-      try {
-        const page = await getRollouts(null);
-        if (ended) return;
-        setItems(page.items);
-        setCursor((before) => before ?? page.next_cursor);
-        setFailure("");
-      } catch (error) {
-        if (!ended) setFailure((error as Error).message);
-      }
-      if (!ended) timer = setTimeout(read, AGAIN_MS);
-    };
-    void read();
-    return () => {
-      ended = true;
-      clearTimeout(timer);
-    };
-  }, []);
+  const failure = useRepeated(AGAIN_MS, () => getRollouts(null), (page) => {
+    setItems(page.items);
+    setCursor((before) => before ?? page.next_cursor);
+  });
   const more = async () => {
     const page = await getRollouts(cursor);
     setOlder((before) => [...before, ...page.items]);

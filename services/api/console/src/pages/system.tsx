@@ -1,7 +1,7 @@
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { getSystem, type Outlet, type System as Facts } from "../ask/operations";
 import { bytes, count, instant, ms, plain, span } from "../format";
-import { useModel } from "../hooks";
+import { useModel, useRepeated } from "../hooks";
 import { FactList } from "../parts/facts";
 import { Mark } from "../parts/tile";
 import { messageText, partText, text } from "../text";
@@ -11,28 +11,7 @@ const AGAIN_MS = 5_000;
 export function System() {
   const model = useModel();
   const [facts, setFacts] = useState<Facts | null>(null);
-  const [failure, setFailure] = useState("");
-  useEffect(() => {
-    let ended = false;
-    let timer: ReturnType<typeof setTimeout>;
-    const read = async () => {
-      try {
-        const found = await getSystem();
-        if (!ended) {
-          setFacts(found);
-          setFailure("");
-        }
-      } catch (error) {
-        if (!ended) setFailure((error as Error).message);
-      }
-      if (!ended) timer = setTimeout(read, AGAIN_MS);
-    };
-    void read();
-    return () => {
-      ended = true;
-      clearTimeout(timer);
-    };
-  }, []);
+  const failure = useRepeated(AGAIN_MS, getSystem, setFacts);
   const words = text.system;
   if (!facts) {
     return (
