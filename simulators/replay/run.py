@@ -140,7 +140,7 @@ def replay(
     progress : callable
         Gets the simulated instant and the number of samples so far, at most once a tick.
     stop : callable
-        Asked once a tick; True ends the replay, whose effects are then marked as not complete.
+        Asked before every event; True ends the replay, whose effects are then marked as not complete.
 
     Raises
     ------
@@ -186,16 +186,17 @@ class _Run:
         """Go through all events."""
         self._begin(self._begin_ns)
         complete = True
-        while complete and (now := self._next_ns()) is not None:
+        while (now := self._next_ns()) is not None:
+            if stop():
+                complete = False
+                break
             self._clock.instant = now
             self._deliver(self._arrive(now) + self._tick_edges(now))
             due = self._ingest.next_ns()
             if due is not None and due <= now:
                 self._to_edges(self._ingest.tick())
-            if self._tick_calibration(now):
-                complete = not stop()
-                if progress is not None:
-                    progress(now, self._store.n_samples)
+            if self._tick_calibration(now) and progress is not None:
+                progress(now, self._store.n_samples)
         self._end()
         span_ns = DurationNs(self._clock.now() - self._begin_ns)
         return Replayed(self._effects(complete=complete), self._store.n_samples, span_ns)

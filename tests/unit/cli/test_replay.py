@@ -75,7 +75,8 @@ def test_what_cannot_be_asked(arguments: list[str], said: str) -> None:
 
 
 def test_an_interrupt_leaves_a_result_that_says_so(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "dyncal", "replay", "demo", "--duration", "3000", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "dyncal", "replay", "healthy-thermocouple", "--duration", "1000000"]
+    command += ["--out", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 60
         while not (tmp_path / ".corrected.part").is_dir() and time.monotonic() < deadline:

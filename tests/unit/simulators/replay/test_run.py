@@ -86,8 +86,12 @@ def test_another_seed_of_the_plant_gives_another_digest_and_tells_where(effects:
 
 
 def test_it_ends_where_it_is_told_to_and_says_so() -> None:
-    asked = iter([False, False, True])
-    done = replay(SimulatedSource(small(), duration(SECONDS)), stop=lambda: next(asked))
+    ticks: list[InstantNs] = []
+    done = replay(
+        SimulatedSource(small(), duration(SECONDS)),
+        progress=lambda now, _: ticks.append(now),
+        stop=lambda: bool(ticks) and ticks[-1] - ticks[0] >= duration(2.0),
+    )
     assert not done.effects.complete
     assert duration(1.9) <= done.span_ns <= duration(2.2)
     n = {found.sensor: found.n_raw for found in done.effects.samples}
