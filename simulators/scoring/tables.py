@@ -1,4 +1,4 @@
-"""Tables of scores in Markdown: a row a member, a column a method, and in words where dyncal is not the best."""
+"""Tables of scores in Markdown: a row a member, a column a method, and in words where another is surely better than dyncal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def markdown(scores: Sequence[MemberScore]) -> list[str]:
             lines.append(f"| {member} | {' | '.join(cells)} |")
         lines += _times(these, methods)
         lost = [line for member in members for line in _lost([s for s in these if s.member == member])]
-        of_those = f"Where dyncal is not the best, of methods with {_ENOUGH} trials or more: "
+        of_those = f"Where another is better than dyncal by twice the scatter of both, at {_ENOUGH} trials or more: "
         lines += ["", of_those + ("; ".join(lost) if lost else "nowhere") + "."]
     return lines
 
