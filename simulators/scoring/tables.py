@@ -1,4 +1,4 @@
-"""Tables of scores in Markdown: a row a member, a column a method, and in words where another is surely better than dyncal."""
+"""Tables of scores in Markdown: a row a member, a column a method, and where another is surely better than dyncal."""
 
 from __future__ import annotations
 
