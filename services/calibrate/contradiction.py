@@ -6,7 +6,7 @@ noise left a sensor in control until its idle time was over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,11 +35,13 @@ class Contradiction:
     words: str = ""
     stands_ns: int | None = None
 
-    def block(self, outcome: BlockOutcome, now: Estimate | None) -> None:
-        """Take in a block, and what the estimator says after it or some later one."""
+    def block(self, outcome: BlockOutcome, asked: Callable[[], Estimate | None]) -> None:
+        """Take in a block; the estimator is `asked` what it says after it or some later one, where that matters."""
         if outcome.excited and not outcome.rejected:
             self.n, self.words, self.stands_ns = 0, "", None
-        elif outcome.rejected or (now is not None and now.verdict is Verdict.INCONSISTENT):
+            return
+        now = asked()
+        if outcome.rejected or (now is not None and now.verdict is Verdict.INCONSISTENT):
             self.n += 1
             if self.n >= _ENOUGH and self.n & (self.n - 1) == 0:
                 self.words = "" if now is None else now.detail

@@ -152,7 +152,7 @@ class Tracker:
             yield Note("estimate_reset", self.sensor.id)
         if outcome.rejected:
             yield Note("block_rejected", self.sensor.id, f"rms of residuals {outcome.residual_rms:.3g}")
-        self.contradiction.block(outcome, self.estimator.estimate)
+        self.contradiction.block(outcome, lambda: self.estimator.estimate)
         was, self.drift = self.drift, self.monitor.update(outcome)
         if self.drift.state is DriftState.DRIFT:
             found = findings.drift(self.sensor, now_ns, self.drift)

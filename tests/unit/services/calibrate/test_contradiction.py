@@ -165,12 +165,21 @@ def says(verdict: Verdict, detail: str = "why") -> Estimate:
     return Estimate(verdict, None, (), 0.0, 1.0, 0.5, 0, InstantNs(0), InstantNs(0), "m", detail)
 
 
+def test_an_estimate_is_not_worked_out_for_a_block_that_agrees() -> None:
+    def asked() -> Estimate:
+        raise AssertionError("it costs a third of what a block costs")
+
+    found = Contradiction()
+    found.block(outcome(1, excited=True), asked)
+    assert found.stands_ns is None
+
+
 def test_idle_blocks_are_no_contradiction_and_one_that_agrees_ends_it() -> None:
     found = Contradiction()
 
     def after(*blocks: tuple[BlockOutcome, Estimate]) -> tuple[int | None, str]:
         for block, estimate in blocks:
-            found.block(block, estimate)
+            found.block(block, iter([estimate]).__next__)
         return found.stands_ns, found.words
 
     idle = says(Verdict.NOT_EXCITED)
