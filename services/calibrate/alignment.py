@@ -126,11 +126,17 @@ class Aligner:
         self.sensor.forget(instant_ns)
         self._last_ns = None
 
+    @property
+    def has_pairs(self) -> bool:
+        """Whether `pull` has anything to look at: a sample of the sensor that the reference has come as far as."""
+        s, r = self.sensor.t_ns, self.reference.t_ns
+        return s.size > 0 and r.size > 0 and bool(s[0] <= r[-1])
+
     def pull(self) -> list[Aligned]:
         """Return what can be aligned now, oldest first."""
-        s, r = self.sensor.t_ns, self.reference.t_ns
-        if s.size == 0 or r.size == 0 or s[0] > r[-1]:
+        if not self.has_pairs:
             return []
+        s, r = self.sensor.t_ns, self.reference.t_ns
         self._rhythm.add(s)
         if self._in_step(s, r):
             return [self._whole(s)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, assert_never
 
 import numpy as np
@@ -16,6 +16,8 @@ from dyncal.domain.errors import InvalidInput
 from dyncal.domain.samples import FloatArray, GapRecord, Record
 from dyncal.domain.sensors import EdgeId, Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs, Int64Array, duration
+from dyncal.identification import OnlineEstimator
+from dyncal.identification.online.together import share, update_together
 from services.calibrate import snapshots
 from services.calibrate.alignment import Stream
 from services.calibrate.events import (
@@ -63,6 +65,8 @@ class CalibrateEngine:
         self._followers: dict[SensorId, list[Tracker]] = {}
         self._offline: set[EdgeId] = set()
         self._held: dict[SensorId, None] = {}  # in the order of their first samples
+        self._due: dict[SensorId, bool] = {}  # of these, which take in no more before that; whether they were stepped
+        self._stepped = False  # whether all that are held were
         self._tick_ns: int | None = None
         self._turns = 0.0  # how many trackers' turn it is to be saved
         self._saved_last = ""
@@ -120,11 +124,27 @@ class CalibrateEngine:
             yield from self._samples(event.sensor, event.t_ns, event.raw, event.quality, event.now_ns, held=event.held)
 
     def _proceed(self, now_ns: InstantNs) -> Iterator[Effect]:
-        """Deal with what is held of one sensor."""
+        """Deal with what is held of one sensor; before the first, step the estimators of all together."""
+        if self._held and not self._stepped:
+            self._stepped = True  # first: should that fail, each sensor is dealt with by itself
+            self._step(list(self._held))
         for sensor in list(self._held)[:1]:
-            del self._held[sensor]
-            if sensor in self._trackers:
-                yield from self._trackers[sensor].advance(now_ns)
+            yield from self._release(sensor, now_ns)
+
+    def _release(self, sensor: SensorId, now_ns: InstantNs) -> Iterator[Effect]:
+        """Deal with what is held of a sensor."""
+        del self._held[sensor]
+        self._due.pop(sensor, None)
+        self._stepped &= bool(self._held)
+        if sensor in self._trackers:
+            yield from self._trackers[sensor].advance(now_ns)
+
+    def _step(self, sensors: Sequence[SensorId]) -> None:
+        """Step the estimators of sensors together, where there are several: the same results for less work."""
+        trackers = [self._trackers[s] for s in sensors if s in self._trackers] if len(sensors) > 1 else []
+        chunks = [(tracker, chunk) for tracker in trackers if (chunk := tracker.chunk()) is not None]
+        for (tracker, _), found in zip(chunks, update_together([chunk for _, chunk in chunks]), strict=True):
+            tracker.identified(found)
 
     def _record(self, record: Record, now_ns: InstantNs, *, held: bool) -> Iterator[Effect]:
         declared = self._sensors.get(record.sensor)
@@ -161,19 +181,33 @@ class CalibrateEngine:
             return
         if sensor in self._trackers:
             tracker = self._trackers[sensor]
+            yield from self._before_more(tracker, now_ns)
             tracker.sensor_samples(t_ns, raw, now_ns)
             yield from self._taken(tracker, tracker.aligner.sensor, now_ns, held=held)
         for tracker in self._followers.get(sensor, ()):
+            yield from self._before_more(tracker, now_ns)
             tracker.reference_samples(t_ns, raw, now_ns)
             yield from self._taken(tracker, tracker.aligner.reference, now_ns, held=held)
 
     def _taken(self, tracker: Tracker, stream: Stream, now_ns: InstantNs, *, held: bool) -> Iterator[Effect]:
         """Deal with samples that were taken into a stream, or hold them while there is room."""
         few = stream.t_ns.size < _MANY or stream.span_ns < _LONG_NS
-        if held and few and stream.filled < _FULL:
-            self._held.setdefault(tracker.sensor.id)
-        else:
+        if not held:
             yield from tracker.advance(now_ns)
+        elif few and stream.filled < _FULL:
+            self._held.setdefault(tracker.sensor.id)
+        elif tracker.aligner.has_pairs:
+            self._held.setdefault(tracker.sensor.id)
+            self._due[tracker.sensor.id] = False
+
+    def _before_more(self, tracker: Tracker, now_ns: InstantNs) -> Iterator[Effect]:
+        """Deal with what is held of a sensor where that is so much that no more is to be taken in with it."""
+        sensor = tracker.sensor.id
+        if sensor in self._due:
+            waiting = [s for s, stepped in self._due.items() if not stepped]
+            self._due.update(dict.fromkeys(waiting, True))
+            self._step(waiting)
+            yield from self._release(sensor, now_ns)
 
     def _pairings(self, event: PairingsChanged) -> Iterator[Effect]:
         self._sensors = {s.id: s for s in event.sensors}
@@ -185,6 +219,7 @@ class CalibrateEngine:
             yield from self._pair(pairing, event)
         for sensor, tracker in self._trackers.items():
             yield from tracker.govern(event.policies.get(sensor), event.now_ns)
+        share(t.estimator for t in self._trackers.values() if isinstance(t.estimator, OnlineEstimator))
         self._followers = {}
         for tracker in self._trackers.values():
             self._followers.setdefault(tracker.pairing.reference, []).append(tracker)

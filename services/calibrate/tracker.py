@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-import numpy as np
-
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.alarms import AlarmKind
 from dyncal.domain.calibration import baseline_id
 from dyncal.domain.coefficients import CoefficientSet, Outcome, Report, SetState
-from dyncal.domain.errors import InvalidData
 from dyncal.domain.health import Cause, ParameterConformity, SensorHealth, Watch
 from dyncal.domain.lifecycle import ReleasePolicy
 from dyncal.domain.samples import FloatArray
@@ -19,6 +16,9 @@ from dyncal.domain.sensors import DEFAULT_TOLERANCE, Pairing, Sensor
 from dyncal.domain.time import NS_PER_S, InstantNs, Int64Array, duration, seconds
 from dyncal.drift.monitor import DriftMonitor, DriftState, DriftStatus
 from dyncal.drift.settings import DriftSettings
+from dyncal.identification import OnlineEstimator
+from dyncal.identification.online.fleet.faults import FAULTS
+from dyncal.identification.online.together import Chunk
 from dyncal.identification.records import BlockOutcome, Estimate
 from dyncal.models import paired_model
 from dyncal.ports.registry import Act
@@ -81,6 +81,8 @@ class Tracker:
         self._fresh = False
         self._estimate: Estimate | None = None  # as it stood after `block`
         self._cut = True
+        self._runs: list[Aligned] = []
+        self._identified: list[BlockOutcome] | Exception | None = None  # of the first of them, if that is known
         self._sensor_seen_ns: int = now_ns
         self._pair_seen_ns: int = now_ns
         self._reference_seen_ns: int = now_ns
@@ -112,9 +114,25 @@ class Tracker:
         self._reference_seen_ns = now_ns
         self.aligner.reference.add(t_ns, value)
 
+    def chunk(self) -> Chunk | None:
+        """Return what comes next for an estimator that can be stepped with others; None where there is nothing.
+
+        Its blocks are for `identified`; then `advance` is to be called, before more samples are taken in.
+        """
+        if self._runs or not isinstance(self.estimator, OnlineEstimator):
+            return None
+        self._runs = self.aligner.pull()
+        if not self._runs:
+            return None
+        return Chunk(self.estimator, self._runs[0].record, self._runs[0].new_segment or self._cut)
+
+    def identified(self, found: list[BlockOutcome] | Exception) -> None:
+        """Take over what the estimator made of a chunk."""
+        self._identified = found
+
     def advance(self, now_ns: InstantNs) -> Iterator[Effect]:
         """Deal with what was taken in, all of it in one go: what a block costs beside its samples is paid once."""
-        runs = self.aligner.pull()
+        runs, self._runs = self._runs or self.aligner.pull(), []
         if not runs:
             return
         self._pair_seen_ns = now_ns
@@ -131,19 +149,24 @@ class Tracker:
 
     def _identify(self, aligned: Aligned, now_ns: InstantNs) -> Iterator[Effect]:
         self.causes.samples(aligned.record)
-        try:
-            outcomes = self.estimator.update(aligned.record, new_segment=aligned.new_segment or self._cut)
-        except (InvalidData, ArithmeticError, np.linalg.LinAlgError) as error:
-            self._cut = True
-            yield Note("fit_failed", self.sensor.id, str(error))
+        found, self._identified = self._identified, None
+        outcomes = self._updated(aligned) if found is None else found
+        self._cut = isinstance(outcomes, Exception)
+        if isinstance(outcomes, Exception):
+            yield Note("fit_failed", self.sensor.id, str(outcomes))
             return
-        self._cut = False
         for outcome in outcomes:
             yield from self._watch_drift(outcome, now_ns)
         if outcomes:
             self._fresh = True
             self._estimate = self.estimator.estimate
             yield from self._watch_tolerance(now_ns)
+
+    def _updated(self, aligned: Aligned) -> list[BlockOutcome] | Exception:
+        try:
+            return self.estimator.update(aligned.record, new_segment=aligned.new_segment or self._cut)
+        except FAULTS as error:
+            return error
 
     def _watch_drift(self, outcome: BlockOutcome, now_ns: InstantNs) -> Iterator[Effect]:
         self.block = outcome

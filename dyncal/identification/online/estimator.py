@@ -1,4 +1,4 @@
-"""Online identification of one sensor: a fleet of one (`dyncal.identification.online.fleet`)."""
+"""Online identification of one sensor: a fleet of one, or a place in a larger one (`online.fleet`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from dyncal.identification.online.fleet import EstimatorFleet
 from dyncal.identification.records import AlignedRecord, BlockOutcome, Estimate
 from dyncal.identification.settings import OnlineSettings
 
-_ALL: Final = np.zeros(1, dtype=np.int64)
 _CONTINUED: Final = np.zeros(1, dtype=np.bool_)
 _ANEW: Final = np.ones(1, dtype=np.bool_)
 
@@ -26,6 +25,13 @@ class OnlineEstimator:
     dt_ns : int
         Nominal sampling interval of the sensor [ns]; the instants of the samples are what counts.
     settings : OnlineSettings, optional
+
+    Attributes
+    ----------
+    fleet : EstimatorFleet
+        Which follows it, alone or with others (`online.together`).
+    place : int
+        Its number there.
 
     Raises
     ------
@@ -41,27 +47,28 @@ class OnlineEstimator:
         *,
         fleet: EstimatorFleet | None = None,
     ) -> None:
-        self._fleet = fleet or EstimatorFleet(model, [dt_ns], settings)
+        self.fleet = fleet or EstimatorFleet(model, [dt_ns], settings)
+        self.place = 0
 
     @property
     def model(self) -> ModelKind:
         """The sensor's kind of model."""
-        return self._fleet.model
+        return self.fleet.model
 
     @property
     def dt_ns(self) -> int:
         """Nominal sampling interval [ns]."""
-        return int(self._fleet.dt_ns[0])
+        return int(self.fleet.dt_ns[self.place])
 
     @property
     def settings(self) -> OnlineSettings:
         """What was set."""
-        return self._fleet.settings[0]
+        return self.fleet.settings[self.place]
 
     @property
     def estimate(self) -> Estimate | None:
         """What is known now; None before there was enough data to say anything."""
-        return self._fleet.estimate(0)
+        return self.fleet.estimate(self.place)
 
     def update(self, record: AlignedRecord, *, new_segment: bool = False) -> list[BlockOutcome]:
         """Take in `record`, which continues the last one unless `new_segment`; return the blocks it closed.
@@ -70,8 +77,8 @@ class OnlineEstimator:
         segment. Samples not newer than the newest known are left out. The result does not depend on how a stream is cut
         into records.
         """
-        closed = self._fleet.ingest(
-            _ALL,
+        closed = self.fleet.ingest(
+            np.array([self.place]),
             np.array([0, len(record)]),
             np.ascontiguousarray(record.t_ns),
             np.ascontiguousarray(record.indication),
@@ -82,7 +89,8 @@ class OnlineEstimator:
 
     def snapshot(self) -> bytes:
         """Return the whole state: `restore` then `update` gives the same to the last bit."""
-        return self._fleet.snapshot()
+        alone = self.fleet if len(self.fleet) == 1 else EstimatorFleet.joined([(self.fleet, self.place)])
+        return alone.snapshot()
 
     @classmethod
     def restore(cls, data: bytes, settings: OnlineSettings | None = None) -> OnlineEstimator:

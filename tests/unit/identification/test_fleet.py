@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,9 +63,9 @@ def test_a_sensor_of_a_fleet_is_followed_as_it_would_be_alone() -> None:
         ({"indication": np.zeros(7)}, "one shape"),
     ],
 )
-def test_chunks_that_do_not_go_together_are_refused(change: dict[str, np.ndarray], match: str) -> None:
+def test_chunks_that_do_not_go_together_are_refused(change: dict[str, Any], match: str) -> None:
     fleet = EstimatorFleet(ModelKind.FIRST_ORDER, [10**7, 10**7])
-    good = {
+    good: dict[str, Any] = {
         "sensors": np.array([0, 1]), "offsets": np.array([0, 4, 8]), "t_ns": np.arange(8),
         "indication": np.zeros(8), "reference": np.zeros(8),
     }  # fmt: skip

@@ -18,16 +18,18 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from dyncal.domain.calibration import Verdict
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.domain.time import Int64Array
 from dyncal.identification import report
 from dyncal.identification.interpolation import CONTEXT
-from dyncal.identification.online import passes, saturation, start
+from dyncal.identification.online import passes, start
 from dyncal.identification.online.first_record import first_estimate
-from dyncal.identification.online.fleet.buffers import NEVER, Buffers
+from dyncal.identification.online.fleet.adoption import adopt
+from dyncal.identification.online.fleet.buffers import Buffers
+from dyncal.identification.online.fleet.chunks import check, holes, lengths
+from dyncal.identification.online.fleet.faults import Faults
 from dyncal.identification.online.fleet.followers import Followers
 from dyncal.identification.online.fleet.founding import founded
 from dyncal.identification.online.fleet.full_likelihood import Samples
@@ -62,6 +64,11 @@ class EstimatorFleet:
     settings : OnlineSettings or a sequence of them, optional
         Of all sensors, or of each.
 
+    Attributes
+    ----------
+    faults : Faults
+        What went wrong with single sensors when chunks were taken in last.
+
     Raises
     ------
     InvalidData
@@ -94,16 +101,12 @@ class EstimatorFleet:
         self._trouble: dict[int, str] = {}
         self._doubtful = np.zeros(n, dtype=np.bool_)
         self._short = np.zeros(n, dtype=np.int64)
+        self.faults = Faults(kept=False)
         self._followers = Followers(self._model, self.settings, self.dt_ns, self._rules.limits, self._state)
 
     def _configure(self, settings: tuple[OnlineSettings, ...]) -> None:
         self.settings = settings
-        self._longest = np.array([s.max_block_samples for s in settings], dtype=np.int64)
-        self._longest_ns = np.array([s.max_block_s * 1e9 for s in settings])
-        self._fewest = np.array([s.min_block_samples for s in settings], dtype=np.int64)
-        shortest_ns = np.array([s.min_block_s * 1e9 for s in settings])
-        self._shortest = np.maximum(self._fewest, np.minimum(np.ceil(shortest_ns / self.dt_ns), self._longest))
-        self._shortest = self._shortest.astype(np.int64)
+        self._longest, self._longest_ns, self._fewest, self._shortest = lengths(settings, self.dt_ns)
         p = self._model.n_parameters
         self._rules = Rules(
             self._model, passes.CODES[self.model], p, self._model.n_states, np.array(limits(p)),
@@ -120,9 +123,12 @@ class EstimatorFleet:
         """
         refused = self._refused.get(i)
         if not self._state.known[i]:
-            last_ns = int(self._buffers.last_ns[i])
-            refused = refused or self._holes(i)
-            return None if refused is None else report.refusal(refused.verdict, refused.detail, max(last_ns, 0))
+            refused = refused or holes(self._buffers.lost[i], self._short[i], self._fewest[i], self._shortest[i])
+            return (
+                None
+                if refused is None
+                else report.refusal(refused.verdict, refused.detail, max(int(self._buffers.last_ns[i]), 0))
+            )
         found = report.without(self._followers.estimate(i, self._trouble.get(i, "")), int(self._buffers.left_out[i]))
         return found if refused is None else report.outdated(found, refused.verdict, refused.detail)
 
@@ -134,6 +140,8 @@ class EstimatorFleet:
         indication: FloatArray,
         reference: FloatArray,
         new_segment: Flags | None = None,
+        *,
+        contained: bool = False,
     ) -> list[Outcomes]:
         """Take in a chunk of each of k sensors; return the blocks that they closed, in the order of closing.
 
@@ -147,6 +155,9 @@ class EstimatorFleet:
             Samples of all chunks.
         new_segment : bool, shape (k,), optional
             Which chunks do not continue what came before.
+        contained : bool
+            What goes wrong with the numbers of single sensors (`Faults`) is not raised but kept in `faults`, and the
+            rest of their chunks left out; their blocks say nothing.
 
         Indications that are not finite are left out, and so are references, a few in a row: time passes, nothing is
         measured. More of them without a reference end the segment; samples not newer than the newest known are left
@@ -157,8 +168,9 @@ class EstimatorFleet:
         InvalidData
             If shapes, types or numbers of sensors do not go together.
         """
-        self._check(sensors, offsets, t_ns, indication, reference)
+        check(len(self), sensors, offsets, t_ns, indication, reference)
         outcomes: list[Outcomes] = []
+        self.faults = Faults(kept=contained)
         if new_segment is not None:
             self._buffers.broken[sensors[new_segment]] = True
         at, end, who = offsets[:-1].copy(), offsets[1:].copy(), sensors.copy()
@@ -171,22 +183,9 @@ class EstimatorFleet:
             if cut.any():
                 self._cut(who[cut], outcomes)
             again = due | (at < end)
+            again &= self.faults.none(who)
             who, at, end = who[again], at[again], end[again]
         return outcomes
-
-    def _check(self, sensors: Int64Array, offsets: Int64Array, t_ns: Int64Array, y: FloatArray, r: FloatArray) -> None:
-        if sensors.dtype != np.int64 or offsets.dtype != np.int64 or t_ns.dtype != np.int64:
-            raise InvalidData("numbers of sensors, offsets and instants must be int64")
-        if y.dtype != np.float64 or r.dtype != np.float64 or not t_ns.shape == y.shape == r.shape or t_ns.ndim != 1:
-            raise InvalidData("instants, indications and references must be of one shape, the latter two float64")
-        if sensors.ndim != 1 or offsets.shape != (sensors.size + 1,):
-            raise InvalidData(f"{sensors.shape} sensors and {offsets.shape} offsets do not go together")
-        if offsets[0] < 0 or offsets[-1] > t_ns.size or bool(np.any(np.diff(offsets) < 0)):
-            raise InvalidData("offsets must not decrease, and lie within the samples")
-        if sensors.size and (sensors.min() < 0 or sensors.max() >= len(self)):
-            raise InvalidData(f"there are {len(self)} sensors, and none of number {sensors.min()} or {sensors.max()}")
-        if sensors.size > 1 and np.unique(sensors).size != sensors.size:
-            raise InvalidData("a sensor has two chunks")
 
     @property
     def _wanted(self) -> Int64Array:
@@ -211,12 +210,14 @@ class EstimatorFleet:
         self._buffers.leave_out(who, self._behind[who], n)
         tracked = self._state.tracked[who]
         for i, several in zip(who[~tracked].tolist(), n[~tracked].tolist(), strict=True):
-            self._begin(i, several, outcomes)
+            with self.faults.contained(i):
+                self._begin(i, several, outcomes)
         who, n = who[tracked], n[tracked]
         if self._followers:
             full = np.array([i in self._followers for i in who.tolist()], dtype=np.bool_)
             for i, several in zip(who[full].tolist(), n[full].tolist(), strict=True):
-                self._consider_full(i, several, outcomes, final=final)
+                with self.faults.contained(i):
+                    self._consider_full(i, several, outcomes, final=final)
             who, n = who[~full], n[~full]
         if not who.size:
             return
@@ -230,7 +231,7 @@ class EstimatorFleet:
             def newest(k: int, ahead: int = 0) -> Samples:
                 return self._waiting(int(who[k]), int(n[k]) + ahead)
 
-            outcomes += self._followers.take_over(step, closed, newest)
+            outcomes += self._followers.take_over(step, closed, newest, self.faults)
             self._used(who[step.closed], n[step.closed])
         more = ~step.closed
         longer = np.minimum((n[more] * step.grow[more]).astype(np.int64) + 1, self._longest[who[more]])
@@ -256,14 +257,7 @@ class EstimatorFleet:
     def _note(self, step: Step) -> None:
         """Note of blocks that no parameters explain why."""
         for k in np.flatnonzero(step.rejected).tolist():
-            i = int(step.blocks.who[k])
-            result = step.result[k]
-            trouble = (
-                step.stale.get(k)
-                or saturation.named(result[passes.CLIPPED :])
-                or f"the newest block fits no parameters of a {self.model} sensor"
-            )
-            self._reject(i, trouble)
+            self._reject(int(step.blocks.who[k]), step.trouble(k))
         for i in step.blocks.who[step.taken].tolist() if self._trouble else ():
             self._trouble.pop(i, None)
 
@@ -319,19 +313,26 @@ class EstimatorFleet:
         self._doubtful[i] = False
         self._used(np.array([i]), np.array([n]))
 
-    def _holes(self, i: int) -> start.Refused | None:
-        """Say that no segment was ever long enough to begin with; None where none has ended yet."""
-        lost, short = int(self._buffers.lost[i]), int(self._short[i])
-        if lost < self._fewest[i] and not short:
-            return None
-        needed = int(self._shortest[i]) + 2 * CONTEXT
-        detail = f"{lost} samples without a reference, {short} segments of fewer than {needed} samples between holes"
-        return start.Refused(Verdict.BAD_DATA, detail, final=False)
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[EstimatorFleet, int]]) -> EstimatorFleet:
+        """Return a fleet of some sensors of other fleets, of one kind all: each goes on in it to the last bit."""
+        dt_ns, settings = zip(*((int(fleet.dt_ns[i]), fleet.settings[i]) for fleet, i in parts), strict=True)
+        made = cls(parts[0][0].model, dt_ns, settings)
+        for k, (fleet, i) in enumerate(parts):
+            made._adopt(k, fleet, i)
+        return made
 
-    def last_ns(self, i: int) -> int | None:
-        """Return the newest instant known of a sensor."""
-        last_ns = int(self._buffers.last_ns[i])
-        return None if last_ns == NEVER else last_ns
+    def _adopt(self, k: int, other: EstimatorFleet, i: int) -> None:
+        """Let sensor k be what sensor i of another fleet is."""
+        there = other._state.arrays() | other._own()
+        for name, array in (self._state.arrays() | self._own()).items():
+            array[k] = there[name][i]
+        for name in _MARKS:
+            getattr(self._buffers, name)[k] = getattr(other._buffers, name)[i]
+        self._buffers.put(k, *other._buffers.part(i, 0, int(other._buffers.count[i])))
+        adopt(self._refused, k, other._refused, i)
+        adopt(self._trouble, k, other._trouble, i)
+        self._followers.adopt(k, other._followers, i)
 
     def snapshot(self) -> bytes:
         """Return the whole state: `restore` then `ingest` gives the same to the last bit."""

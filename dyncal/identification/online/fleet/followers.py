@@ -21,6 +21,8 @@ from dyncal.identification.online import passes, start
 from dyncal.identification.online.changes import Known
 from dyncal.identification.online.first_record import first_estimate
 from dyncal.identification.online.fleet import full_likelihood
+from dyncal.identification.online.fleet.adoption import adopt
+from dyncal.identification.online.fleet.faults import Faults
 from dyncal.identification.online.fleet.founding import founded
 from dyncal.identification.online.fleet.outcomes import Outcomes
 from dyncal.identification.online.fleet.state import FleetState
@@ -183,20 +185,26 @@ class Followers:
         outcome = replace(outcome, theta=again.outcome.theta, cov=again.outcome.cov)
         return replace(done, followed=followed, outcome=outcome)
 
-    def take_over(self, step: Step, closed: Outcomes, newest: Newest) -> list[Outcomes]:
+    def take_over(self, step: Step, closed: Outcomes, newest: Newest, faults: Faults) -> list[Outcomes]:
         """Return the blocks that a step has closed, and those with which the full likelihood begins."""
         look = step.taken & ((step.shifted > 0) | np.isin(step.blocks.who, self._suspicions.watched))
         for k in np.flatnonzero(look).tolist():
-            if int(step.blocks.who[k]) not in self._provisional:
-                self._judge(int(step.blocks.who[k]), newest(k))
-        self._renew(step, closed, newest)
+            i = int(step.blocks.who[k])
+            if i not in self._provisional:
+                with faults.contained(i):
+                    self._judge(i, newest(k))
+        self._renew(step, closed, newest, faults)
         blocks = [self.silenced(self.without_provisional(closed))]
         for k in np.flatnonzero(step.closed).tolist() if self._provisional else ():
-            if int(step.blocks.who[k]) in self._provisional:
-                blocks += self._gather(int(step.blocks.who[k]), k, step, newest)
+            i = int(step.blocks.who[k])
+            if i in self._provisional:
+                with faults.contained(i):
+                    blocks += self._gather(i, k, step, newest)
         least = 1 - _CLEARLY * full_likelihood.LARGEST_GAIN
         for k in np.flatnonzero(step.taken & (step.result[:, passes.NOISE_SHARE] < least)).tolist():
-            self._change_over(int(step.blocks.who[k]), k, newest)
+            i = int(step.blocks.who[k])
+            with faults.contained(i):
+                self._change_over(i, k, newest)
         return blocks
 
     def _jumped(self, i: int, before: Known) -> None:
@@ -204,7 +212,7 @@ class Followers:
         self._young.jumped(i)
         self._suspicions.jumped(i, before)
 
-    def _renew(self, step: Step, closed: Outcomes, newest: Newest) -> None:
+    def _renew(self, step: Step, closed: Outcomes, newest: Newest, faults: Faults) -> None:
         """Gather what comes after jumps, and fit it anew; write into the blocks what is known then."""
         for k, before in step.before.items():
             if int(step.blocks.who[k]) not in self._provisional:  # which gather already
@@ -217,7 +225,8 @@ class Followers:
             if step.rejected[k]:
                 self._young.interrupt(i)
             elif (record := self._young.extend(i, newest(k), full_likelihood.ANEW)) is not None:
-                self._found_anew(i, record, newest(k, CONTEXT), closed, row)
+                with faults.contained(i):
+                    self._found_anew(i, record, newest(k, CONTEXT), closed, row)
 
     def _found_anew(
         self, i: int, record: full_likelihood.Samples, newest: full_likelihood.Samples, closed: Outcomes, row: int
@@ -345,6 +354,13 @@ class Followers:
         if n is not None:
             return f"the sensor or its plant has changed: {n} samples since do not tell which"
         return self._suspicions.open_question(i, self._state.window_of(i).n_samples)
+
+    def adopt(self, k: int, other: Followers, i: int) -> None:
+        """Know of sensor k what another fleet's followers know of sensor i."""
+        adopt(self._full, k, other._full, i)
+        adopt(self._provisional, k, other._provisional, i)
+        self._young.adopt(k, other._young, i)
+        self._suspicions.adopt(k, other._suspicions, i)
 
     def pack(self) -> dict[str, Any]:
         """Return what is known here as parts of a snapshot, by name."""

@@ -12,7 +12,7 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 from dyncal.identification import standstill
 from dyncal.identification.interpolation import CONTEXT, Interpolation
-from dyncal.identification.online import passes
+from dyncal.identification.online import passes, saturation
 from dyncal.identification.online.block import BlockData, BlockProblem, Start, interpolations, rows
 from dyncal.identification.online.changes import Known
 from dyncal.identification.online.fleet.outcomes import Outcomes
@@ -115,6 +115,13 @@ class Step:
         """Blocks that were taken in, and nothing of what was known before them; shape (k,)."""
         jumped: BoolArray = self._found == JUMP
         return self.taken & jumped
+
+    def trouble(self, k: int) -> str:
+        """Say why a block was rejected."""
+        clipped = saturation.named(self.result[k][passes.CLIPPED :])
+        return (
+            self.stale.get(k) or clipped or f"the newest block fits no parameters of a {self._rules.model.kind} sensor"
+        )
 
     def _look(self) -> None:
         """Pass over each block at what is known, and decide which of them close."""

@@ -10,6 +10,7 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, Int64Array
 from dyncal.identification.online.changes import Known, instead
 from dyncal.identification.online.doubts import Doubt, doubt
+from dyncal.identification.online.fleet.adoption import adopt
 from dyncal.identification.online.fleet.full_likelihood import Samples
 from dyncal.identification.online.posterior import Posterior
 from dyncal.identification.online.shifts import u_bend, u_course
@@ -102,6 +103,12 @@ class Suspicions:
         what = f"the clocks by {abs(shift.value):.2g} s" if shift.clock else f"a zero by {abs(shift.value):.2g}"
         stated = "u_clock_s" if shift.clock else "u_reference"
         return f"{n} samples do not tell whether the sensor has changed or {what} (state {stated} if it may)"
+
+    def adopt(self, k: int, other: Suspicions, i: int) -> None:
+        """Suspect of sensor k what is suspected of sensor i of another fleet."""
+        adopt(self._doubts, k, other._doubts, i)
+        adopt(self._before, k, other._before, i)
+        adopt(self._instead, k, other._instead, i)
 
     def pack(self) -> dict[str, Any]:
         """Return all of them as parts of a snapshot, by name."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S
+from dyncal.identification.online.fleet.adoption import adopt
 from dyncal.identification.online.fleet.full_likelihood import NOTHING, Samples
 from dyncal.identification.online.snapshot import Array, YoungRecord
 
@@ -108,6 +109,10 @@ class YoungRecords:
         """Note that the record since a jump has been fitted."""
         if i in self._of:  # else it was the last time
             self._of[i].gathers = False
+
+    def adopt(self, k: int, other: YoungRecords, i: int) -> None:
+        """Go on with the record of sensor i of another fleet as that of sensor k."""
+        adopt(self._of, k, other._of, i)
 
     def pack(self) -> dict[int, YoungRecord]:
         """Return all of them as a part of a snapshot."""

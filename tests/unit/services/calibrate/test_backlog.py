@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from dyncal.runtime.clocks import SimulatedClock
 from dyncal.runtime.settings import RegistrySettings
 from services.calibrate import snapshots
 from services.calibrate.engine import CalibrateEngine
-from services.calibrate.events import PairingsChanged, Proceed, RecordArrived
+from services.calibrate.events import AddSet, PairingsChanged, Proceed, RecordArrived
 from services.calibrate.settings import CalibrateSection
 from services.calibrate.tracker import Tracker
 from services.calibrate.worker import Arrived
@@ -76,6 +77,41 @@ def test_what_is_taken_in_one_go_gives_the_same_estimates_for_fewer_calls(plant:
     assert estimate.accepted
     samples_of_one = min(together, 2 * 64 / plant.block)
     assert fewer <= 2.5 * calls / samples_of_one + 1
+
+
+def followed(plants: Sequence[Plant], together: int) -> dict[SensorId, tuple[bytes | None, list[str]]]:
+    """Return what an engine that follows these plants knows of each in the end, and the sets that it made."""
+    engine, sets = CalibrateEngine(CalibrateSection()), defaultdict(list)
+    sensors = tuple(sensor for plant in plants for sensor in plant.sensors())
+    engine.handle(PairingsChanged(sensors, tuple(plant.pairing for plant in plants), plants[0].at(0)))
+    steps = list(zip(*(plant.events() for plant in plants), strict=True))
+    for first in range(0, len(steps), together):
+        events = [event for step in steps[first : first + together] for _, event in step]
+        effects = [e for event in events for e in engine.handle(dataclasses.replace(event, held=True))]
+        while engine.holds:
+            effects += engine.handle(Proceed(events[-1].now_ns))
+        for effect in effects:
+            if isinstance(effect, AddSet):
+                sets[effect.coefficients.sensor].append(repr(effect.coefficients.parameters.values))
+    return {s: (snapshots.take(tracker), sets[s]) for s, tracker in engine.trackers.items()}
+
+
+@pytest.mark.parametrize("together", [4, 24])  # all are held until the last has come; they are not, being too many
+def test_sensors_that_are_stepped_together_are_known_as_each_is_alone(together: int) -> None:
+    kinds: list[tuple[ModelKind, tuple[float, ...]]] = [
+        (ModelKind.FIRST_ORDER, (1.0, 0.4)),
+        (ModelKind.FIRST_ORDER, (0.9, 0.3)),
+        (ModelKind.SECOND_ORDER, (1.0, 0.4, 8.0)),
+    ]
+    plants = [
+        Plant(kind, [(0, theta)], 0.02, 1.5, 24.0, block=20, seed=k, name=f"s{k}")
+        for k, (kind, theta) in enumerate(kinds, 1)
+    ]
+    at_once = followed(plants, together)
+    assert any(sets for _, sets in at_once.values())
+    for plant in plants:
+        alone = followed([plant], together)
+        assert at_once[plant.pairing.sensor] == alone[plant.pairing.sensor]
 
 
 def test_a_sensor_without_a_grid_is_known_for_one_sooner_and_estimated_alike() -> None:
