@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -142,14 +145,18 @@ def fit_spectrum(
     if not gain > _ACTIVITY:
         raise InvalidData(f"no activity: the indication is noise (log-likelihood ratio {gain:.3g})")
     if noise_std:
-        _refuse_other_noise(likelihood, best, _Likelihood(y / spread, dt_s, sensor, values, 0.0), noise_std / spread)
+        _refuse_other_noise(
+            likelihood, best, lambda: _Likelihood(y / spread, dt_s, sensor, values, 0.0), noise_std / spread
+        )
     density, corner, order, noise = best
     return MeasurandSpectrum(
         math.exp(density) * spread**2, math.exp(corner), float(order), math.exp(noise / 2) * spread
     )
 
 
-def _refuse_other_noise(given: _Likelihood, best: FloatArray, free: _Likelihood, noise_std: float) -> None:
+def _refuse_other_noise(
+    given: _Likelihood, best: FloatArray, freely: Callable[[], _Likelihood], noise_std: float
+) -> None:
     """Refuse a stated noise that the record contradicts: a free one fits far better, and is far from it.
 
     All in the record's own spread.
@@ -157,10 +164,54 @@ def _refuse_other_noise(given: _Likelihood, best: FloatArray, free: _Likelihood,
     misfit = given.deviance(best)
     if misfit < _MISFIT:
         return
+    free = freely()
     found = free.maximise()
     ratio = math.exp(float(found[3]) / 2) / noise_std
     if abs(math.log(ratio)) > math.log(_OTHER) and free.deviance(found) < misfit / 2:
         raise InvalidData(f"the record shows a noise about {ratio:.2g} times the stated one")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grid:
+    """Where a periodogram is compared with a spectrum: its bins, and what is folded into them.
+
+    Attributes
+    ----------
+    f_hz, log_omega : float64, shape (4, bins)
+        Frequencies, and their angular ones' logarithms.
+    corners : tuple of float
+        Bounds of ln ω_B.
+    starts : list of tuple
+        ln ω_B and m that a fit may begin with, and the shape of the spectrum there, (4, bins).
+    """
+
+    f_hz: FloatArray
+    log_omega: FloatArray
+    corners: tuple[float, float]
+    starts: list[tuple[float, float, FloatArray]]
+
+
+@functools.lru_cache(maxsize=8)
+def _grid(length: int, dt_s: float) -> _Grid:
+    """Return the grid for segments of `length` samples; for sensors of one interval it is the same."""
+    bin_rad_s = 2 * np.pi / (length * dt_s)
+    base = np.arange(_SKIPPED, length // 2) * bin_rad_s
+    nyquist = np.pi / dt_s
+    omega = np.stack([base, 2 * nyquist - base, 2 * nyquist + base, 4 * nyquist - base])
+    log_omega = np.log(omega)
+    low, high = math.log(_FEWEST_BINS * bin_rad_s), math.log(2 * nyquist)
+    starts = [
+        (corner, order, _shape_of(log_omega, corner, order))
+        for corner in np.linspace(low, high, 10)[:-1].tolist()
+        for order in (1.0, 2.0, 4.0)
+    ]
+    return _Grid(omega / (2 * np.pi), log_omega, (low, high), starts)
+
+
+def _shape_of(log_omega: FloatArray, corner: float, order: float) -> FloatArray:
+    """Return 1/(1 + (ω/ω_B)^(2m)), of any size, without overflow."""
+    shape: FloatArray = np.exp(-np.logaddexp(0.0, 2 * order * (log_omega - corner)))
+    return shape
 
 
 class _Likelihood:
@@ -171,52 +222,43 @@ class _Likelihood:
         self._periodogram = averaged_periodogram(y, length)[_SKIPPED : length // 2]
         # Half-overlapping Hann segments count as 0.95 independent ones each.
         self.averages = max(0.95 * (2 * y.size / length - 1), 1.0)
-        bin_rad_s = 2 * np.pi / (length * dt_s)
-        base = np.arange(_SKIPPED, length // 2) * bin_rad_s
-        nyquist = np.pi / dt_s
-        omega = np.stack([base, 2 * nyquist - base, 2 * nyquist + base, 4 * nyquist - base])
-        response = sensor.frequency_response(theta, omega.ravel() / (2 * np.pi)).reshape(omega.shape)
+        grid = _grid(length, dt_s)
+        response = sensor.frequency_response(theta, grid.f_hz.ravel()).reshape(grid.f_hz.shape)
         self._power = np.abs(response) ** 2 / dt_s
-        self._log_omega = np.log(omega)
+        self._log_omega, self._starts = grid.log_omega, grid.starts
         self._noise = 2 * math.log(noise_std) if noise_std > 0 else None
         self._trust = 1 / ((2 * _NOISE_KNOWN) ** 2 * self.averages)  # inverse variance of ln R, over the averages
         floor = math.log(max(float(np.min(self._periodogram)), 1e-18))
         self._bounds = [
             (-80.0, 80.0),
-            (math.log(_FEWEST_BINS * bin_rad_s), math.log(2 * nyquist)),
+            grid.corners,
             _ORDERS,
             (floor - 12.0, 3.0) if self._noise is None else (self._noise - 1.0, self._noise + 1.0),
         ]
 
     def __call__(self, p: FloatArray) -> float:
-        return self._value(p, self._shape(p) * self._power)
+        return self._value(p, self._shape(p))
 
     def _shape(self, p: FloatArray) -> FloatArray:
-        shape: FloatArray = np.exp(-np.logaddexp(0.0, 2 * p[2] * (self._log_omega - p[1])))
-        return shape
+        return _shape_of(self._log_omega, p[1], p[2])
 
-    def _value(self, p: FloatArray, seen: FloatArray) -> float:
-        expected = np.exp(p[0]) * seen.sum(axis=0) + np.exp(p[3])
+    def _value(self, p: FloatArray, shape: FloatArray) -> float:
+        expected = np.exp(p[0]) * (shape * self._power).sum(axis=0) + np.exp(p[3])
         return float(np.sum(np.log(expected) + self._periodogram / expected)) + self._prior(p[3])
 
     def _prior(self, noise: float) -> float:
         return 0.0 if self._noise is None else 0.5 * self._trust * (noise - self._noise) ** 2
 
-    def _derivatives(self, p: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the gradient (4,) and the expected information (4, 4): Σ ∂lnF ∂lnFᵀ."""
+    def _derivatives(self, p: FloatArray, shape: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the gradient (4,) and the expected information (4, 4): Σ ∂lnF ∂lnFᵀ; `shape` as by `_shape`."""
         distance = self._log_omega - p[1]
-        shape = self._shape(p)
         seen = np.exp(p[0]) * shape * self._power
         slope = 2 * seen * (1 - shape)  # ∂/∂ln ω_B, over m
-        expected = seen.sum(axis=0) + np.exp(p[3])
-        moves = np.stack(
-            [
-                seen.sum(axis=0),
-                p[2] * slope.sum(axis=0),
-                -(slope * distance).sum(axis=0),
-                np.full_like(expected, np.exp(p[3])),
-            ]
-        )
+        level = seen.sum(axis=0)
+        expected = level + np.exp(p[3])
+        moves = np.empty((4, expected.size))
+        moves[0], moves[1], moves[2] = level, p[2] * slope.sum(axis=0), -(slope * distance).sum(axis=0)
+        moves[3] = np.exp(p[3])
         moves /= expected
         gradient, information = moves @ (1 - self._periodogram / expected), moves @ moves.T
         if self._noise is not None:
@@ -237,44 +279,47 @@ class _Likelihood:
 
     def maximise(self) -> FloatArray:
         """Return the best parameters: the best of a grid of starts, refined."""
-        low, high = self._bounds[1]
         noise = self._noise if self._noise is not None else math.log(float(np.quantile(self._periodogram, 0.1)))
         noise = min(max(noise, self._bounds[3][0]), self._bounds[3][1])
+        total = max(float(self._periodogram.sum()), 1e-30)
         starts = []
-        for corner in np.linspace(low, high, 10)[:-1]:
-            for order in (1.0, 2.0, 4.0):
-                shape = np.exp(-np.logaddexp(0.0, 2 * order * (self._log_omega - corner)))
-                seen = float((shape * self._power).sum())
-                density = math.log(max(float(self._periodogram.sum()), 1e-30) / max(seen, 1e-30))
-                starts.append(np.array([min(max(density, -79.0), 79.0), corner, order, noise]))
-        starts.sort(key=self.__call__)
-        found = [self._descend(start) for start in starts[:_REFINED]]
-        return min(found, key=self.__call__)
+        for corner, order, shape in self._starts:
+            seen = float((shape * self._power).sum())
+            density = math.log(total / max(seen, 1e-30))
+            start = np.array([min(max(density, -79.0), 79.0), corner, order, noise])
+            starts.append((self._value(start, shape), start))
+        starts.sort(key=itemgetter(0))
+        found = [self._descend(value, start) for value, start in starts[:_REFINED]]
+        return min(found, key=itemgetter(0))[1]
 
-    def _descend(self, start: FloatArray) -> FloatArray:
+    def _descend(self, value: float, start: FloatArray) -> tuple[float, FloatArray]:
         """Return the minimum near `start` within the bounds (Fisher scoring, damped, on the free parameters)."""
         low, high = np.array(self._bounds).T
-        here, value, damping = start, self(start), 1e-3
+        here, shape, damping = start, self._shape(start), 1e-3
         for _ in range(_MOST_STEPS):
-            gradient, information = self._derivatives(here)
+            gradient, information = self._derivatives(here, shape)
             free = ~((here <= low) & (gradient > 0) | (here >= high) & (gradient < 0))
-            inner = information[np.ix_(free, free)]
-            scale = np.sqrt(np.maximum(np.diag(inner), 1e-12))
-            unit = inner / np.outer(scale, scale) + damping * np.eye(scale.size)
+            if not free.all():
+                information, gradient = information[free][:, free], gradient[free]
+            scale = np.sqrt(np.maximum(information.diagonal(), 1e-12))
+            unit = information / (scale[:, None] * scale)
+            unit.flat[:: scale.size + 1] += damping
             step = np.zeros(4)
-            step[free] = -np.linalg.solve(unit, gradient[free] / scale) / scale
-            there = np.clip(here + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP), low, high)
-            now = self(there)
+            step[free] = -np.linalg.solve(unit, gradient / scale) / scale
+            step = np.minimum(np.maximum(step, -_LONGEST_STEP), _LONGEST_STEP)
+            there = np.minimum(np.maximum(here + step, low), high)
+            shape_there = self._shape(there)
+            now = self._value(there, shape_there)
             if now < value:
                 done = value - now < _CONVERGED
-                here, value, damping = there, now, max(damping / 10, 1e-6)
+                here, shape, value, damping = there, shape_there, now, max(damping / 10, 1e-6)
                 if done:
                     break
             else:
                 damping = max(10 * damping, 1e-3)
                 if damping > _STUCK:
                     break
-        return here
+        return value, here
 
 
 def averaged_periodogram(y: FloatArray, length: int) -> FloatArray:
