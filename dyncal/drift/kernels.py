@@ -276,3 +276,67 @@ def levels(rows: FloatArray, vectors: FloatArray, now: FloatArray, means: FloatA
             variances[k, i] = cov[i, i]
             if not known:
                 means[k, i] = variances[k, i] = np.nan
+
+
+@kernel()
+def _some(x: FloatArray, begin: int, n: int) -> float:
+    """Return the sum of up to 128 numbers from `begin` on, as `_pairwise` does."""
+    whole = n - n % 8
+    total = -0.0
+    if whole:
+        a, b, c, d = x[begin], x[begin + 1], x[begin + 2], x[begin + 3]
+        e, f, g, h = x[begin + 4], x[begin + 5], x[begin + 6], x[begin + 7]
+        for k in range(begin + 8, begin + whole, 8):
+            a, b, c, d = a + x[k], b + x[k + 1], c + x[k + 2], d + x[k + 3]
+            e, f, g, h = e + x[k + 4], f + x[k + 5], g + x[k + 6], h + x[k + 7]
+        total = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for k in range(begin + whole, begin + n):
+        total += x[k]
+    return total
+
+
+@kernel()
+def _pairwise(x: FloatArray, n: int) -> float:
+    """Return the sum of the first n numbers, added in the order in which numpy's `sum` adds them.
+
+    It halves them until 128 or fewer are left, and goes on in eight sums side by side.
+    """
+    begins, sizes, lefts = np.zeros(64, np.int64), np.zeros(64, np.int64), np.empty(64)
+    second = np.zeros(64, np.int64)  # whether it is the second half that is being added
+    sizes[0], depth = n, 0
+    while True:
+        size = sizes[depth]
+        if size > 128:  # go down to the first half
+            begins[depth + 1], sizes[depth + 1] = begins[depth], size // 2 - size // 2 % 8
+            second[depth] = 0
+            depth += 1
+            continue
+        total = _some(x, begins[depth], size)
+        while depth > 0 and second[depth - 1]:
+            depth -= 1
+            total = lefts[depth] + total
+        if depth == 0:
+            return total
+        lefts[depth - 1], second[depth - 1] = total, 1
+        begins[depth] += sizes[depth]
+        sizes[depth] = sizes[depth - 1] - sizes[depth]
+
+
+@kernel("void(f8[::1], f8[::1])")
+def moments(x: FloatArray, out: FloatArray) -> None:
+    """Write mean and standard deviation of x, shape (n,), n > 1, and the standard deviation of its differences.
+
+    To the last bit what numpy's `mean` and `std` give, for a fifth of what they cost where n is a hundred.
+    """
+    n = x.size
+    away = np.empty(n)
+    out[0] = _pairwise(x, n) / n
+    for k in range(n):
+        away[k] = (x[k] - out[0]) * (x[k] - out[0])
+    out[1] = np.sqrt(_pairwise(away, n) / n)
+    for k in range(n - 1):
+        away[k] = x[k + 1] - x[k]
+    mean = _pairwise(away, n - 1) / (n - 1)
+    for k in range(n - 1):
+        away[k] = (away[k] - mean) * (away[k] - mean)
+    out[2] = np.sqrt(_pairwise(away, n - 1) / (n - 1))

@@ -9,6 +9,7 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
+from dyncal.drift.kernels import moments
 
 N_FEATURES: Final = 3
 """Level, logarithm of the rms about it, logarithm of the rms of differences over that."""
@@ -32,7 +33,9 @@ def features(values: FloatArray) -> FloatArray:
     """
     if values.size < _FEWEST:
         return np.full(N_FEATURES, np.nan)
-    level, size, pace = float(values.mean()), float(values.std()), float(np.diff(values).std())
+    found = np.empty(N_FEATURES)
+    moments(np.ascontiguousarray(values, dtype=np.float64), found)
+    level, size, pace = found.tolist()
     if not (0 < size < math.inf and 0 < pace < math.inf):
         return np.full(N_FEATURES, np.nan)
     return np.array([level, math.log(size), math.log(pace / size)])

@@ -50,7 +50,7 @@ class Causes:
 
     def block(self, outcome: BlockOutcome) -> None:
         """Take in a block."""
-        found = np.stack([features(self._within(outcome, name)) for name in ("reference", "indication")])
+        found = np.stack([features(signal) for signal in self._within(outcome)])
         while self._samples and self._samples[0].t_ns[-1] <= outcome.to_ns:
             self._samples.popleft()
         if outcome.excited and not outcome.rejected:
@@ -58,12 +58,18 @@ class Causes:
             self._blocks += 1
             self._theta = outcome.theta
 
-    def _within(self, outcome: BlockOutcome, name: str) -> FloatArray:
-        parts = [
-            getattr(record, name)[(record.t_ns >= outcome.from_ns) & (record.t_ns <= outcome.to_ns)]
-            for record in self._samples
-        ]
-        return np.concatenate(parts) if parts else np.empty(0)
+    def _within(self, outcome: BlockOutcome) -> tuple[FloatArray, FloatArray]:
+        """Return reference and indication over a block, (n,) each."""
+        parts = []
+        for record in self._samples:
+            begin = int(record.t_ns.searchsorted(outcome.from_ns, "left"))
+            end = int(record.t_ns.searchsorted(outcome.to_ns, "right"))
+            if end > begin:
+                parts.append((record.reference[begin:end], record.indication[begin:end]))
+        if len(parts) == 1:
+            return parts[0]
+        references, indications = zip(*parts, strict=True) if parts else ((np.empty(0),), (np.empty(0),))
+        return np.concatenate(references), np.concatenate(indications)
 
     def pair(self) -> Pair | None:
         """Return what attribution wants to know; None before there is anything."""

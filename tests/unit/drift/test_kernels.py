@@ -138,3 +138,20 @@ def test_levels_are_the_means_of_the_blocks_since() -> None:
         np.testing.assert_allclose(means[k], cov @ total, rtol=1e-5)
         np.testing.assert_allclose(variances[k], np.diag(cov), rtol=1e-5)
     assert np.all(np.isnan(means[10]))
+
+
+def test_moments_are_those_of_numpy_to_the_last_bit() -> None:
+    rng = np.random.default_rng(5)
+    for n in (2, 3, *range(7, 300, 3), 1000, 1024, 2049, 12345):
+        x = rng.normal(size=n) * 10 ** rng.uniform(-6, 6) + 100 * rng.normal()
+        found = np.empty(3)
+        kernels.moments(x, found)
+        assert found.tobytes() == np.array([x.mean(), x.std(), np.diff(x).std()]).tobytes(), n
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_moments_of_what_is_not_finite_are_not(wrong: float) -> None:
+    x, found = np.arange(20.0), np.zeros(3)
+    x[7] = wrong
+    kernels.moments(x, found)
+    assert not np.isfinite(found).any()
