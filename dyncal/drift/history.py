@@ -54,6 +54,7 @@ class History:
         self._marks = np.zeros((_CAPACITY, 3), dtype=np.int64)  # number of the block, its instant, blocks learnt
         self._size, self._index = 0, 0
         self._all_statistics = np.zeros((_CAPACITY, p))
+        self._worst: tuple[int, float] | None = None  # once it is asked for
         self._note(learnt, at_ns)
 
     def __len__(self) -> int:
@@ -82,6 +83,7 @@ class History:
 
     def _compare(self) -> None:
         kernels.compare(self._rows, self._marks, self._sums, self._index, self.statistics)
+        self._worst = None
 
     @property
     def statistics(self) -> FloatArray:
@@ -99,9 +101,11 @@ class History:
 
     def worst(self) -> tuple[int, float]:
         """Return the parameter with the largest statistic, and that."""
-        size = np.abs(self.statistics).max(axis=0)
-        i = int(size.argmax())
-        return i, float(size[i])
+        if self._worst is None:
+            size = np.abs(self.statistics).max(axis=0)
+            i = int(size.argmax())
+            self._worst = i, float(size[i])
+        return self._worst
 
     def levels(self, now: Baseline, k: int) -> tuple[FloatArray, FloatArray]:
         """Return mean and variance of the parameters by the blocks after instant k and each later one, (c - k, p)."""

@@ -46,9 +46,10 @@ class BlockLedger:
         if self._size == CAPACITY:
             self._thin()
         vector = block.information @ block.theta + block.score
-        row = np.concatenate((block.information.ravel(), vector, found.ravel()))
-        if bool(np.all(np.isfinite(row[: -2 * N_FEATURES]))):
-            self._rows[self._size], self._marks[self._size] = row, (block.to_ns, 1)
+        row = self._rows[self._size]
+        np.concatenate((block.information.ravel(), vector, found.ravel()), out=row)
+        if np.isfinite(row[: -2 * N_FEATURES]).all():
+            self._marks[self._size] = block.to_ns, 1
             self._size += 1
 
     def _thin(self) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from dyncal.correction.design.folding import fold, fold_moves
 from dyncal.correction.design.screen import refuse_saturated
 from dyncal.correction.design.stale import refuse_standstill
 from dyncal.correction.inputs import Numbers, samples
@@ -243,7 +244,8 @@ class _Likelihood:
         return _shape_of(self._log_omega, p[1], p[2])
 
     def _value(self, p: FloatArray, shape: FloatArray) -> float:
-        expected = np.exp(p[0]) * (shape * self._power).sum(axis=0) + np.exp(p[3])
+        expected = np.empty(self._periodogram.size)
+        fold(np.exp(p[0]), np.exp(p[3]), shape, self._power, expected)
         return float(np.sum(np.log(expected) + self._periodogram / expected)) + self._prior(p[3])
 
     def _prior(self, noise: float) -> float:
@@ -251,15 +253,8 @@ class _Likelihood:
 
     def _derivatives(self, p: FloatArray, shape: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the gradient (4,) and the expected information (4, 4): Σ ∂lnF ∂lnFᵀ; `shape` as by `_shape`."""
-        distance = self._log_omega - p[1]
-        seen = np.exp(p[0]) * shape * self._power
-        slope = 2 * seen * (1 - shape)  # ∂/∂ln ω_B, over m
-        level = seen.sum(axis=0)
-        expected = level + np.exp(p[3])
-        moves = np.empty((4, expected.size))
-        moves[0], moves[1], moves[2] = level, p[2] * slope.sum(axis=0), -(slope * distance).sum(axis=0)
-        moves[3] = np.exp(p[3])
-        moves /= expected
+        moves, expected = np.empty((4, self._periodogram.size)), np.empty(self._periodogram.size)
+        fold_moves(np.exp(p[0]), p[1], p[2], np.exp(p[3]), shape, self._power, self._log_omega, moves, expected)
         gradient, information = moves @ (1 - self._periodogram / expected), moves @ moves.T
         if self._noise is not None:
             gradient[3] += self._trust * (p[3] - self._noise)

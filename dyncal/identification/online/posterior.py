@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
-from dyncal.identification.online.renewal import invert, significant
+from dyncal.identification.online.renewal import CHANCE, invert
 
 _P_JUMP: Final = 3.7e-6  # D > 25 for two coordinates (docs/metrology.md)
 _P_TREND: Final = 1e-5
@@ -47,7 +47,7 @@ class Posterior:
     @property
     def scatter(self) -> float:
         """The dispersion where it is beyond chance, else 1."""
-        return float(significant(np.array(self.dispersion)))
+        return self.dispersion if self.dispersion > CHANCE else 1.0
 
     @property
     def cov(self) -> FloatArray:
