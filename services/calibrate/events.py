@@ -29,7 +29,8 @@ ACTOR: Final = "calibrate"
 class RecordArrived:
     """A block or a gap came in, live or replayed by an edge.
 
-    `held`: more has come already. The samples are kept, and dealt with by `Proceed`, all of a sensor in one go.
+    `held`: more has come already. The samples are kept, and dealt with by `Proceed`, all of a sensor in one go and the
+    estimators of all sensors in one step.
     """
 
     record: Record

@@ -12,11 +12,12 @@ from dyncal.models import named_model
 
 _N_FREQUENCIES: Final = 24
 _DECADES: Final = 2.0
+_RELATIVE: Final = np.logspace(-_DECADES, 0.0, _N_FREQUENCIES)
 
 
 def frequencies(band_hz: float) -> FloatArray:
     """Return the frequencies [Hz], shape (24,), at which responses are compared: two decades up to `band_hz`."""
-    return band_hz * np.logspace(-_DECADES, 0.0, _N_FREQUENCIES)
+    return band_hz * _RELATIVE
 
 
 def relative_u(parameters: Parameters, band_hz: float, cov: FloatArray | None = None) -> float:
