@@ -67,23 +67,13 @@ class Client(ReleaseMethods):
         """Close the connections; idempotent."""
         self.transport.close()
 
-    def _pages(self, path: str, page: type[Any], **query: object) -> Iterator[Any]:
-        """Yield the items of all pages, each asked for when it is come to."""
-        cursor: str | None = None
-        while True:
-            found = self.transport.get(path, page, cursor=cursor, **query)
-            yield from found.items
-            cursor = found.next_cursor
-            if cursor is None:
-                return
-
     # Sensors and their pairings ------------------------------------------------------------------------------------
 
     def sensors(
         self, *, q: str | None = None, edge: str | None = None, state: list[str] | None = None
     ) -> Iterator[m.SensorOut]:
         """Yield sensors in order of id: those whose id or label has the words `q`, of an edge, in given states."""
-        return self._pages("/v1/sensors", m.SensorPage, q=q, edge=edge, state=state, limit=500)
+        return self.transport.pages("/v1/sensors", m.SensorPage, q=q, edge=edge, state=state, limit=500)
 
     def sensor(self, sensor: str) -> m.SensorOut:
         """Return a sensor and how it stands."""
@@ -158,13 +148,13 @@ class Client(ReleaseMethods):
 
     def gaps(self, sensor: str, start: str | int | None = None, end: str | int | None = None) -> Iterator[m.GapOut]:
         """Yield the gaps of an interval, newest page first."""
-        return self._pages(f"/v1/sensors/{part(sensor)}/gaps", m.GapList, **{"from": start, "to": end})
+        return self.transport.pages(f"/v1/sensors/{part(sensor)}/gaps", m.GapList, **{"from": start, "to": end})
 
     # Calibrations ----------------------------------------------------------------------------------------------------
 
     def calibrations(self, sensor: str | None = None) -> Iterator[m.CalibrationOut]:
         """Yield calibrations, newest first."""
-        return self._pages("/v1/calibrations", m.CalibrationPage, sensor=sensor, limit=200)
+        return self.transport.pages("/v1/calibrations", m.CalibrationPage, sensor=sensor, limit=200)
 
     def calibration(self, calibration: str) -> m.CalibrationOut:
         """Return one calibration."""
@@ -199,7 +189,7 @@ class Client(ReleaseMethods):
 
     def laboratory_calibrations(self, sensor: str | None = None) -> Iterator[m.LaboratoryOut]:
         """Yield laboratories' calibrations, those measured last first."""
-        return self._pages("/v1/laboratory-calibrations", m.LaboratoryPage, sensor=sensor)
+        return self.transport.pages("/v1/laboratory-calibrations", m.LaboratoryPage, sensor=sensor)
 
     def add_laboratory_calibration(
         self, content: Mapping[str, Any] | bytes, sensor: str | None = None, *, dry_run: bool = False, reason: str = ""
@@ -216,7 +206,7 @@ class Client(ReleaseMethods):
 
     def coefficient_sets(self, sensor: str | None = None, *, state: str | None = None) -> Iterator[m.SetOut]:
         """Yield coefficient sets, newest first within a sensor."""
-        return self._pages("/v1/coefficient-sets", m.SetPage, sensor=sensor, state=state)
+        return self.transport.pages("/v1/coefficient-sets", m.SetPage, sensor=sensor, state=state)
 
     # Edges, alarms, audit, live --------------------------------------------------------------------------------------
 
@@ -235,11 +225,11 @@ class Client(ReleaseMethods):
 
     def alarms(self, *, standing: bool = True, sensor: str | None = None) -> Iterator[m.AlarmOut]:
         """Yield alarms, last changed first; with `standing` only those that are not normal."""
-        return self._pages("/v1/alarms", m.AlarmPage, standing=standing, sensor=sensor)
+        return self.transport.pages("/v1/alarms", m.AlarmPage, standing=standing, sensor=sensor)
 
     def alarm_history(self, *, sensor: str | None = None) -> Iterator[m.AlarmChangeOut]:
         """Yield changes of alarms, newest first."""
-        return self._pages("/v1/alarms/history", m.AlarmHistoryPage, sensor=sensor)
+        return self.transport.pages("/v1/alarms/history", m.AlarmHistoryPage, sensor=sensor)
 
     def command_alarm(self, alarm: str, command: m.CommandBody, *, key: str | None = None) -> m.CommandResult:
         """Give a command for an alarm; `ApiConflict` where it is refused."""
@@ -247,7 +237,7 @@ class Client(ReleaseMethods):
 
     def audit(self) -> Iterator[m.AuditOut]:
         """Yield the audit trail, oldest first."""
-        return self._pages("/v1/audit", m.AuditPage)
+        return self.transport.pages("/v1/audit", m.AuditPage)
 
     def stream(
         self, *, events: list[str] | None = None, sensors: list[str] | None = None, last_id: str = ""

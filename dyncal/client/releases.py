@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -25,9 +25,6 @@ class ReleaseMethods:
     """
 
     transport: Transport
-
-    def _pages(self, path: str, page: type[Any], **query: object) -> Iterator[Any]:
-        raise NotImplementedError
 
     # Coefficient sets ------------------------------------------------------------------------------------------------
 
@@ -82,7 +79,7 @@ class ReleaseMethods:
 
     def orders(self, *, state: str | None = None, subject: str | None = None) -> Iterator[m.OrderOut]:
         """Yield orders, last changed first."""
-        return self._pages("/v1/orders", m.OrderPage, state=state, subject=subject, limit=200)
+        return self.transport.pages("/v1/orders", m.OrderPage, state=state, subject=subject, limit=200)
 
     def settled(self, order: m.OrderOut, wait_s: float = 30.0) -> m.OrderOut:
         """Return an order once it was answered, or as it stands after `wait_s` [s]."""
@@ -100,7 +97,7 @@ class ReleaseMethods:
 
     def rollouts(self, *, state: str | None = None) -> Iterator[m.RolloutOut]:
         """Yield rollouts, newest first."""
-        return self._pages("/v1/rollouts", m.RolloutPage, state=state, limit=100)
+        return self.transport.pages("/v1/rollouts", m.RolloutPage, state=state, limit=100)
 
     def rollout(self, rollout: str) -> m.RolloutOut:
         """Return a rollout and how it stands."""
@@ -114,11 +111,13 @@ class ReleaseMethods:
         self, rollout: str, *, state: str | None = None, stage: int | None = None
     ) -> Iterator[m.MemberOut]:
         """Yield the sensors of a rollout, in the order in which they are taken."""
-        return self._pages(f"/v1/rollouts/{part(rollout)}/members", m.MemberPage, state=state, stage=stage, limit=500)
+        return self.transport.pages(
+            f"/v1/rollouts/{part(rollout)}/members", m.MemberPage, state=state, stage=stage, limit=500
+        )
 
     def rollout_history(self, rollout: str) -> Iterator[m.RolloutMoveOut]:
         """Yield what happened in a rollout, by whom and why, newest first."""
-        return self._pages(f"/v1/rollouts/{part(rollout)}/history", m.RolloutHistoryPage, limit=500)
+        return self.transport.pages(f"/v1/rollouts/{part(rollout)}/history", m.RolloutHistoryPage, limit=500)
 
     def begin_rollout(self, rollout: m.RolloutBody, *, key: str | None = None) -> m.OrderOut:
         """Order a rollout; the order's `subject` is its id."""

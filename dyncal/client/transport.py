@@ -82,6 +82,16 @@ class Transport:
         """Return what a path answers. Raises `ApiError`, `ApiUnavailable`."""
         return decoded(self.send("GET", path, query=query), kind)
 
+    def pages(self, path: str, page: type[Any], **query: object) -> Iterator[Any]:
+        """Yield the items of all pages, each asked for when it is come to."""
+        cursor: str | None = None
+        while True:
+            found = self.get(path, page, cursor=cursor, **query)
+            yield from found.items
+            cursor = found.next_cursor
+            if cursor is None:
+                return
+
     def command(self, method: str, path: str, kind: type[T], body: object, key: str | None, **query: object) -> T:
         """Send a command under an idempotency key, so that it can be repeated and is done once."""
         headers = {"Idempotency-Key": key or new_key(), "Content-Type": "application/json"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,17 @@ import dyncal
 from dyncal.domain.errors import InvalidData, InvalidSetting
 from simulators.datasets.definitions import FOLDER, Family, Member, Part, load_family
 from simulators.datasets.digests import commitment, observed_digest, salt_of, together, truth_digest
-from simulators.datasets.store import MEASURAND, MEMBER, TRUTH, about, read_json, read_member, write_member, write_truth
+from simulators.datasets.store import (
+    MEASURAND,
+    MEMBER,
+    TRUTH,
+    about,
+    read_json,
+    read_member,
+    replaced,
+    write_member,
+    write_truth,
+)
 from simulators.datasets.trials import Trial, make_trial
 
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
@@ -150,9 +159,8 @@ def _sum(path: Path) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(text, encoding="utf-8")
-    os.replace(fresh, path)  # noqa: PTH105 - the atomic one by name
+    with replaced(path) as fresh:
+        fresh.write_text(text, encoding="utf-8")
 
 
 def contents(version: int) -> dict[str, dict[str, dict[str, Any]]]:

@@ -10,11 +10,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -181,30 +181,32 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-class _whole:  # noqa: N801 - used like a function
-    """A folder that comes to be under its name when all of it is written."""
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Give the name under which to write a file that takes the place of `path` when all of it is written."""
+    fresh = path.with_name(f".{path.name}.new")
+    yield fresh
+    fresh.replace(path)
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
 
-    def __enter__(self) -> Path:
-        self._folder.parent.mkdir(parents=True, exist_ok=True)
-        self._fresh = Path(tempfile.mkdtemp(prefix=f".{self._folder.name}-", dir=self._folder.parent))
-        return self._fresh
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._fresh.chmod(0o755)
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._fresh.rename(self._folder)
-        else:
-            shutil.rmtree(self._fresh, ignore_errors=True)
+@contextlib.contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """Give a folder that comes to be under its name when all of it is written."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield fresh
+        fresh.chmod(0o755)
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
 
 
 def _write_json(path: Path, words: Mapping[str, Any]) -> None:
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(json.dumps(words, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(fresh, path)  # noqa: PTH105 - the atomic one by name
+    with replaced(path) as fresh:
+        fresh.write_text(json.dumps(words, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _truth_units(said: Mapping[str, Any]) -> dict[str, str]:
@@ -250,9 +252,8 @@ def _write_table(path: Path, table: pa.Table, said: Mapping[str, Any]) -> None:
     import pyarrow.parquet as pq  # noqa: PLC0415 - an extra
 
     known = json.dumps({"dataset": dict(said)}, ensure_ascii=False).encode()
-    fresh = path.with_name(f".{path.name}.new")
-    pq.write_table(table.replace_schema_metadata({b"dyncal": known}), fresh, compression="zstd")
-    os.replace(fresh, path)  # noqa: PTH105 - the atomic one by name
+    with replaced(path) as fresh:
+        pq.write_table(table.replace_schema_metadata({b"dyncal": known}), fresh, compression="zstd")
 
 
 def _read_table(path: Path, columns: Sequence[str]) -> pa.Table:

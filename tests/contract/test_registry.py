@@ -16,7 +16,8 @@ from dyncal.testing.consistency import ConsistencyContract
 from dyncal.testing.jobs import JobRegistryContract
 from dyncal.testing.laboratory import LaboratoryRegistryContract
 from dyncal.testing.lifecycle import LifecycleRegistryContract
-from dyncal.testing.registry import OpenRegistry, RegistryContract
+from dyncal.testing.registry import OpenRegistry
+from dyncal.testing.registry_contract import RegistryContract
 from dyncal.testing.retention import RetentionContract
 from dyncal.testing.rollouts import RolloutRegistryContract
 from tests.contract.auditing import watched

@@ -235,8 +235,8 @@ class JobDesk:
         )
         try:
             assert process.stdin is not None  # noqa: S101 - three pipes were asked for
-            assert process.stdout is not None  # noqa: S101 - the same
-            assert process.stderr is not None  # noqa: S101 - the same
+            assert process.stdout is not None  # noqa: S101 - as is stdin
+            assert process.stderr is not None  # noqa: S101 - as is stdin
             with contextlib.suppress(ConnectionError):
                 process.stdin.write(asked)
                 await process.stdin.drain()
