@@ -17,7 +17,9 @@ import numpy.typing as npt
 _PLAIN: Final = b"\x00"
 _PLANES: Final = b"\x01"
 _WIDTH: Final = 8
-_SMALL: Final = 128
+_SMALL: Final = 1024
+"""Fewer are kept as they are: they have just come, and are merged with others, and packed, soon."""
+
 _PROBE: Final = 1024
 # Sum of squared byte frequencies: 1/256 for noise. Above this level deflate takes off more than a sixth.
 _WORTH_IT: Final = 0.008

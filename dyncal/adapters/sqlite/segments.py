@@ -129,6 +129,9 @@ def _unpack_axis(axis: Axis) -> Int64Array:
 
 
 def _runs(codes: npt.NDArray[np.uint32] | npt.NDArray[np.int32]) -> QualityRuns:
-    starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
+    changes = np.flatnonzero(codes[1:] != codes[:-1])
+    if not changes.size:  # as a rule
+        return ((int(codes[0]), codes.size),) if codes.size else ()
+    starts = np.concatenate(([0], changes + 1))
     counts = np.diff(np.append(starts, codes.size))
     return tuple(zip(codes[starts].tolist(), counts.tolist(), strict=True))

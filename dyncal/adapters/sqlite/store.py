@@ -46,6 +46,7 @@ class SqliteSampleStore:
         self._sensors: dict[str, int] = {}
         self._sets: dict[str, int] = {}
         self._tails: dict[Stream, tuple[int, int]] = {}
+        self._longest: dict[int, int] = {}
 
     def write(self, records: Sequence[Writable]) -> WriteReport:
         """Write in one transaction; see the port."""
@@ -197,10 +198,12 @@ class SqliteSampleStore:
     ) -> None:
         db.execute(INSERT, (stream.sensor, stream.kind, 1, *row))
         first, last, _, n, _, _ = row
-        db.execute(
-            "UPDATE sensor SET longest_ns = ? WHERE id = ? AND longest_ns < ?",
-            (last - first, stream.sensor, last - first),
-        )
+        longest = last - first
+        if longest > self._longest.get(stream.sensor, -1):  # what the file knows is this or more
+            db.execute(
+                "UPDATE sensor SET longest_ns = ? WHERE id = ? AND longest_ns < ?", (longest, stream.sensor, longest)
+            )
+            self._longest[stream.sensor] = longest
         n_segments, n_rows = self._tail(db, stream)
         self._tails[stream] = (n_segments + 1, n_rows + n)
 
@@ -225,6 +228,7 @@ class SqliteSampleStore:
         self._sensors.clear()
         self._sets.clear()
         self._tails.clear()
+        self._longest.clear()
 
     def _sensor(self, db: sqlite3.Connection, name: str) -> int:
         return _numbered(db, "sensor", self._sensors, name)
