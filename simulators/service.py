@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from dyncal.adapters.mqtt import open_bus
-from dyncal.domain.time import NS_PER_S, InstantNs, duration
+from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs, duration
 from dyncal.ports.clock import Clock
 from dyncal.runtime.collecting import keep_what_stands
 from dyncal.runtime.logging import logger
@@ -24,7 +24,7 @@ from simulators.reports import Report, Started, Stopped
 from simulators.scenarios.scenario import Scenario
 from simulators.surfaces.mqtt_fleet import MqttFleet
 from simulators.surfaces.opcua_server import PlantServer
-from simulators.surfaces.pacing import Tally, pace
+from simulators.surfaces.pacing import COALESCE_NS, Tally, pace
 
 CLIENT_ID: Final = "dyncal-simulators"
 DRAIN_S: Final = 3.0
@@ -41,6 +41,8 @@ class Surfaces:
 
     opcua_port: int
     broker: BrokerSettings
+    together_ns: DurationNs = COALESCE_NS
+    """What is due within this span comes at one waking."""
 
 
 class PlantService:
@@ -96,10 +98,11 @@ class PlantService:
             self._tell(Started(self._scenario.name, t0_ns, server.url))
             self._running = True
             async with asyncio.TaskGroup() as group:
-                if opcua:
-                    group.create_task(pace(opcua, server.publish, self._clock, stop, self.tally))
-                if mqtt:
-                    group.create_task(pace(mqtt, fleet.publish, self._clock, stop, self.tally))
+                for channels, publish in ((opcua, server.publish), (mqtt, fleet.publish)):
+                    if channels:
+                        together = self._surfaces.together_ns
+                        paced = pace(channels, publish, self._clock, stop, self.tally, together_ns=together)
+                        group.create_task(paced)
             self._running = False
             await asyncio.gather(server.drain(1.0), fleet.drain(DRAIN_S))
             logger(self.name).info("plant_stopped", max_late_s=self.tally.max_late_ns / NS_PER_S)

@@ -13,7 +13,9 @@ from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs
 from dyncal.ports.clock import Clock
 from simulators.plant import Channel, Publication
 
-COALESCE_NS: Final = DurationNs(20_000_000)  # what is due within this span is published at one waking
+COALESCE_NS: Final = DurationNs(20_000_000)
+"""What is due within this span is published at one waking."""
+
 MAX_BURST: Final = 500  # publications between two turns of the event loop while catching up
 
 Publish = Callable[[Channel, Publication], Awaitable[None]]
@@ -76,15 +78,24 @@ class Schedule:
         heapq.heappush(self._heap, _Due(max(publication.due_ns, not_before_ns), index, 0, publication))
 
 
-async def pace(channels: Sequence[Channel], publish: Publish, clock: Clock, stop: asyncio.Event, tally: Tally) -> None:
+async def pace(
+    channels: Sequence[Channel],
+    publish: Publish,
+    clock: Clock,
+    stop: asyncio.Event,
+    tally: Tally,
+    *,
+    together_ns: DurationNs = COALESCE_NS,
+) -> None:
     """Hand every publication to `publish` once it is due, until `stop`; all that is due at that instant still goes.
 
-    What is late goes as fast as it can, in order: nothing is skipped.
+    What is due within `together_ns` goes at one waking: devices of their own would not wait for each other. What is
+    late goes as fast as it can, in order: nothing is skipped.
     """
     schedule = Schedule(channels)
     while not stop.is_set():
         await _publish_due(schedule, publish, clock.now(), tally)
-        wait_ns = max(schedule.next_due() - clock.now(), COALESCE_NS)
+        wait_ns = max(schedule.next_due() - clock.now(), together_ns)
         try:
             async with asyncio.timeout(wait_ns / NS_PER_S):
                 await stop.wait()
