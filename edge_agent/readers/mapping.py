@@ -161,14 +161,21 @@ def _samples(row: _Row, mapping: MappingSettings, unit: str, dt_ns: DurationNs, 
     values = row.value if isinstance(row.value, list) else [row.value]
     if not 1 <= len(values) <= MAX_SAMPLES:
         raise MalformedMessage(f"{len(values)} values, expected 1 to {MAX_SAMPLES}")
-    raw = np.array([_number(value) for value in values])
+    raw = _numbers(values)
     codes = _codes(row.quality, len(values))
     empty = np.isnan(raw) & ~quality.is_bad(codes)
     return Decoded(
         _times(row.time, mapping, len(values), dt_ns, arrival_ns),
         raw,
-        np.where(empty, np.uint32(quality.BAD), codes).astype(np.uint32),
+        np.where(empty, np.uint32(quality.BAD), codes) if empty.any() else codes,
     )
+
+
+def _numbers(values: list[Any]) -> FloatArray:
+    """Return values as floats, as `_number` does each; an array of nothing but floats, the rule, in one go."""
+    if set(map(type, values)) == {float}:
+        return np.array(values)
+    return np.array([_number(value) for value in values])
 
 
 def _number(value: Any) -> float:
