@@ -81,6 +81,13 @@ class TopicsRequest(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
 Request = BrowseRequest | TopicsRequest
 
 
+class AnyRequest(msgspec.Struct, frozen=True):
+    """What every request has, of later versions and unknown kinds too: enough to answer that it is not understood."""
+
+    id: Text
+    at_ns: Instant
+
+
 class FoundNode(msgspec.Struct, frozen=True, omit_defaults=True):
     """A node: its id as the edge's file has it, with the namespace's URI, and of a variable what is known of its value.
 

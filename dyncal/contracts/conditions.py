@@ -21,6 +21,8 @@ from dyncal.domain.time import InstantNs
 
 VERSION: Final = 1
 
+_KNOWN: Final = frozenset(map(str, AlarmKind))
+
 
 class ConditionMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """One condition, as `dyncal.domain.alarms.Condition`; said at `said_ns` by `reporter`."""
@@ -42,12 +44,25 @@ class ConditionMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ReporterMessage(msgspec.Struct, frozen=True):
-    """All conditions of these kinds that hold by this reporter, as ids of alarms."""
+    """All conditions of these kinds that hold by this reporter, as ids of alarms.
+
+    A later version may name kinds that a reader does not know: it holds for the others.
+    """
 
     v: int
     reporter: Name
     said_ns: Instant
     kinds: tuple[AlarmKind, ...]
+    holding: tuple[Text, ...]
+
+
+class _Listed(msgspec.Struct, frozen=True):
+    """`ReporterMessage` with kinds of any version."""
+
+    v: int
+    reporter: Name
+    said_ns: Instant
+    kinds: tuple[Text, ...]
     holding: tuple[Text, ...]
 
 
@@ -109,10 +124,13 @@ def encode_list(reporter: str, kinds: Collection[AlarmKind], holding: Collection
 
 
 def decode_list(payload: bytes) -> ReporterMessage:
-    """Return the list of a reporter. Raises `MalformedMessage`."""
-    m = codec.from_json(payload, ReporterMessage)
+    """Return the list of a reporter, without kinds that only a later version knows. Raises `MalformedMessage`."""
+    m = codec.from_json(payload, _Listed)
     _check_version(m.v)
-    return m
+    kinds = tuple(AlarmKind(kind) for kind in m.kinds if kind in _KNOWN)
+    if m.kinds and not kinds:
+        raise MalformedMessage(f"a list of {m.reporter} of unknown kinds alone: {m.kinds[0][:40]!r}")
+    return ReporterMessage(m.v, m.reporter, m.said_ns, kinds, m.holding)
 
 
 def _check_version(v: int) -> None:

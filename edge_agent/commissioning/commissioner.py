@@ -8,10 +8,12 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Final
 
+import dyncal
 from dyncal.adapters.opcua.pki import Pki
 from dyncal.contracts import codec
 from dyncal.contracts.commissioning import (
     VERSION,
+    AnyRequest,
     BrowseRequest,
     Reply,
     Request,
@@ -156,6 +158,7 @@ class Commissioner:
                 request = unseal(payload, self._address.requests, _REQUEST, self._kept.verifier)
             except MalformedMessage as error:
                 self._log.warning("request_refused", error=str(error))
+                await self._decline(payload, str(error))
                 continue
             if abs(self._clock.now() - request.at_ns) > REQUEST_AGE_S * NS_PER_S:
                 self._log.warning("request_too_old", id=request.id)
@@ -168,6 +171,16 @@ class Commissioner:
                 self._log.error("not_understood", id=request.id, exc_info=error)
                 reply = Reply(VERSION, request.id, error=f"not understood: {type(error).__name__}: {error}"[:_SHOWN])
             await self._send(reply)
+
+    async def _decline(self, payload: bytes, why: str) -> None:
+        """Answer what somebody trusted has asked in words of a later version; others hear nothing."""
+        try:
+            asked = unseal(payload, self._address.requests, AnyRequest, self._kept.verifier)
+        except MalformedMessage:
+            return
+        if abs(self._clock.now() - asked.at_ns) <= REQUEST_AGE_S * NS_PER_S:
+            said = f"this edge, of version {dyncal.__version__}, does not understand the question: {why}"
+            await self._send(Reply(VERSION, asked.id, error=said[:_SHOWN]))
 
     async def _send(self, reply: Reply) -> None:
         with contextlib.suppress(BusUnavailable):  # whoever asked asks again

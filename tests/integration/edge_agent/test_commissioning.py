@@ -324,6 +324,29 @@ async def test_topics_are_listened_to(tmp_path: Path, broker: FakeBroker) -> Non
     assert not any("look" in name for name in broker._sessions)
 
 
+class Later(msgspec.Struct, tag_field="kind", tag="discover"):
+    """A question of a later version."""
+
+    v: int
+    id: str
+    at_ns: int
+
+
+@pytest.mark.parametrize(("v", "reason"), [(VERSION, "discover"), (VERSION + 1, "does not understand")])
+async def test_a_question_of_a_later_version_is_answered_with_the_reason(
+    tmp_path: Path, broker: FakeBroker, v: int, reason: str
+) -> None:
+    async with running(settings_of(tmp_path, edge()), broker):
+        await listening(broker)
+        signer, stranger = (open_signer(SigningSettings(), tmp_path / name) for name in ("var", "stranger"))
+        broker.publish(REQUESTS, seal(Later(v, "foreign", now_ns()), REQUESTS, stranger))
+        broker.publish(REQUESTS, seal(Later(v, "old", now_ns() - 120 * 10**9), REQUESTS, signer))
+        broker.publish(REQUESTS, seal(Later(v, "good", now_ns()), REQUESTS, signer))
+        await until(lambda: "good" in replies(broker))
+    assert list(replies(broker)) == ["good"]
+    assert reason in replies(broker)["good"].error
+
+
 async def test_old_and_foreign_questions_are_not_answered(tmp_path: Path, broker: FakeBroker) -> None:
     async with running(settings_of(tmp_path, edge()), broker):
         await listening(broker)
