@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import subprocess
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, TypeAlias, TypedDict
+from typing import Final, NotRequired, TypeAlias, TypedDict
 
 import msgspec
 import numpy as np
@@ -25,6 +25,16 @@ FALSE_ALARM: Final = 5e-4  # on either side
 class _Section(TypedDict):
     made_at: str
     figures: list[_Plain]
+    reference_s: NotRequired[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Figures made together, at a revision; `reference_s` is what the machine took for a known work [s], 0 unknown."""
+
+    made_at: str
+    figures: tuple[Figure, ...]
+    reference_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,8 @@ class Figure:
     p_value : float, optional
         Probability of a figure as bad as this or worse where the bar is just met, where that is known exactly: few
         trials are not normal.
+    peer : str
+        The library that it is compared with in the same run; such figures are in docs/performance.md.
     """
 
     what: str
@@ -56,6 +68,7 @@ class Figure:
     u: float = 0.0
     unit: str = ""
     p_value: float | None = None
+    peer: str = ""
 
     @property
     def reached(self) -> bool:
@@ -106,25 +119,53 @@ def bias(what: str, errors: FloatArray, scale: float, limit: float) -> Figure:
 
 
 def write(
-    name: str, title: str, command: str, sections: dict[str, Sequence[Figure]], known: Collection[str] | None = None
+    name: str,
+    title: str,
+    command: str,
+    sections: Mapping[str, Sequence[Figure]],
+    known: Collection[str] | None = None,
+    *,
+    reference_s: float = 0.0,
 ) -> Path:
     """Write `docs/evidence/<name>.md` and `.json`; sections that this run did not make stay as they were.
 
-    Each section says at which revision it was made. Those that are not among `known` any more go, where it is given.
+    Each section says at which revision it was made, and of what speed the machine was, where that is given. Those that
+    are not among `known` any more go, where it is given.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     data = FOLDER / f"{name}.json"
     held: dict[str, _Section] = json.loads(data.read_text()) if data.exists() else {}
     made_at = revision()
-    held |= {
-        section: {"made_at": made_at, "figures": [_plain(figure) for figure in figures]}
-        for section, figures in sections.items()
-    }
+    for section, figures in sections.items():
+        held[section] = {"made_at": made_at, "figures": [_plain(figure) for figure in figures]}
+        if reference_s:
+            held[section]["reference_s"] = float(f"{reference_s:.4g}")
     held = {section: held[section] for section in sorted(held) if known is None or section in known}
     data.write_text(json.dumps(held, indent=1) + "\n")
     page = FOLDER / f"{name}.md"
     page.write_text(_page(title, command, held))
     return page
+
+
+def read(name: str) -> dict[str, Section]:
+    """Return the sections of `docs/evidence/<name>.json` as it is in the tree; none where there is no such file."""
+    data = FOLDER / f"{name}.json"
+    return _sections(data.read_text() if data.exists() else "")
+
+
+def committed(name: str) -> dict[str, Section]:
+    """Return the sections of `docs/evidence/<name>.json` as last committed; none where that is not known."""
+    return _sections(_git("show", f"HEAD:./{name}.json"))
+
+
+def _sections(text: str) -> dict[str, Section]:
+    held: dict[str, _Section] = json.loads(text) if text else {}
+    return {
+        section: Section(
+            content["made_at"], tuple(_figure(plain) for plain in content["figures"]), content.get("reference_s", 0.0)
+        )
+        for section, content in held.items()
+    }
 
 
 def revision() -> str:
@@ -142,16 +183,20 @@ def table(figures: Iterable[Figure]) -> list[str]:
     """Return the rows of a Markdown table."""
     rows = ["| what | figure | ± (1 sd) | bar | trials | reached |", "|---|---|---|---|---|---|"]
     for figure in figures:
-        spread = _number(figure.u, figure.unit) if figure.u else ""
+        spread = number(figure.u, figure.unit) if figure.u else ""
         reached = "yes" if figure.reached else "**no**" if figure.missed_for_sure else "within scatter"
-        value = _number(figure.value, figure.unit)
+        value = number(figure.value, figure.unit)
         rows.append(f"| {figure.what} | {value} | {spread} | {_bar(figure)} | {figure.n} | {reached} |")
     return rows
 
 
 def _plain(figure: Figure) -> _Plain:
     # six figures are more than any of them has, and keep the file quiet between runs; infinities are no JSON
-    rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in asdict(figure).items() if v is not None}
+    rounded = {
+        k: float(f"{v:.6g}") if isinstance(v, float) else v
+        for k, v in asdict(figure).items()
+        if v not in (None, "") or k == "unit"
+    }
     return {k: (str(v) if isinstance(v, float) and not math.isfinite(v) else v) for k, v in rounded.items()}
 
 
@@ -174,14 +219,15 @@ def _page(title: str, command: str, held: dict[str, _Section]) -> str:
     return "\n".join(lines)
 
 
-def _number(value: float, unit: str) -> str:
+def number(value: float, unit: str) -> str:
+    """Return a figure with its unit, for people."""
     if unit == "%":
         return f"{100 * value:.3g} %"
     return f"{value:.4g} {unit}".strip()
 
 
 def _bar(figure: Figure) -> str:
-    low, high = _number(figure.low, figure.unit), _number(figure.high, figure.unit)
+    low, high = number(figure.low, figure.unit), number(figure.high, figure.unit)
     if not math.isfinite(figure.high):
         return f"≥ {low}" if math.isfinite(figure.low) else "(for information)"
     if not math.isfinite(figure.low) or figure.low == 0:

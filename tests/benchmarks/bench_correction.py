@@ -52,9 +52,9 @@ def race(
     return best
 
 
-def ratio(what: str, reference: float, ours: float, low: float, n: int) -> Figure:
-    """Return how many times faster ours is."""
-    return Figure(what, reference / ours, low, np.inf, n, unit="×")
+def ratio(what: str, reference: float, ours: float, low: float, n: int, peer: str = "scipy") -> Figure:
+    """Return how many times faster ours is than the peer."""
+    return Figure(what, reference / ours, low, np.inf, n, unit="×", peer=peer)
 
 
 def default_set() -> CoefficientSet:
@@ -153,7 +153,7 @@ def recursive() -> list[Figure]:
             what = f"1 000 sensors, {rows} samples of each"
             figures += [
                 ratio(f"{what}, against lfilter(axis=1)", found["scipy"], found["ours"], low, x.size),
-                ratio(f"{what}: two threads against one", threads["one"], threads["two"], low_threads, x.size),
+                ratio(f"{what}: two threads against one", threads["one"], threads["two"], low_threads, x.size, ""),
             ]
         figures.append(_machine(executor))
     return figures
@@ -170,7 +170,9 @@ def _machine(executor: ThreadPoolExecutor) -> Figure:
     threads = race(
         {"one": alone, "two": lambda: list(executor.map(hashlib.sha256, parts))}, 100, clock=time.perf_counter
     )
-    return ratio("this machine: two digests by two threads against one", threads["one"], threads["two"], -np.inf, 100)
+    return ratio(
+        "this machine: two digests by two threads against one", threads["one"], threads["two"], -np.inf, 100, ""
+    )
 
 
 def chunks() -> list[Figure]:
@@ -250,9 +252,23 @@ def against_pydynamic() -> list[Figure]:
         y, u = np.asarray(theirs[f"{name}_y"], np.float64), np.asarray(theirs[f"{name}_u"], np.float64)
         seconds = min(first[name], second[name])
         figures += [
-            ratio(f"against `{label}`", float(theirs[f"{name}_s"]), seconds, bar, n),
-            Figure(f"`{label}`: largest difference of y over its largest", _apart(results[name][0], y), 0, 1e-12, n),
-            Figure(f"`{label}`: largest relative difference of u", _apart(results[name][1] / u, u / u), 0, 1e-12, n),
+            ratio(f"against `{label}`", float(theirs[f"{name}_s"]), seconds, bar, n, "PyDynamic"),
+            Figure(
+                f"`{label}`: largest difference of y over its largest",
+                _apart(results[name][0], y),
+                0,
+                1e-12,
+                n,
+                peer="PyDynamic",
+            ),
+            Figure(
+                f"`{label}`: largest relative difference of u",
+                _apart(results[name][1] / u, u / u),
+                0,
+                1e-12,
+                n,
+                peer="PyDynamic",
+            ),
         ]
     return figures
 

@@ -102,10 +102,19 @@ def compared(fit: FrequencyFit, ours_s: float, theirs: dict[str, foreign.AnyArra
             np.inf,
             RUNS,
             unit="×",
+            peer="PyDynamic",
         ),
-        Figure("the same, weighted by covariance", float(theirs["weighted_s"]) / ours_s, 50, np.inf, RUNS, unit="×"),
-        Figure("largest difference of a parameter (weighted), in u", apart, 0, 0.5, RUNS),
-        Figure("its u over ours, smallest", float(ratio.min()), 0.9, np.inf, RUNS),
+        Figure(
+            "the same, weighted by covariance",
+            float(theirs["weighted_s"]) / ours_s,
+            50,
+            np.inf,
+            RUNS,
+            unit="×",
+            peer="PyDynamic",
+        ),
+        Figure("largest difference of a parameter (weighted), in u", apart, 0, 0.5, RUNS, peer="PyDynamic"),
+        Figure("its u over ours, smallest", float(ratio.min()), 0.9, np.inf, RUNS, peer="PyDynamic"),
     ]
 
 

@@ -230,8 +230,24 @@ def sections(seconds: float = 60.0) -> dict[str, list[Figure]]:
             Figure(
                 "prebuilt lines by bare urllib3, a second", rates["bare"] / 1e3, -np.inf, np.inf, n, unit="thousand"
             ),
-            Figure("writer with prebuilt lines over bare urllib3", rates["writer"] / rates["bare"], 0.85, np.inf, n),
-            Figure("store with its encoder over bare urllib3", rates["store"] / rates["bare"], -np.inf, np.inf, n),
+            Figure(
+                "writer with prebuilt lines over bare urllib3",
+                rates["writer"] / rates["bare"],
+                0.85,
+                np.inf,
+                n,
+                unit="×",
+                peer="urllib3",
+            ),
+            Figure(
+                "store with its encoder over bare urllib3",
+                rates["store"] / rates["bare"],
+                -np.inf,
+                np.inf,
+                n,
+                unit="×",
+                peer="urllib3",
+            ),
             Figure(
                 "MQTT to InfluxDB, samples a second",
                 rate / 1e3,

@@ -73,7 +73,9 @@ def sections() -> dict[str, list[Figure]]:
         for name, bar in (("umc", 50.0), ("mc", 1.5)):
             for what, seconds in (("", plain_s), (" with covariance", full_s)):
                 label = f"time of PyDynamic `{name.upper()}` over ours{what}"
-                figures.append(Figure(label, float(theirs[f"{name}_s"]) / seconds, bar, np.inf, RUNS, unit="×"))
+                figures.append(
+                    Figure(label, float(theirs[f"{name}_s"]) / seconds, bar, np.inf, RUNS, unit="×", peer="PyDynamic")
+                )
         made[THEIRS] = figures + agreement(plain(), theirs)
     return made
 
@@ -89,8 +91,10 @@ def agreement(found: MonteCarloResult, theirs: dict[str, foreign.AnyArray]) -> l
         worst_u = float(np.max(np.abs(u - found.u)[varies] / scatter[varies]))
         worst_y = float(np.max(np.abs(y - found.value)[varies] / mean_scatter[varies]))
         label = f"PyDynamic {name.upper()}: largest difference of"
-        figures.append(Figure(f"{label} u, in its standard deviation, of 1 000", worst_u, 0, 5, RUNS))
-        figures.append(Figure(f"{label} the mean, in its standard deviation, of 1 000", worst_y, 0, 5, RUNS))
+        figures.append(Figure(f"{label} u, in its standard deviation, of 1 000", worst_u, 0, 5, RUNS, peer="PyDynamic"))
+        figures.append(
+            Figure(f"{label} the mean, in its standard deviation, of 1 000", worst_y, 0, 5, RUNS, peer="PyDynamic")
+        )
     return figures
 
 

@@ -45,7 +45,15 @@ def sections() -> dict[str, list[Figure]]:
             Figure(f"{kind}: whole fit, course between samples chosen", 1e3 * whole, 0.0, 50.0, _N, unit="ms"),
             Figure(f"{kind}: whole fit, course between samples given", 1e3 * known, 0.0, np.inf, _N, unit="ms"),
             Figure(f"{kind}: a pass with all sensitivities", 1e9 * one_pass / _N, 0.0, np.inf, _N, unit="ns a sample"),
-            Figure(f"{kind}: scipy least_squares from a near start over this", by_hand / known, 0.0, np.inf, _N),
+            Figure(
+                f"{kind}: scipy least_squares from a near start over this",
+                by_hand / known,
+                0.0,
+                np.inf,
+                _N,
+                unit="×",
+                peer="scipy",
+            ),
         ]
     return {"record fit, 6 000 samples, one core": figures}
 

@@ -22,7 +22,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-REQUIREMENTS: Final = ("PyDynamic==2.5.1", "numpy<2.4")
+REQUIREMENTS: Final = ("PyDynamic==2.5.1", "padasip==1.2.2", "numpy<2.4")
 ROOT: Final = Path(__file__).resolve().parents[2]
 SCRIPTS: Final = Path(__file__).resolve().parent / "foreign_scripts"
 
