@@ -1,4 +1,4 @@
-"""The short form of ``python -m tests.soak``: what it counts, not how long things take on a machine that tests share."""
+"""The short form of ``python -m tests.soak``: what it counts; times mean nothing on a machine that tests share."""
 
 from __future__ import annotations
 
