@@ -15,3 +15,4 @@ class StreamCounts:
     n_refused: int = 0
     n_gaps: int = 0
     n_blocks: int = 0
+    n_corrected: int = 0

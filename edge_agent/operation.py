@@ -21,7 +21,6 @@ from dyncal.domain.time import duration
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
 from dyncal.ports.signing import Verifier
-from dyncal.runtime import metrics
 from dyncal.runtime.logging import logger
 from dyncal.runtime.quarantine import Quarantine
 from edge_agent import declared, inbox
@@ -61,6 +60,8 @@ class Operation:
         Who signs what is applied and read.
     stack : contextlib.AsyncExitStack
         Closes the sources' connections, after the last acknowledgement.
+    metrics : CollectorRegistry
+        Gets what there is to count.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Operation:
         connect: Connect,
         clock: Clock,
         stack: contextlib.AsyncExitStack,
+        metrics: CollectorRegistry,
     ) -> None:
         self._settings = settings
         self._address = address
@@ -107,7 +109,7 @@ class Operation:
         self.station.sync_each_write = settings.edge.spool.fsync_s == 0
         pki = Pki(settings.pki_dir, f"urn:dyncal:{settings.site}:{settings.edge.name}", clock)
         self.sources = Sources(settings, self.station, clock, connect, pki, stack)
-        self._collector = EdgeCollector(self._engine, self.station, spool, outbox, self._publisher, self.sources)
+        metrics.register(EdgeCollector(self._engine, self.station, spool, outbox, self._publisher, self.sources))
         own = {sensor.sensor for sensor in settings.edge.all_sensors()}
         self._roster = Roster(configs, own, self._engine, self.station, spool, self._keeper, bus, address, clock)
         self._commissioner = Commissioner(
@@ -134,7 +136,6 @@ class Operation:
         self.station.perform(self._engine.restore(kept, self._clock.now(), self._keeper.highest))
         await self.sources.open_own(self._roster.own)
         await self.sources.open_commissioned(self._commissioned.section, self._roster.commissioned)
-        self._serve_metrics()
         try:
             # keys first: what new ones have signed follows
             topics = [self._keys.topic, *inbox.filters(self._address, self._engine.streams), *self._commissioner.topics]
@@ -247,14 +248,6 @@ class Operation:
             released={sensor: spool.watermark(sensor) for sensor in spool.starts if spool.watermark(sensor) >= 0},
         )
         self._publisher.keep_said(self._address.status, to_json(birth))
-
-    def _serve_metrics(self) -> None:
-        edge = self._settings.edge
-        if edge.metrics_port is None:
-            return
-        registry = CollectorRegistry()
-        registry.register(self._collector)
-        metrics.serve(registry, edge.metrics_port, edge.metrics_host)
 
 
 def offline(spool: Spool) -> bytes:

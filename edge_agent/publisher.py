@@ -184,6 +184,11 @@ class Publisher:
         self.n_failed += 1
         self.refused[topic] = why
 
+    @property
+    def n_under_way(self) -> int:
+        """Messages that the broker has not acknowledged yet."""
+        return len(self._under_way)
+
     async def _settle(self) -> None:
         while self._under_way:
             await asyncio.wait(set(self._under_way))

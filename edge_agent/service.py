@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from typing import Final
 
+from prometheus_client import CollectorRegistry
+
 from dyncal.adapters.mqtt import open_bus
 from dyncal.adapters.signing import open_verifier, trail_verifier
 from dyncal.contracts.topics import EdgeAddress
@@ -13,6 +15,7 @@ from dyncal.domain.errors import SpoolUnavailable
 from dyncal.domain.sensors import edge_id, site_id
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus, Will
+from dyncal.runtime import metrics as metrics_server
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.logging import logger
 from dyncal.runtime.service import Health, Service
@@ -50,6 +53,8 @@ class EdgeService:
         self._bus: MessageBus | None = None
         self._operation: Operation | None = None
         self._not_open = "not open"
+        self.metrics = CollectorRegistry()
+        metrics_server.tell_of_program(self.metrics, self.name, self.health)
 
     @property
     def name(self) -> str:
@@ -72,6 +77,17 @@ class EdgeService:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read, correct, keep and send until `stop`, then drain. Raises `InvalidSetting` if it can never work so."""
+        edge = self._settings.edge
+        if edge.metrics_port is None:
+            await self._run(stop)
+            return
+        close = metrics_server.serve(self.metrics, edge.metrics_port, edge.metrics_host, self.health)
+        try:
+            await self._run(stop)
+        finally:
+            await asyncio.to_thread(close)
+
+    async def _run(self, stop: asyncio.Event) -> None:
         if await kernels_ready(stop) is None:
             return
         settings = self._settings
@@ -101,6 +117,7 @@ class EdgeService:
                     self._connect,
                     self._clock,
                     stack,
+                    self.metrics,
                 )
                 await self._operation.run(stop)
         finally:

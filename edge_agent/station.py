@@ -92,14 +92,19 @@ class Station:
         self.aside = aside
         self.n_notices: Counter[Kind] = Counter()
         self.n_outcomes: Counter[Outcome] = Counter()
+        self.n_handled, self.handled_s = 0, 0.0
+        self.n_flushed, self.flushed_s = 0, 0.0
 
     def take(self, events: Iterable[Event]) -> None:
         """Have the engine handle events, and do what it says."""
         effects: list[Effect] = []
+        begun_s = self._clock.monotonic_s()
         for event in events:
             if isinstance(event, Committed):
                 self._committed(event)
             effects += self._engine.handle(event)
+        self.n_handled += 1
+        self.handled_s += self._clock.monotonic_s() - begun_s
         self.perform(effects)
 
     def newest(self, sensor: SensorId) -> InstantNs | None:
@@ -173,6 +178,8 @@ class Station:
         now_s = self._clock.monotonic_s()
         fresh = self._spool.flush()
         trouble = self._spool.trouble or self._sync()
+        self.n_flushed += 1
+        self.flushed_s += self._clock.monotonic_s() - now_s
         self._note(trouble, now_s)
         if self._outbox.live and self._failing_s is not None and now_s - self._failing_s >= SHOW_AFTER_S:
             fresh += self._spool.show()

@@ -91,6 +91,11 @@ class Stream:
         """Newest instant taken, by the spool where nothing came since the start."""
         return self._last_t
 
+    @property
+    def lag_ns(self) -> int | None:
+        """From the newest sample's own instant to the last arrival [ns]; None before there is one."""
+        return None if self._last_arrival is None or self._last_t is None else self._last_arrival - self._last_t
+
     def jump(self, sequence: int) -> None:
         """Number from `sequence` on at least."""
         self._next = max(self._next, sequence)
@@ -335,6 +340,7 @@ class Stream:
         if len(pending):
             t_ns, raw, codes = pending.arrays()
             span, effects = self.adjustment.correct(t_ns, raw, codes, now)
+            self.counts.n_corrected += 0 if span is None else len(span.axis)
             block = self._block(t_ns, raw, codes, pending.arrival_ns, pending.server_ns, span)
             effects = [Append(block), *effects]
         receipts = pending.clear()

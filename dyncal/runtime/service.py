@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from dyncal.domain.errors import DyncalError, InvalidSetting
 from dyncal.runtime.logging import logger
+from dyncal.runtime.pulse import beat
 
 EXIT_FAILED: Final = 1
 EXIT_MISCONFIGURED: Final = 2
@@ -64,6 +65,7 @@ async def supervise(
     log = logger(service.name)
     task = asyncio.create_task(service.run(stop), name=service.name)
     waiter = asyncio.create_task(stop.wait(), name=f"{service.name}-stop")
+    pulse = asyncio.create_task(beat(), name=f"{service.name}-pulse")
     try:
         await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
@@ -81,10 +83,11 @@ async def supervise(
             return 0
         return EXIT_MISCONFIGURED if any(isinstance(error, InvalidSetting) for error in errors) else EXIT_FAILED
     finally:
-        for leftover in (task, waiter):
+        for leftover in (task, waiter, pulse):
             leftover.cancel()
-        _, stuck = await asyncio.wait({task, waiter}, timeout=_CANCEL_S)  # one that swallows the cancellation is left
-        for done in {task, waiter} - stuck:
+        # one that swallows the cancellation is left
+        _, stuck = await asyncio.wait({task, waiter, pulse}, timeout=_CANCEL_S)
+        for done in {task, waiter, pulse} - stuck:
             if not done.cancelled():
                 done.exception()
 

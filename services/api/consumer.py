@@ -16,7 +16,7 @@ from dyncal.contracts.edges import StatusMessage
 from dyncal.domain.errors import DyncalError, MalformedMessage, Unavailable
 from dyncal.domain.samples import GapRecord
 from dyncal.domain.sensors import EdgeId, SensorId, SiteId, sensor_id
-from dyncal.domain.time import InstantNs
+from dyncal.domain.time import InstantNs, seconds
 from dyncal.ports.message_bus import Delivery, MessageBus
 from dyncal.ports.registry import Act
 from dyncal.runtime.logging import logger
@@ -97,6 +97,8 @@ class BusConsumer:
         if not self._deps.hub.record(record):
             raise MalformedMessage("there are more sensors than this service keeps")
         site, edge, now = address.address.site, record.edge, self._deps.clock.now()
+        if not isinstance(record, GapRecord) and not record.replayed:
+            self._deps.metrics.lag_s.set(seconds(now - record.arrival_ns))
         own = self._own
         found = (
             own.gap(site, edge, record, now)

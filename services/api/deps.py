@@ -13,6 +13,8 @@ from dyncal.alarms.flood import FloodSettings
 from dyncal.ports.clock import Clock
 from dyncal.ports.registry import Registry
 from dyncal.ports.sample_store import SampleStore
+from dyncal.runtime.metrics import tell_of_program
+from dyncal.runtime.service import Health
 from services.api.access.entrance import Entrance
 from services.api.access.needs import Admin, Engineer, Operator, Viewer, needs
 from services.api.access.principal import Principal
@@ -95,7 +97,8 @@ class Deps:
     ) -> Self:
         """Return what an application over `registry` and `store` needs."""
         settings = settings or ApiSection()
-        metrics = ApiMetrics()
+        metrics, parts = ApiMetrics(), Parts()
+        tell_of_program(metrics.registry, "api", lambda: Health(parts.ready, dict(parts.faults)))
         catalogue = CatalogueCache(registry)
         hub = LiveHub(clock, settings, metrics)
         floods = settings.alarms
@@ -115,11 +118,11 @@ class Deps:
             catalogue,
             EdgeDocuments(registry),
             CommissioningDesk(registry, edges, clock),
-            JobDesk(registry, store, clock),
+            JobDesk(registry, store, clock, metrics),
             clock,
             metrics,
             settings,
-            Parts(),
+            parts,
             console,
             Entrance(registry, clock, settings.access, tls=settings.tls is not None),
             desk,

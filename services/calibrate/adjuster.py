@@ -27,6 +27,7 @@ from services.calibrate.events import ACTOR, AddCalibration, Effect, Note
 from services.calibrate.release import InForce, Waiting
 from services.calibrate.releases import Releases
 from services.calibrate.settings import CalibrateSection
+from services.calibrate.stages import Stage, stage
 from services.calibrate.trend import Trend
 from services.calibrate.window import Window
 
@@ -215,9 +216,10 @@ class Adjuster:
                 self._drop(last_ns)
                 yield Note("candidate_expired", self._sensor.id, "too few instants could be compared")
             return
-        judgement = decision.judge(
-            raw.at(after), found.at(after), left.at(after), window.reference[after], self.pairing.u_reference
-        )
+        with stage(Stage.VERIFY):
+            judgement = decision.judge(
+                raw.at(after), found.at(after), left.at(after), window.reference[after], self.pairing.u_reference
+            )
         self._looks += 1
         if judgement.conformity.passed or self._looks >= _MAX_LOOKS:
             yield from self._settle(pending, judgement.conformity, last_ns, now_ns)

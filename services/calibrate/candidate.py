@@ -18,6 +18,7 @@ from dyncal.domain.sensors import Pairing, Sensor
 from dyncal.domain.time import DurationNs, InstantNs, seconds
 from dyncal.identification.records import Estimate
 from services.calibrate import form
+from services.calibrate.stages import Stage, stage
 from services.calibrate.window import Window
 
 _RESIDUAL_FACTOR: Final = 4.0
@@ -84,7 +85,8 @@ def make(
     noise_std = noise_of(estimate, spectrum)
     if noise_std is None:
         raise InvalidData("the fit gives no noise")
-    correction = form.designed(window, sensor, pairing, widened, noise_std, spectrum)
+    with stage(Stage.DESIGN):
+        correction = form.designed(window, sensor, pairing, widened, noise_std, spectrum)
     return Candidate(widened, cov_statistical, estimate, correction, spectrum, frozen_ns, why)
 
 

@@ -19,6 +19,7 @@ from dyncal.drift.ledger import BlockLedger
 from dyncal.drift.process import features
 from dyncal.identification import AlignedRecord
 from dyncal.identification.records import BlockOutcome
+from services.calibrate.stages import Stage, stage
 from services.calibrate.tolerance import Baseline
 
 _MOST_SAMPLES: Final = 20_000  # kept for the features of a block
@@ -87,6 +88,7 @@ class Causes:
             return False
         return self._blocks >= self._asked_at + _AGAIN_BLOCKS
 
+    @stage(Stage.CAUSE)
     def ask(self, neighbours: Iterable[Causes], above: Causes | None) -> str:
         """Find out what has changed; return what went wrong with that, or ''."""
         self._asked_at = self._blocks
@@ -106,6 +108,7 @@ class Causes:
         blocks, at_ns = self._foretold
         return self._blocks > blocks and not 0 <= now_ns - at_ns < _FORETOLD_NS
 
+    @stage(Stage.FORECAST)
     def foretell(self, baseline: Baseline, tolerance: Mapping[str, float], now_ns: int) -> str:
         """Find out when tolerances are left; return what went wrong with that, or ''."""
         self._foretold = self._blocks, now_ns

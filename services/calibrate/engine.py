@@ -47,6 +47,7 @@ from services.calibrate.events import (
     Tick,
 )
 from services.calibrate.settings import CalibrateSection
+from services.calibrate.stages import Stage, stage
 from services.calibrate.tracker import Tracker
 
 _HUGE: Final = 1e100
@@ -143,7 +144,9 @@ class CalibrateEngine:
         """Step the estimators of sensors together, where there are several: the same results for less work."""
         trackers = [self._trackers[s] for s in sensors if s in self._trackers] if len(sensors) > 1 else []
         chunks = [(tracker, chunk) for tracker in trackers if (chunk := tracker.chunk()) is not None]
-        for (tracker, _), found in zip(chunks, update_together([chunk for _, chunk in chunks]), strict=True):
+        with stage(Stage.FIT):
+            together = update_together([chunk for _, chunk in chunks])
+        for (tracker, _), found in zip(chunks, together, strict=True):
             tracker.identified(found)
 
     def _record(self, record: Record, now_ns: InstantNs, *, held: bool) -> Iterator[Effect]:

@@ -64,6 +64,7 @@ class CalibrateService:
         self._settings, self._clock, self._open_bus = settings, clock, bus
         self._log = logger(self.name)
         self.metrics = CalibrateMetrics()
+        metrics_server.tell_of_program(self.metrics.registry, self.name, self.health)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=self.name)
         self._queue = Lanes(settings.calibrate.queue_size)
         self._sets: dict[str, bytes] = {}
@@ -85,8 +86,9 @@ class CalibrateService:
         StoreRefused
             If the registry is of another version.
         """
-        port = self._settings.calibrate.metrics_port
-        close_metrics = None if port is None else metrics_server.serve(self.metrics.registry, port)
+        section = self._settings.calibrate
+        port, host = section.metrics_port, section.metrics_host
+        close_metrics = None if port is None else metrics_server.serve(self.metrics.registry, port, host, self.health)
         try:
             await self._run(stop)
         finally:
@@ -213,7 +215,11 @@ class CalibrateService:
         for topic, payload in messages:
             (self._sets if topic.endswith("/desired") else self._outbox)[topic] = payload
         if messages:
+            self._count_unsent()
             self._to_send.set()
+
+    def _count_unsent(self) -> None:
+        self.metrics.unsent.set(len(self._sets) + len(self._outbox))
 
     async def _send(self, bus: MessageBus) -> None:
         while True:
@@ -232,9 +238,12 @@ class CalibrateService:
                 await bus.publish(topic, payload, retain=True)
             except BusUnavailable as error:
                 self._log.warning("not_published", topic=topic, error=str(error))
+                self.metrics.publish_failures.inc()
                 return False
+            self.metrics.published.inc()
             if waiting.get(topic) == payload:  # what has changed meanwhile goes out again
                 del waiting[topic]
+            self._count_unsent()
         return True
 
     async def _timers(self, worker: Worker) -> None:

@@ -81,7 +81,10 @@ class CalibrateSection(Section):
     """Deliveries that may wait for the worker; more wait, unacknowledged, in the broker."""
 
     metrics_port: int | None = Field(None, ge=1, le=65535)
-    """Port on 127.0.0.1 for Prometheus; none where not given."""
+    """Port for Prometheus; none where not given."""
+
+    metrics_host: str = "127.0.0.1"
+    """Address at which Prometheus metrics are served."""
 
     @field_validator("release")
     @classmethod

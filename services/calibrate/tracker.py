@@ -33,6 +33,7 @@ from services.calibrate.events import ACTOR, AddCalibration, Effect, Governed, K
 from services.calibrate.health import HealthDesk, number
 from services.calibrate.releases import Releases
 from services.calibrate.settings import CalibrateSection
+from services.calibrate.stages import Stage, stage
 
 _BUFFER_S: Final = 20.0
 _BUFFER_SAMPLES: Final = (1024, 131_072)
@@ -121,10 +122,14 @@ class Tracker:
         """
         if self._runs or not isinstance(self.estimator, OnlineEstimator):
             return None
-        self._runs = self.aligner.pull()
+        self._runs = self._pulled()
         if not self._runs:
             return None
         return Chunk(self.estimator, self._runs[0].record, self._runs[0].new_segment or self._cut)
+
+    def _pulled(self) -> list[Aligned]:
+        with stage(Stage.ALIGN):
+            return self.aligner.pull()
 
     def identified(self, found: list[BlockOutcome] | Exception) -> None:
         """Take over what the estimator made of a chunk."""
@@ -132,7 +137,7 @@ class Tracker:
 
     def advance(self, now_ns: InstantNs) -> Iterator[Effect]:
         """Deal with what was taken in, all of it in one go: what a block costs beside its samples is paid once."""
-        runs, self._runs = self._runs or self.aligner.pull(), []
+        runs, self._runs = self._runs or self._pulled(), []
         if not runs:
             return
         self._pair_seen_ns = now_ns
@@ -164,7 +169,8 @@ class Tracker:
 
     def _updated(self, aligned: Aligned) -> list[BlockOutcome] | Exception:
         try:
-            return self.estimator.update(aligned.record, new_segment=aligned.new_segment or self._cut)
+            with stage(Stage.FIT):
+                return self.estimator.update(aligned.record, new_segment=aligned.new_segment or self._cut)
         except FAULTS as error:
             return error
 
@@ -176,7 +182,8 @@ class Tracker:
         if outcome.rejected:
             yield Note("block_rejected", self.sensor.id, f"rms of residuals {outcome.residual_rms:.3g}")
         self.contradiction.block(outcome, lambda: self.estimator.estimate)
-        was, self.drift = self.drift, self.monitor.update(outcome)
+        with stage(Stage.DRIFT):
+            was, self.drift = self.drift, self.monitor.update(outcome)
         if self.drift.state is DriftState.DRIFT:
             found = findings.drift(self.sensor, now_ns, self.drift)
             yield from self.board.begin(found)

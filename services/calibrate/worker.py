@@ -14,6 +14,7 @@ from dyncal.contracts import topics
 from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.errors import DyncalError, Unavailable
 from dyncal.domain.orders import Order
+from dyncal.domain.samples import SampleBlock
 from dyncal.domain.sensors import SensorId, SiteId
 from dyncal.domain.time import NS_PER_S, InstantNs, duration
 from dyncal.ports.clock import Clock
@@ -55,6 +56,7 @@ from services.calibrate.rollout.desk import ORDERS as ROLLOUTS
 from services.calibrate.rollout.desk import Following, RolloutDesk, RolloutEffect
 from services.calibrate.rollout.events import Publish, Revert
 from services.calibrate.settings import CalibrateSection
+from services.calibrate.stages import observed_by
 
 DEFAULT_SITE: Final = SiteId("plant")
 KINDS: Final = frozenset({
@@ -138,17 +140,18 @@ class Worker:
             If the registry is not there; call again, without jobs, to go on.
         """
         self._jobs.extend(jobs)
-        self._finish()
-        while self._jobs and not until():
-            together = min(self._n_samples(), _TOGETHER)
-            if together > 1:
-                self._do_together(together)
-            else:
-                self._do(self._jobs[0])
-                self._jobs.popleft()
+        with observed_by(self._metrics.stage):
             self._finish()
-        self._effects.extend(self._rollouts.flush())
-        self._finish()
+            while self._jobs and not until():
+                together = min(self._n_samples(), _TOGETHER)
+                if together > 1:
+                    self._do_together(together)
+                else:
+                    self._do(self._jobs[0])
+                    self._jobs.popleft()
+                self._finish()
+            self._effects.extend(self._rollouts.flush())
+            self._finish()
         messages, self._messages = self._messages, []
         return messages
 
@@ -220,6 +223,8 @@ class Worker:
             return job
         self._metrics.deliveries.inc()
         found = intake.read(job.topic, job.payload, self._clock.now())
+        if isinstance(found, RecordArrived) and isinstance(found.record, SampleBlock):
+            self._metrics.lag_s.set((found.now_ns - found.record.arrival_ns) / NS_PER_S)
         if isinstance(found, SetReported):
             if self._keeping.foreign(found.report):
                 found = Note("foreign_offer", found.report.sensor, found.report.reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 from dyncal.domain.accounts import Account
 from dyncal.domain.errors import StoreUnauthorized, StoreUnavailable
@@ -59,13 +59,44 @@ class IngestMetrics:
             registry=self.registry,
         )  # fmt: skip
         self._connected = Gauge("dyncal_ingest_broker_connected", "1 while the broker answers", registry=self.registry)
+        self._decode_s = Summary(
+            "dyncal_ingest_decode_seconds", "Reading and checking what came, by parts of a delivery",
+            registry=self.registry,
+        )  # fmt: skip
+        self._ledger_s = Summary(
+            "dyncal_ingest_ledger_seconds", "Entering a batch that the store has into the ledger",
+            registry=self.registry,
+        )  # fmt: skip
+        self._full = Counter(
+            "dyncal_ingest_full", "Times that no more was taken from the broker until the store had caught up",
+            registry=self.registry,
+        )  # fmt: skip
+        self._announced = Counter(
+            "dyncal_ingest_announcements", "Words to edges of what is stored, by what came of them", ["outcome"],
+            registry=self.registry,
+        )  # fmt: skip
 
     def received(self, n_messages: int) -> None:
         """Count messages."""
         self._received.inc(n_messages)
 
-    def stored(self, report: WriteReport, *, n_messages: int, seconds: float, lag_s: float | None) -> None:
-        """Count a batch that is durable."""
+    def taken_in(self, seconds: float) -> None:
+        """Count the time in which messages were read."""
+        self._decode_s.observe(seconds)
+
+    def full(self) -> None:
+        """Count that there is no room for more."""
+        self._full.inc()
+
+    def announced(self, *, taken: bool) -> None:
+        """Count a word to an edge, which the broker took or not."""
+        self._announced.labels("sent" if taken else "failed").inc()
+
+    def stored(
+        self, report: WriteReport, *, n_messages: int, seconds: float, ledger_s: float, lag_s: float | None
+    ) -> None:
+        """Count a batch that is durable, and in the ledger."""
+        self._ledger_s.observe(ledger_s)
         for kind, n in (("raw", report.n_raw), ("corrected", report.n_corrected), ("gap", report.n_gaps)):
             self._rows.labels(kind).inc(n)
         self._write_s.observe(seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -36,6 +37,8 @@ class Outcome:
     watermarks: dict[tuple[EdgeAddress, int], dict[SensorId, int]]
     n_not_kept: int
     n_contested: int
+    ledger_s: float = 0.0
+    """Of the time, that which the ledger took [s]."""
 
 
 class Persister:
@@ -86,10 +89,13 @@ class Persister:
             outcasts.append((item, Rejected(reason, detail, content.numbers, content.address)))
         n_not_kept = sum(not self._keep(item, why, now) for item, why in outcasts)
         stored = [content for k, (_, content) in enumerate(accepted) if k not in poisoned]
+        begun_s = time.perf_counter()
         watermarks = self._commit(ledger, stored, [why for _, why in outcasts])
+        ledger_s = time.perf_counter() - begun_s
         for item, _ in outcasts:
             self._kept.pop(_digest(item), None)
-        return Outcome(report, tuple(why for _, why in outcasts), watermarks, n_not_kept, self._contested(stored))
+        n_contested = self._contested(stored)
+        return Outcome(report, tuple(why for _, why in outcasts), watermarks, n_not_kept, n_contested, ledger_s)
 
     def _contested(self, stored: list[Accepted]) -> int:
         """Say which sensors two edges write; return how many are new."""

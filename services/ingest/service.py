@@ -84,6 +84,7 @@ class IngestService:
         self._rng = rng
         self._standing = Standing()
         self.metrics = IngestMetrics()
+        metrics_server.tell_of_program(self.metrics.registry, self.name, self.health)
 
     def health(self) -> Health:
         """Tell how broker and store stand."""
@@ -96,7 +97,7 @@ class IngestService:
         collect_seldom()
         section = self._section
         if section.metrics_port:
-            metrics_server.serve(self.metrics.registry, section.metrics_port, section.metrics_host)
+            metrics_server.serve(self.metrics.registry, section.metrics_port, section.metrics_host, self.health)
         log = logger(self.name)
         persister = Persister(self._open_store, self._open_ledger, self._quarantine, log)
         worker = Worker("ingest-store")

@@ -140,7 +140,11 @@ class Shell:
             self._metrics.received(len(together))
             waiting = iter(together)
             while part := tuple(itertools.islice(waiting, min(self._pipeline.room, MOST_AT_ONCE))):
-                self._feed(Arrived(part, self._clock.monotonic_s()))
+                begun_s = self._clock.monotonic_s()
+                self._feed(Arrived(part, begun_s))
+                self._metrics.taken_in(self._clock.monotonic_s() - begun_s)
+                if self._pipeline.full:
+                    self._metrics.full()
                 while self._pipeline.full:
                     self._room.clear()
                     await self._room.wait()
@@ -258,7 +262,13 @@ class Shell:
         ended = self._clock.monotonic_s()
         self._store_works("")
         lag = _lag_s(batch, self._clock)
-        self._metrics.stored(outcome.report, n_messages=len(batch.items), seconds=ended - started, lag_s=lag)
+        self._metrics.stored(
+            outcome.report,
+            n_messages=len(batch.items),
+            seconds=ended - started,
+            ledger_s=outcome.ledger_s,
+            lag_s=lag,
+        )
         self._metrics.not_kept(outcome.n_not_kept)
         self._metrics.contested(outcome.n_contested)
         for why in outcome.quarantined:
@@ -280,7 +290,10 @@ class Shell:
         try:
             await self._bus.publish(effect.address.committed, effect.payload, retain=True)
         except BusUnavailable:
+            self._metrics.announced(taken=False)
             self._feed(NotAnnounced(effect.address, self._clock.monotonic_s()))
+        else:
+            self._metrics.announced(taken=True)
 
     def _store_fails(self, error: DyncalError) -> None:
         self._metrics.failed(error)

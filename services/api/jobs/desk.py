@@ -16,7 +16,7 @@ import numpy as np
 from dyncal.domain.calibration import Calibration, Verdict
 from dyncal.domain.errors import DyncalError, InvalidData, NotFound
 from dyncal.domain.jobs import Job, JobState, Stage
-from dyncal.domain.time import InstantNs
+from dyncal.domain.time import InstantNs, seconds
 from dyncal.ports.clock import Clock
 from dyncal.ports.jobs import JobRegistry
 from dyncal.ports.registry import Act
@@ -25,6 +25,7 @@ from dyncal.runtime.logging import logger
 from services.api.aligned import reference_at
 from services.api.errors import Problem
 from services.api.jobs.messages import Asked, Found
+from services.api.metrics import ApiMetrics
 
 MOST_WAITING: Final = 20
 MOST_REMEMBERED: Final = 200
@@ -43,8 +44,8 @@ log = logger("api")
 class JobDesk:
     """For the event loop of the service, but for `load`; `run` works until cancelled."""
 
-    def __init__(self, registry: JobRegistry, store: SampleStore, clock: Clock) -> None:
-        self._registry, self._store, self._clock = registry, store, clock
+    def __init__(self, registry: JobRegistry, store: SampleStore, clock: Clock, metrics: ApiMetrics) -> None:
+        self._registry, self._store, self._clock, self._metrics = registry, store, clock, metrics
         self._adding = asyncio.Lock()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._waiting: deque[str] = deque()
@@ -163,9 +164,16 @@ class JobDesk:
                 self._fail(job.id, str(error))
             finally:
                 self._present = ""
+            self._count(self._jobs[job.id])
             await self._keep(job.id)
 
+    def _count(self, job: Job) -> None:
+        self._metrics.jobs.labels(job.state.value).inc()
+        if job.started_ns is not None and job.ended_ns is not None:
+            self._metrics.job_s.observe(seconds(job.ended_ns - job.started_ns))
+
     def _wake(self) -> None:
+        self._metrics.jobs_waiting.set(len(self._waiting))
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 

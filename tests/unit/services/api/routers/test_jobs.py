@@ -23,6 +23,7 @@ from services.api.app import create_app
 from services.api.deps import Deps
 from services.api.jobs import desk
 from services.api.jobs.desk import JobDesk
+from services.api.metrics import ApiMetrics
 from services.api.schemas.jobs import JobOut
 from tests.unit.services.api.conftest import OPEN, Api
 
@@ -172,7 +173,7 @@ async def test_requests_that_are_none(api: Api, monkeypatch: pytest.MonkeyPatch)
 
 async def restarted(api: Api) -> JobDesk:
     """Return the desk of a service that begins on the same registry."""
-    made = JobDesk(api.registry, api.store, api.clock)
+    made = JobDesk(api.registry, api.store, api.clock, ApiMetrics())
     await asyncio.to_thread(made.load)
     return made
 
