@@ -6,14 +6,13 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Final
 
 import numpy as np
 
-from dyncal.correction.design.folding import fold, fold_moves
 from dyncal.correction.design.screen import refuse_saturated
 from dyncal.correction.design.stale import refuse_standstill
+from dyncal.correction.design.whittle import minimise
 from dyncal.correction.inputs import Numbers, samples
 from dyncal.correction.streaming.slots import usable
 from dyncal.domain.errors import InvalidData
@@ -27,10 +26,6 @@ _FEWEST_BINS: Final = 3.0  # ω_B is at least so many bins: below, the record do
 _ORDERS: Final = (1.0, 8.0)
 _NOISE_KNOWN: Final = 0.05  # relative standard deviation with which a given noise is believed
 _REFINED: Final = 2  # best of the grid of starts that are refined
-_MOST_STEPS: Final = 100
-_LONGEST_STEP: Final = 2.0
-_STUCK: Final = 1e8
-_CONVERGED: Final = 1e-7  # change of the negative log-likelihood
 _ACTIVITY: Final = 30.0  # twice the log-likelihood that a measurand must add to mere noise (χ², 3 degrees: p < 1e-5)
 
 _MISFIT: Final = 0.5  # deviance of a periodogram: that of a factor of 2.7 everywhere
@@ -141,8 +136,8 @@ def fit_spectrum(
     sensor = model if isinstance(model, ResponseModel) else model_of(model)
     values = sensor.check_physical(theta)
     likelihood = _Likelihood(y / spread, dt_s, sensor, values, (noise_std or 0.0) / spread)
-    best = likelihood.maximise()
-    gain = 2 * likelihood.averages * (likelihood.of_noise() - likelihood(best))
+    best, value = likelihood.maximise()
+    gain = 2 * likelihood.averages * (likelihood.of_noise() - value)
     if not gain > _ACTIVITY:
         raise InvalidData(f"no activity: the indication is noise (log-likelihood ratio {gain:.3g})")
     if noise_std:
@@ -166,7 +161,7 @@ def _refuse_other_noise(
     if misfit < _MISFIT:
         return
     free = freely()
-    found = free.maximise()
+    found, _ = free.maximise()
     ratio = math.exp(float(found[3]) / 2) / noise_std
     if abs(math.log(ratio)) > math.log(_OTHER) and free.deviance(found) < misfit / 2:
         raise InvalidData(f"the record shows a noise about {ratio:.2g} times the stated one")
@@ -182,14 +177,17 @@ class _Grid:
         Frequencies, and their angular ones' logarithms.
     corners : tuple of float
         Bounds of ln ω_B.
-    starts : list of tuple
-        ln ω_B and m that a fit may begin with, and the shape of the spectrum there, (4, bins).
+    starts : float64, shape (s, 2)
+        ln ω_B and m that a fit may begin with.
+    shapes : float64, shape (s, 4, bins)
+        The shape of the spectrum there.
     """
 
     f_hz: FloatArray
     log_omega: FloatArray
     corners: tuple[float, float]
-    starts: list[tuple[float, float, FloatArray]]
+    starts: FloatArray
+    shapes: FloatArray
 
 
 @functools.lru_cache(maxsize=8)
@@ -201,12 +199,10 @@ def _grid(length: int, dt_s: float) -> _Grid:
     omega = np.stack([base, 2 * nyquist - base, 2 * nyquist + base, 4 * nyquist - base])
     log_omega = np.log(omega)
     low, high = math.log(_FEWEST_BINS * bin_rad_s), math.log(2 * nyquist)
-    starts = [
-        (corner, order, _shape_of(log_omega, corner, order))
-        for corner in np.linspace(low, high, 10)[:-1].tolist()
-        for order in (1.0, 2.0, 4.0)
-    ]
-    return _Grid(omega / (2 * np.pi), log_omega, (low, high), starts)
+    corners = np.linspace(low, high, 10)[:-1].tolist()
+    starts = np.array([(corner, order) for corner in corners for order in (1.0, 2.0, 4.0)])
+    shapes = np.stack([_shape_of(log_omega, corner, order) for corner, order in starts.tolist()])
+    return _Grid(omega / (2 * np.pi), log_omega, (low, high), starts, shapes)
 
 
 def _shape_of(log_omega: FloatArray, corner: float, order: float) -> FloatArray:
@@ -226,44 +222,15 @@ class _Likelihood:
         grid = _grid(length, dt_s)
         response = sensor.frequency_response(theta, grid.f_hz.ravel()).reshape(grid.f_hz.shape)
         self._power = np.abs(response) ** 2 / dt_s
-        self._log_omega, self._starts = grid.log_omega, grid.starts
+        self._grid = grid
         self._noise = 2 * math.log(noise_std) if noise_std > 0 else None
-        self._trust = 1 / ((2 * _NOISE_KNOWN) ** 2 * self.averages)  # inverse variance of ln R, over the averages
         floor = math.log(max(float(np.min(self._periodogram)), 1e-18))
-        self._bounds = [
-            (-80.0, 80.0),
-            grid.corners,
-            _ORDERS,
-            (floor - 12.0, 3.0) if self._noise is None else (self._noise - 1.0, self._noise + 1.0),
-        ]
-
-    def __call__(self, p: FloatArray) -> float:
-        return self._value(p, self._shape(p))
-
-    def _shape(self, p: FloatArray) -> FloatArray:
-        return _shape_of(self._log_omega, p[1], p[2])
-
-    def _value(self, p: FloatArray, shape: FloatArray) -> float:
-        expected = np.empty(self._periodogram.size)
-        fold(np.exp(p[0]), np.exp(p[3]), shape, self._power, expected)
-        return float(np.sum(np.log(expected) + self._periodogram / expected)) + self._prior(p[3])
-
-    def _prior(self, noise: float) -> float:
-        return 0.0 if self._noise is None else 0.5 * self._trust * (noise - self._noise) ** 2
-
-    def _derivatives(self, p: FloatArray, shape: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the gradient (4,) and the expected information (4, 4): Σ ∂lnF ∂lnFᵀ; `shape` as by `_shape`."""
-        moves, expected = np.empty((4, self._periodogram.size)), np.empty(self._periodogram.size)
-        fold_moves(np.exp(p[0]), p[1], p[2], np.exp(p[3]), shape, self._power, self._log_omega, moves, expected)
-        gradient, information = moves @ (1 - self._periodogram / expected), moves @ moves.T
-        if self._noise is not None:
-            gradient[3] += self._trust * (p[3] - self._noise)
-            information[3, 3] += self._trust
-        return gradient, information
+        noises = (floor - 12.0, 3.0) if self._noise is None else (self._noise - 1.0, self._noise + 1.0)
+        self._bounds = np.array([(-80.0, 80.0), grid.corners, _ORDERS, noises])
 
     def deviance(self, p: FloatArray) -> float:
         """Return the mean of P/F - 1 - ln(P/F); its own scatter gives the periodogram 1/(2 averages)."""
-        expected = np.exp(p[0]) * (self._shape(p) * self._power).sum(axis=0) + np.exp(p[3])
+        expected = np.exp(p[0]) * (_shape_of(self._grid.log_omega, p[1], p[2]) * self._power).sum(axis=0) + np.exp(p[3])
         ratio = np.maximum(self._periodogram / expected, 1e-300)
         return float(np.mean(ratio - 1 - np.log(ratio)))
 
@@ -272,49 +239,17 @@ class _Likelihood:
         level = float(np.mean(self._periodogram))
         return float(np.sum(np.log(level) + self._periodogram / level))
 
-    def maximise(self) -> FloatArray:
-        """Return the best parameters: the best of a grid of starts, refined."""
+    def maximise(self) -> tuple[FloatArray, float]:
+        """Return the best parameters, the best of a grid of starts, refined, and the value there."""
         noise = self._noise if self._noise is not None else math.log(float(np.quantile(self._periodogram, 0.1)))
-        noise = min(max(noise, self._bounds[3][0]), self._bounds[3][1])
-        total = max(float(self._periodogram.sum()), 1e-30)
-        starts = []
-        for corner, order, shape in self._starts:
-            seen = float((shape * self._power).sum())
-            density = math.log(total / max(seen, 1e-30))
-            start = np.array([min(max(density, -79.0), 79.0), corner, order, noise])
-            starts.append((self._value(start, shape), start))
-        starts.sort(key=itemgetter(0))
-        found = [self._descend(value, start) for value, start in starts[:_REFINED]]
-        return min(found, key=itemgetter(0))[1]
-
-    def _descend(self, value: float, start: FloatArray) -> tuple[float, FloatArray]:
-        """Return the minimum near `start` within the bounds (Fisher scoring, damped, on the free parameters)."""
-        low, high = np.array(self._bounds).T
-        here, shape, damping = start, self._shape(start), 1e-3
-        for _ in range(_MOST_STEPS):
-            gradient, information = self._derivatives(here, shape)
-            free = ~((here <= low) & (gradient > 0) | (here >= high) & (gradient < 0))
-            if not free.all():
-                information, gradient = information[free][:, free], gradient[free]
-            scale = np.sqrt(np.maximum(information.diagonal(), 1e-12))
-            unit = information / (scale[:, None] * scale)
-            unit.flat[:: scale.size + 1] += damping
-            step = np.zeros(4)
-            step[free] = -np.linalg.solve(unit, gradient / scale) / scale
-            step = np.minimum(np.maximum(step, -_LONGEST_STEP), _LONGEST_STEP)
-            there = np.minimum(np.maximum(here + step, low), high)
-            shape_there = self._shape(there)
-            now = self._value(there, shape_there)
-            if now < value:
-                done = value - now < _CONVERGED
-                here, shape, value, damping = there, shape_there, now, max(damping / 10, 1e-6)
-                if done:
-                    break
-            else:
-                damping = max(10 * damping, 1e-3)
-                if damping > _STUCK:
-                    break
-        return value, here
+        low, high = self._bounds[3].tolist()
+        found = np.array([0.0, 0.0, 0.0, min(max(noise, low), high)])
+        trust = 1 / ((2 * _NOISE_KNOWN) ** 2 * self.averages)  # inverse variance of ln R, over the averages
+        value = minimise(
+            found, self._bounds, self._grid.starts, self._grid.shapes, self._power, self._grid.log_omega,
+            self._periodogram, noise, 0.0 if self._noise is None else trust, _REFINED,
+        )  # fmt: skip
+        return found, value
 
 
 def averaged_periodogram(y: FloatArray, length: int) -> FloatArray:
