@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.special import ndtr
 
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.health import Outlook
 from dyncal.domain.samples import FloatArray
-from dyncal.domain.time import NS_PER_S, InstantNs
+from dyncal.domain.time import NS_PER_S, InstantNs, Int64Array
 from dyncal.drift.evidence import courses_of, scatter
 from dyncal.drift.ledger import BlockLedger
+from dyncal.drift.outside import TABLE, outside
 
 FEWEST: Final = 12
 """Blocks below which nothing is foretold."""
@@ -38,22 +38,47 @@ _DAY_S: Final = 86_400.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Courses:
-    """Courses of one parameter with their weights, (n,) each: level now + slope (t - now), normal, and covariances."""
+    """Courses of one parameter, level now + slope (t - now), normal.
 
-    weight: FloatArray
-    level: FloatArray
-    slope: FloatArray
-    var_level: FloatArray
-    cov: FloatArray
-    var_slope: FloatArray
+    Attributes
+    ----------
+    each : float64, shape (n, 6)
+        Weight, level, slope, the level's variance, their covariance, the slope's variance.
+    """
+
+    each: FloatArray
 
     def outside(self, ahead: FloatArray, low: float, high: float) -> FloatArray:
-        """Return the probability to lie outside low … high after times ahead (m,), never falling: (m,)."""
-        t = ahead[:, None]
-        mean = self.level + self.slope * t
-        s = np.sqrt(np.maximum(self.var_level + 2 * self.cov * t + self.var_slope * t**2, 1e-300))
-        out = (ndtr((mean - high) / s) + ndtr((low - mean) / s)) @ self.weight
-        return np.asarray(np.maximum.accumulate(out), dtype=np.float64)
+        """Return the probability to lie outside low … high after times ahead (m,), never falling: (m,).
+
+        It is not worked out beyond the last level that is stated.
+        """
+        out = np.empty(ahead.size)
+        outside(self.each, ahead, low, high, _LEVELS[-1], TABLE, out)
+        return out
+
+    def rate(self) -> tuple[float, float]:
+        """Return the slope to be expected, and its standard uncertainty."""
+        weight, slope, var_slope = self.each[:, 0], self.each[:, 2], self.each[:, 5]
+        mean = float(weight @ slope)
+        return mean, float(np.sqrt(max(float(weight @ (var_slope + slope**2)) - mean**2, 0.0)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Blocks:
+    """What is the same for all parameters: covariances (n, p, p) and estimates (n, p) of blocks, and their scatter."""
+
+    at_ns: Int64Array
+    cov: FloatArray
+    estimates: FloatArray
+    excess: float
+
+    @classmethod
+    def of(cls, ledger: BlockLedger) -> _Blocks:
+        cov = np.asarray(np.linalg.inv(ledger.information), dtype=np.float64)
+        excess = scatter(ledger.information, ledger.vectors)
+        estimates = (cov @ ledger.vectors[..., None])[..., 0]
+        return cls(ledger.at_ns, cov, estimates, excess if excess > _WORTH else 1.0)
 
 
 def forecast(
@@ -89,18 +114,15 @@ def forecast(
         return ()
     now_ns, span_s = int(ledger.at_ns[-1]), float(ledger.at_ns[-1] - ledger.at_ns[0]) / NS_PER_S
     ahead = np.concatenate(([0.0], np.geomspace(1e-3, HORIZON, _POINTS)))
-    found = []
+    blocks, found = _Blocks.of(ledger), []
     for i, name in enumerate(names):
         limit = tolerance[name]
-        courses = _courses(ledger, baseline, cov, i, limit)
+        courses = _courses(blocks, baseline, cov, i, limit)
         out = courses.outside(ahead, -limit, limit)
         at = [_when(ahead, out, level) for level in _LEVELS]
         early, likely, late = (None if t is None else InstantNs(now_ns + round(t * span_s * NS_PER_S)) for t in at)
-        mean = float(courses.weight @ courses.slope)
-        second = float(courses.weight @ (courses.var_slope + courses.slope**2))
-        per_day = _DAY_S / span_s
-        u = float(np.sqrt(max(second - mean**2, 0.0)))
-        found.append(Outlook(name, early, likely, late, mean * per_day, u * per_day))
+        (rate, u_rate), per_day = courses.rate(), _DAY_S / span_s
+        found.append(Outlook(name, early, likely, late, rate * per_day, u_rate * per_day))
     return tuple(found)
 
 
@@ -114,14 +136,11 @@ def _when(ahead: FloatArray, out: FloatArray, level: float) -> float | None:
     return float(ahead[k - 1] + share * (ahead[k] - ahead[k - 1]))
 
 
-def _courses(ledger: BlockLedger, baseline: FloatArray, cov: FloatArray, i: int, limit: float) -> Courses:
-    """Return the courses of parameter i relative to the baseline, whatever others do; time in spans of the ledger."""
-    size, at_ns = abs(float(baseline[i])), ledger.at_ns
-    inverse = np.linalg.inv(ledger.information)
-    value = (inverse @ ledger.vectors[..., None])[:, i, 0] / size - np.sign(baseline[i])
-    excess = scatter(ledger.information, ledger.vectors)
-    excess = excess if excess > _WORTH else 1.0
-    units: FloatArray = (size**2 / (excess * inverse[:, i, i]))[:, None, None].astype(np.float64)
+def _courses(blocks: _Blocks, baseline: FloatArray, cov: FloatArray, i: int, limit: float) -> Courses:
+    """Return the courses of parameter i relative to the baseline, whatever others do; time in spans of all blocks."""
+    size, at_ns = abs(float(baseline[i])), blocks.at_ns
+    value = blocks.estimates[:, i] / size - np.sign(baseline[i])
+    units: FloatArray = (size**2 / (blocks.excess * blocks.cov[:, i, i]))[:, None, None].astype(np.float64)
     vectors = units[:, 0] * value[:, None]
     total, pointed = float(units.sum()), float(vectors.sum())
     first, told, second = (values.reshape(-1, 2) for values in courses_of(at_ns, units, vectors))
@@ -146,7 +165,7 @@ def _courses(ledger: BlockLedger, baseline: FloatArray, cov: FloatArray, i: int,
     def both(nothing: float, changes: FloatArray) -> FloatArray:
         return np.asarray(np.concatenate(([nothing], changes.ravel()))[kept], dtype=np.float64)
 
-    return Courses(
+    columns = (
         weights[kept] / weights[kept].sum(),
         both(pointed / total, a + d),
         both(0.0, d * slope),
@@ -154,3 +173,4 @@ def _courses(ledger: BlockLedger, baseline: FloatArray, cov: FloatArray, i: int,
         both(0.0, (mixed + var_d) * slope),
         both(0.0, var_d * slope**2),
     )
+    return Courses(np.ascontiguousarray(np.stack(columns, axis=1)))
