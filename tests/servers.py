@@ -27,7 +27,7 @@ query-log-enabled = false
 [monitor]
 store-enabled = false
 [http]
-bind-address = "127.0.0.1:{port}"
+bind-address = "{address}:{port}"
 log-enabled = false
 max-body-size = 33554432
 auth-enabled = {auth}
@@ -47,11 +47,12 @@ class Influxd:
     directory: Path
     auth: bool = False
     port: int = 0
+    address: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     def start(self) -> None:
         """Start, and return when it answers."""
@@ -83,9 +84,9 @@ class Influxd:
 
     def _command(self) -> list[str]:
         config = self.directory / "influxdb.conf"
-        config.write_text(
-            CONFIG.format(directory=self.directory, port=self.port, rpc=free_port(), auth=str(self.auth).lower())
-        )
+        auth = str(self.auth).lower()
+        ports = {"address": self.address, "port": self.port, "rpc": free_port()}
+        config.write_text(CONFIG.format(directory=self.directory, auth=auth, **ports))
         program = shutil.which("influxd", path="/usr/bin:/usr/sbin:/usr/local/bin")
         assert program is not None, "influxd is not installed: apt-get install influxdb"
         return [program, "run", "-config", str(config)]

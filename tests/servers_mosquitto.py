@@ -22,7 +22,7 @@ DEPLOY = Path(__file__).resolve().parents[1] / "deploy" / "mosquitto"
 BASE = """
 per_listener_settings false
 user root
-listener {port} 127.0.0.1
+listener {port} {address}
 max_inflight_messages 1000
 max_queued_messages 100000
 persistence false
@@ -36,6 +36,7 @@ class Mosquitto:
     directory: Path
     extra: str = "allow_anonymous true"
     port: int = 0
+    address: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
@@ -51,7 +52,7 @@ class Mosquitto:
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=0.2):
+                with socket.create_connection((self.address, self.port), timeout=0.2):
                     return
             except OSError:
                 time.sleep(0.02)
@@ -61,7 +62,7 @@ class Mosquitto:
 
     def configuration(self) -> str:
         """Return what its file says."""
-        return BASE.format(port=self.port) + self.extra + "\n"
+        return BASE.format(port=self.port, address=self.address) + self.extra + "\n"
 
     def stop(self, *, kill: bool = False) -> None:
         """End it; `kill` leaves it no time to say goodbye."""
@@ -85,7 +86,7 @@ class SecureMosquitto(Mosquitto):
         """Make its authority and its own certificate; return the authority, for those of clients."""
         now = SystemClock().now()
         authority = Authority.make(self.directory / "authority", "test authority", now, 30)
-        broker = authority.issue("broker", Purpose.BROKER, now, 30, ["127.0.0.1", "localhost"])
+        broker = authority.issue("broker", Purpose.BROKER, now, 30, [self.address, "localhost"])
         for file in (authority.ca_file, authority.crl_file, *broker):
             shutil.copy(file, self.directory)
         rules = (DEPLOY / "access.conf").read_text().replace("/plant/", f"/{self.site}/")
@@ -95,7 +96,7 @@ class SecureMosquitto(Mosquitto):
     def configuration(self) -> str:
         shipped = (DEPLOY / "mosquitto.conf").read_text()
         for there, here in (
-            ("listener 8883", f"listener {self.port} 127.0.0.1"),
+            ("listener 8883", f"listener {self.port} {self.address}"),
             ("/etc/mosquitto/dyncal/", f"{self.directory}/"),
             ("/var/lib/mosquitto/", f"{self.directory}/"),
         ):
@@ -107,7 +108,8 @@ class SecureMosquitto(Mosquitto):
         """Return how a client of that name, with a new certificate, reaches it."""
         issued = authority.issue(name, purpose, SystemClock().now(), 30)
         return BrokerSettings(
-            port=self.port, ca_file=authority.ca_file, cert_file=issued.cert_file, key_file=issued.key_file
+            host=self.address, port=self.port, ca_file=authority.ca_file,
+            cert_file=issued.cert_file, key_file=issued.key_file,
         )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from dyncal.runtime.ports import free_port
 
 START_TIMEOUT_S = 20.0
 CONFIG = """
-listen_addresses = '127.0.0.1'
+listen_addresses = '{address}'
 unix_socket_directories = ''
 fsync = off
 shared_buffers = 16MB
@@ -35,6 +35,7 @@ class Postgres:
     directory: Path
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
     port: int = 0
+    address: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def make(self) -> None:
@@ -52,7 +53,9 @@ class Postgres:
             check=True, capture_output=True, user=user, cwd="/",
         )  # fmt: skip
         with (self._data / "postgresql.conf").open("a") as config:
-            config.write(CONFIG)
+            config.write(CONFIG.format(address=self.address))
+        with (self._data / "pg_hba.conf").open("a") as allowed:
+            allowed.write(f"host all all {self.address}/24 scram-sha-256\n")
 
     def start(self) -> None:
         """Start, and return when it answers."""
@@ -66,7 +69,7 @@ class Postgres:
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline and self.process.poll() is None:
             done = subprocess.run(
-                [_program("pg_isready"), "-h", "127.0.0.1", "-p", str(self.port)], capture_output=True, check=False
+                [_program("pg_isready"), "-h", self.address, "-p", str(self.port)], capture_output=True, check=False
             )
             if done.returncode == 0:
                 return
@@ -93,7 +96,7 @@ class Postgres:
     def url(self, database: str = "postgres", *, password: bool = True) -> str:
         """Return the SQLAlchemy URL of a database."""
         secret = f":{self.password}" if password else ""
-        return f"postgresql+psycopg://dyncal{secret}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql+psycopg://dyncal{secret}@{self.address}:{self.port}/{database}"
 
     def make_database(self) -> str:
         """Return the name of a new one."""
