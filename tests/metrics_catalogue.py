@@ -70,6 +70,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
          "dyncal_ingest_contested"),
     ),
     ("Ingest: ledger", ("dyncal_ingest_ledger", "dyncal_ingest_lost", "dyncal_ingest_announcements")),
+    ("Ingest: retention", ("dyncal_ingest_retention",)),
     (
         "Calibrate: intake",
         ("dyncal_calibrate_deliveries", "dyncal_calibrate_waiting", "dyncal_calibrate_lag", "dyncal_calibrate_batch",

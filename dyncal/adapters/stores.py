@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from dyncal.domain.time import NS_PER_S
-from dyncal.ports.sample_store import SampleStore
+from dyncal.ports.history import HistoryStore
 from dyncal.runtime.settings import StoreSettings
 
 SQLITE_FILE: Final = "samples.sqlite"
 _DAY_NS: Final = 86_400 * NS_PER_S
 
 
-def open_store(settings: StoreSettings, data_dir: Path) -> SampleStore:
+def open_store(settings: StoreSettings, data_dir: Path) -> HistoryStore:
     """Return the store of `settings`; an embedded one lies below `data_dir`, unless `settings.path` says otherwise.
 
     Raises

@@ -19,6 +19,7 @@ from dyncal.domain.orders import Answer
 from dyncal.domain.sensors import Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.access import AccessRegistry, Reach
+from dyncal.ports.holds import HoldRegistry
 from dyncal.ports.jobs import JobRegistry
 from dyncal.ports.laboratory import LaboratoryRegistry
 from dyncal.ports.lifecycle import LifecycleRegistry, OrderRegistry
@@ -335,6 +336,7 @@ class Registry(
     OrderRegistry,
     AlarmRegistry,
     AlarmRetention,
+    HoldRegistry,
     AccessRegistry,
     RolloutRegistry,
     SnapshotRegistry,

@@ -90,6 +90,13 @@ class SampleStore(Protocol):
         """
         ...
 
+    def settle(self) -> None:
+        """End what a program that was killed has left half done; to be called by the one that writes, before it does.
+
+        Raises as `write` does.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of files and connections; idempotent."""
         ...

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dyncal.adapters.series import decimate
-from dyncal.domain import quality
+from dyncal.domain import aggregates, quality
+from dyncal.domain.aggregates import Aggregates
+from dyncal.domain.errors import Conflict
 from dyncal.domain.quality import GOOD
 from dyncal.domain.samples import (
     CorrectedSpan,
@@ -39,6 +41,7 @@ class MemorySampleStore:
 
     _rows: dict[SensorId, dict[int, _Row]] = field(default_factory=dict)
     _gaps: dict[SensorId, dict[tuple[int, GapCause], Gap]] = field(default_factory=dict)
+    _aggregates: dict[SensorId, Aggregates] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def write(self, records: Sequence[Writable]) -> WriteReport:
@@ -100,7 +103,47 @@ class MemorySampleStore:
     def sensors(self) -> list[SensorId]:
         """Return the sensors that have rows, in order of name."""
         with self._lock:
-            return sorted(self._rows)
+            return sorted(sensor for sensor, rows in self._rows.items() if rows)
+
+    def aggregates(self, sensor: SensorId, start: InstantNs, end: InstantNs, *, limit: int | None = None) -> Aggregates:
+        """Return aggregates of all widths; see the port."""
+        with self._lock:
+            kept = self._aggregates.get(sensor, aggregates.NONE)
+        return aggregates.oldest(kept.at((kept.t_ns >= start) & (kept.t_ns < end)), limit)
+
+    def first(self, sensor: SensorId, width_ns: int) -> InstantNs | None:
+        """Return the oldest instant; see the port."""
+        with self._lock:
+            kept = self._aggregates.get(sensor, aggregates.NONE)
+            of_width = kept.t_ns[kept.width_ns == width_ns].tolist()
+            found = self._rows.get(sensor, {}) if width_ns == aggregates.SAMPLES else of_width
+            return InstantNs(min(found)) if found else None
+
+    def held(self) -> list[SensorId]:
+        """Return the sensors that have samples or aggregates, in order of name."""
+        with self._lock:
+            return sorted(
+                {s for s, rows in self._rows.items() if rows} | {s for s, a in self._aggregates.items() if len(a)}
+            )
+
+    def settle(self) -> None:
+        """Do nothing."""
+
+    def replace(
+        self, sensor: SensorId, width_ns: int, start: InstantNs, end: InstantNs, by: Aggregates, n_rows: int
+    ) -> None:
+        """Replace; see the port."""
+        with self._lock:
+            kept = self._aggregates.get(sensor, aggregates.NONE)
+            gone = (kept.width_ns == width_ns) & (kept.t_ns >= start) & (kept.t_ns < end)
+            rows = self._rows.get(sensor, {})
+            old = [t for t in rows if start <= t < end] if width_ns == aggregates.SAMPLES else []
+            n_there = len(old) + int(gone.sum())
+            if n_there != n_rows:
+                raise Conflict(f"{sensor}: {n_there} rows from {start} to {end}, not {n_rows}")
+            self._aggregates[sensor] = aggregates.merged([kept.at(~gone), by])
+            for t in old:
+                del rows[t]
 
     def check(self) -> str:
         """Return a line that names the store."""

@@ -58,6 +58,18 @@ class IngestMetrics:
             "dyncal_ingest_lost_samples", "Samples that gaps stand for, since the ledger began", ["cause"],
             registry=self.registry,
         )  # fmt: skip
+        self._reduced = Counter(
+            "dyncal_ingest_retention_rows", "Samples, and aggregates, that were replaced by coarser ones, or forgotten",
+            ["what"], registry=self.registry,
+        )  # fmt: skip
+        self._not_reduced = Counter(
+            "dyncal_ingest_retention_failures", "Searches for what is too old that failed", registry=self.registry
+        )
+        self._searched = Gauge(
+            "dyncal_ingest_retention_done_timestamp_seconds",
+            "When nothing was left that is too old, but what must stay [s since the epoch]",
+            registry=self.registry,
+        )
         self._connected = Gauge("dyncal_ingest_broker_connected", "1 while the broker answers", registry=self.registry)
         self._decode_s = Summary(
             "dyncal_ingest_decode_seconds", "Reading and checking what came, by parts of a delivery",
@@ -122,6 +134,18 @@ class IngestMetrics:
             self._ledger.labels(what).set(getattr(total, what))
         for cause, lost in total.gaps.items():
             self._lost.labels(cause.value).set(lost.samples)
+
+    def reduced(self, n_rows: int, *, samples: bool) -> None:
+        """Count samples, or aggregates, that have been replaced."""
+        self._reduced.labels("samples" if samples else "aggregates").inc(n_rows)
+
+    def all_reduced(self, at_s: float) -> None:
+        """Take note that nothing is left that is too old."""
+        self._searched.set(at_s)
+
+    def not_reduced(self) -> None:
+        """Count a search that failed."""
+        self._not_reduced.inc()
 
     def failed(self, error: BaseException) -> None:
         """Count a failed write by its kind."""

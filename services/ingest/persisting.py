@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from services.ingest.pipeline import Batch, Item
 
 MAX_UNCOMMITTED: Final = 10_000
 
+Store = TypeVar("Store", bound=SampleStore)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -41,7 +43,7 @@ class Outcome:
     """Of the time, that which the ledger took [s]."""
 
 
-class Persister:
+class Persister(Generic[Store]):
     """Holds the store, the ledger and the quarantine; opened at first use, and closed, in the one thread that uses it.
 
     Parameters
@@ -52,7 +54,7 @@ class Persister:
 
     def __init__(
         self,
-        open_store: Callable[[], SampleStore],
+        open_store: Callable[[], Store],
         open_ledger: Callable[[], Ledger],
         open_quarantine: Callable[[], Quarantine],
         log: Logger,
@@ -60,7 +62,7 @@ class Persister:
         self._open_store = open_store
         self._open_ledger = open_ledger
         self._open_quarantine = open_quarantine
-        self._store: SampleStore | None = None
+        self._store: Store | None = None
         self._ledger: Ledger | None = None
         self._quarantine: Quarantine | None = None
         self._origins = Origins()
@@ -70,7 +72,7 @@ class Persister:
     def check(self) -> str:
         """Return the name of the store. Raises as `SampleStore.check` does."""
         self._opened_ledger()
-        return self._opened_store().check()
+        return self.opened_store().check()
 
     def persist(self, batch: Batch, now: InstantNs) -> Outcome:
         """Store a batch; all of it is stored, quarantined and committed, or an error says that it is to be tried again.
@@ -80,7 +82,7 @@ class Persister:
         StoreUnavailable, StoreRefused
             As `SampleStore.write`; nothing may be acknowledged.
         """
-        store, ledger = self._opened_store(), self._opened_ledger()
+        store, ledger = self.opened_store(), self._opened_ledger()
         accepted = [(item, item.content) for item in batch.items if isinstance(item.content, Accepted)]
         report, poisoned = write_contained(store, [content.record for _, content in accepted])
         outcasts = [(item, item.content) for item in batch.items if isinstance(item.content, Rejected)]
@@ -125,7 +127,7 @@ class Persister:
 
     def tidy(self, now: InstantNs) -> bool:
         """Let the store forget some of what is too old; return whether there is more. Raises as `SampleStore.write`."""
-        return self._opened_store().tidy(now)
+        return self.opened_store().tidy(now)
 
     def close(self) -> None:
         """Close what was opened."""
@@ -166,9 +168,16 @@ class Persister:
             del self._kept[next(iter(self._kept))]
         return True
 
-    def _opened_store(self) -> SampleStore:
+    def opened_store(self) -> Store:
+        """Return the store, in which nothing is half done. Raises as `SampleStore.write`."""
         if self._store is None:
-            self._store = self._open_store()
+            store = self._open_store()
+            try:
+                store.settle()
+            except BaseException:
+                store.close()
+                raise
+            self._store = store
         return self._store
 
     def _opened_ledger(self) -> Ledger:

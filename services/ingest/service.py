@@ -13,18 +13,20 @@ from dyncal.adapters.ledger import SqliteLedger
 from dyncal.adapters.mqtt import open_bus
 from dyncal.adapters.stores import open_store
 from dyncal.ports.clock import Clock
+from dyncal.ports.history import HistoryStore
 from dyncal.ports.ledger import Ledger
 from dyncal.ports.message_bus import MessageBus
-from dyncal.ports.sample_store import SampleStore
+from dyncal.ports.registry import Registry
 from dyncal.runtime import metrics as metrics_server
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.collecting import collect_seldom
-from dyncal.runtime.logging import logger
+from dyncal.runtime.logging import Logger, logger
 from dyncal.runtime.quarantine import Quarantine
 from dyncal.runtime.service import Health, Service
 from services.ingest.metrics import IngestMetrics
 from services.ingest.persisting import Persister
 from services.ingest.pipeline import IngestPipeline, Limits
+from services.ingest.retention.keeper import LOCK_FILE, Keeper, Reducing
 from services.ingest.settings import IngestSection, IngestSettings
 from services.ingest.shell import Shell, Standing
 from services.ingest.worker import Worker
@@ -43,6 +45,9 @@ def build(settings: IngestSettings, clock: Clock | None = None) -> Service:
         open_bus=lambda: open_bus(settings.broker, client_id),
         open_store=lambda: open_store(settings.store, data_dir),
         open_ledger=lambda: SqliteLedger(data_dir / LEDGER_FILE),
+        reducing=Reducing(lambda: _registry(settings), data_dir / LOCK_FILE)
+        if section.retention.policy.stages
+        else None,
         quarantine_dir=data_dir / "quarantine" / "ingest",
         clock=SystemClock() if clock is None else clock,
         rng=np.random.default_rng(),
@@ -58,6 +63,8 @@ class IngestService:
         Returns the bus, to be entered.
     open_store, open_ledger : callable
         Called in the worker thread; may raise `StoreUnavailable`, then they are called again later.
+    reducing : Reducing, optional
+        What is needed where samples are kept for a time only.
     rng : numpy Generator
         Spreads repetitions in time.
     """
@@ -69,16 +76,18 @@ class IngestService:
         section: IngestSection,
         *,
         open_bus: BusFactory,
-        open_store: Callable[[], SampleStore],
+        open_store: Callable[[], HistoryStore],
         open_ledger: Callable[[], Ledger],
         quarantine_dir: Path,
         clock: Clock,
         rng: np.random.Generator,
+        reducing: Reducing | None = None,
     ) -> None:
         self._section = section
         self._open_bus = open_bus
         self._open_store = open_store
         self._open_ledger = open_ledger
+        self._reducing = reducing
         self._quarantine_dir = quarantine_dir
         self._clock = clock
         self._rng = rng
@@ -101,20 +110,38 @@ class IngestService:
         log = logger(self.name)
         persister = Persister(self._open_store, self._open_ledger, self._quarantine, log)
         worker = Worker("ingest-store")
+        keeper = self._keeper(worker, persister, log)
         try:
             async with self._open_bus() as bus:
                 pipeline = IngestPipeline(_limits(section), self._rng)
                 shell = Shell(
                     bus, worker, persister, pipeline, self.metrics, self._standing, self._clock, log,
-                    report_s=section.ledger_interval_s,
+                    report_s=section.ledger_interval_s, beside=None if keeper is None else keeper.run,
                 )  # fmt: skip
                 await shell.run(stop)
         finally:
+            if keeper is not None:
+                await worker.run(keeper.close)
             await worker.finish(persister.close)
+
+    def _keeper(self, worker: Worker, persister: Persister[HistoryStore], log: Logger) -> Keeper | None:
+        section = self._section.retention
+        if self._reducing is None:
+            return None
+        return Keeper(
+            worker, persister.opened_store, self._reducing, section.policy, self.metrics, self._clock, log,
+            again_s=section.again_s, share=section.share,
+        )  # fmt: skip
 
     def _quarantine(self) -> Quarantine:
         section = self._section
         return Quarantine(self._quarantine_dir, max_files=section.quarantine_files, max_bytes=section.quarantine_bytes)
+
+
+def _registry(settings: IngestSettings) -> Registry:
+    from dyncal.adapters.registry import open_registry  # noqa: PLC0415  # SQLAlchemy, for those who reduce only
+
+    return open_registry(settings.registry, settings.data_dir)
 
 
 def _limits(section: IngestSection) -> Limits:

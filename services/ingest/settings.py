@@ -2,9 +2,61 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
 
-from dyncal.runtime.settings import ProgramSettings, Section, StoreSettings
+from pydantic import Field, model_validator
+
+from dyncal.domain.errors import InvalidData
+from dyncal.domain.retention import Policy, policy_of
+from dyncal.domain.time import DurationNs, duration
+from dyncal.runtime.settings import ProgramSettings, RegistrySettings, Section, StoreSettings
+
+
+class AggregateSettings(Section):
+    """What stands for older samples."""
+
+    every_s: int = Field(ge=1, le=86_400)
+    """Length of the intervals of which mean, extremes, counts and uncertainty are kept [s]."""
+
+    days: float | None = Field(None, gt=1, le=36_500)
+    """How old they become [d]; then the next ones stand for them, or nothing does. Default: for ever."""
+
+
+class RetentionSection(Section):
+    """How long samples are kept, and what is kept of them then (docs/retention.md)."""
+
+    raw_days: float | None = Field(None, ge=1, le=36_500)
+    """How long samples are kept as they came [d]; default for ever. Longer than `calibrate.max_catch_up_s`."""
+
+    aggregates: tuple[AggregateSettings, ...] = Field(
+        (AggregateSettings(every_s=1, days=365), AggregateSettings(every_s=60)), max_length=6
+    )
+    """What stands for them then, each a multiple of the one before; none: nothing does."""
+
+    again_s: float = Field(3600.0, ge=1, le=86_400)
+    """Interval between two searches for what has become too old [s]."""
+
+    share: float = Field(0.2, gt=0, le=1)
+    """Most of its time for which the thread that writes may be busy with it."""
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        try:
+            _ = self.policy
+        except InvalidData as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    @property
+    def policy(self) -> Policy:
+        """What becomes of samples, and when."""
+        keep = None if self.raw_days is None else _days(self.raw_days)
+        widths = [(duration(one.every_s), None if one.days is None else _days(one.days)) for one in self.aggregates]
+        return policy_of(keep, widths)
+
+
+def _days(days: float) -> DurationNs:
+    return duration(days * 86_400.0)
 
 
 class IngestSection(Section):
@@ -49,6 +101,9 @@ class IngestSection(Section):
     quarantine_bytes: int = Field(64 << 20, ge=0, le=1 << 40)
     """Most bytes kept in quarantine; the oldest give way."""
 
+    retention: RetentionSection = RetentionSection()
+    """How long samples are kept, and what is kept of them then."""
+
     metrics_host: str = "127.0.0.1"
     """Address at which Prometheus metrics are served."""
 
@@ -60,4 +115,13 @@ class IngestSettings(ProgramSettings):
     """Everything that the ingest service is told."""
 
     store: StoreSettings = StoreSettings()
+    registry: RegistrySettings = RegistrySettings()
     ingest: IngestSection = IngestSection()
+
+    @model_validator(mode="after")
+    def _one_retention(self) -> Self:
+        if self.store.retention_days is not None and self.ingest.retention.raw_days is not None:
+            raise ValueError(
+                "store.retention_days and ingest.retention.raw_days exclude each other: the first knows no holds"
+            )
+        return self

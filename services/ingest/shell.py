@@ -66,7 +66,7 @@ class Shell:
         self,
         bus: MessageBus,
         worker: Worker,
-        persister: Persister,
+        persister: Persister[Any],
         pipeline: IngestPipeline,
         metrics: IngestMetrics,
         standing: Standing,
@@ -74,6 +74,7 @@ class Shell:
         log: Logger,
         *,
         report_s: float,
+        beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self._bus = bus
         self._worker = worker
@@ -84,6 +85,7 @@ class Shell:
         self._clock = clock
         self._log = log
         self._report_s = report_s
+        self._beside = beside
         self._reporter = LedgerReporter()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -105,6 +107,7 @@ class Shell:
                         self._watch_store(),
                         self._report_ledger(),
                         self._tidy(),
+                        *(() if self._beside is None else (self._beside(),)),
                         self._keep_time(),
                     )
                 ]

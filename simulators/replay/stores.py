@@ -177,6 +177,11 @@ class DigestStore:
         """Return a line that names the store."""
         return "replay" if self._behind is None else f"replay, and {self._behind.check()}"
 
+    def settle(self) -> None:
+        """Let the store behind it end what it left half done."""
+        if self._behind is not None:
+            self._behind.settle()
+
     def tidy(self, now: InstantNs) -> bool:
         """Forget nothing: what was recorded long ago is not old in a replay."""
         del now

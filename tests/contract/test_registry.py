@@ -13,6 +13,7 @@ from dyncal.runtime.settings import RegistrySettings
 from dyncal.testing.access import AccessRegistryContract
 from dyncal.testing.alarms import AlarmRegistryContract
 from dyncal.testing.consistency import ConsistencyContract
+from dyncal.testing.holds import HoldRegistryContract
 from dyncal.testing.jobs import JobRegistryContract
 from dyncal.testing.laboratory import LaboratoryRegistryContract
 from dyncal.testing.lifecycle import LifecycleRegistryContract
@@ -28,6 +29,7 @@ class _Contract(
     RegistryContract,
     LaboratoryRegistryContract,
     JobRegistryContract,
+    HoldRegistryContract,
     LifecycleRegistryContract,
     AlarmRegistryContract,
     RetentionContract,

@@ -1,4 +1,4 @@
-"""The contract of the sample store, on the reference and on the embedded store."""
+"""The contracts of the sample store and of its aggregates, on the reference, the embedded store and InfluxDB 1.x."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ import pytest
 from dyncal.adapters.influx import InfluxSampleStore
 from dyncal.adapters.influx.http import Endpoint
 from dyncal.adapters.sqlite import SqliteSampleStore
-from dyncal.ports.sample_store import SampleStore
+from dyncal.ports.history import HistoryStore
+from dyncal.testing.history_contract import HistoryStoreContract
 from dyncal.testing.store import MemorySampleStore
 from dyncal.testing.store_contract import SampleStoreContract
 from tests.servers import Influxd
 
 
-class TestMemorySampleStore(SampleStoreContract):
+class TestMemorySampleStore(SampleStoreContract, HistoryStoreContract):
     @pytest.fixture
-    def store(self) -> SampleStore:
+    def store(self) -> HistoryStore:
         return MemorySampleStore()
 
 
-class TestSqliteSampleStore(SampleStoreContract):
+class TestSqliteSampleStore(SampleStoreContract, HistoryStoreContract):
     @pytest.fixture
-    def store(self, tmp_path: Path) -> Iterator[SampleStore]:
+    def store(self, tmp_path: Path) -> Iterator[HistoryStore]:
         store = SqliteSampleStore(tmp_path / "samples.sqlite")
         yield store
         store.close()
@@ -41,9 +42,9 @@ def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
 
 
 @pytest.mark.influxdb
-class TestInfluxSampleStore(SampleStoreContract):
+class TestInfluxSampleStore(SampleStoreContract, HistoryStoreContract):
     @pytest.fixture
-    def store(self, influxd: Influxd, request: pytest.FixtureRequest) -> Iterator[SampleStore]:
+    def store(self, influxd: Influxd, request: pytest.FixtureRequest) -> Iterator[HistoryStore]:
         store = InfluxSampleStore(Endpoint(influxd.url, request.node.name))
         yield store
         store.close()

@@ -130,6 +130,16 @@ class Queries:
             infinite += _ANY.decode(series).values
         return _with_infinities(series_of(rows), infinite)
 
+    def oldest(self, sensor: str) -> int | None:
+        """Return the oldest instant of a sensor."""
+        found = [
+            int(_ANY.decode(series).values[0][0])
+            for _, series in self.ask(
+                f"SELECT {FIELDS} FROM {SAMPLES} WHERE sensor = {literal(sensor)} ORDER BY time ASC LIMIT 1"
+            )
+        ]
+        return min(found, default=None)
+
     def newest(self, sensor: str, field: str) -> int | None:
         """Return the newest instant at which a sensor has `field`, or its infinite stand-in."""
         found = [

@@ -9,13 +9,16 @@ from typing import Final, Self, cast
 import numpy as np
 
 from dyncal.adapters.decimation import Decimator, concatenated
-from dyncal.adapters.influx import dialects, lines
+from dyncal.adapters.influx import aggregated, dialects, lines
+from dyncal.adapters.influx.aggregated import Aggregated
 from dyncal.adapters.influx.dialects import DIALECTS, Dialect
 from dyncal.adapters.influx.http import BadLines, Body, Endpoint, Http, NoDatabase, TooLarge
 from dyncal.adapters.influx.lines import Packed
 from dyncal.adapters.influx.queries import Queries
 from dyncal.contracts.codec import joined_array
-from dyncal.domain.errors import PoisonedWrite, StoreUnavailable
+from dyncal.domain import aggregates
+from dyncal.domain.aggregates import Aggregates
+from dyncal.domain.errors import Conflict, PoisonedWrite, StoreRefused, StoreUnavailable
 from dyncal.domain.samples import Gap, GapCause, GapRecord, SampleSeries
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
@@ -44,6 +47,8 @@ class InfluxSampleStore:
         self._endpoint = endpoint
         self._http = Http(endpoint)
         self._queries = Queries(self._http)
+        self._aggregated = Aggregated(self._http, self._queries)
+        self._half_done = False
         self._told = dialect
         self._dialect: Dialect | None = None
         self._version = ""
@@ -69,6 +74,8 @@ class InfluxSampleStore:
 
     def write(self, records: Sequence[Writable]) -> WriteReport:
         """Write; see the port. What a server accepts of a refused request is written, and found again by halving."""
+        if self._half_done:
+            self.settle()
         packed = lines.packed(records)
         poisoned: list[int] = []
         said: list[str] = []
@@ -117,6 +124,51 @@ class InfluxSampleStore:
     def sensors(self) -> list[SensorId]:
         """Return the sensors that have rows, in order of name."""
         return [SensorId(name) for name in self._queries.sensors()]
+
+    def aggregates(self, sensor: SensorId, start: InstantNs, end: InstantNs, *, limit: int | None = None) -> Aggregates:
+        """Return aggregates of all widths; see the port."""
+        return aggregates.oldest(self._aggregated.read(sensor, start, end, limit), limit)
+
+    def first(self, sensor: SensorId, width_ns: int) -> InstantNs | None:
+        """Return the oldest instant; see the port."""
+        if width_ns == aggregates.SAMPLES:
+            found = self._queries.oldest(sensor)
+        else:
+            found = self._aggregated.first(sensor, width_ns)
+        return None if found is None else InstantNs(found)
+
+    def held(self) -> list[SensorId]:
+        """Return the sensors that have samples or aggregates, in order of name."""
+        return [SensorId(name) for name in sorted({*self._queries.sensors(), *self._aggregated.sensors()})]
+
+    def settle(self) -> None:
+        """End what was left half done; see the port."""
+        for mark in self._aggregated.marks():
+            self._aggregated.settle(mark)
+        self._half_done = False
+
+    def replace(
+        self, sensor: SensorId, width_ns: int, start: InstantNs, end: InstantNs, by: Aggregates, n_rows: int
+    ) -> None:
+        """Replace under a mark, which a restart finds; see the port and `dyncal.adapters.influx.aggregated`."""
+        dialect, there = self._connected(), self._aggregated
+        if isinstance(dialect, dialects.V3):
+            raise StoreRefused("InfluxDB 3.x cannot remove ranges: let its own retention period do it")
+        self.settle()
+        n_there = there.count(sensor, width_ns, start, end)
+        if n_there != n_rows:
+            raise Conflict(f"{sensor}: {n_there} rows from {start} to {end}, not {n_rows}")
+        by_ns = int(by.width_ns[0]) if len(by) else 0
+        mark = aggregated.begun(sensor, width_ns, start, end, by_ns, there.next_part(sensor, by_ns, start, end))
+        self._half_done = True
+        there.mark(dialect, mark)
+        there.write(dialect, mark, by)
+        if not aggregates.same(there.part(mark), by):
+            raise StoreRefused(f"aggregates of {sensor} from {start} are not read as they were written")
+        mark = aggregated.verified(mark)
+        there.mark(dialect, mark)
+        there.settle(mark)
+        self._half_done = False
 
     def check(self) -> str:
         """Return a line that names the server and its version; makes the database where it is missing."""

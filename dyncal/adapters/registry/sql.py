@@ -8,6 +8,7 @@ from dyncal.adapters.registry import alarms, audit, calibrations, counters, desi
 from dyncal.adapters.registry.database import Database
 from dyncal.adapters.registry.sql_access import SqlAccess
 from dyncal.adapters.registry.sql_audit import SqlAudit
+from dyncal.adapters.registry.sql_holds import SqlHolds
 from dyncal.adapters.registry.sql_jobs import SqlJobs
 from dyncal.adapters.registry.sql_laboratory import SqlLaboratory
 from dyncal.adapters.registry.sql_lifecycle import SqlLifecycle
@@ -30,7 +31,7 @@ from dyncal.ports.access import Reach
 from dyncal.ports.registry import EVERY, Act, AlarmAnswer, AlarmWrite, ChangeFilter, SetRecord
 
 
-class SqlRegistry(SqlLifecycle, SqlAccess, SqlAudit, SqlRollouts, SqlLaboratory, SqlJobs, SqlRetention):
+class SqlRegistry(SqlLifecycle, SqlAccess, SqlAudit, SqlRollouts, SqlLaboratory, SqlJobs, SqlRetention, SqlHolds):
     """`dyncal.ports.registry.Registry` over SQLAlchemy; every method also raises `StoreUnavailable`."""
 
     def __init__(self, database: Database) -> None:

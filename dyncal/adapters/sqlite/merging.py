@@ -56,7 +56,7 @@ def merge_tail(db: sqlite3.Connection, stream: Stream) -> tuple[int, int]:
     for first, last in itertools.pairwise(cuts):
         is_rest = last == cuts[-1] and last - first < FULL_ROWS
         rest = last - first if is_rest else 0
-        db.execute(INSERT, _segment_row(stream, merged.at(slice(first, last)), origins, tail=is_rest))
+        db.execute(INSERT, segment_row(stream, merged.at(slice(first, last)), origins, tail=is_rest))
     longest = max(int(merged.t_ns[b - 1] - merged.t_ns[a]) for a, b in itertools.pairwise(cuts))
     db.execute("UPDATE sensor SET longest_ns = max(longest_ns, ?) WHERE id = ?", (longest, stream.sensor))
     return int(rest > 0), rest
@@ -98,9 +98,8 @@ def _cuts(t: Int64Array, borders: Int64Array) -> list[int]:
     return cuts
 
 
-def _segment_row(
-    stream: Stream, rows: RawRows | CorrectedRows, origins: list[Origin], *, tail: bool
-) -> tuple[Any, ...]:
+def segment_row(stream: Stream, rows: RawRows | CorrectedRows, origins: list[Origin], *, tail: bool) -> tuple[Any, ...]:
+    """Return the parameters of `INSERT` for rows (at least one), with the origins of the blocks that begin in them."""
     axis = axis_of(rows.t_ns)
     first, last = int(rows.t_ns[0]), int(rows.t_ns[-1])
     if isinstance(rows, CorrectedRows):

@@ -15,7 +15,7 @@ from dyncal.domain.samples import SampleSeries
 
 PIECE_SEGMENTS: Final = 8
 
-_TOUCHING: Final = "sensor = ? AND kind = ? AND t_first_ns >= ? AND t_first_ns < ? AND t_last_ns >= ?"
+TOUCHING: Final = "sensor = ? AND kind = ? AND t_first_ns >= ? AND t_first_ns < ? AND t_last_ns >= ?"
 
 Rows = TypeVar("Rows", RawRows, CorrectedRows)
 
@@ -29,7 +29,7 @@ class Range(NamedTuple):
     longest_ns: int
 
     def touching(self, kind: int) -> tuple[int, int, int, int, int]:
-        """Return the parameters of `_TOUCHING`."""
+        """Return the parameters of `TOUCHING`."""
         return self.sensor, kind, self.start_ns - self.longest_ns, self.end_ns, self.start_ns
 
 
@@ -134,7 +134,7 @@ def _extent(db: sqlite3.Connection, wanted: Range) -> tuple[int, int] | None:
 def _stored(db: sqlite3.Connection, wanted: Range, kind: int, rest: str) -> Iterator[tuple[int, bytes]]:
     """Yield beginning and payload of the segments that touch a range, as they are wanted."""
     return db.execute(
-        f"SELECT t_first_ns, payload FROM segment WHERE {_TOUCHING} {rest}",  # noqa: S608  # ours
+        f"SELECT t_first_ns, payload FROM segment WHERE {TOUCHING} {rest}",  # noqa: S608  # ours
         wanted.touching(kind),
     )
 

@@ -8,7 +8,8 @@ VERSION: Final = 2
 
 # `tail` segments are what came since the last merge, as it came; the others are disjoint in time for each sensor and
 # kind. `longest_ns` bounds how far back a segment that reaches into a range can begin: the range query needs one
-# index scan. `t_valid_ns` is the newest instant with a value.
+# index scan. `t_valid_ns` is the newest instant with a value. Segments of `aggregate` are disjoint in time for each
+# sensor and width. That table came later and needs no other version: who does not know it leaves it alone.
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS sensor (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, longest_ns INTEGER NOT NULL DEFAULT 0
@@ -37,4 +38,14 @@ CREATE TABLE IF NOT EXISTS gap (
   n_lost INTEGER,
   PRIMARY KEY (sensor, after_ns, cause)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS aggregate (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  sensor INTEGER NOT NULL REFERENCES sensor,
+  width_ns INTEGER NOT NULL,
+  t_first_ns INTEGER NOT NULL,
+  t_last_ns INTEGER NOT NULL,
+  n INTEGER NOT NULL,
+  payload BLOB NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS aggregate_range ON aggregate (sensor, width_ns, t_first_ns, t_last_ns);
 """

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
+import dataclasses
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
 from dyncal.adapters import series
 from dyncal.adapters.decimation import concatenated
-from dyncal.adapters.sqlite import ranges, segments
+from dyncal.adapters.sqlite import aggregated, ranges, removing, segments
 from dyncal.adapters.sqlite.connection import SqliteFile
 from dyncal.adapters.sqlite.merging import FULL_ROWS, INSERT, TAIL_SEGMENTS, Stream, last_valid, merge_tail
 from dyncal.adapters.sqlite.runs import Run, runs
 from dyncal.adapters.sqlite.schema import SCHEMA, VERSION
 from dyncal.adapters.sqlite.segments import CORRECTED, RAW
+from dyncal.domain import aggregates
+from dyncal.domain.aggregates import SAMPLES, Aggregates
+from dyncal.domain.errors import Conflict
 from dyncal.domain.samples import Gap, GapCause, GapRecord, SampleSeries
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
@@ -139,36 +142,71 @@ class SqliteSampleStore:
     def _forget(self, instant: InstantNs, most: int | None = None) -> list[int]:
         """Remove as many segments; return of each how many samples that removes."""
         with self._file.writing() as db:
-            sensors = [sensor for (sensor,) in db.execute("SELECT id FROM sensor")]
-            found = self._ended_before(db, sensors, instant, most)
-            db.executemany("DELETE FROM segment WHERE id = ?", [(number,) for number, _ in found])
-            db.executemany(
-                "DELETE FROM gap WHERE sensor = ? AND after_ns < ? AND before_ns < ?",
-                [(sensor, instant, instant) for sensor in sensors],
-            )
+            found = removing.forget_before(db, instant, most)
             self._forget_notes()
-        while self._free_pages() > 0:
-            before = self._free_pages()
+        self._give_back_space()
+        return found
+
+    def aggregates(self, sensor: SensorId, start: InstantNs, end: InstantNs, *, limit: int | None = None) -> Aggregates:
+        """Return aggregates of all widths; see the port."""
+        with self._file.reading() as db:
+            number = _known(db, sensor)
+            if number is None:
+                return aggregates.NONE
+            found = aggregated.of_all_widths(db, number, start, end, limit)
+            names = [_name(db, "coefficient_set", int(known)) for known in found.set_ids]
+        return dataclasses.replace(found, set_ids=tuple(names))
+
+    def first(self, sensor: SensorId, width_ns: int) -> InstantNs | None:
+        """Return the oldest instant; see the port."""
+        table, of = ("segment", ()) if width_ns == SAMPLES else ("aggregate", (width_ns,))
+        with self._file.reading() as db:
+            found = db.execute(
+                f"SELECT min(t_first_ns) FROM {table} WHERE sensor = (SELECT id FROM sensor WHERE name = ?)"  # noqa: S608
+                f"{' AND width_ns = ?' if of else ''}",
+                (sensor, *of),
+            ).fetchone()[0]
+        return None if found is None else InstantNs(found)
+
+    def held(self) -> list[SensorId]:
+        """Return the sensors that have samples or aggregates, in order of name."""
+        with self._file.reading() as db:
+            found = db.execute(
+                "SELECT name FROM sensor WHERE EXISTS (SELECT 1 FROM segment WHERE sensor = sensor.id)"
+                " OR EXISTS (SELECT 1 FROM aggregate WHERE sensor = sensor.id) ORDER BY name"
+            ).fetchall()
+        return [SensorId(name) for (name,) in found]
+
+    def settle(self) -> None:
+        """Do nothing: a transaction is never half done."""
+
+    def replace(
+        self, sensor: SensorId, width_ns: int, start: InstantNs, end: InstantNs, by: Aggregates, n_rows: int
+    ) -> None:
+        """Replace in one transaction; see the port."""
+        with self._file.writing() as db:
+            number = self._sensor(db, sensor)
+            if width_ns == SAMPLES:
+                wanted = ranges.find(db, sensor, start, end)
+                n_there = len(ranges.whole(db, sensor, start, end))
+            else:
+                wanted, n_there = None, len(aggregated.between(db, number, width_ns, start, end))
+            if n_there != n_rows:
+                raise Conflict(f"{sensor}: {n_there} rows from {start} to {end}, not {n_rows}")
+            numbers = tuple(str(self._set(db, name)) for name in by.set_ids)
+            aggregated.add(db, number, dataclasses.replace(by, set_ids=numbers))
+            if wanted is not None:
+                removing.cut_out(db, wanted)
+            elif width_ns != SAMPLES:
+                aggregated.remove(db, number, width_ns, start, end)
+            self._forget_notes()
+        self._give_back_space()
+
+    def _give_back_space(self) -> None:
+        while (before := self._free_pages()) > 0:
             self._file.execute_alone(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
             if self._free_pages() >= before:
                 break
-        return [n for _, n in found]
-
-    @staticmethod
-    def _ended_before(
-        db: sqlite3.Connection, sensors: Sequence[int], instant: InstantNs, most: int | None
-    ) -> list[tuple[int, int]]:
-        """Return segments, and the samples that each is; by the index of each stream, which is in order of time."""
-        found: list[tuple[int, int]] = []
-        for sensor, kind in itertools.product(sensors, (RAW, CORRECTED)):
-            if len(found) == most:
-                break
-            found += db.execute(
-                "SELECT id, CASE kind WHEN ? THEN n ELSE 0 END FROM segment"
-                " WHERE sensor = ? AND kind = ? AND t_first_ns < ? AND t_last_ns < ? LIMIT ?",
-                (RAW, sensor, kind, instant, instant, -1 if most is None else most - len(found)),
-            ).fetchall()
-        return found
 
     def close(self) -> None:
         """Let go of the file; idempotent."""
@@ -251,3 +289,12 @@ def _numbered(db: sqlite3.Connection, table: str, known: dict[str, int], name: s
         (number,) = db.execute(f"SELECT id FROM {table} WHERE name = ?", (name,)).fetchone()  # noqa: S608
         known[name] = int(number)
     return int(number)
+
+
+def _known(db: sqlite3.Connection, sensor: str) -> int | None:
+    found = db.execute("SELECT id FROM sensor WHERE name = ?", (sensor,)).fetchone()
+    return None if found is None else int(found[0])
+
+
+def _name(db: sqlite3.Connection, table: str, number: int) -> str:
+    return str(db.execute(f"SELECT name FROM {table} WHERE id = ?", (number,)).fetchone()[0])  # noqa: S608  # ours
