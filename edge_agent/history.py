@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,6 +11,12 @@ from dyncal.domain import quality
 from dyncal.domain.quality import UInt32Array
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
+
+_SPARE: Final = 8
+"""One part in so many is room to grow: hundreds of sensors share an edge's memory, and moving the rest up is quick."""
+
+_GROWTH: Final = 32
+"""In one step to the usual size: what is left behind in small steps fits nobody else, and memory is full of holes."""
 
 
 class History:
@@ -42,12 +50,13 @@ class History:
         if self._size + m <= self._capacity:
             return
         keep = min(self._size, self._n)
-        self._capacity = max(min(2 * self._capacity, 2 * self._n), keep + m)
+        wanted = max(min(_GROWTH * self._capacity, self._n + self._n // _SPARE), keep + m)
         for name in ("_t", "_raw", "_codes"):
             old = getattr(self, name)
-            new = np.empty(self._capacity, old.dtype)
+            new = np.empty(wanted, old.dtype) if wanted > self._capacity else old
             new[:keep] = old[self._size - keep : self._size]
             setattr(self, name, new)
+        self._capacity = max(wanted, self._capacity)
         self._size = keep
 
     def newest(self, n: int) -> tuple[Int64Array, FloatArray, UInt32Array]:

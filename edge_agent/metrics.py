@@ -19,7 +19,6 @@ from edge_agent.agent import AgentEngine
 from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher
 from edge_agent.readers.mqtt import MqttReader
-from edge_agent.readers.opcua import OpcuaReader
 from edge_agent.sources import Sources
 from edge_agent.spool import Spool
 from edge_agent.station import Station
@@ -156,8 +155,7 @@ class EdgeCollector(Collector):
     def _sources(self) -> Iterator[Metric]:
         readers = list(self._readable.readers)
         yield _UP.each([((reader.name,), not reader.trouble) for reader in readers])
-        n_in = [((r.name,), r.n_notifications) for r in readers if isinstance(r, OpcuaReader)]
-        yield _MESSAGES.each([*n_in, *(((r.name,), r.n_messages) for r in readers if isinstance(r, MqttReader))])
+        yield _MESSAGES.each([((reader.name,), reader.n_messages) for reader in readers])
         yield _QUARANTINED.each([((r.name,), r.n_quarantined) for r in readers if isinstance(r, MqttReader)])
 
 

@@ -71,6 +71,7 @@ class Stream:
         self._last_late = 0
         self._pending = Pending()
         self._history = History(limits.history_samples)
+        self._before: Int64Array = np.empty(0, np.int64)  # what a former life had taken
         self._seen: dict[int, None] = {}
         self.adjustment = Adjustment(config.sensor, policy, self._history, config.u_t_ns)
         self.refusals = Refusals(limits.history_samples)
@@ -274,7 +275,7 @@ class Stream:
 
     def know(self, t_ns: Int64Array) -> None:
         """Take none of the samples at these instants again, shape (n,) [ns], the newest last."""
-        self._see(t_ns[-self._limits.history_samples :].tolist())
+        self._before = np.unique(t_ns[-self._limits.history_samples :])
 
     def _see(self, instants: Iterable[int]) -> None:
         self._seen.update(dict.fromkeys(instants))
@@ -285,7 +286,7 @@ class Stream:
         self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array, read: SamplesRead, effects: list[Effect]
     ) -> int | None:
         """Send late samples on their own; return the position from which on the source's clock was set back, if so."""
-        known = self._history.holds(t_ns)
+        known = self._history.holds(t_ns) | np.isin(t_ns, self._before)
         chosen: dict[int, int] = {}
         stepped: int | None = None
         for k, instant in enumerate(t_ns.tolist()):

@@ -29,7 +29,7 @@ from dyncal.ports.message_bus import MessageBus
 from dyncal.runtime.logging import logger
 from dyncal.runtime.settings import BrokerSettings
 from edge_agent import declared
-from edge_agent.commissioning import documents, listening, looking
+from edge_agent.commissioning import documents, listening
 from edge_agent.commissioning.kept import Commissioned, with_sources
 from edge_agent.roster import Roster
 from edge_agent.settings import EdgeSection, EdgeSettings
@@ -192,6 +192,8 @@ class Commissioner:
 
     async def _reply(self, request: BrowseRequest | TopicsRequest) -> Reply:
         if isinstance(request, BrowseRequest):
+            from edge_agent.commissioning import looking  # noqa: PLC0415  # OPC UA, which an edge of MQTT does without
+
             server = documents.read(ServerSettings, request.server, self._settings)
             nodes, more = await looking.browse(server, self._pki, request.node)
             return Reply(VERSION, request.id, nodes=nodes, more=more)

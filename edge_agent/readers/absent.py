@@ -23,6 +23,7 @@ class Absent:
     def __init__(self, name: str, why: str, sink: Sink, clock: Clock) -> None:
         self.name = name
         self.trouble = why
+        self.n_messages = 0
         self._sink = sink
         self._clock = clock
 

@@ -89,7 +89,7 @@ class OpcuaReader:
         self._holed: set[SensorId] = set()  # what is missing of them before their next sample, the history may have
         self._backfill = Backfill(self._feed, clock, self._hear)
         self._stale_s = 3 * _KEEPALIVE_S
-        self.n_notifications = 0
+        self.n_messages = 0
 
     @property
     def name(self) -> str:
@@ -319,7 +319,7 @@ class OpcuaReader:
                             continue
                         into = gathered[handle] = Gathered(node)
                     into.add(item.Value, arrival_ns)
-                    self.n_notifications += 1
+                    self.n_messages += 1
             elif isinstance(notification, ua.StatusChangeNotification) and not _says_transferred(notification):
                 raise SubscriptionLost(f"{notification.Status}")
         return gathered

@@ -48,6 +48,11 @@ class Reader(Protocol):
         """What is wrong with the source; empty when nothing is."""
         ...
 
+    @property
+    def n_messages(self) -> int:
+        """Notifications or messages that have come."""
+        ...
+
     async def run(self) -> None:
         """Read until cancelled; a source that is absent is waited for."""
         ...

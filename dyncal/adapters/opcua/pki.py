@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from asyncua.crypto import cert_gen
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -104,6 +103,8 @@ class Pki:
 
     def _make(self, files: OwnCertificate) -> None:
         """Make a key and a certificate that it signs itself; the certificate last, for it says that both are there."""
+        from asyncua.crypto import cert_gen  # noqa: PLC0415  # heavy, and needed once
+
         key = cert_gen.generate_private_key()
         names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(self.application_uri)]
         names += [_host_name(host) for host in dict.fromkeys((socket.gethostname(), *self._hosts))]

@@ -195,8 +195,8 @@ class StreamingSmoother(Corrector):
             self._waiting, self._time_variance = rows[-self._capacity :], self._time_variance[-self._capacity :]
             return NO_TIMES, NO_VALUES, NO_VALUES
         reached = int(np.searchsorted(rows[:, 0], measured[-1], side="right"))
-        due, self._waiting = rows[:reached], rows[reached:]
-        variance, self._time_variance = self._time_variance[:reached], self._time_variance[reached:]
+        due, self._waiting = rows[:reached], rows[reached:].copy()  # a view would keep the whole block in memory
+        variance, self._time_variance = self._time_variance[:reached], self._time_variance[reached:].copy()
         tick = np.concatenate([due[:, 0], measured])
         action = np.repeat([kernels.REGISTER, kernels.MEASURE], [reached, measured.size]).astype(np.int64)
         # of one instant the entry comes first, so that its own indication is for it too

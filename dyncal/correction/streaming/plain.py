@@ -23,7 +23,8 @@ def fir(taps: FloatArray, extended: FloatArray, out: FloatArray) -> None:
 class Recursion:
     """A linear recursion s' = A s + B x, y = C s + D x, computed `_BLOCK` samples at a time by matrix products.
 
-    y = Φ s + Ψ x and s' = Aⁿ s + Γ x with Φ, Ψ, Γ made once; a shorter block uses their leading part.
+    y = Φ s + h * x and s' = Aⁿ s + Γ x with Φ, Γ and the impulse responses h made once; a shorter block uses their
+    leading part. A matrix in place of the convolution would take a hundred times the memory of all the rest.
     """
 
     def __init__(self, A: FloatArray, B: FloatArray, C: FloatArray, D: FloatArray) -> None:
@@ -35,8 +36,7 @@ class Recursion:
         self._reach = np.stack([self._powers[k] @ B for k in range(_BLOCK)])  # (block, order): A^k B
         self._observed = np.einsum("or,krs->kos", C, self._powers[:_BLOCK])  # (block, outputs, order): C A^k
         impulse = np.concatenate([D[None, :], self._reach[:-1] @ C.T])  # (block, outputs)
-        lag = np.subtract.outer(np.arange(_BLOCK), np.arange(_BLOCK))
-        self._forced = np.where(lag[None] >= 0, impulse.T[:, np.maximum(lag, 0)], 0.0)
+        self._impulse = np.ascontiguousarray(impulse.T)
         self._outputs = outputs
 
     def run(self, x: FloatArray, state: FloatArray) -> FloatArray:
@@ -45,7 +45,12 @@ class Recursion:
         for low in range(0, x.size, _BLOCK):
             part = x[low : low + _BLOCK]
             n = part.size
-            y[:, low : low + n] = (self._observed[:n] @ state).T + self._forced[:, :n, :n] @ part
+            y[:, low : low + n] = (self._observed[:n] @ state).T
+            if n == 1:  # what comes one by one is most of what an edge has
+                y[:, low] += self._impulse[:, 0] * part[0]
+            else:
+                for row, impulse in enumerate(self._impulse):
+                    y[row, low : low + n] += np.convolve(part, impulse[:n])[:n]
             state[:] = self._powers[n] @ state + part[::-1] @ self._reach[:n]
         return y
 
