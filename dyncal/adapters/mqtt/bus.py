@@ -24,6 +24,7 @@ from dyncal.runtime.settings import BrokerSettings
 
 ANSWER_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 2.0
+_LOOKS: Final = 0.25  # of the time-out, between two looks for answers
 _END: Final = None
 
 
@@ -109,6 +110,7 @@ class PahoMessageBus:
         self._waiting: collections.deque[_Posted] = collections.deque()  # for room in the window
         self._published: dict[int, _Posted] = {}  # the oldest first
         self._overdue: asyncio.TimerHandle | None = None
+        self._delivered, self._moved_s = 0, 0.0  # on this connection, and when that was seen to grow last
         self._subscribed: dict[int, asyncio.Future[list[int]]] = {}
         self._filters: dict[str, None] = {}
         self._taken_back: dict[str, None] = {}
@@ -175,7 +177,7 @@ class PahoMessageBus:
             self._waiting.append(posted)
             self._send_waiting()
             if self._overdue is None:
-                self._overdue = loop.call_later(self._answer_timeout_s, self._look_for_answers)
+                self._overdue = loop.call_later(self._answer_timeout_s * _LOOKS, self._look_for_answers)
         return posted.answer
 
     def _send_waiting(self) -> None:
@@ -186,29 +188,39 @@ class PahoMessageBus:
             if posted.answer.done():  # nobody waits for it any more
                 continue
             try:
-                mid = link.publish(posted.topic, posted.payload, retain=posted.retain)
+                taken = link.publish(posted.topic, posted.payload, retain=posted.retain)
             except PublishRefused as error:
                 posted.fail(PublishRefused(f"{posted.topic}: {error}"))
                 continue
-            if mid is None:
+            if taken is None:
                 posted.fail(self._not_connected())
             else:
+                mid, posted.there_at = taken
                 self._published[mid] = posted
 
     def _look_for_answers(self) -> None:
-        """End a connection on which a publish is not answered in time."""
+        """End a connection on which a publish is not answered in time, from when it is there, or nothing gets on.
+
+        A narrow link is no broken one, and a connection made anew would not carry more.
+        """
         self._overdue = None
-        oldest = next(iter([*self._published.values(), *self._waiting][:1]), None)
+        oldest = next(iter(self._published.values()), None) or next(iter(self._waiting), None)
         if oldest is None:
             return
         loop = asyncio.get_running_loop()
-        left_s = oldest.since_s + self._answer_timeout_s - loop.time()
+        now_s, delivered = loop.time(), 0 if self._link is None else self._link.delivered
+        if delivered > self._delivered:
+            self._delivered, self._moved_s = delivered, now_s
+        if not oldest.there:
+            oldest.there = 0 < oldest.there_at <= delivered
+            oldest.since_s = now_s if oldest.there else max(oldest.since_s, self._moved_s)
+        left_s = oldest.since_s + self._answer_timeout_s - now_s
         if left_s <= 0:
             oldest.fail(BusUnavailable(f"no answer to a publish on {oldest.topic} in {self._answer_timeout_s:g} s"))
             if self._link is not None:
                 self._link.end("no answer to PUBLISH")
             return
-        self._overdue = loop.call_later(left_s, self._look_for_answers)
+        self._overdue = loop.call_later(min(left_s, self._answer_timeout_s * _LOOKS), self._look_for_answers)
 
     def _not_connected(self) -> BusUnavailable:
         return BusUnavailable(f"not connected to {self._options.host}:{self._options.port}{self._trouble()}")
@@ -303,6 +315,7 @@ class PahoMessageBus:
 
     def _on_up(self, link: Link) -> None:
         self._link = link
+        self._delivered = 0
         self._connections += 1
         self._last_trouble = ""
         taken_back = [item for item in self._taken_back if item not in self._filters]
@@ -370,13 +383,15 @@ class PahoMessageBus:
 
 @dataclass(slots=True)
 class _Posted:
-    """A publish on its way; `since_s` is of the loop's clock."""
+    """A publish on its way: since when nothing became of it [s, loop's clock]; `there` when `there_at` is delivered."""
 
     topic: str
     payload: bytes
     retain: bool
     answer: asyncio.Future[None]
     since_s: float
+    there_at: int = 0
+    there: bool = False
 
     def fail(self, error: BusUnavailable) -> None:
         """Let who waits know."""

@@ -134,8 +134,15 @@ class Link:
                 self._client.disconnect()
                 self._wake()
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool) -> int | None:
-        """Queue a publish at QoS 1 and return its message id, or None if it cannot be taken. For one thread.
+    @property
+    def delivered(self) -> int:
+        """How many bytes the broker's system has taken."""
+        return 0 if self._wire is None else self._wire.delivered
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool) -> tuple[int, int] | None:
+        """Queue a publish at QoS 1; return its message id and what `delivered` is when it is there. For one thread.
+
+        None if it cannot be taken.
 
         Raises
         ------
@@ -150,8 +157,7 @@ class Link:
         if len(packet) > self.max_packet:
             raise PublishRefused(f"{len(packet)} bytes, and the broker takes at most {self.max_packet}")
         self._unanswered.add(mid)
-        wire.put(packet)
-        return mid
+        return mid, wire.put(packet)
 
     def _next_mid(self) -> int:
         while True:

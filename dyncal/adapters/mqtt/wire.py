@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import collections
+import fcntl
 import selectors
 import socket
 import ssl
+import struct
+import termios
 import threading
 from typing import Final
 
@@ -28,6 +31,7 @@ class Wire:
         self._sending = memoryview(b"")  # of what was taken from the queue; first of all
         self._woken = False
         self._closed = False
+        self._n_put = self._n_sent = 0  # bytes, before TLS
         self._lock = threading.Lock()  # of the two, so that nobody writes into a descriptor that is another's by now
         self._hear, self._call = socket.socketpair()
         for one in (sock, self._hear, self._call):
@@ -39,10 +43,31 @@ class Wire:
 
     # For any thread
 
-    def put(self, packet: bytes) -> None:
-        """Send a packet soon; of a closed connection it goes nowhere."""
-        self._queue.append(packet)
+    def put(self, packet: bytes) -> int:
+        """Send a packet soon; of a closed connection it goes nowhere. Return what `delivered` is when it is there."""
+        with self._lock:
+            self._queue.append(packet)
+            self._n_put += len(packet)
+            mark = self._n_put
         self.wake()
+        return mark
+
+    @property
+    def delivered(self) -> int:
+        """How many bytes the other side's system has taken, as far as ours knows: never more than it has.
+
+        TLS adds some to what is under way, so that a little less is told while something is.
+        """
+        n_sent = self._n_sent
+        with self._lock:
+            if self._closed:
+                return 0
+            try:
+                told = fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, bytes(4))
+            except OSError:
+                return n_sent
+        under_way: int = struct.unpack("i", told)[0]
+        return max(0, n_sent - under_way)
 
     def wake(self) -> None:
         """End a `wait`, the present one or the next."""
@@ -94,6 +119,7 @@ class Wire:
                 n = self._sock.send(self._sending)
             except _BLOCKED:
                 return
+            self._n_sent += n
             self._sending = self._sending[n:]
 
     def _take(self) -> bool:
@@ -120,6 +146,9 @@ class Wire:
         if self._sending:
             raise BlockingIOError
         n = self._sock.send(packet)
+        with self._lock:
+            self._n_put += len(packet)
+        self._n_sent += n
         self._sending = memoryview(bytes(packet[n:]))
         return len(packet)
 
