@@ -11,20 +11,13 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from dyncal.adapters.registry import silence
 from dyncal.domain.errors import InvalidSetting, StoreUnavailable, Unavailable
 from dyncal.runtime.exclusive import Exclusive
 from dyncal.runtime.settings import RegistrySettings
 
 _CLASS: Final = 0x64796E63
 """Of PostgreSQL's advisory locks those of dyncal: "dync"."""
-
-# A machine that is gone without a word holds its lock until the server finds out.
-_ON_CONNECT: Final = (
-    "SET tcp_keepalives_idle = 10",
-    "SET tcp_keepalives_interval = 5",
-    "SET tcp_keepalives_count = 3",
-    "SET idle_session_timeout = 0",
-)
 
 
 class Alone:
@@ -59,8 +52,9 @@ class Alone:
             self._file = self._lock_file(url)
         else:
             self._engine = sa.create_engine(
-                url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 10}
+                url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT", connect_args=silence.connect_args(url)
             )
+            silence.teach(self._engine)
             self._hold()
 
     def _lock_file(self, url: sa.URL) -> Exclusive:
@@ -75,9 +69,8 @@ class Alone:
         with self._ours():
             connection = self._engine.connect()
             try:
-                for statement in _ON_CONNECT:
-                    with contextlib.suppress(exc.DBAPIError):  # one that this server does not know
-                        connection.exec_driver_sql(statement)
+                with contextlib.suppress(exc.DBAPIError):  # a server that does not know it
+                    connection.exec_driver_sql("SET idle_session_timeout = 0")
                 number = int.from_bytes(hashlib.sha256(self._part.encode()).digest()[:4], "big", signed=True)
                 asked = sa.select(sa.func.pg_try_advisory_lock(_CLASS, number))
                 held = bool(connection.execute(asked).scalar_one())

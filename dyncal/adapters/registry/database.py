@@ -11,7 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
-from dyncal.adapters.registry import migrations
+from dyncal.adapters.registry import migrations, silence
 from dyncal.domain.errors import Conflict, InvalidData, InvalidSetting, StoreUnavailable
 from dyncal.runtime.logging import logger
 
@@ -38,6 +38,7 @@ class Database:
             _teach_sqlite(self._engine)
         elif self._engine.dialect.name == "postgresql":
             _teach_postgresql(self._engine)
+            silence.teach(self._engine)
             self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
         self._writer = self._engine.execution_options(**{_WRITE: True})
 
@@ -106,7 +107,7 @@ def _first_line(error: object) -> str:
 def _connect_args(url: str) -> dict[str, Any]:
     if url.startswith("sqlite"):
         return {"timeout": _BUSY_MS / 1000}
-    return {"connect_timeout": _BUSY_MS // 1000} if url.startswith("postgresql") else {}
+    return silence.connect_args(sa.make_url(url)) if url.startswith("postgresql") else {}
 
 
 def _log_ahead(dbapi: Any) -> None:

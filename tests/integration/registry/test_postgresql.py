@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -32,6 +34,27 @@ OLD = Path(__file__).parents[2] / "unit" / "adapters" / "registries"
 def name(postgres: Postgres) -> str:
     """Name of an empty database."""
     return postgres.make_database()
+
+
+def test_neither_side_waits_for_long_for_one_that_is_gone_without_a_word(postgres: Postgres, name: str) -> None:
+    with closing(Database(postgres.url(name))) as database, database.write() as connection:
+        for setting, value in (("tcp_keepalives_idle", "10"), ("tcp_user_timeout", "15000")):
+            assert connection.exec_driver_sql(f"SHOW {setting}").scalar_one() == value
+        raw = connection.connection.dbapi_connection
+        assert raw is not None
+        with socket.socket(fileno=os.dup(raw.fileno())) as ours:
+            assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
+            assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 15_000
+
+
+def test_what_the_url_says_of_connections_counts(postgres: Postgres, name: str) -> None:
+    url = postgres.url(name) + "?keepalives_idle=77&connect_timeout=3"
+    with closing(Database(url)) as database, database.read() as connection:
+        raw = connection.connection.dbapi_connection
+        assert raw is not None
+        with socket.socket(fileno=os.dup(raw.fileno())) as ours:
+            assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 77
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
