@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
-from dyncal.identification.online.renewal import CHANCE, invert
+from dyncal.identification.online.matrices import invert
+from dyncal.identification.online.renewal import CHANCE
 
 _P_JUMP: Final = 3.7e-6  # D > 25 for two coordinates (docs/metrology.md)
 _P_TREND: Final = 1e-5

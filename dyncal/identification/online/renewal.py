@@ -12,6 +12,7 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
+from dyncal.identification.online.matrices import cholesky, diagonalise, forward, invert
 from dyncal.kernels import kernel
 
 WEAK: Final = 1e-6
@@ -21,98 +22,20 @@ SHORTER: Final = 0.2
 MEAN_WEIGHT: Final = 0.25
 DISPERSION_WEIGHT: Final = 0.04
 MOST_EXCESS: Final = 8.0
-CHANCE: Final = 1.4
+CHANCE: Final = 1.5
 """Dispersion that chance exceeds once in two hundred blocks: less is taken for 1."""
+TRACE: Final = 1e-4
+"""Share of what was known that stands for a block in directions of which that says nothing."""
 
 QUIET: Final = 0
 TREND: Final = 1
 JUMP: Final = 2
 """What `judge_blocks` finds."""
 
-_SWEEPS: Final = 30
-
 
 def significant(dispersion: FloatArray) -> FloatArray:
     """Return what running Birge ratios multiply variances by: 1 up to what chance does."""
     return np.where(dispersion > CHANCE, dispersion, 1.0)
-
-
-@kernel()
-def _cholesky(a: FloatArray, ridge: float, root: FloatArray, scale: FloatArray) -> None:
-    """Write the lower factor of a, scaled to a unit diagonal and with a ridge on it, and the scale √diag a."""
-    m = scale.size
-    for i in range(m):
-        scale[i] = np.sqrt(max(a[i, i], 1e-300))
-    for i in range(m):
-        for j in range(i + 1):
-            value = a[i, j] / (scale[i] * scale[j]) + (ridge if i == j else 0.0)
-            for k in range(j):
-                value -= root[i, k] * root[j, k]
-            root[i, j] = np.sqrt(max(value, 1e-15)) if i == j else value / root[j, j]
-        for j in range(i + 1, m):
-            root[i, j] = 0.0
-
-
-@kernel()
-def _forward(root: FloatArray, b: FloatArray, x: FloatArray) -> None:
-    """Solve root x = b for a lower triangle."""
-    for i in range(x.size):
-        value = b[i]
-        for k in range(i):
-            value -= root[i, k] * x[k]
-        x[i] = value / root[i, i]
-
-
-@kernel("void(f8[:, ::1], f8, f8[:, ::1])")
-def invert(a: FloatArray, ridge: float, out: FloatArray) -> None:
-    """Write the inverse of a positive definite a (m, m), scaled so that units do not matter, with a ridge."""
-    m = a.shape[0]
-    root, scale, column, half = np.empty((m, m)), np.empty(m), np.empty(m), np.empty((m, m))
-    _cholesky(a, ridge, root, scale)
-    for j in range(m):
-        column[:] = 0.0
-        column[j] = 1.0
-        _forward(root, column, half[j])
-    for i in range(m):
-        for j in range(m):
-            value = 0.0
-            for k in range(max(i, j), m):  # (R Rᵀ)⁻¹ = R⁻ᵀ R⁻¹
-                value += half[i, k] * half[j, k]
-            out[i, j] = value / (scale[i] * scale[j])
-
-
-@kernel()
-def _diagonalise(a: FloatArray, vectors: FloatArray) -> None:
-    """Leave the eigenvalues of a symmetric a on its diagonal, by Jacobi's rotations, vectors in columns."""
-    m = a.shape[0]
-    vectors[:] = 0.0
-    for i in range(m):
-        vectors[i, i] = 1.0
-    for _ in range(_SWEEPS):
-        off = size = 0.0
-        for i in range(m):
-            size += a[i, i] ** 2
-            for j in range(i):
-                off += a[i, j] ** 2
-        if off <= 1e-30 * size:
-            return
-        for i in range(m - 1):
-            for j in range(i + 1, m):
-                if a[i, j] == 0.0:
-                    continue
-                t = (a[j, j] - a[i, i]) / (2 * a[i, j])
-                t = (1.0 if t >= 0 else -1.0) / (abs(t) + np.sqrt(1 + t * t))
-                c = 1 / np.sqrt(1 + t * t)
-                s = t * c
-                for k in range(m):
-                    u, v = a[k, i], a[k, j]
-                    a[k, i], a[k, j] = c * u - s * v, s * u + c * v
-                for k in range(m):
-                    u, v = a[i, k], a[j, k]
-                    a[i, k], a[j, k] = c * u - s * v, s * u + c * v
-                for k in range(m):
-                    u, v = vectors[k, i], vectors[k, j]
-                    vectors[k, i], vectors[k, j] = c * u - s * v, s * u + c * v
 
 
 @kernel("void(f8[:, ::1], f8[:, ::1], f8)")
@@ -127,19 +50,19 @@ def forget(information: FloatArray, new: FloatArray, rate: float) -> None:  # no
     m = information.shape[0]
     root, scale, half = np.empty((m, m)), np.empty(m), np.empty((m, m))
     shares, vectors, column = np.empty((m, m)), np.empty((m, m)), np.empty(m)
-    _cholesky(information, 1e-13, root, scale)
+    cholesky(information, 1e-13, root, scale)
     for j in range(m):
         for i in range(m):
             column[i] = new[i, j] / (scale[i] * scale[j])
-        _forward(root, column, half[j])  # half = (R⁻¹ A)ᵀ
+        forward(root, column, half[j])  # half = (R⁻¹ A)ᵀ
     for j in range(m):
         for i in range(m):
             column[i] = half[i, j]
-        _forward(root, column, shares[j])
+        forward(root, column, shares[j])
     for i in range(m):
         for j in range(i):
             shares[i, j] = shares[j, i] = (shares[i, j] + shares[j, i]) / 2
-    _diagonalise(shares, vectors)
+    diagonalise(shares, vectors)
     turned = half
     for i in range(m):
         for j in range(m):
@@ -187,15 +110,53 @@ def whiten(p: int, a: FloatArray, b: FloatArray, variance: float, information: F
             for k in range(j):
                 value -= root[i, k] * root[j, k]
             root[i, j] = np.sqrt(max(value, 1e-15)) if i == j else value / root[j, j]
-    _forward(root, ones, white)
+    forward(root, ones, white)
+
+
+@kernel("f8(i8, f8[::1], f8[:, ::1], f8[::1], f8, f8[:, ::1], f8[:, ::1])")
+def differ(
+    p: int, h: FloatArray, a: FloatArray, b: FloatArray, variance: float, information: FloatArray, newest: FloatArray
+) -> float:
+    """Return D/p of a block against the one before it, and keep the block in place of that; NaN for the first.
+
+    As `whiten` has it of a block against all before, with what the block before says by itself in place of these: two
+    blocks in a row differ by what scatters, and by little of a drift. `newest` (p, p + 1) is A and A(h̄ + A⁻¹b) of the
+    newest block; h (m,) is h̄. Where that block says nothing, a trace of what was known (`TRACE`) does.
+    """
+    white, before, gap, pull = np.empty(p), np.empty((p, p)), np.empty(p), np.empty(p)
+    inverse = np.empty((p, p))
+    first = not newest[0, 0] > 0
+    for i in range(p):
+        pull[i] = newest[i, p]  # of the gradient at h̄
+        for j in range(p):
+            before[i, j] = newest[i, j] + TRACE * information[i, j]
+            pull[i] -= newest[i, j] * h[j]
+    if not first:
+        invert(before, 1e-13, inverse)
+        for i in range(p):
+            gap[i] = b[i]
+            for j in range(p):
+                for k in range(p):
+                    gap[i] -= a[i, j] * inverse[j, k] * pull[k]
+        whiten(p, a, gap, variance, before, white)
+    for i in range(p):
+        newest[i, p] = b[i] / variance
+        for j in range(p):
+            newest[i, j] = a[i, j] / variance
+            newest[i, p] += newest[i, j] * h[j]
+    d = 0.0
+    for i in range(p):
+        d += white[i] ** 2
+    return np.nan if first else d / p
 
 
 @kernel(
-    "void(i8, f8[:, :, ::1], f8[:, ::1], f8[::1], f8[:, ::1], f8[::1], f8[:, :, ::1], f8[:, ::1], f8[::1], i8[::1])"
+    "void(i8, f8[:, ::1], f8[:, :, ::1], f8[:, ::1], f8[::1], f8[:, ::1], f8[::1], f8[:, :, ::1], f8[:, ::1], f8[::1],"
+    " f8[:, :, ::1], i8[::1])"
 )
 def judge_blocks(
-    p: int, a: FloatArray, b: FloatArray, variance: FloatArray, floor: FloatArray, limits: FloatArray,
-    information: FloatArray, trend: FloatArray, dispersion: FloatArray, found: Int64Array,
+    p: int, h: FloatArray, a: FloatArray, b: FloatArray, variance: FloatArray, floor: FloatArray, limits: FloatArray,
+    information: FloatArray, trend: FloatArray, dispersion: FloatArray, newest: FloatArray, found: Int64Array,
 ) -> None:  # fmt: skip
     """Compare blocks with what was known, and give up of that what they contradict.
 
@@ -203,15 +164,17 @@ def judge_blocks(
     ----------
     p : int
         Coordinates of the model; the m - p others are of the noise.
-    a : float64, shape (k, m, m); b : float64, shape (k, m); variance : float64, shape (k,)
-        ΣψψT and Σψe of the blocks at the prior, and σ² times `significant` dispersion.
+    h : float64, shape (k, m); a : float64, shape (k, m, m); b : float64, shape (k, m); variance : float64, shape (k,)
+        The prior h̄, ΣψψT and Σψe of the blocks at the prior, and σ² times `significant` dispersion.
     floor : float64, shape (m - p, m - p)
         Information on the noise coordinates that is there before any data.
     limits : float64, shape (2,)
         Of D for a jump and for a trend.
     information : float64, shape (k, m, m); trend : float64, shape (k, p); dispersion : float64, shape (k,)
-        In and out: L, running mean of the whitened disagreement, running mean of the Birge ratio of the blocks'
-        disagreement.
+        In and out: L, running mean of the whitened disagreement, running mean of the Birge ratio of each block and the
+        one before it.
+    newest : float64, shape (k, p, p + 1)
+        In and out: what the newest block says by itself (`differ`).
     found : int64, shape (k,)
         On return `JUMP` where one block alone contradicts the past, `TREND` where the blocks keep disagreeing in one
         direction: of the past there is left then `WEAK`, or `SHORTER`. Of the noise nothing is given up: a sensor that
@@ -224,9 +187,11 @@ def judge_blocks(
         for i in range(p):
             d += white[i] ** 2
         found[k] = QUIET
-        # of the blocks to what their information claims by itself; a sensor that jumps once does not carry it far
-        ratio = min(d / p, MOST_EXCESS) * (dispersion[k] if dispersion[k] > CHANCE else 1.0)
-        dispersion[k] += DISPERSION_WEIGHT * (ratio - dispersion[k])
+        # of blocks in a row, for a sensor that drifts does not scatter; one that jumps once does not carry it far
+        ratio = differ(p, h[k], a[k], b[k], variance[k], information[k], newest[k])
+        if ratio >= 0:
+            ratio = min(ratio, MOST_EXCESS) * (dispersion[k] if dispersion[k] > CHANCE else 1.0)
+            dispersion[k] += DISPERSION_WEIGHT * (ratio - dispersion[k])
         if d > limits[0]:
             found[k] = JUMP
         else:
@@ -377,7 +342,7 @@ def _evidence(
     for i in range(p):
         unit[:] = 0.0
         unit[i] = 1.0
-        _forward(jacobian, unit, outward[i])
+        forward(jacobian, unit, outward[i])
     for i in range(p):
         score[i] = 0.0
         for k in range(p):

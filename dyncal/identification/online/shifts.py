@@ -19,7 +19,8 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
-from dyncal.identification.online.renewal import JUMP, SHORTER, TREND, invert
+from dyncal.identification.online.matrices import invert
+from dyncal.identification.online.renewal import JUMP, SHORTER, TREND
 from dyncal.identification.shift import SURE, Shift, surest
 from dyncal.kernels import kernel
 

@@ -40,10 +40,7 @@ class Plant:
         The reference's clock is `early` sixteenths of a sample before the sensor's.
         """
         rng = np.random.default_rng(seed)
-        b, a = butter(self.order, 2 * self.band_hz / (self.rate_hz * OVERSAMPLING))
-        run_in = int(20 * self.rate_hz * OVERSAMPLING / self.band_hz)
-        x = lfilter(b, a, rng.normal(size=(n + 1) * OVERSAMPLING + run_in))[run_in:]
-        x = x / x.std() + self.mean
+        x = self._measurand(n, rng)
         ahead = x[early:][: n * OVERSAMPLING : OVERSAMPLING]
         x = x[: n * OVERSAMPLING]
         fine = np.arange(n * OVERSAMPLING, dtype=np.int64) * self.dt_ns // OVERSAMPLING
@@ -56,6 +53,30 @@ class Plant:
         t = np.arange(n, dtype=np.int64) * self.dt_ns + 1_700_000_000_000_000_000
         reference = ahead + self.u_reference_noise * rng.normal(size=n)
         return AlignedRecord(t, z + noise * rng.normal(size=n), reference)
+
+    def fouling(self, tau: FloatArray, seed: int) -> AlignedRecord:
+        """Return as many samples of a first-order sensor as there are time constants [s], one for each."""
+        n, h = tau.size, 1 / self.rate_hz / OVERSAMPLING
+        rng = np.random.default_rng(seed)
+        x = self._measurand(n, rng)
+        lag = np.repeat(tau, OVERSAMPLING)
+        phi = np.exp(-h / lag)
+        new = 1 - (1 - phi) * lag / h  # of the line between two values
+        z = [float(x[0])]
+        for k in range(n * OVERSAMPLING - 1):
+            z.append(phi[k] * z[-1] + (1 - phi[k] - new[k]) * x[k] + new[k] * x[k + 1])
+        y = np.array(z[::OVERSAMPLING])
+        noise = y.std() * 10 ** (-self.snr_db / 20)
+        t = np.arange(n, dtype=np.int64) * self.dt_ns + 1_700_000_000_000_000_000
+        reference = x[: n * OVERSAMPLING : OVERSAMPLING] + self.u_reference_noise * rng.normal(size=n)
+        return AlignedRecord(t, y + noise * rng.normal(size=n), reference)
+
+    def _measurand(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """n + 1 intervals, each in `OVERSAMPLING` parts, of what the sensor is exposed to."""
+        b, a = butter(self.order, 2 * self.band_hz / (self.rate_hz * OVERSAMPLING))
+        run_in = int(20 * self.rate_hz * OVERSAMPLING / self.band_hz)
+        x = lfilter(b, a, rng.normal(size=(n + 1) * OVERSAMPLING + run_in))[run_in:]
+        return np.asarray(x / x.std() + self.mean)
 
     def driven(self, n: int, seed: int, hold: Hold) -> AlignedRecord:
         """Return n samples of a measurand that goes in lines or steps from sample to sample; noise of 0.1 % of both."""

@@ -70,6 +70,18 @@ def disagreement(a: FloatArray, b: FloatArray, variance: float, information: Flo
     return np.asarray(np.linalg.solve(np.linalg.cholesky(spread), b / scale))
 
 
+def difference(
+    a: FloatArray, b: FloatArray, variance: float, h: FloatArray, newest: FloatArray, trace: FloatArray
+) -> float:
+    """D/p of a block's own parameters, h̄ + A⁻¹b, against those of the block before, and of a trace of the past."""
+    p = newest.shape[0]
+    before = newest[:, :p] + trace[:p, :p]
+    there = np.linalg.solve(before, newest[:, p] + trace[:p, :p] @ h[:p])
+    own = a[:p, :p] / variance
+    gap = h[:p] + np.linalg.solve(own, b[:p] / variance) - there
+    return float(gap @ np.linalg.solve(np.linalg.inv(own) + np.linalg.inv(before), gap) / p)
+
+
 def forgotten(information: FloatArray, new: FloatArray, rate: float) -> FloatArray:
     """L without the share that the new information replaces: with A v = a L v, direction v loses min(a, rate)."""
     scale = np.sqrt(np.diag(information))

@@ -184,6 +184,21 @@ def test_the_whitened_disagreement_equals_its_reference(kind: ModelKind, theta: 
     assert_allclose(white, references.disagreement(k["a"], k["b"], 0.7, k["information"], p), rtol=1e-9)
 
 
+@pytest.mark.parametrize(("kind", "theta"), CASES)
+def test_two_blocks_in_a_row_differ_as_in_the_reference(kind: ModelKind, theta: tuple[float, ...]) -> None:
+    k, past = knowledge(kind, theta), np.random.default_rng(7).normal(size=(9, 4))
+    p = k["h"].size - 1
+    newest = np.zeros((p, p + 1))
+    args = p, k["h"], k["a"], k["b"], 0.7, k["information"]
+    assert np.isnan(renewal.differ(*args, newest))  # there is none before the first
+    own = k["a"][:p, :p] / 0.7
+    assert_allclose(newest, np.column_stack([own, own @ k["h"][:p] + k["b"][:p] / 0.7]), rtol=1e-12)
+    before = past[:, :p].T @ past[:, :p]
+    newest[:, :p], newest[:, p] = before, before @ (k["h"][:p] + 0.3)
+    reference = references.difference(k["a"], k["b"], 0.7, k["h"], newest.copy(), renewal.TRACE * k["information"])
+    assert_allclose(renewal.differ(*args, newest), reference, rtol=1e-7)
+
+
 def test_forgetting_forgets_nothing_where_nothing_is_learnt() -> None:
     information = knowledge(*CASES[1])["information"]
     kept = information.copy()

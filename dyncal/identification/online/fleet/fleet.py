@@ -46,7 +46,7 @@ _GROWTH: Final = 1.3
 _PATIENCE: Final = 4
 _LONGER: Final = 12  # shortest blocks that a new start takes after a pair has proved inconsistent
 
-_LATER: Final = ("shift_weight", "shift_score", "motion", "left_out", "dropped_to")
+_LATER: Final = ("shift_weight", "shift_score", "motion", "newest", "left_out", "dropped_to")
 """Not in snapshots of before 2026-11-23."""
 _MARKS: Final = ("last_ns", "broken", "dark", "lost", "left_out", "dropped_to")
 

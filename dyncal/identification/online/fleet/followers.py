@@ -322,7 +322,9 @@ class Followers:
     def estimate(self, i: int, trouble: str) -> Estimate:
         """Return what is known of a sensor now, by whichever likelihood follows it."""
         model, state, full = self._model, self._state, self._full.get(i)
-        trouble = trouble or self._suspicions.trouble(i)
+        doubted = self._suspicions.trouble(i)
+        if not trouble or (doubted and report.verdict_of(doubted) is Verdict.BAD_DATA):
+            trouble = doubted  # that values are not measured is why blocks fit nothing
         posterior = state.posterior(i) if full is None else full.posterior
         residuals = state.residuals_of(i) if full is None else full.residuals
         if not trouble and full is None and self._settings[i].likelihood is Likelihood.INNOVATIONS:

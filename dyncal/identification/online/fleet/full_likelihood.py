@@ -58,7 +58,7 @@ _ODD: Final = 0.02
 _NOISY: Final = 2.0  # χ² of a block above which it is weighed by its own noise
 _LEAST_LOG: Final = -5.0  # a noise far below the other is kept where its score still says something
 
-_ARRAYS: Final = ("h", "information", "considered", "trend", "shift_weight", "shift_score", "motion")
+_ARRAYS: Final = ("h", "information", "considered", "trend", "shift_weight", "shift_score", "motion", "newest")
 
 Samples = tuple[Int64Array, FloatArray, FloatArray]
 
@@ -108,6 +108,7 @@ class Followed:
     shift_weight: FloatArray
     shift_score: FloatArray
     motion: FloatArray
+    newest: FloatArray
 
     @property
     def posterior(self) -> Posterior:
@@ -148,6 +149,7 @@ def found(
     empty = Followed(
         begun.form, h, begun.prior_information, np.zeros((m, 2)), np.zeros(p), 1.0, None,
         report.Residuals(1.0, 0.0, 0.0, 0.0, 1.0), np.zeros((2, 2)), np.zeros(2), np.zeros(3),
+        np.zeros((p, p + 1)),
     )  # fmt: skip
     return _taken(model, empty, data, samples, first, np.zeros(m), np.inf)
 
@@ -170,14 +172,17 @@ def consider(
     variance = (first.chi2 if first.chi2 > _NOISY else 1.0) * scatter
     p, m = model.n_parameters, now.h.size
     information, trend, dispersion = now.information[None].copy(), now.trend[None].copy(), np.array([now.dispersion])
-    judged = np.empty(1, dtype=np.int64)
+    newest, judged = now.newest[None].copy(), np.empty(1, dtype=np.int64)
     b = first.b[None].copy()
     allowed_for(
         first.a[None], b, np.ascontiguousarray(first.cross)[None], now.considered[None], now.shift_weight[None],
         now.shift_score[None],
     )  # fmt: skip
     floor = np.diag(np.full(m - p, 1 / start.U_KAPPA**2))
-    judge_blocks(p, first.a[None], b, np.array([variance]), floor, limits, information, trend, dispersion, judged)
+    judge_blocks(
+        p, now.h[None], first.a[None], b, np.array([variance]), floor, limits, information, trend, dispersion, newest,
+        judged,
+    )  # fmt: skip
     reset = bool(judged[0] == JUMP)
     done = fit(problem, Prior(now.h, information[0], variance), first)
     last = done.last
@@ -192,7 +197,7 @@ def consider(
         trouble = f"the newest block fits no parameters of a {model.kind} sensor"
     if trouble:
         return _closed(model, replace(now, state=None), data, first, trouble=trouble)
-    before = replace(now, information=information[0], trend=trend[0], dispersion=float(dispersion[0]))
+    before = replace(now, information=information[0], trend=trend[0], dispersion=float(dispersion[0]), newest=newest[0])
     return _taken(
         model, before, data, samples, last, done.step, settings.memory_blocks, variance, int(judged[0]), missing
     )
@@ -285,14 +290,14 @@ def pack(now: Followed) -> FullState:
 def unpack(state: FullState) -> Followed:
     """Return what `pack` packed; raises KeyError or ValueError where something is missing."""
     arrays = {name: packed.array() for name, packed in state.arrays.items()}
-    begun = "state_x" in arrays
+    begun, p = "state_x" in arrays, arrays["trend"].size
     return Followed(
         KalmanForm(state.process, state.scale_s, state.reference_noise),
         arrays["h"], arrays["information"], arrays["considered"], arrays["trend"],
         state.dispersion,
         KalmanState(*(arrays[f"state_{name}"] for name in KalmanState.__slots__)) if begun else None,
         state.residuals, arrays.get("shift_weight", np.zeros((2, 2))), arrays.get("shift_score", np.zeros(2)),
-        arrays.get("motion", np.zeros(3)),
+        arrays.get("motion", np.zeros(3)), arrays.get("newest", np.zeros((p, p + 1))),
     )  # fmt: skip
 
 

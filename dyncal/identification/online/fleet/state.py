@@ -39,6 +39,8 @@ class FleetState:
         Samples, first and last instant.
     shift_weight, shift_score, motion : float64, shapes (n, 2, 2), (n, 2), (n, 3)
         What the blocks say of an offset of zero or clock, and how the reference moved (`online.shifts`).
+    newest : float64, shape (n, p, p + 1)
+        What the newest block says by itself (`renewal.differ`).
     """
 
     tracked: npt.NDArray[np.bool_]
@@ -60,6 +62,7 @@ class FleetState:
     shift_weight: FloatArray
     shift_score: FloatArray
     motion: FloatArray
+    newest: FloatArray
 
     @classmethod
     def empty(cls, n: int, p: int) -> FleetState:
@@ -71,7 +74,7 @@ class FleetState:
             tracked, known, under_way, np.zeros((n, m)), np.zeros((n, m, m)), np.zeros((n, m, 2)), np.ones(n),
             np.zeros(n), np.zeros((n, p)), np.ones(n), np.zeros((n, 2)), np.zeros((n, 2, ROWS)),
             interpolation, n_rejected, np.zeros((n, 5)), np.zeros((n, 3), dtype=np.int64),
-            np.zeros((n, 2, 2)), np.zeros((n, 2)), np.zeros((n, 3)),
+            np.zeros((n, 2, 2)), np.zeros((n, 2)), np.zeros((n, 3)), np.zeros((n, p, p + 1)),
         )  # fmt: skip
 
     def posterior(self, i: int) -> Posterior:
@@ -87,7 +90,7 @@ class FleetState:
         for name in ("h", "information", "considered", "variance", "dof", "trend", "dispersion"):
             getattr(self, name)[i] = getattr(posterior, name)
         self.interpolation[i], self.n_rejected[i] = interpolation.code, 0
-        self.shift_weight[i] = self.shift_score[i] = self.motion[i] = 0.0
+        self.shift_weight[i] = self.shift_score[i] = self.motion[i] = self.newest[i] = 0.0
 
     def residuals_of(self, i: int) -> Residuals:
         """Return the residuals of one sensor's newest excited block."""

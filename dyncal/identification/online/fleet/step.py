@@ -99,7 +99,7 @@ class Step:
         who, k = blocks.who, blocks.who.size
         self._x, self._s, self._h = state.x[who], state.s[who], state.h[who]
         self._variance, self._dispersion = state.variance[who], state.dispersion[who]
-        self._information, self._trend = state.information[who], state.trend[who]
+        self._information, self._trend, self._newest = state.information[who], state.trend[who], state.newest[who]
         self._gram = np.empty((k, passes.ROWS, passes.ROWS))
         self._weigh = np.full(k, np.inf)
         self._found = np.zeros(k, dtype=np.int64)
@@ -150,13 +150,13 @@ class Step:
         h, gram, weigh = self._h[at], self._gram[at], self._weigh[at]
         x, s = self._x[at], self._s[at]
         information, trend, dispersion = self._information[at], self._trend[at], self._dispersion[at]
-        found = np.empty(at.size, dtype=np.int64)
+        newest, found = self._newest[at], np.empty(at.size, dtype=np.int64)
         a, b, cross = self._parts(gram)
         state = self._state
         who = blocks.who
         allowed_for(a, b, cross, state.considered[who], state.shift_weight[who], state.shift_score[who])
         floor = kappa_prior(m)[rules.p :, rules.p :]
-        judge_blocks(rules.p, a, b, weigh, floor, rules.limits, information, trend, dispersion, found)
+        judge_blocks(rules.p, h, a, b, weigh, floor, rules.limits, information, trend, dispersion, newest, found)
         result = np.empty((at.size, m + passes.N_RESULT))
         passes.fit_blocks(
             rules.code, t_ns, values, blocks.begin, blocks.size, blocks.fresh, blocks.interpolation, interpolations(),
@@ -175,6 +175,7 @@ class Step:
         self.taken[at], self._found[at] = True, found[kept]
         self._h[at], self._x[at], self._s[at], self._gram[at] = result[kept, :m], x[kept], s[kept], gram[kept]
         self._information[at], self._trend[at], self._dispersion[at] = information[kept], trend[kept], dispersion[kept]
+        self._newest[at] = newest[kept]
 
     def _sorted(
         self, blocks: Blocks, n: Int64Array, result: FloatArray, reset: BoolArray
@@ -259,7 +260,9 @@ class Step:
         who, n, result = self.blocks.who[at], self._n[at], self.result[at]
         before = state.variance[who]
         state.h[who], state.information[who], state.considered[who] = self._h[at], self._information[at], considered[at]
-        state.trend[who], state.dispersion[who] = self._trend[at], self._dispersion[at]
+        state.trend[who], state.dispersion[who], state.newest[who] = (
+            self._trend[at], self._dispersion[at], self._newest[at],
+        )  # fmt: skip
         state.dof[who] = np.minimum(state.dof[who], 40.0 * n) + n
         # what was known before costs a block no degrees of freedom; its own initial state does
         spent = np.where(self.blocks.fresh[at], rules.n_states, 0)
