@@ -21,7 +21,7 @@ from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 from dyncal.identification.kalman.fit import fit_kalman
-from dyncal.identification.kalman.joint import SENSOR, Layout
+from dyncal.identification.kalman.joint import REFERENCE, SENSOR, Layout
 from dyncal.identification.kalman.measurand import Process
 from dyncal.identification.kalman.problem import solved_out
 from dyncal.identification.kalman.segments import FilterState, Segment, SegmentPass, run
@@ -172,8 +172,8 @@ class KalmanPass:
         measured.
     gain : float64, shape (2,)
         Zeros; what an innovations form has here, this one has not.
-    chi2 : float
-        Mean square of the sensor's standardised innovations.
+    chi2, chi2_reference : float
+        Mean squares of the standardised innovations of sensor and reference; 0 where there are none.
     """
 
     h: FloatArray
@@ -187,6 +187,7 @@ class KalmanPass:
     e: FloatArray
     gain: FloatArray
     chi2: float
+    chi2_reference: float
 
 
 class KalmanBlockProblem:
@@ -290,6 +291,7 @@ class KalmanBlockProblem:
             e=e,
             gain=np.zeros(2),
             chi2=float(e @ e) / n if n else 0.0,
+            chi2_reference=_mean(done.eps[:, REFERENCE] ** 2) or 0.0,
         )
 
 

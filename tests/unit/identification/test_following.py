@@ -1,4 +1,4 @@
-"""A sensor that changes slowly is followed: what it changes by is no scatter of its blocks."""
+"""What blocks say of a sensor: one that changes slowly is followed, and one at rest after a blow has not changed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from dyncal.domain.samples import FloatArray
-from dyncal.identification import OnlineEstimator, OnlineSettings
+from dyncal.domain.sensors import ModelKind
+from dyncal.identification import AlignedRecord, OnlineEstimator, OnlineSettings
 from dyncal.identification.settings import Likelihood
-from tests.unit.identification.plant import THERMOCOUPLE, part
+from dyncal.models import model_of
+from tests.unit.identification.plant import OVERSAMPLING, THERMOCOUPLE, part
 
 RATE_HZ, FOULS_AT = 20.0, 3000
 KALMAN = OnlineSettings(likelihood=Likelihood.KALMAN)
@@ -41,3 +43,28 @@ def test_a_thermocouple_that_fouls_is_followed(settings: OnlineSettings, snr_db:
         off.append(found.parameters.values[1] / tau[at + 19] - 1)
     assert np.sqrt(np.mean(np.square(off))) < 0.06  # 0.1 to 0.3 where its drift is taken for scatter
     assert abs(off[-1]) < 0.06
+
+
+def shocks(n: int, seed: int) -> AlignedRecord:
+    """Return n samples of an accelerometer under half-sine shocks of 4 ms every half second, at rest between them."""
+    rng, rate_hz, noise = np.random.default_rng(seed), 4000.0, 0.2
+    fine = np.arange(n * OVERSAMPLING) / rate_hz / OVERSAMPLING
+    since = np.mod(fine - 0.2, 0.5)
+    x = np.where((fine >= 0.2) & (since < 0.004), 500.0 * np.sin(np.pi * since / 0.004), 0.0)
+    z = model_of(ModelKind.SECOND_ORDER).simulate(
+        np.array([1.0, 0.03, 400.0]), np.round(fine * 1e9).astype(np.int64), x
+    )
+    t = np.arange(n, dtype=np.int64) * 250_000
+    y, r = (v[::OVERSAMPLING] + noise * rng.normal(size=n) for v in (z, x))
+    return AlignedRecord(t, y, r)
+
+
+def test_blocks_of_a_ring_down_say_nothing_of_the_gain() -> None:
+    estimator = OnlineEstimator(ModelKind.SECOND_ORDER, 250_000, OnlineSettings(u_reference=0.2))
+    blocks = estimator.update(shocks(14_000, seed=16))
+    assert len(blocks) > 3
+    assert not any(block.reset or block.rejected for block in blocks)
+    assert all(abs(block.theta[0] - 1) < 0.01 for block in blocks)
+    found = estimator.estimate
+    assert found is not None
+    assert found.accepted, found.detail

@@ -55,6 +55,7 @@ COMMANDED: Final = 0.5
 """Share of samples that are what their predecessor was, above which a reference has no noise of its own."""
 
 _ODD: Final = 0.02
+_AT_REST: Final = 0.1  # χ² of a reference whose measurand moves far less than it used to: its noise is taken for moves
 _NOISY: Final = 2.0  # χ² of a block above which it is weighed by its own noise
 _LEAST_LOG: Final = -5.0  # a noise far below the other is kept where its score still says something
 
@@ -165,10 +166,11 @@ def consider(
         return _closed(model, now, data, None, trouble="the estimate is not finite")
     scatter = float(significant(np.array(now.dispersion)))
     u = start.lag_u(model, first.a / scatter)
-    if u > settings.target_u and not (full and u <= 3 * settings.target_u):
+    rests = first.chi2_reference < _AT_REST
+    if rests or (u > settings.target_u and not (full and u <= 3 * settings.target_u)):
         if full:
             return _closed(model, replace(now, state=first.end), data, first)
-        return Considered(now, grow=float(np.clip(1.05 * (u / settings.target_u) ** 2, 1.1, 2.0)))
+        return Considered(now, grow=2.0 if rests else float(np.clip(1.05 * (u / settings.target_u) ** 2, 1.1, 2.0)))
     variance = (first.chi2 if first.chi2 > _NOISY else 1.0) * scatter
     p, m = model.n_parameters, now.h.size
     information, trend, dispersion = now.information[None].copy(), now.trend[None].copy(), np.array([now.dispersion])
