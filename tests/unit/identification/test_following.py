@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.identification import AlignedRecord, OnlineEstimator, OnlineSettings
+from dyncal.identification.online.snapshot import decode
 from dyncal.identification.settings import Likelihood
 from dyncal.models import model_of
 from tests.unit.identification.plant import OVERSAMPLING, THERMOCOUPLE, part
@@ -43,6 +45,29 @@ def test_a_thermocouple_that_fouls_is_followed(settings: OnlineSettings, snr_db:
         off.append(found.parameters.values[1] / tau[at + 19] - 1)
     assert np.sqrt(np.mean(np.square(off))) < 0.06  # 0.1 to 0.3 where its drift is taken for scatter
     assert abs(off[-1]) < 0.06
+
+
+@pytest.mark.parametrize("settings", [KALMAN, INNOVATIONS], ids=["full", "innovations"])
+def test_a_snapshot_of_before_blocks_were_compared_in_a_row_is_read(settings: OnlineSettings) -> None:
+    """It does not hold what the newest block said: the next one is compared with none, and the sensor is followed."""
+    noise = settings.u_reference_noise or 0.01
+    tau = lags(2.0, 100.0, 4000)
+    record = replace(THERMOCOUPLE, snr_db=34, u_reference_noise=noise).fouling(tau, seed=1)
+    estimator = OnlineEstimator(THERMOCOUPLE.kind, THERMOCOUPLE.dt_ns, settings)
+    estimator.update(part(record, 0, FOULS_AT))
+    held = decode(estimator.snapshot())
+    for arrays in (held.state, *(full.arrays for full in held.full.values())):
+        arrays.pop("newest")
+    again = OnlineEstimator.restore(msgspec.msgpack.encode(held))
+    before, known = estimator.estimate, again.estimate
+    assert before is not None
+    assert known is not None
+    assert known.verdict is before.verdict
+    assert len(again.update(part(record, FOULS_AT, tau.size))) > 2
+    found = again.estimate
+    assert found is not None
+    assert found.parameters is not None
+    assert abs(found.parameters.values[1] / tau[-1] - 1) < 0.06
 
 
 def shocks(n: int, seed: int) -> AlignedRecord:
