@@ -53,7 +53,7 @@ class Adjustment:
         self._sensor = sensor
         self._policy = policy
         self._history = history
-        self._u_t_ns = u_t_ns
+        self.u_t_ns = u_t_ns
         self._kept = Kept()
         self._running: _Running | None = None
         self._waiting: _Waiting | None = None
@@ -150,7 +150,7 @@ class Adjustment:
         try:
             coefficients = examine(envelope, self._sensor, self._policy, shadow=True)
             late = _expired(coefficients, now)
-            beside = None if late else Shadow(coefficients, self._history, self._u_t_ns)
+            beside = None if late else Shadow(coefficients, self._history, self.u_t_ns)
             fault = _EXPIRED if late else ""
         except RejectedSet as error:
             beside, fault = None, str(error)[:500]
@@ -196,7 +196,7 @@ class Adjustment:
         if running is None:
             return None, []
         try:
-            span = running.corrector.process(t_ns, raw, codes, self._u_t_ns)
+            span = running.corrector.process(t_ns, raw, codes, self.u_t_ns)
         except (InvalidData, FloatingPointError) as error:
             return None, self._revert(f"the corrector failed: {error}", now)
         if span is None:
@@ -227,7 +227,7 @@ class Adjustment:
             corrector = corrector_of(coefficients.correction, coefficients.parameters, coefficients.id)
             t_ns, raw, codes = self._history.newest(corrector.history_length + self._n_unsent())
             if t_ns.size:
-                corrector.prime(t_ns, raw, codes, self._u_t_ns, emitted_to_ns=self._sent_to)
+                corrector.prime(t_ns, raw, codes, self.u_t_ns, emitted_to_ns=self._sent_to)
         except (InvalidData, FloatingPointError) as error:
             raise RejectedSet("corrector", str(error)) from error
         self._running = _Running(coefficients, corrector, monitor_of(coefficients, corrector))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dyncal.domain.sensors import EdgeId, SensorId
-from dyncal.domain.time import InstantNs, Int64Array
+from dyncal.domain.time import DurationNs, InstantNs, Int64Array
 from edge_agent.acceptance import Policy
 from edge_agent.events import (
     AgentLimits,
+    ClockTold,
     Committed,
     DesiredSet,
     Drain,
@@ -65,6 +66,7 @@ class AgentEngine:
         self._policy = policy
         self._streams: dict[SensorId, Stream] = {}
         self._residuals_ns = InstantNs(0)
+        self._u_clock_ns = DurationNs(0)
         self.add(configs, starts)
         for sensor, t_ns in ({} if newest is None else newest).items():
             if sensor in self._streams:
@@ -78,7 +80,9 @@ class AgentEngine:
         for config in configs:
             name = config.sensor.id
             start = starts.get(name, StreamStart())
-            self._streams[name] = Stream(config, self._edge, self._epoch, start, self._limits, self._policy)
+            stream = Stream(config, self._edge, self._epoch, start, self._limits, self._policy)
+            stream.clock(ClockTold(self._u_clock_ns, InstantNs(0)))
+            self._streams[name] = stream
 
     def remove(self, sensors: Iterable[SensorId], now: InstantNs) -> list[Effect]:
         """Let go of sensors that nobody reads any more; return what is to be done with what was read of them."""
@@ -123,6 +127,9 @@ class AgentEngine:
                 return self._desired(event)
             case Committed():
                 return self._committed(event)
+            case ClockTold():
+                self._u_clock_ns = event.u_ns
+                return [effect for stream in self._streams.values() for effect in stream.clock(event)]
 
     def _read(self, event: SamplesRead) -> list[Effect]:
         """Take samples; those of a sensor that was let go while they were on their way are nobody's any more."""

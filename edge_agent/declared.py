@@ -13,6 +13,7 @@ from dyncal.domain.sensors import Pairing, Sensor, SensorId, edge_id, site_id
 from dyncal.domain.time import DurationNs, duration
 from dyncal.ports.signing import Verifier
 from edge_agent.acceptance import Policy
+from edge_agent.clock.watch import ClockRules
 from edge_agent.events import AgentLimits, StreamConfig
 from edge_agent.settings import EdgeSettings
 from edge_agent.source_settings import SensorSettings
@@ -61,6 +62,7 @@ def _config(sensor: SensorSettings, settings: EdgeSettings, arrivals: set[str]) 
         silent_after_ns=duration(silent_s if silent_s is not None else max(_SILENT_S, _SILENT_INTERVALS * sensor.dt_s)),
         u_t_ns=duration(sensor.u_t_s),
         pairing=_pairing(sensor),
+        own_clock=sensor.sensor in arrivals,
     )
 
 
@@ -93,6 +95,7 @@ def sensor_messages(configs: Iterable[StreamConfig]) -> list[SensorMessage]:
             config.sensor.dt_ns,
             config.sensor.label,
             None if config.pairing is None else _pairing_message(config.pairing),
+            config.own_clock,
         )
         for config in configs
     ]
@@ -130,6 +133,18 @@ def spool_limits(settings: EdgeSettings) -> SpoolLimits:
     """Return the spool's limits."""
     spool = settings.edge.spool
     return SpoolLimits(spool.max_bytes, spool.segment_bytes, spool.policy)
+
+
+def clock_rules(settings: EdgeSettings) -> ClockRules:
+    """Return what this machine's clock is judged by."""
+    edge = settings.edge
+    declared = edge.u_clock_s
+    return ClockRules(
+        declared_ns=None if declared is None else duration(declared),
+        unknown_ns=duration(edge.clock.u_unknown_s),
+        limit_ns=duration(edge.clock.u_limit_s),
+        holdover=edge.clock.holdover_ppm * 1e-6,
+    )
 
 
 def policy(settings: EdgeSettings, verifier: Verifier) -> Policy:

@@ -113,7 +113,15 @@ class Drain:
     sensors: tuple[SensorId, ...] | None = None
 
 
-Event = SamplesRead | SourceLost | DesiredSet | ShadowSet | Committed | Tick | Drain
+@dataclass(frozen=True, slots=True)
+class ClockTold:
+    """The clock of this machine has the standard uncertainty `u_ns` from now on [ns]."""
+
+    u_ns: DurationNs
+    at_ns: InstantNs
+
+
+Event = SamplesRead | SourceLost | DesiredSet | ShadowSet | Committed | Tick | Drain | ClockTold
 
 # Effects ------------------------------------------------------------------------------------------------------------
 
@@ -171,6 +179,8 @@ class TellResiduals:
 class Kind(enum.StrEnum):
     """Kinds of event that the edge publishes; stable, for machines."""
 
+    CLOCK_DOUBTFUL = "clock_doubtful"
+    CLOCK_GOOD = "clock_good"
     CLOCK_STEP = "clock_step"
     DESIRED_SET_IGNORED = "desired_set_ignored"
     DRAINED_LATE = "drained_late"
@@ -195,7 +205,9 @@ class Kind(enum.StrEnum):
     SPOOL_RECOVERED = "spool_recovered"
 
 
-GOOD_NEWS: Final = frozenset({Kind.REVISED, Kind.SET_APPLIED, Kind.SOURCE_CONNECTED, Kind.SPOOL_RECOVERED})
+GOOD_NEWS: Final = frozenset(
+    {Kind.CLOCK_GOOD, Kind.REVISED, Kind.SET_APPLIED, Kind.SOURCE_CONNECTED, Kind.SPOOL_RECOVERED}
+)
 """Kinds that ask nobody to look; all others are warnings."""
 
 
@@ -225,7 +237,9 @@ class StreamConfig:
     silent_after_ns : int
         Silence after which a notice says so [ns].
     u_t_ns : int
-        Standard uncertainty of the time stamps [ns].
+        Standard uncertainty of the time stamps, as declared [ns].
+    own_clock : bool
+        Whether this machine's clock makes the time stamps, whose uncertainty is theirs then, beside the declared one.
     """
 
     sensor: Sensor
@@ -233,6 +247,7 @@ class StreamConfig:
     silent_after_ns: DurationNs
     u_t_ns: DurationNs = DurationNs(0)
     pairing: Pairing | None = None
+    own_clock: bool = False
 
 
 @dataclass(frozen=True, slots=True)

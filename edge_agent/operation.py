@@ -14,10 +14,9 @@ from prometheus_client import CollectorRegistry
 import dyncal
 from dyncal.adapters.opcua.pki import Pki
 from dyncal.contracts.codec import to_json
-from dyncal.contracts.edges import VERSION, StatusMessage
+from dyncal.contracts.edges import VERSION, ClockMessage, StatusMessage
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.errors import BusUnavailable
-from dyncal.domain.time import duration
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
 from dyncal.ports.signing import Verifier
@@ -26,7 +25,9 @@ from dyncal.runtime.quarantine import Quarantine
 from edge_agent import declared, inbox
 from edge_agent.agent import AgentEngine
 from edge_agent.aside import Aside
-from edge_agent.clock_quality import u_clock_ns
+from edge_agent.clock.metrics import ClockCollector
+from edge_agent.clock.service import SOURCES, ClockService
+from edge_agent.clock.watch import ClockState
 from edge_agent.commissioning.commissioner import Commissioner
 from edge_agent.commissioning.kept import Commissioned
 from edge_agent.events import Committed, Drain, Event, Kind, Notice, StreamConfig, Tick
@@ -47,6 +48,7 @@ _DRAIN_S: Final = 2.5
 _SYNC_S: Final = 1.0
 _QUARANTINE_S: Final = 0.5
 _TELL_AGAIN_S: Final = 5.0
+_MOST_TOLD: Final = 100
 
 
 class Operation:
@@ -109,7 +111,17 @@ class Operation:
         self.station.sync_each_write = settings.edge.spool.fsync_s == 0
         pki = Pki(settings.pki_dir, f"urn:dyncal:{settings.site}:{settings.edge.name}", clock)
         self.sources = Sources(settings, self.station, clock, connect, pki, stack)
+        self._clock_service = ClockService(
+            [SOURCES[name]() for name in settings.edge.clock.sources],
+            declared.clock_rules(settings),
+            clock,
+            interval_s=settings.edge.clock.interval_s,
+            take=lambda told: self.station.take([told]),
+            notice=self.station.notice,
+            changed=self._say_born,
+        )
         metrics.register(EdgeCollector(self._engine, self.station, spool, outbox, self._publisher, self.sources))
+        metrics.register(ClockCollector(self._clock_service))
         own = {sensor.sensor for sensor in settings.edge.all_sensors()}
         self._roster = Roster(configs, own, self._engine, self.station, spool, self._keeper, bus, address, clock)
         self._commissioner = Commissioner(
@@ -129,6 +141,7 @@ class Operation:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then drain."""
+        await self._clock_service.begin()
         self._say_born()
         kept = self._keeper.load()
         for sensor, what in self._keeper.damage.items():
@@ -154,6 +167,7 @@ class Operation:
                 group.create_task(self._quarantine(), name="edge-quarantine"),
                 group.create_task(self._listen(stop), name="edge-inbox"),
                 group.create_task(self._publisher.run(), name="edge-publisher"),
+                group.create_task(self._clock_service.run(), name="edge-clock"),
             ]
             self._log.info("ready", edge=self._address.edge, sensors=len(self._roster.configs), epoch=self._spool.epoch)
             await stop.wait()
@@ -235,15 +249,22 @@ class Operation:
                 self._say_born()
 
     def _say_born(self) -> None:
-        u_clock_s = self._settings.edge.u_clock_s
-        spool = self._spool
+        spool, clock = self._spool, self._clock_service.standing
         birth = StatusMessage(
             VERSION,
             "online",
             at_ns=self._clock.now(),
             version=dyncal.__version__,
             epoch=spool.epoch,
-            u_clock_ns=u_clock_ns() if u_clock_s is None else duration(u_clock_s),
+            u_clock_ns=None if clock.state is ClockState.UNKNOWN else clock.u_ns,
+            clock=ClockMessage(
+                clock.state.value,
+                clock.u_ns,
+                clock.since_ns,
+                clock.source,
+                clock.reference[:_MOST_TOLD],
+                clock.offset_ns,
+            ),
             sensors=declared.sensor_messages(self._roster.configs),
             released={sensor: spool.watermark(sensor) for sensor in spool.starts if spool.watermark(sensor) >= 0},
         )

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -82,6 +82,27 @@ class CorrectionSettings(Section):
     """Raw samples remembered for each sensor, to start a new filter without a step."""
 
 
+class ClockSettings(Section):
+    """How this machine's clock is watched, whose time stamps are those of arrival."""
+
+    sources: tuple[Literal["ptp", "chrony", "ntpd", "timesyncd", "kernel"], ...] = (
+        "ptp", "chrony", "ntpd", "timesyncd", "kernel",
+    )  # fmt: skip
+    """Who is asked; the first in this order that says that the clock is synchronised counts."""
+
+    interval_s: float = Field(16.0, ge=1, le=3600)
+    """Time between two questions [s]."""
+
+    holdover_ppm: float = Field(10.0, ge=0, le=1e5)
+    """Standard uncertainty of its frequency while nobody disciplines it [1e-6]: 10 of an ordinary quartz that was."""
+
+    u_limit_s: float = Field(0.1, gt=0, le=MAX_S)
+    """Standard uncertainty above which it is degraded [s]: its sensors are in "check function"."""
+
+    u_unknown_s: float = Field(1.0, gt=0, le=MAX_S)
+    """Standard uncertainty of a clock that nothing is known of, neither measured nor declared [s]."""
+
+
 class EdgeSection(Section):
     """The edge agent."""
 
@@ -107,7 +128,9 @@ class EdgeSection(Section):
     """Largest difference between a sample's source time and its arrival [s]; beyond it the sample is refused."""
 
     u_clock_s: float | None = Field(None, ge=0, le=MAX_S)
-    """Standard uncertainty of this machine's clock [s]; asked of the kernel if absent."""
+    """Standard uncertainty of this machine's clock [s], beside what is measured of it; alone where nothing is."""
+
+    clock: ClockSettings = ClockSettings()
 
     quarantine_files: int = Field(1000, ge=0, le=1_000_000)
     """Most unreadable messages kept in quarantine; the oldest give way."""

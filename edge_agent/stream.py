@@ -7,6 +7,7 @@ a sample that comes late is sent in a record of its own, without correction.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Final
 
@@ -15,9 +16,9 @@ import numpy.typing as npt
 
 from dyncal.domain import quality
 from dyncal.domain.quality import UInt32Array
-from dyncal.domain.samples import MAX_BLOCK_SAMPLES, CorrectedSpan, FloatArray, Gap, GapCause, GapRecord, SampleBlock
+from dyncal.domain.samples import FloatArray, Gap, GapCause
 from dyncal.domain.sensors import EdgeId
-from dyncal.domain.time import EARLIEST, InstantNs, Int64Array, axis_of
+from dyncal.domain.time import EARLIEST, DurationNs, InstantNs, Int64Array
 from edge_agent import plausibility
 from edge_agent.acceptance import Policy
 from edge_agent.adjustment import Adjustment
@@ -26,6 +27,7 @@ from edge_agent.events import (
     DELIVERED_AGAIN_NS,
     AgentLimits,
     Append,
+    ClockTold,
     Effect,
     Kind,
     Notice,
@@ -36,6 +38,7 @@ from edge_agent.events import (
     StreamStart,
 )
 from edge_agent.history import History
+from edge_agent.numbering import Numbering
 from edge_agent.pending import Pending
 from edge_agent.refusals import Refusals, of_samples
 
@@ -51,10 +54,8 @@ class Stream:
         self, config: StreamConfig, edge: EdgeId, epoch: int, start: StreamStart, limits: AgentLimits, policy: Policy
     ) -> None:
         self._config = config
-        self._edge = edge
-        self._epoch = epoch
+        self._numbering = Numbering(config.sensor.id, edge, epoch, start.next_sequence)
         self._limits = limits
-        self._next = start.next_sequence
         self._last_t = start.last_t_ns
         # What is missing between the last life and this one is missing because nobody listened.
         self._cause = None if start.last_t_ns is None else GapCause.CONNECTION_LOST
@@ -85,7 +86,7 @@ class Stream:
     @property
     def next_sequence(self) -> int:
         """The number that the next record gets."""
-        return self._next
+        return self._numbering.next
 
     @property
     def newest_ns(self) -> InstantNs | None:
@@ -99,7 +100,7 @@ class Stream:
 
     def jump(self, sequence: int) -> None:
         """Number from `sequence` on at least."""
-        self._next = max(self._next, sequence)
+        self._numbering.next = max(self._numbering.next, sequence)
 
     # Input
 
@@ -266,10 +267,7 @@ class Stream:
 
     def _gap(self, gap: Gap, effects: list[Effect], refused: Sequence[int] = ()) -> None:
         self.counts.n_gaps += 1
-        sequence = self._number()
-        told = tuple(refused[:MAX_BLOCK_SAMPLES])
-        record = GapRecord(self._config.sensor.id, self._edge, self._epoch, sequence, sequence, gap, refused=told)
-        effects.append(Append(record))
+        effects.append(Append(self._numbering.gap(gap, refused)))
 
     # Late samples
 
@@ -318,7 +316,10 @@ class Stream:
         order = np.array([chosen[instant] for instant in sorted(chosen)])
         for a in range(0, order.size, self._limits.block_samples):
             part = order[a : a + self._limits.block_samples]
-            block = self._block(t_ns[part], raw[part], codes[part], read.arrival_ns, read.server_ns, None)
+            self.counts.n_blocks += 1
+            block = self._numbering.block(
+                t_ns[part], raw[part], codes[part], read.arrival_ns, read.server_ns, None, self.adjustment.u_t_ns
+            )
             effects.append(Append(block))
 
     def _step_back(self, to: int, read: SamplesRead, effects: list[Effect]) -> None:
@@ -342,7 +343,10 @@ class Stream:
             t_ns, raw, codes = pending.arrays()
             span, effects = self.adjustment.correct(t_ns, raw, codes, now)
             self.counts.n_corrected += 0 if span is None else len(span.axis)
-            block = self._block(t_ns, raw, codes, pending.arrival_ns, pending.server_ns, span)
+            self.counts.n_blocks += 1
+            block = self._numbering.block(
+                t_ns, raw, codes, pending.arrival_ns, pending.server_ns, span, self.adjustment.u_t_ns
+            )
             effects = [Append(block), *effects]
         receipts = pending.clear()
         if receipts:
@@ -360,6 +364,14 @@ class Stream:
                 effects.append(Notice(Kind.SOURCE_SILENT, now, self._config.sensor.id, detail))
         return effects
 
+    def clock(self, told: ClockTold) -> list[Effect]:
+        """Take how good this machine's clock is; what came before goes out with what held then."""
+        if not self._config.own_clock:
+            return []
+        effects = self.cut(told.at_ns) if len(self._pending) else []
+        self.adjustment.u_t_ns = DurationNs(math.ceil(math.hypot(self._config.u_t_ns, told.u_ns)))
+        return effects
+
     def lost(self, cause: GapCause) -> None:
         """Put the next gap down to `cause`."""
         if self._last_t is not None:
@@ -372,33 +384,3 @@ class Stream:
             self._pending.receipts.append(receipt)
         else:
             effects.append(Release((receipt,)))
-
-    def _block(
-        self,
-        t_ns: Int64Array,
-        raw: FloatArray,
-        codes: UInt32Array,
-        arrival_ns: InstantNs,
-        server_ns: InstantNs | None,
-        span: CorrectedSpan | None,
-    ) -> SampleBlock:
-        self.counts.n_blocks += 1
-        runs = quality.good(t_ns.size) if not np.count_nonzero(codes) else quality.runs_of(codes.tolist())
-        return SampleBlock(
-            sensor=self._config.sensor.id,
-            edge=self._edge,
-            epoch=self._epoch,
-            sequence=self._number(),
-            axis=axis_of(t_ns),
-            raw=raw,
-            quality=runs,
-            arrival_ns=arrival_ns,
-            u_t_ns=self._config.u_t_ns,
-            server_ns=server_ns,
-            corrected=span,
-        )
-
-    def _number(self) -> int:
-        number = self._next
-        self._next += 1
-        return number

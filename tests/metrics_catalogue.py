@@ -14,6 +14,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from dyncal.runtime.metrics import COMMON
 from dyncal.runtime.pulse import LAG
 from edge_agent import metrics as edge
+from edge_agent.clock import metrics as clock
 from services.api.metrics import ApiMetrics
 from services.api.outlets.metrics import OutletMetrics
 from services.calibrate.metrics import CalibrateMetrics
@@ -53,6 +54,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
          "dyncal_edge_samples_late", "dyncal_edge_samples_refused", "dyncal_edge_gaps"),
     ),
     ("Edge: correct", ("dyncal_edge_samples", "dyncal_edge_handling", "dyncal_edge_blocks", "dyncal_edge_se")),
+    ("Edge: clock", ("dyncal_edge_clock",)),
     ("Edge: spool", ("dyncal_edge_spool",)),
     (
         "Edge: publish",
@@ -106,7 +108,7 @@ class Entry:
 
 def entries() -> list[Entry]:
     """Return all metrics, each once, in the order of the registries."""
-    families = [*COMMON, *edge.FAMILIES]
+    families = [*COMMON, *edge.FAMILIES, *clock.FAMILIES]
     outlets = CollectorRegistry()
     OutletMetrics(outlets)
     registries = [metrics.registry for metrics in (IngestMetrics(), CalibrateMetrics(), ApiMetrics())]
@@ -114,6 +116,7 @@ def entries() -> list[Entry]:
     found = [Entry(_exposed(f.name, f.kind), f.kind, f.labels, f.says) for f in families]
     for each in wrapped:
         assert isinstance(each, MetricWrapperBase), each
+        assert each._type is not None
         found.append(Entry(_exposed(each._name, each._type), each._type, tuple(each._labelnames), each._documentation))
     return found
 

@@ -29,19 +29,42 @@ class PairingMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SensorMessage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A sensor that an edge reads."""
+    """A sensor that an edge reads; with `own_clock`, the edge's clock makes its time stamps."""
 
     id: Name
     unit: Text
     dt_ns: Interval
     label: Text = ""
     pairing: PairingMessage | None = None
+    own_clock: bool = False
+
+
+class ClockMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the clock of an edge stands.
+
+    `state` is ``declared``, ``synchronised``, ``degraded``, ``holdover`` or ``unknown``; whatever is neither of the
+    first two asks somebody to look after it. `u_ns` is its standard uncertainty at the time of the message; `offset_ns`
+    what `source`, which follows `reference`, saw it ahead of that.
+    """
+
+    state: Text
+    u_ns: Span
+    since_ns: Instant = 0
+    source: Text = ""
+    reference: Text = ""
+    offset_ns: int | None = None
+
+    @property
+    def good(self) -> bool:
+        """Whether nobody needs to look after it."""
+        return self.state in ("declared", "synchronised")
 
 
 class StatusMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Birth (``online``) or last will (``offline``), retained.
 
-    `u_clock_ns` is the standard uncertainty of the edge's clock; None where it does not know it. `released` are the
+    `u_clock_ns` is the standard uncertainty of the edge's clock; None where it does not know it; `clock` says more of
+    it, of edges that do. `released` are the
     watermarks of `epoch` up to which the edge has given its records up, because the store was said to have them: a
     ledger that knows less has been lost or put back, and can never be sent them again.
     """
@@ -54,6 +77,7 @@ class StatusMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     u_clock_ns: Span | None = None
     sensors: list[SensorMessage] = []
     released: dict[Name, Watermark] = {}
+    clock: ClockMessage | None = None
 
 
 class CommittedMessage(msgspec.Struct, frozen=True, omit_defaults=True):

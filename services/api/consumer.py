@@ -155,6 +155,8 @@ class BusConsumer:
             version=message.version or (known.version if known else ""),
             u_clock_ns=message.u_clock_ns,
             n_sensors=len(message.sensors) or (known.n_sensors if known else 0),
+            clock=message.clock,
+            stamped=frozenset(sensor.id for sensor in message.sensors if sensor.own_clock),
         )
         if not self._deps.edges.put(status):
             raise MalformedMessage("there are more edges than this service keeps")

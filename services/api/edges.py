@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
+from dyncal.contracts.edges import ClockMessage
 from dyncal.domain.accounts import Account
-from dyncal.domain.sensors import EdgeId, SensorId, SiteId
-from dyncal.domain.time import InstantNs
+from dyncal.domain.sensors import EdgeId, Sensor, SensorId, SiteId
+from dyncal.domain.time import NS_PER_S, InstantNs
+
+_SAID: Final = {"unknown": "not synchronised", "holdover": "not synchronised any more", "degraded": "poor"}
+
+
+class Doubt(NamedTuple):
+    """Why a sensor's time stamps are not to be relied on, and since when."""
+
+    why: str
+    since_ns: InstantNs
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +32,17 @@ class EdgeStatus:
     version: str = ""
     u_clock_ns: int | None = None
     n_sensors: int = 0
+    clock: ClockMessage | None = None
+    stamped: frozenset[str] = frozenset()
+    """Sensors whose time stamps are those of its clock."""
+
+    def doubt(self, sensor: SensorId) -> Doubt | None:
+        """Return why time stamps of a sensor are not to be relied on, and since when; None where they are."""
+        clock = self.clock
+        if clock is None or clock.good or sensor not in self.stamped:
+            return None
+        why = f"the clock of edge {self.edge} is {_SAID.get(clock.state, clock.state[:40])}"
+        return Doubt(f"{why}: u of its time stamps is {clock.u_ns / NS_PER_S:.3g} s", InstantNs(clock.since_ns))
 
 
 class EdgeDirectory:
@@ -46,6 +68,11 @@ class EdgeDirectory:
         """Tell whether `edge` is online; None where it has not said anything."""
         status = self._edges.get(edge)
         return None if status is None else status.online
+
+    def doubt(self, sensor: Sensor) -> Doubt | None:
+        """Return why time stamps of a sensor are not to be relied on; None where they are, or nothing says."""
+        status = self._edges.get(sensor.edge)
+        return None if status is None else status.doubt(sensor.id)
 
     def all(self) -> list[EdgeStatus]:
         """Return all edges in order of name."""

@@ -12,6 +12,7 @@ from dyncal.domain.alarms import AlarmKind
 from dyncal.domain.health import Cause, SensorHealth, Watch
 from dyncal.domain.sensors import Sensor
 from dyncal.domain.time import NS_PER_S, InstantNs
+from services.api.edges import Doubt
 from services.api.frames import Latest
 from services.api.health import unknown_since
 
@@ -69,11 +70,12 @@ def standing(
     alarms: Sequence[Alarm],
     now: InstantNs,
     health: SensorHealth | None = None,
+    doubt: Doubt | None = None,
 ) -> Standing:
     """Return how a sensor stands: the gravest of what applies.
 
-    `alarms` are those of this sensor that are active, `health` what calibration said last. What cannot be told is never
-    called normal.
+    `alarms` are those of this sensor that are active, `health` what calibration said last, `doubt` what is wrong with
+    the clock of its time stamps. What cannot be told is never called normal.
     """
     if latest is None or latest.raw_t_ns < 0:
         return Standing(SensorState.FAILURE, "no value has ever arrived")
@@ -83,6 +85,8 @@ def standing(
         return Standing(SensorState.FAILURE, "values have stopped")
     if latest.quality & quality.BAD:
         return Standing(SensorState.FAILURE, f"the source reports bad quality (0x{latest.quality:08X})")
+    if doubt is not None:
+        return Standing(SensorState.CHECK_FUNCTION, doubt.why, doubt.since_ns)
     found = _found(alarms, health)
     if found is not None:
         return found

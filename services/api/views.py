@@ -44,6 +44,7 @@ def views(deps: Deps, catalogue: Catalogue, sensors: Iterable[Sensor], *, ask_st
             alarms=mine,
             now=now,
             health=health,
+            doubt=deps.edges.doubt(sensor),
         )
         shapes.append(
             SensorOut.of(

@@ -44,6 +44,7 @@ def fleet(deps: DepsOf, reader: Reader) -> Response:
             alarms=alarms.get(sensor.id, ()),
             now=now,
             health=deps.health.of(sensor.id),
+            doubt=deps.edges.doubt(sensor),
         )
         for sensor, found, edge, pairing, record in zip(sensors, latest, online, pairings, active, strict=True)
     ]

@@ -83,6 +83,7 @@ class ServicePlant:
             alarms=self._alarms.get(id_, ()),
             now=self._deps.clock.now(),
             health=self._deps.health.of(id_),
+            doubt=self._deps.edges.doubt(sensor),
         )
 
     def stale(self, sensor: Sensor, t_ns: int) -> bool:

@@ -8,11 +8,13 @@ import pytest
 
 from dyncal.alarms.alarm import Alarm
 from dyncal.alarms.definitions import DEFAULTS
+from dyncal.contracts.edges import ClockMessage
 from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.health import Attribution, Cause, SensorHealth, Watch
 from dyncal.domain.sensors import SensorId, SiteId
 from dyncal.domain.time import InstantNs
 from dyncal.testing.registry import make_sensor
+from services.api.edges import EdgeDirectory, EdgeStatus
 from services.api.frames import Latest
 from services.api.state import SensorState, standing
 
@@ -111,3 +113,31 @@ def test_without_coefficients_it_learns_or_is_a_reference() -> None:
 
 def test_an_edge_that_has_not_spoken_yet_is_not_offline() -> None:
     assert stands(edge_online=None) is SensorState.NORMAL
+
+
+@pytest.mark.parametrize(
+    ("state", "own", "expected"),
+    [
+        ("holdover", True, SensorState.CHECK_FUNCTION),
+        ("a state of a later version", True, SensorState.CHECK_FUNCTION),
+        ("synchronised", True, SensorState.NORMAL),
+        ("declared", True, SensorState.NORMAL),
+        ("unknown", False, SensorState.NORMAL),
+    ],
+)
+def test_a_clock_that_is_lost_concerns_those_whose_time_stamps_it_makes(
+    state: str, own: bool, expected: SensorState
+) -> None:
+    sensor = make_sensor()
+    edges = EdgeDirectory()
+    assert edges.doubt(sensor) is None
+    clock = ClockMessage(state, u_ns=250_000_000, since_ns=NOW - 5)
+    stamped = frozenset({sensor.id} if own else {"another"})
+    edges.put(EdgeStatus(sensor.edge, sensor.site, True, NOW, clock=clock, stamped=stamped))
+    doubt = edges.doubt(sensor)
+    assert stands(doubt=doubt) is expected
+    assert stands(doubt=doubt, edge_online=False) is SensorState.FAILURE
+    if doubt is not None:
+        assert doubt.since_ns == NOW - 5
+        assert "u of its time stamps is 0.25 s" in doubt.why
+        assert stands(doubt=doubt, alarms=[alarm(AlarmKind.DRIFT)]) is SensorState.CHECK_FUNCTION
