@@ -839,11 +839,17 @@ class SampleChainOut(Shape, frozen=True, kw_only=True):
 class SamplesOut(Shape, frozen=True, kw_only=True):
     """Rows in columns, oldest first."""
 
+    aggregated: bool
     corrected: list[float | None]
+    corrected_max: list[float | None] | None = None
+    corrected_min: list[float | None] | None = None
     decimated: bool
     from_ns: int
+    n: list[int] | None = None
     quality: list[int]
     raw: list[float | None]
+    raw_max: list[float | None] | None = None
+    raw_min: list[float | None] | None = None
     sensor: str
     set_index: list[int]
     sets: list[str]
@@ -851,6 +857,7 @@ class SamplesOut(Shape, frozen=True, kw_only=True):
     to_ns: int
     u: list[float | None]
     unit: str
+    width_ns: list[int] | None = None
 
 
 Scope: TypeAlias = str

@@ -21,6 +21,7 @@ from services.api.routers import (
     edge,
     findings,
     fleet,
+    holds,
     integrators,
     inventory,
     jobs,
@@ -38,7 +39,7 @@ from services.api.routers import (
 from services.api.schemas.laboratory import LaboratoryBody
 from services.api.schemas.operations import ProblemOut
 
-API_VERSION = "1.34.0"
+API_VERSION = "1.35.0"
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",
@@ -64,7 +65,7 @@ def create_app(deps: Deps) -> FastAPI:
         app.include_router(module.router)
     for module in (inventory, samples, laboratory, report, jobs):
         app.include_router(module.router)
-    for module in (access, sessions, orders, rollouts, lifecycle):
+    for module in (access, sessions, orders, rollouts, lifecycle, holds):
         app.include_router(module.router)
     static.install(app, deps.console)
     rules = matrix(app)  # fails where a route says nothing of who may call it

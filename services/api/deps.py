@@ -11,8 +11,8 @@ from fastapi import Depends, Request
 
 from dyncal.alarms.flood import FloodSettings
 from dyncal.ports.clock import Clock
+from dyncal.ports.history import HistoryStore
 from dyncal.ports.registry import Registry
-from dyncal.ports.sample_store import SampleStore
 from dyncal.runtime.metrics import tell_of_program
 from dyncal.runtime.service import Health
 from services.api.access.entrance import Entrance
@@ -58,7 +58,7 @@ class Deps:
     """Everything that a request may need. Nothing in here is opened or started by the application."""
 
     registry: Registry
-    store: SampleStore
+    store: HistoryStore
     hub: LiveHub
     edges: EdgeDirectory
     ledgers: LedgerBook
@@ -89,7 +89,7 @@ class Deps:
     def make(
         cls,
         registry: Registry,
-        store: SampleStore,
+        store: HistoryStore,
         clock: Clock,
         settings: ApiSection | None = None,
         *,

@@ -19,9 +19,9 @@ from dyncal.domain.errors import DyncalError, InvalidSetting, StoreUnavailable, 
 from dyncal.domain.sensors import SiteId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
+from dyncal.ports.history import HistoryStore
 from dyncal.ports.message_bus import MessageBus
 from dyncal.ports.registry import Registry
-from dyncal.ports.sample_store import SampleStore
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.exclusive import Exclusive
 from dyncal.runtime.logging import logger
@@ -59,7 +59,7 @@ class ApiService:
         clock: Clock,
         *,
         registry: Callable[[], Registry],
-        store: Callable[[], SampleStore],
+        store: Callable[[], HistoryStore],
         bus: Callable[[], AbstractAsyncContextManager[MessageBus]],
         alone: Callable[[], Alone] | None = None,
         tell: Callable[[str], None] = show,

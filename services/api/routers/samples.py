@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from dyncal.domain.access import Role
-from services.api import series
+from services.api import past, series
 from services.api.deps import DepsOf, needs
 from services.api.instants import From, Moment, interval
 from services.api.schemas.samples import SamplesOut
@@ -51,6 +51,8 @@ def samples(
 ) -> Response:
     """Return the samples of an interval: raw, corrected, u, quality and the set that made `corrected`.
 
+    Where samples are not kept any more come the aggregates that stand for them, and the answer says so (`aggregated`).
+
     As an Apache Arrow IPC stream (`application/vnd.apache.arrow.stream`) every row of a long interval comes, in
     batches, while the store is being read.
     """
@@ -64,11 +66,11 @@ def samples(
         first = next(stream)  # what is wrong with the store is said now, by status, and not by a stream cut short
         headers = {"Content-Disposition": f'attachment; filename="{known.id}.arrows"', "Vary": "Accept"}
         return StreamingResponse(_behind(first, stream), media_type=series.ARROW, headers=headers)
-    found = deps.store.read(known.id, from_ns, to_ns, max_points=most)
+    found, stood = past.read(deps.store, known.id, from_ns, to_ns, most)
     if form == "csv":
         headers = {"Content-Disposition": f'attachment; filename="{known.id}.csv"', "Vary": "Accept"}
-        return Response(series.as_csv(found), media_type="text/csv; charset=utf-8", headers=headers)
-    body = series.as_json(known, found, from_ns, to_ns)
+        return Response(series.as_csv(found, stood), media_type="text/csv; charset=utf-8", headers=headers)
+    body = series.as_json(known, found, from_ns, to_ns, stood)
     return Response(body, media_type="application/json", headers={"Vary": "Accept"})
 
 

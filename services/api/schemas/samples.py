@@ -24,6 +24,7 @@ class SamplesOut(Shape):
         quality=[0],
         set_index=[0],
         sets=["TT-101.4"],
+        aggregated=False,
     )
 
     sensor: str
@@ -42,6 +43,17 @@ class SamplesOut(Shape):
     set_index: list[int]
     """Position in `sets` of the set that made `corrected`; -1 where there is none."""
     sets: list[str]
+    aggregated: bool
+    """True where some rows stand for samples that are not kept any more. Then there are the columns below; `raw` and
+    `corrected` of such a row are means, `u` bounds the uncertainty of the mean, `quality` is the worst."""
+    width_ns: list[int] | None = None
+    """Length of the interval, from `t_ns` on, that a row stands for; 0: it is a sample."""
+    n: list[int] | None = None
+    """Rows that it stands for; 1 of a sample."""
+    raw_min: list[float | None] | None = None
+    raw_max: list[float | None] | None = None
+    corrected_min: list[float | None] | None = None
+    corrected_max: list[float | None] | None = None
 
 
 class GapOut(Shape):
