@@ -20,7 +20,7 @@ CONSOLE := $(shell find services/api/console \( -name node_modules -o -name dist
 MADE_FROM := pyproject.toml $(CONSTRAINTS) $(CONSOLE)
 
 # Programs that tests start, and the Debian packages that hold them.
-TEST_PROGRAMS := mosquitto:mosquitto influxd:influxdb chromium:chromium pg_ctlcluster:postgresql \
+TEST_PROGRAMS := mosquitto:mosquitto influxd:influxdb chromium:chromium pg_ctlcluster:postgresql promtool:prometheus systemd-analyze:systemd \
   ip:iproute2
 
 # What runs kernels as plain Python too, each against its reference. Whole records through the estimator would take

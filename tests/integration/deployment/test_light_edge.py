@@ -98,13 +98,6 @@ MAPPING = (
 )
 
 
-@pytest.fixture(scope="module")
-def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Python of an environment with the wheel and the extra `edge`."""
-    directory = tmp_path_factory.mktemp("light")
-    return environments.install(directory / "venv", environments.wheel(directory), "edge")
-
-
 def test_it_pulls_nothing_heavy(light: Path) -> None:
     found = environments.installed(light)
     assert {"dyncal", "asyncua", "paho-mqtt", "numpy"} <= found

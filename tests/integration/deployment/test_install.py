@@ -1,0 +1,80 @@
+"""The edge's installation script, staged below a directory: what is there after it ran, ran again, and was undone."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.integration.deployment import environments
+
+SCRIPT = environments.ROOT / "deploy" / "edge" / "install.sh"
+OURS = ("dyncal", "services", "edge_agent", "simulators")
+
+
+def run(root: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the script below `root`, without fetching the packages that the wheel asks for: another test does that."""
+    command = [str(SCRIPT), "--root", str(root), *arguments]
+    given = environments.bare() | {"PIP_NO_DEPS": "1"} | more
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=given)
+
+
+@pytest.fixture
+def site(light: Path, tmp_path: Path) -> str:
+    """A directory with what the wheel asks for."""
+    found = environments.run(str(light), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+    directory = tmp_path / "site"
+    directory.mkdir()
+    for path in Path(found).iterdir():
+        if not path.name.startswith(OURS):
+            (directory / path.name).symlink_to(path)
+    return str(directory)
+
+
+def test_it_installs_upgrades_and_removes(tmp_path: Path, site: str, wheel: Path) -> None:
+    root = tmp_path / "root"
+    opt, etc, state = root / "opt/dyncal-edge", root / "etc/dyncal", root / "var/lib/dyncal-edge"
+
+    done = run(root, "--package", str(wheel), PYTHONPATH=site)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (opt / "current").readlink() == Path("release-1")
+    assert (root / "etc/systemd/system/dyncal-edge.service").is_file()
+    assert [(etc / "edge").stat().st_mode & 0o777, state.stat().st_mode & 0o777] == [0o700, 0o700]
+    assert (etc / "edge.toml").stat().st_mode & 0o007 == 0
+
+    (etc / "edge.toml").write_text('site = "works"\n[edge]\nname = "line1"\n')
+    (state / "spool").write_text("kept")
+    (opt / "release-0").mkdir()  # of long ago
+    done = run(root, "--package", str(wheel), PYTHONPATH=site)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [(opt / name).readlink() for name in ("previous", "current")] == [Path("release-1"), Path("release-2")]
+    assert sorted(path.name for path in opt.glob("release-*")) == ["release-1", "release-2"]
+    assert "works" in (etc / "edge.toml").read_text()
+    assert (opt / "edge.toml.example").is_file()
+
+    broken = run(root, "--package", str(wheel))  # without what it asks for
+    assert broken.returncode != 0
+    assert "does not start" in broken.stderr
+    (etc / "edge.toml").write_text("[edge]\nnme = 'line1'\n")
+    refused = run(root, "--package", str(wheel), PYTHONPATH=site)
+    assert refused.returncode != 0
+    assert "nme" in refused.stderr
+    assert (opt / "current").readlink() == Path("release-2")
+    assert sorted(path.name for path in opt.glob("release-*")) == ["release-1", "release-2"]
+
+    done = run(root, "--uninstall")
+    assert done.returncode == 0, done.stderr
+    assert not opt.exists()
+    assert (state / "spool").read_text() == "kept"
+    assert (etc / "edge.toml").is_file()
+    assert run(root, "--uninstall", "--purge").returncode == 0
+    assert [path for path in root.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("arguments", [["--pakage", "x"], ["--package"], []])
+def test_what_it_does_not_understand_it_says(tmp_path: Path, arguments: list[str]) -> None:
+    done = run(tmp_path, *arguments)
+    assert done.returncode != 0
+    assert "install.sh:" in done.stderr
+    assert not (tmp_path / "opt/dyncal-edge/current").exists()
