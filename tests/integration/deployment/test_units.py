@@ -18,8 +18,9 @@ SCORES = {"dyncal-edge.service": 1.4, "dyncal@.service": 1.1}
 @pytest.fixture(params=sorted(SCORES))
 def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A unit under the name of its first instance, whose program is there."""
-    text = (UNITS / request.param).read_text()
-    installed = tmp_path / request.param.replace("@", "@ingest")
+    shipped: str = request.param
+    text = (UNITS / shipped).read_text()
+    installed = tmp_path / shipped.replace("@", "@ingest")
     installed.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text, flags=re.MULTILINE))
     return installed
 
