@@ -26,7 +26,7 @@ from edge_agent import declared, inbox
 from edge_agent.agent import AgentEngine
 from edge_agent.aside import Aside
 from edge_agent.clock.metrics import ClockCollector
-from edge_agent.clock.service import SOURCES, ClockService
+from edge_agent.clock.service import SOURCES, ClockService, described
 from edge_agent.clock.watch import ClockState
 from edge_agent.commissioning.commissioner import Commissioner
 from edge_agent.commissioning.kept import Commissioned
@@ -138,6 +138,13 @@ class Operation:
             self._say_born,
         )
         self._keys = KeyWatch(settings, address.site)
+
+    @property
+    def clock_trouble(self) -> str:
+        """What is wrong with this machine's clock; '' where nothing is, or no sensor has its time stamps from it."""
+        standing = self._clock_service.standing
+        needed = any(config.own_clock for config in self._roster.configs)
+        return described(standing) if needed and not standing.state.good else ""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then drain."""

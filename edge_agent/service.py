@@ -73,6 +73,7 @@ class EdgeService:
         parts = {reader.name: reader.trouble for reader in readers}
         parts["broker"] = "" if self._bus is not None and self._bus.connected else "not connected"
         parts["spool"] = self._not_open if operation is None else operation.station.spool_trouble
+        parts["clock"] = "" if operation is None else operation.clock_trouble
         return Health(ready=not parts["spool"], parts=parts)
 
     async def run(self, stop: asyncio.Event) -> None:

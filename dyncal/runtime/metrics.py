@@ -19,8 +19,8 @@ import dyncal
 from dyncal import kernels
 from dyncal.domain.errors import InvalidSetting
 from dyncal.runtime.families import Family, described
+from dyncal.runtime.health import Health
 from dyncal.runtime.pulse import LAG
-from dyncal.runtime.service import Health
 
 PATIENCE_S: Final = 2.0
 """Time that an event loop has to answer before its program is not alive [s]."""

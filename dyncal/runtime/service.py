@@ -7,12 +7,15 @@ import os
 import signal
 import sys
 import threading
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from dyncal.domain.errors import DyncalError, InvalidSetting
+from dyncal.runtime.health import Health
 from dyncal.runtime.logging import logger
 from dyncal.runtime.pulse import beat
+from dyncal.runtime.systemd import Supervisor
+
+__all__ = ["Health", "Service", "run_service", "supervise"]
 
 EXIT_FAILED: Final = 1
 EXIT_MISCONFIGURED: Final = 2
@@ -22,14 +25,6 @@ LIMIT_S: Final = 4.8
 """Longest from the signal to the end of the process, whatever a service does; 5 s are promised."""
 _CANCEL_S: Final = 0.4
 _SAME_SIGNAL_S: Final = 0.1  # `timeout`, terminals and supervisors signal a process and its group: one wish, twice
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """Whether a service does its work: `ready`, and for each thing it depends on what is wrong ('' when nothing is)."""
-
-    ready: bool
-    parts: dict[str, str] = field(default_factory=dict)
 
 
 class Service(Protocol):
@@ -65,9 +60,11 @@ async def supervise(
     log = logger(service.name)
     task = asyncio.create_task(service.run(stop), name=service.name)
     waiter = asyncio.create_task(stop.wait(), name=f"{service.name}-stop")
-    pulse = asyncio.create_task(beat(), name=f"{service.name}-pulse")
+    supervisor = Supervisor()
+    pulse = asyncio.create_task(beat(service.health, supervisor, log), name=f"{service.name}-pulse")
     try:
         await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
+        supervisor.stopping()
         if not task.done():
             log.info("draining")
             await asyncio.wait({task}, timeout=drain_s)
@@ -90,6 +87,7 @@ async def supervise(
         for done in {task, waiter, pulse} - stuck:
             if not done.cancelled():
                 done.exception()
+        supervisor.close()
 
 
 def _expected(task: asyncio.Task[None]) -> list[DyncalError]:

@@ -13,8 +13,8 @@ from dyncal.alarms.flood import FloodSettings
 from dyncal.ports.clock import Clock
 from dyncal.ports.history import HistoryStore
 from dyncal.ports.registry import Registry
+from dyncal.runtime.health import Health
 from dyncal.runtime.metrics import tell_of_program
-from dyncal.runtime.service import Health
 from services.api.access.entrance import Entrance
 from services.api.access.needs import Admin, Engineer, Operator, Viewer, needs
 from services.api.access.principal import Principal
