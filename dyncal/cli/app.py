@@ -19,6 +19,7 @@ from dyncal.cli.datasets import datasets_app
 from dyncal.cli.keys import keys_app
 from dyncal.cli.pki import pki_app
 from dyncal.cli.programs import Program
+from dyncal.cli.retention import retention_app
 from dyncal.cli.scenarios import scenarios_app
 from dyncal.cli.score import score
 
@@ -41,6 +42,7 @@ app.add_typer(access_app, name="access")
 app.add_typer(audit_app, name="audit")
 app.add_typer(pki_app, name="pki")
 app.add_typer(keys_app, name="keys")
+app.add_typer(retention_app, name="retention")
 app.add_typer(scenarios_app, name="scenarios")
 app.add_typer(datasets_app, name="datasets")
 app.command()(score)

@@ -10,6 +10,7 @@ import httpx
 import msgspec
 
 from dyncal.client import models as m
+from dyncal.client.holds import HoldMethods
 from dyncal.client.releases import ReleaseMethods
 from dyncal.client.stream import Event, follow
 from dyncal.client.tagged import Tagged, tagged
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 ARROW: Final = "application/vnd.apache.arrow.stream"
 
 
-class Client(ReleaseMethods):
+class Client(ReleaseMethods, HoldMethods):
     """A client of one dyncal service; safe to use from several threads.
 
     Every method raises `ApiError` (with the problem as the service said it) where it is refused, and `ApiUnavailable`
