@@ -34,7 +34,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 ROOTS = (
     "AlarmChangeOut", "AlarmHistoryPage", "AlarmPage", "AuditPage", "CalibrationPage", "CandidateList", "CommandBody",
-    "CommandResult", "DecisionBody", "EdgeList", "GapList", "InventoryBody", "InventoryReport", "JobBody", "JobList",
+    "CommandResult", "DecisionBody", "EdgeList", "GapList", "HoldBody", "HoldList", "InventoryBody", "InventoryReport", "JobBody", "JobList",
     "LaboratoryPage", "LifecycleOut", "MemberPage", "OrderPage", "PairingBody", "PolicyBody", "ReportOut",
     "RollBackBody", "RolloutBody", "RolloutCommandBody", "RolloutHistoryPage", "RolloutPage", "RolloutResumeBody",
     "SampleChainOut", "SamplesOut", "SensorPage", "SetPage",

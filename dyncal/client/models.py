@@ -398,6 +398,33 @@ class GapOut(Shape, frozen=True, kw_only=True):
     n_lost: int | None
 
 
+class HoldBody(Shape, frozen=True, kw_only=True):
+    """Which samples must stay as they are, and why."""
+
+    from_ns: int
+    reason: str
+    sensor: str | None = None
+    to_ns: int | None = None
+
+
+class HoldList(Shape, frozen=True, kw_only=True):
+    """All holds in force, oldest first."""
+
+    items: list[HoldOut]
+
+
+class HoldOut(Shape, frozen=True, kw_only=True):
+    """A hold in force."""
+
+    from_ns: int
+    id: str
+    put_by: str
+    put_ns: int
+    reason: str
+    sensor: str | None
+    to_ns: int | None
+
+
 class InventoryBody(Shape, frozen=True, kw_only=True):
     """All sensors with their pairings, in order of id."""
 

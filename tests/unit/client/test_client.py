@@ -137,6 +137,14 @@ def test_everything_that_is_read(plant: Client, described: Described) -> None:
     assert len(described.seen) >= 13
 
 
+def test_holds(plant: Client) -> None:
+    hold = plant.put_hold(S1, 5, None, "claim 4711", key="k")
+    assert plant.put_hold(S1, 5, None, "claim 4711", key="k") == hold
+    assert plant.holds() == [hold]
+    plant.release_hold(hold.id, "settled")
+    assert plant.holds() == []
+
+
 def test_a_change_says_what_it_has_seen(plant: Client) -> None:
     seen = plant.pairing(S1)
     changed = msgspec.structs.replace(seen.value, u_reference=0.7)
