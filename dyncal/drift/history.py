@@ -74,6 +74,20 @@ class History:
         self._note(learnt, at_ns)
         self._compare()
 
+    @property
+    def arrays(self) -> tuple[FloatArray, FloatArray, Int64Array, FloatArray]:
+        """Sums, rows, marks and room for all statistics, for `dyncal.drift.following.follow`."""
+        return self._sums, self._rows, self._marks, self._all_statistics
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Number of instants, and of the newest block."""
+        return self._size, self._index
+
+    def followed(self, size: int, index: int) -> None:
+        """Go on with what was written into `arrays`."""
+        self._size, self._index, self._worst = size, index, None
+
     def _note(self, learnt: Learnt, at_ns: int) -> None:
         baseline, scatter = learnt.baseline, learnt.scatter
         parts = (self._sums.ravel(), scatter.squares, scatter.n, baseline.vector, baseline.information.ravel())

@@ -241,9 +241,10 @@ def compare(rows: FloatArray, marks: Int64Array, sums: FloatArray, index: int, s
     for k in range(statistics.shape[0]):
         m = index - marks[k, 0]
         possible = m >= FEWEST and marks[k, 2] >= ENOUGH_BEFORE
+        asked = np.log1p(SCALE / m) if possible else 0.0
         for i in range(p):
             moment, square = sums[0, i] - rows[k, i], sums[1, i] - rows[k, p + i]
-            excess = moment * moment / square - np.log1p(SCALE / m) if possible and square > 0 else 0.0
+            excess = moment * moment / square - asked if possible and square > 0 else 0.0
             root = np.sqrt(max(excess, 0.0))
             statistics[k, i] = root if moment > 0 else -root
 
@@ -340,3 +341,34 @@ def moments(x: FloatArray, out: FloatArray) -> None:
     for k in range(n - 1):
         away[k] = (away[k] - mean) * (away[k] - mean)
     out[2] = np.sqrt(_pairwise(away, n - 1) / (n - 1))
+
+
+@kernel("void(i8[::1], f8[::1], f8[::1], i8[::1], i8[::1], i8, f8[:, :, ::1])")
+def features(
+    t_ns: Int64Array, reference: FloatArray, indication: FloatArray, from_ns: Int64Array, to_ns: Int64Array,
+    fewest: int, out: FloatArray,
+) -> None:  # fmt: skip
+    """Write level, ln rms and ln pace of both signals over each of k blocks, (k, 2, 3); NaN as in `process.features`.
+
+    Parameters
+    ----------
+    t_ns : int64, shape (n,), increasing
+    reference, indication : float64, shape (n,)
+    from_ns, to_ns : int64, shape (k,)
+        First and last instants.
+    fewest : int
+        Samples of which anything is said, more than 1.
+    out : float64, shape (k, 2, 3)
+    """
+    out[:] = np.nan
+    for b in range(to_ns.size):
+        begin = np.searchsorted(t_ns, from_ns[b], side="left")
+        end = np.searchsorted(t_ns, to_ns[b], side="right")
+        for s in range(2 if end - begin >= fewest else 0):
+            found = out[b, s]
+            moments((indication if s else reference)[begin:end], found)
+            if 0 < found[1] < np.inf and 0 < found[2] < np.inf:
+                found[2] = np.log(found[2] / found[1])
+                found[1] = np.log(found[1])
+            else:
+                found[:] = np.nan

@@ -11,6 +11,7 @@ from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 from dyncal.drift.baseline import BlockEvidence
+from dyncal.drift.following import Blocks
 from dyncal.drift.process import N_FEATURES
 
 CAPACITY: Final = 384
@@ -51,6 +52,22 @@ class BlockLedger:
         if np.isfinite(row[: -2 * N_FEATURES]).all():
             self._marks[self._size] = block.to_ns, 1
             self._size += 1
+
+    def extend(self, blocks: Blocks, found: FloatArray) -> None:
+        """Take in informative blocks with the features of reference and indication over each, (n, 2, 3)."""
+        n, first = len(blocks), self._size
+        if first + n <= CAPACITY:
+            p, rows = self.p, self._rows[first : first + n]
+            theta, score, information = blocks.evidence[:, 0], blocks.evidence[:, 1], blocks.evidence[:, 2:]
+            rows[:, : p * p] = information.reshape(n, p * p)
+            rows[:, p * p : p * p + p] = (information @ theta[..., None])[..., 0] + score
+            rows[:, p * p + p :] = found.reshape(n, 2 * N_FEATURES)
+            if np.isfinite(rows[:, : -2 * N_FEATURES]).all():
+                self._marks[first : first + n, 0], self._marks[first : first + n, 1] = blocks.to_ns, 1
+                self._size += n
+                return
+        for block, features in zip(blocks.each, found, strict=True):
+            self.add(block, features)
 
     def _thin(self) -> None:
         half = CAPACITY // 2

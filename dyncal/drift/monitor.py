@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.drift import kernels, stored
 from dyncal.drift.baseline import Baseline, BlockEvidence, invert
 from dyncal.drift.change import Instant, Recent, instant, likeliest, sizes
+from dyncal.drift.following import Block, Blocks, Standing, follow_on
 from dyncal.drift.history import History, Learnt
 from dyncal.drift.limit import CLIP, ENOUGH_BEFORE, decision_limit
 from dyncal.drift.scatter import Scatter
@@ -71,16 +71,6 @@ class Found:
 
     instant: Instant
     recent: Recent
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Block:
-    """A block's own estimate θ̂ (p,), covariance V (p, p) and information (p, p), and what is learnt of its scatter."""
-
-    theta: FloatArray
-    information: FloatArray
-    residuals: FloatArray
-    used: npt.NDArray[np.bool_]
 
 
 class DriftMonitor:
@@ -181,6 +171,33 @@ class DriftMonitor:
         if new and outcome.excited and not outcome.rejected:
             self._judge(outcome)
         return self._status(outcome.to_ns, self._informed_ns or self._begun_ns)
+
+    def advance(self, blocks: Blocks) -> tuple[int, DriftStatus]:
+        """Take in informative blocks until one changes what is said; return how many, and how things stand after them.
+
+        At least one; all of them where nothing changes. `update` of each says the same, to rounding.
+
+        Raises
+        ------
+        InvalidData
+            If the blocks are about another number of parameters.
+        """
+        if blocks.evidence.shape[2] != len(self.names):
+            raise InvalidData(f"blocks of {blocks.evidence.shape[2]} parameters do not speak of {self.names}")
+        settled = self._state is DriftState.IN_CONTROL and self._found is None
+        n = self._follow_on(blocks) if settled and self._learnt.baseline.n >= self.settings.learning_blocks else 0
+        return (n, self._status(self._last_ns, self._last_ns)) if n else (1, self.update(blocks.each[0]))
+
+    def _follow_on(self, blocks: Blocks) -> int:
+        """Take in blocks as long as they are like those before; return how many."""
+        before = Standing(self._learnt, self._spread, self._held)
+        n, beyond, after = follow_on(before, self._history, blocks, self._last_ns, self._limit, self._scales)
+        if n:
+            self._last_ns = self._informed_ns = int(blocks.to_ns[n - 1])
+            self._learnt, self._spread, self._held = after.learnt, after.spread, after.held
+        if beyond:
+            self._look()
+        return n
 
     @property
     def informed_ns(self) -> int | None:

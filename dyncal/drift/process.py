@@ -9,6 +9,7 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
+from dyncal.drift import kernels
 from dyncal.drift.kernels import moments
 
 N_FEATURES: Final = 3
@@ -39,6 +40,18 @@ def features(values: FloatArray) -> FloatArray:
     if not (0 < size < math.inf and 0 < pace < math.inf):
         return np.full(N_FEATURES, np.nan)
     return np.array([level, math.log(size), math.log(pace / size)])
+
+
+def block_features(
+    t_ns: Int64Array, reference: FloatArray, indication: FloatArray, from_ns: Int64Array, to_ns: Int64Array
+) -> FloatArray:
+    """Return the features of reference and indication, (n,) each, over k blocks: (k, 2, 3).
+
+    `t_ns` (n,) increases; `from_ns`, `to_ns` (k,) are the blocks' first and last instants.
+    """
+    found = np.empty((to_ns.size, 2, N_FEATURES))
+    kernels.features(t_ns, reference, indication, from_ns, to_ns, _FEWEST, found)
+    return found
 
 
 def effects(found: FloatArray, information: FloatArray, vectors: FloatArray) -> tuple[FloatArray, Int64Array]:

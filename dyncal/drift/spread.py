@@ -7,11 +7,21 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
+from dyncal.kernels import kernel
 
-_LONGEST: Final = 1024  # blocks that it is the mean of, at most
+LONGEST: Final = 1024
+"""Blocks that it is the mean of, at most."""
+
 _ENOUGH: Final = 8
 _STEP: Final = 0.125  # limits are worked out for multiples of this only
 _MOST: Final = 3.0  # what the rule was simulated up to, and a third more
+
+
+@kernel()
+def rounded(variance: float, n: int) -> float:
+    """Return a variance that rests on n differences in steps of 1/8, at most 3; 0 until it is known a little."""
+    steps: float = np.rint(variance / _STEP)  # of halves the even one
+    return 0.0 if n < _ENOUGH else min(steps * _STEP, _MOST)
 
 
 class Spread:
@@ -44,11 +54,9 @@ class Spread:
         square = float(difference @ difference) / (2 * difference.size)
         if square < np.inf:  # not after the first
             self.n += 1
-            self.variance += (square - self.variance) / min(self.n, _LONGEST)
+            self.variance += (square - self.variance) / min(self.n, LONGEST)
 
     @property
     def rounded(self) -> float:
         """The variance in steps of 1/8, at most 3; 0 until it is known a little."""
-        if self.n < _ENOUGH:
-            return 0.0
-        return min(round(self.variance / _STEP) * _STEP, _MOST)
+        return float(rounded(self.variance, self.n))

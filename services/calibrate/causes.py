@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.health import Attribution, Outlook
@@ -14,13 +16,16 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import DEFAULT_TOLERANCE
 from dyncal.domain.time import duration
 from dyncal.drift.attribution import Pair, attribute, common_of, settled
+from dyncal.drift.following import Blocks
 from dyncal.drift.forecast import forecast
 from dyncal.drift.ledger import BlockLedger
-from dyncal.drift.process import features
+from dyncal.drift.process import block_features, features
 from dyncal.identification import AlignedRecord
 from dyncal.identification.records import BlockOutcome
 from services.calibrate.stages import Stage, stage
 from services.calibrate.tolerance import Baseline
+
+S = TypeVar("S", bound=np.generic)
 
 _MOST_SAMPLES: Final = 20_000  # kept for the features of a block
 _AGAIN_BLOCKS: Final = 10  # after which what could not be told is asked again
@@ -58,6 +63,26 @@ class Causes:
             self.ledger.add(outcome, found)
             self._blocks += 1
             self._theta = outcome.theta
+
+    def blocks(self, outcomes: Sequence[BlockOutcome], blocks: Blocks) -> None:
+        """Take in informative blocks; `blocks` are the same as arrays."""
+        parts = list(self._samples)
+        if any(before.t_ns[-1] >= after.t_ns[0] for before, after in itertools.pairwise(parts)):  # a clock was put back
+            for outcome in outcomes:
+                self.block(outcome)
+            return
+        from_ns = np.array([outcome.from_ns for outcome in outcomes], dtype=np.int64)
+        t_ns = _joined([part.t_ns for part in parts])
+        reference, indication = (
+            _joined([part.reference for part in parts]),
+            _joined([part.indication for part in parts]),
+        )
+        found = block_features(t_ns, reference, indication, from_ns, blocks.to_ns)
+        while self._samples and self._samples[0].t_ns[-1] <= outcomes[-1].to_ns:
+            self._samples.popleft()
+        self.ledger.extend(blocks, found)
+        self._blocks += len(outcomes)
+        self._theta = outcomes[-1].theta
 
     def _within(self, outcome: BlockOutcome) -> tuple[FloatArray, FloatArray]:
         """Return reference and indication over a block, (n,) each."""
@@ -118,3 +143,7 @@ class Causes:
         except (InvalidData, ArithmeticError, np.linalg.LinAlgError) as error:
             return str(error)
         return ""
+
+
+def _joined(parts: list[npt.NDArray[S]]) -> npt.NDArray[S]:
+    return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts))

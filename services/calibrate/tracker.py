@@ -14,6 +14,7 @@ from dyncal.domain.lifecycle import ReleasePolicy
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import DEFAULT_TOLERANCE, Pairing, Sensor
 from dyncal.domain.time import NS_PER_S, InstantNs, Int64Array, duration, seconds
+from dyncal.drift.following import Blocks
 from dyncal.drift.monitor import DriftMonitor, DriftState, DriftStatus
 from dyncal.drift.settings import DriftSettings
 from dyncal.identification import OnlineEstimator
@@ -160,8 +161,7 @@ class Tracker:
         if isinstance(outcomes, Exception):
             yield Note("fit_failed", self.sensor.id, str(outcomes))
             return
-        for outcome in outcomes:
-            yield from self._watch_drift(outcome, now_ns)
+        yield from self._watch(outcomes, now_ns)
         if outcomes:
             self._fresh = True
             self._estimate = self.estimator.estimate
@@ -174,6 +174,23 @@ class Tracker:
         except FAULTS as error:
             return error
 
+    def _watch(self, outcomes: list[BlockOutcome], now_ns: InstantNs) -> Iterator[Effect]:
+        """Watch for drift; blocks that all say something, and nothing else, are looked at together."""
+        if len(outcomes) < 2 or not all(o.excited and not o.rejected and not o.reset for o in outcomes):
+            for outcome in outcomes:
+                yield from self._watch_drift(outcome, now_ns)
+            return
+        blocks = Blocks.of(outcomes)
+        self.block = outcomes[-1]
+        self.causes.blocks(outcomes, blocks)
+        for outcome in outcomes:
+            self.contradiction.block(outcome, lambda: self.estimator.estimate)
+        while len(blocks):
+            with stage(Stage.DRIFT):
+                n, found = self.monitor.advance(blocks)
+            yield from self._drift_found(found, now_ns, informed=True)
+            blocks = blocks.beyond(n)
+
     def _watch_drift(self, outcome: BlockOutcome, now_ns: InstantNs) -> Iterator[Effect]:
         self.block = outcome
         self.causes.block(outcome)
@@ -183,13 +200,17 @@ class Tracker:
             yield Note("block_rejected", self.sensor.id, f"rms of residuals {outcome.residual_rms:.3g}")
         self.contradiction.block(outcome, lambda: self.estimator.estimate)
         with stage(Stage.DRIFT):
-            was, self.drift = self.drift, self.monitor.update(outcome)
+            found = self.monitor.update(outcome)
+        yield from self._drift_found(found, now_ns, informed=outcome.excited and not outcome.rejected)
+
+    def _drift_found(self, now: DriftStatus, now_ns: InstantNs, *, informed: bool) -> Iterator[Effect]:
+        was, self.drift = self.drift, now
         if self.drift.state is DriftState.DRIFT:
             found = findings.drift(self.sensor, now_ns, self.drift)
             yield from self.board.begin(found)
             if was is not None and was.state is not DriftState.DRIFT:  # what was a contradiction can be told now
                 yield from self.board.explain(found)
-        elif self.drift.state is DriftState.IN_CONTROL and outcome.excited and not outcome.rejected:
+        elif self.drift.state is DriftState.IN_CONTROL and informed:
             yield from self.board.end(AlarmKind.DRIFT, now_ns)
 
     def _watch_tolerance(self, now_ns: InstantNs) -> Iterator[Effect]:

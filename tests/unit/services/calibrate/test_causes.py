@@ -10,7 +10,9 @@ import pytest
 from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.health import Cause, SensorHealth, Watch
 from dyncal.domain.sensors import ModelKind, SensorId
+from dyncal.drift.following import Blocks
 from dyncal.identification import AlignedRecord
+from dyncal.identification.records import BlockOutcome
 from services.calibrate import snapshots
 from services.calibrate.causes import Causes
 from services.calibrate.engine import CalibrateEngine
@@ -116,3 +118,30 @@ def test_before_there_is_a_block_there_is_no_answer(drifts: bool) -> None:
     assert causes.ask((), None) == ""
     assert causes.attribution is None
     assert not causes.wants_foretelling(10**18)
+
+
+def outcome(from_ns: int, to_ns: int) -> BlockOutcome:
+    information = np.diag([1e4, 1e4])
+    theta, score = np.array([1.0, 0.4]), np.zeros(2)
+    cov = np.linalg.inv(information)
+    return BlockOutcome(from_ns, to_ns, 100, True, False, False, theta, cov, score, information, 0.1)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_blocks_together_are_kept_as_one_by_one(back: bool) -> None:
+    """Also where a clock was put back: then records overlap."""
+    rng = np.random.default_rng(1)
+    starts = (0, 1000, 500 if back else 2000)
+    records = [AlignedRecord(np.arange(k, k + 1000), *rng.normal(size=(2, 1000))) for k in starts]
+    outcomes = [outcome(100, 899), outcome(900, 1450), outcome(1451, 1480)]
+    one, other = Causes(("gain", "tau_s")), Causes(("gain", "tau_s"))
+    for record in records:
+        one.samples(record)
+        other.samples(record)
+    for each in outcomes:
+        one.block(each)
+    other.blocks(outcomes, Blocks.of(outcomes))
+    assert one.ledger.snapshot() == other.ledger.snapshot()
+    assert len(one.ledger) == 3
+    assert np.isfinite(one.ledger.features).all()
+    assert one.wants_foretelling(0) == other.wants_foretelling(0)
