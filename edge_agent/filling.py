@@ -35,6 +35,10 @@ class FillingWatch:
         self._said = 0.0
         self._seen: deque[tuple[float, float]] = deque(maxlen=_N_SEEN)
 
+    def follow(self, at: float) -> None:
+        """Say from now on that it is filling from another share on."""
+        self._at = at
+
     def look(self, fill: float, now_ns: InstantNs, now_s: float) -> bytes | None:
         """Return what is to be said of a spool that is full to the share `fill`, retained; None if nothing is.
 

@@ -39,7 +39,7 @@ from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher
 from edge_agent.readers.mqtt import MqttReader
 from edge_agent.roster import Roster
-from edge_agent.settings import EdgeSettings
+from edge_agent.settings import EdgeSettings, SpoolSettings
 from edge_agent.sources import Connect, Sources
 from edge_agent.spool import Spool
 from edge_agent.station import Station
@@ -87,7 +87,7 @@ class Operation:
         self._bus = bus
         self._clock = clock
         self._log = logger("edge")
-        outbox = Outbox(
+        outbox = self._outbox = Outbox(
             spool,
             replay_per_s=settings.edge.spool.replay_per_s,
             commit_timeout_s=settings.edge.spool.commit_timeout_s,
@@ -145,6 +145,11 @@ class Operation:
         standing = self._clock_service.standing
         needed = any(config.own_clock for config in self._roster.configs)
         return described(standing) if needed and not standing.state.good else ""
+
+    def follow(self, spool: SpoolSettings) -> None:
+        """Go on with what may change of the spool's settings."""
+        self._outbox.follow(replay_per_s=spool.replay_per_s, commit_timeout_s=spool.commit_timeout_s)
+        self._filling.follow(spool.alarm_at)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then drain."""

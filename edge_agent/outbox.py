@@ -69,6 +69,11 @@ class Outbox:
         self.n_resends = 0
         self.n_read_errors = 0
 
+    def follow(self, *, replay_per_s: float, commit_timeout_s: float) -> None:
+        """Go on with other numbers."""
+        self._pacing.limit(replay_per_s)
+        self._commit_timeout_s = commit_timeout_s
+
     @property
     def live(self) -> bool:
         """True while what is written goes out at once."""

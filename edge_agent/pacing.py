@@ -37,6 +37,10 @@ class Pacing:
         self._watermark = watermark
         self.begin(0.0)
 
+    def limit(self, per_s: float) -> None:
+        """Send so many a second at most from now on."""
+        self._per_s = per_s
+
     def begin(self, now_s: float) -> None:
         """Begin anew: nothing is under way, and nothing known of the store."""
         self._allowance = 0.0

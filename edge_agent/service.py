@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -75,6 +76,16 @@ class EdgeService:
         parts["spool"] = self._not_open if operation is None else operation.station.spool_trouble
         parts["clock"] = "" if operation is None else operation.clock_trouble
         return Health(ready=not parts["spool"], parts=parts)
+
+    def follow(self, settings: EdgeSettings) -> Callable[[], None]:
+        """See `dyncal.runtime.reload.Following`."""
+
+        def take_up() -> None:
+            self._settings = settings
+            if self._operation is not None:
+                self._operation.follow(settings.edge.spool)
+
+        return take_up
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read, correct, keep and send until `stop`, then drain. Raises `InvalidSetting` if it can never work so."""

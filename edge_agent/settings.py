@@ -25,7 +25,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from dyncal.domain.samples import MAX_BLOCK_SAMPLES
-from dyncal.runtime.settings import Name, ProgramSettings, Section, SigningSettings
+from dyncal.runtime.settings import LIVE, Name, ProgramSettings, Section, SigningSettings
 from edge_agent.source_settings import MAX_S, MqttSensorMapping, MqttSourceSettings, OpcuaSettings, SensorSettings
 from edge_agent.spool.policy import WhenFull
 
@@ -40,7 +40,7 @@ class SpoolSettings(Section):
     """What is given up when it is full: the oldest records, the newest, or, of everything, three blocks in four
     ("thin"; the oldest once that was done four times over); gap records say so."""
 
-    alarm_at: float = Field(0.5, ge=0.05, le=1)
+    alarm_at: float = Field(0.5, ge=0.05, le=1, json_schema_extra=LIVE)
     """Share of it from which on the alarm `spool_filling` is raised; it clears below 0.8 times that."""
 
     segment_bytes: int = Field(4 << 20, ge=1 << 16, le=1 << 28)
@@ -50,10 +50,10 @@ class SpoolSettings(Section):
     """Interval between forced writes to the disk [s]; 0 forces every write. A killed process loses nothing either way;
     a machine that loses power may lose this much, but uses no sequence number twice for it."""
 
-    commit_timeout_s: float = Field(30.0, gt=0, le=3600)
+    commit_timeout_s: float = Field(30.0, gt=0, le=3600, json_schema_extra=LIVE)
     """Wait for the store to have what was sent before it is sent again [s]; doubled up to 16 times without answer."""
 
-    replay_per_s: float = Field(3000.0, gt=0, le=1e6)
+    replay_per_s: float = Field(3000.0, gt=0, le=1e6, json_schema_extra=LIVE)
     """Most records of the backlog sent a second, beside live ones; fewer where the store takes fewer."""
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from dyncal.domain.errors import BusUnavailable
 from dyncal.ports.clock import Clock
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.logging import logger
+from dyncal.runtime.reload import Following
 from dyncal.runtime.service import Health, Service
 from dyncal.runtime.settings import BrokerSettings, Section
 from services.api.settings import ApiSettings
@@ -66,6 +67,18 @@ class EmbeddedService:
     def name(self) -> str:
         """Name for logs and metrics."""
         return "embedded"
+
+    def follow(self, settings: EmbeddedSettings) -> Callable[[], None]:
+        """See `dyncal.runtime.reload.Following`: all services do, or none."""
+        common = settings.with_broker()
+        following = [service.follow(common) for service in self._services if isinstance(service, Following)]
+
+        def take_up() -> None:
+            self._settings = common
+            for each in following:
+                each()
+
+        return take_up
 
     def health(self) -> Health:
         """Tell how it stands: ready when all are; parts are named after their service, as in ``"ingest.store"``."""

@@ -95,10 +95,11 @@ def config_show(program: ProgramArgument, config: ConfigOption = None, *, as_jso
 
 @config_app.command("schema")
 def config_schema(program: ProgramArgument) -> None:
-    """Print the JSON Schema of the settings of a program."""
+    """Print the JSON Schema of the settings of a program; `x-reload` says which are followed while it runs."""
     from dyncal.cli.programs import settings_class
+    from dyncal.runtime.reload import told
 
-    print(json.dumps(settings_class(program).model_json_schema(), indent=2))
+    print(json.dumps(told(settings_class(program).model_json_schema()), indent=2))
 
 
 @app.command()

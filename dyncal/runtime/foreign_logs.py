@@ -48,13 +48,13 @@ class Thinned(logging.Filter):
 
     def __init__(self, level: int) -> None:
         super().__init__()
-        self._level = level
+        self.level = level
         self._said: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to show a record."""
-        if record.levelno < self._level or (self._level > logging.WARNING and _is_foreign_failure(record)):
+        if record.levelno < self.level or (self.level > logging.WARNING and _is_foreign_failure(record)):
             return False
         key = (record.name, str(record.msg)[:MAX_TEXT])
         with self._lock:

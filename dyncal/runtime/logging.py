@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -16,24 +16,48 @@ Logger = Any  # structlog's bound loggers are made to be duck-typed
 
 def configure(settings: LogSettings) -> None:
     """Set up structlog and the standard library's logging alike."""
-    level = getattr(logging, settings.level.upper())
     shared = _shared_processors()
     rendering = _rendering(settings.format)
     structlog.configure(
-        processors=[*shared, *rendering],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[_threshold, *shared, *rendering],
         logger_factory=_StandardError,
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(foreign_logs.Thinned(max(level, logging.WARNING)))
+    _threshold.foreign = foreign_logs.Thinned(logging.WARNING)
+    handler.addFilter(_threshold.foreign)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(), foreign_logs.shorten],
         )
     )
-    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    set_level(settings.level)
+
+
+def set_level(level: str) -> None:
+    """Have no less than this written from now on, also by loggers that are there already."""
+    _threshold.least = getattr(logging, level.upper())
+    _threshold.foreign.level = max(_threshold.least, logging.WARNING)
+    logging.getLogger().setLevel(_threshold.foreign.level)
+
+
+class _Threshold:
+    """Drops what is below the least level; loggers keep it, so that changing it reaches all of them."""
+
+    def __init__(self) -> None:
+        self.least: int = logging.INFO
+        self.foreign = foreign_logs.Thinned(logging.WARNING)
+
+    def __call__(self, _logger: Any, method: str, event: Any) -> Any:
+        if getattr(logging, _LEVELS.get(method, method).upper()) < self.least:
+            raise structlog.DropEvent
+        return event
+
+
+_LEVELS: Final = {"exception": "error", "warn": "warning", "fatal": "critical", "log": "info", "msg": "info"}
+_threshold: Final = _Threshold()
 
 
 def logger(name: str) -> Logger:

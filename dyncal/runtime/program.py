@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TypeVar
 from dyncal.domain.errors import DyncalError, InvalidSetting
 from dyncal.runtime import logging
 from dyncal.runtime.files import check_files
+from dyncal.runtime.reload import Reloader
 from dyncal.runtime.service import EXIT_FAILED, EXIT_MISCONFIGURED, Service, run_service
 from dyncal.runtime.settings import ProgramSettings, load
 
@@ -22,6 +25,8 @@ def run_program(kind: type[S], build: Callable[[S], Service], config: Path | Non
 
     0 means stopped as asked, 1 failed, 2 not configured rightly; what went wrong is on standard error.
     """
+    if not os.isatty(0):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what it asks for is what is done
     try:
         settings = load(kind, config)
         check_files(settings, config)
@@ -33,7 +38,8 @@ def run_program(kind: type[S], build: Callable[[S], Service], config: Path | Non
     except DyncalError as error:
         sys.stderr.write(f"cannot start: {error}\n")
         return EXIT_FAILED
-    return run_service(service, origin="settings" if config is None else str(config))
+    reload = Reloader(kind, config, settings, service)
+    return run_service(service, origin="settings" if config is None else str(config), reload=reload)
 
 
 def main(kind: type[S], build: Callable[[S], Service], argv: Sequence[str] | None = None) -> int:

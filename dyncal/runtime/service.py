@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from dyncal.domain.errors import DyncalError, InvalidSetting
@@ -112,8 +113,16 @@ def _leaves(group: BaseExceptionGroup[DyncalError] | None) -> list[DyncalError]:
     return leaves
 
 
-def run_service(service: Service, *, limit_s: float = LIMIT_S, origin: str = "settings") -> int:
+def run_service(
+    service: Service,
+    *,
+    limit_s: float = LIMIT_S,
+    origin: str = "settings",
+    reload: Callable[[], object] | None = None,
+) -> int:
     """Run `service` in an event loop of its own until SIGTERM or SIGINT; return the exit status, as `supervise` does.
+
+    At SIGHUP `reload` is called; of a program that a terminal started it is the terminal's end, and the program's.
 
     Ends the process with status 1 if the service, or a thread of it, is not out `limit_s` seconds after the signal, and
     at once at a second signal that is not the first one over again.
@@ -138,6 +147,8 @@ def run_service(service: Service, *, limit_s: float = LIMIT_S, origin: str = "se
 
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, on_signal)
+        if reload is not None:  # it reads a few small files
+            loop.add_signal_handler(signal.SIGHUP, on_signal if os.isatty(0) else reload)
         return await supervise(service, stop, origin=origin)
 
     return asyncio.run(main())

@@ -26,6 +26,10 @@ SECTIONS: Final = frozenset(
     | {"edge", "ingest", "calibrate", "api", "embedded"}
 )
 
+MARK: Final = "x-reload"
+LIVE: Final[dict[str, Any]] = {MARK: "live"}
+"""Of a field (``json_schema_extra``): its change is followed while the program runs (`dyncal.runtime.reload`)."""
+
 S = TypeVar("S", bound="ProgramSettings")
 
 
@@ -49,7 +53,7 @@ class Section(BaseModel):
 class LogSettings(Section):
     """What is logged, and how."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Literal["debug", "info", "warning", "error"] = Field("info", json_schema_extra=LIVE)
     """Least severity that is written."""
 
     format: Literal["console", "json"] = "console"
@@ -72,7 +76,7 @@ class BrokerSettings(Section):
     """Password; better given by `password_file` or DYNCAL_BROKER__PASSWORD."""
 
     password_file: Path | None = None
-    """File that holds the password, and nothing else."""
+    """File that holds the password, and nothing else; read for each connection, as are the files below."""
 
     ca_file: Path | None = None
     """PEM file of the authorities that may have signed the broker's certificate; turns TLS on."""
@@ -128,13 +132,13 @@ class StoreSettings(Section):
     """Password (1.x); better given by `password_file` or DYNCAL_STORE__PASSWORD."""
 
     password_file: Path | None = None
-    """File that holds the password, and nothing else."""
+    """File that holds the password, and nothing else; read again where the server does not accept what it said."""
 
     token: SecretStr | None = None
     """Token (2.x, 3.x); better given by `token_file` or DYNCAL_STORE__TOKEN."""
 
     token_file: Path | None = None
-    """File that holds the token, and nothing else."""
+    """File that holds the token, and nothing else; read again where the server does not accept what it said."""
 
     timeout_s: float = Field(10.0, gt=0, le=300)
     """Longest wait for an answer [s]."""
@@ -158,16 +162,20 @@ class RegistrySettings(Section):
     """Password of the URL's user; better given by `password_file` or DYNCAL_REGISTRY__PASSWORD."""
 
     password_file: Path | None = None
-    """File that holds the password, and nothing else."""
+    """File that holds the password, and nothing else; read for each connection."""
 
     checkpoint_s: float = Field(600.0, gt=0)
     """Interval at which `calibrate` signs where the audit trail ends, if it has grown [s]."""
+
+    def resolved_password(self) -> str | None:
+        """Return the password from the file or the setting. Raises `InvalidSetting` if the file cannot be read."""
+        return read_secret(self.password_file, self.password, "registry.password_file")
 
     def resolved_url(self, data_dir: Path) -> str:
         """Return the URL with its password. Raises `InvalidSetting` if the password's file cannot be read."""
         if self.url is None:
             return f"sqlite:///{data_dir / 'registry.sqlite'}"
-        password = read_secret(self.password_file, self.password, "registry.password_file")
+        password = self.resolved_password()
         scheme, found, rest = self.url.partition("://")
         user, at, host = rest.rpartition("@")
         if password is None or not (found and at):

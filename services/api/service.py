@@ -93,6 +93,14 @@ class ApiService:
             parts |= self._outlets.faults()
         return Health(self._deps.parts.ready and self.listening.is_set(), parts)
 
+    def follow(self, settings: ApiSettings) -> Callable[[], None]:
+        """See `dyncal.runtime.reload.Following`."""
+
+        def take_up() -> None:
+            self._settings = settings
+
+        return take_up
+
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`. Raises `InvalidSetting` if the address cannot be listened on."""
         listener = bind(self._settings.api)
@@ -187,10 +195,9 @@ class ApiService:
         return None
 
     async def _frames(self, deps: Deps) -> None:
-        interval_s = self._settings.api.frame_interval_s
         while True:
             deps.hub.flush()
-            await asyncio.sleep(interval_s)
+            await asyncio.sleep(self._settings.api.frame_interval_s)
 
     async def _watch(self, deps: Deps) -> None:
         """Ask the registry for changes, wake long-polls, and tell the console."""

@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from dyncal.domain.alarms import Priority
-from dyncal.runtime.settings import ProgramSettings, RegistrySettings, Section, SigningSettings, StoreSettings
+from dyncal.runtime.settings import LIVE, ProgramSettings, RegistrySettings, Section, SigningSettings, StoreSettings
 from services.api.access.settings import AccessSection
 from services.api.outlets.settings import MailSettings, OpcuaServerSettings, WebhookSettings, names_differ
 
@@ -89,7 +89,7 @@ class ApiSection(Section):
     max_points: int = Field(20_000, ge=100, le=1_000_000)
     """Most rows that one request for samples returns; more are decimated, extremes kept."""
 
-    frame_interval_s: float = Field(0.1, ge=0.02, le=5)
+    frame_interval_s: float = Field(0.1, ge=0.02, le=5, json_schema_extra=LIVE)
     """Interval at which live samples are sent in one frame [s]."""
 
     values_interval_s: float = Field(0.5, ge=0.1, le=60)
@@ -137,7 +137,7 @@ class ApiSection(Section):
     opcua: OpcuaServerSettings = OpcuaServerSettings()
     """The OPC UA server."""
 
-    watch_interval_s: float = Field(0.25, ge=0.05, le=60)
+    watch_interval_s: float = Field(0.25, ge=0.05, le=60, json_schema_extra=LIVE)
     """Interval at which the registry is asked whether something changed [s]."""
 
     @model_validator(mode="after")

@@ -76,6 +76,14 @@ class CalibrateService:
         """Tell how it stands."""
         return Health(ready=not any(self._health.values()), parts=dict(self._health))
 
+    def follow(self, settings: CalibrateSettings) -> Callable[[], None]:
+        """See `dyncal.runtime.reload.Following`."""
+
+        def take_up() -> None:
+            self._settings = settings
+
+        return take_up
+
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then deal with what was received as far as time allows, save the estimators, and return.
 
@@ -247,11 +255,10 @@ class CalibrateService:
         return True
 
     async def _timers(self, worker: Worker) -> None:
-        poll_s = self._settings.calibrate.poll_s
-        orders_s = self._settings.calibrate.orders_poll_s
         next_poll = next_tick = next_orders = self._clock.monotonic_s()
         while True:
             now = self._clock.monotonic_s()
+            poll_s, orders_s = self._settings.calibrate.poll_s, self._settings.calibrate.orders_poll_s
             if now >= next_poll:
                 next_poll = now + poll_s
                 await self._queue.put(Waiting(None))

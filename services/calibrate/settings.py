@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from dyncal.domain.lifecycle import ReleaseMode
-from dyncal.runtime.settings import ProgramSettings, RegistrySettings, Section, SigningSettings, StoreSettings
+from dyncal.runtime.settings import LIVE, ProgramSettings, RegistrySettings, Section, SigningSettings, StoreSettings
 
 
 class CalibrateSection(Section):
@@ -68,13 +68,13 @@ class CalibrateSection(Section):
     health_s: float = Field(60.0, gt=0)
     """Interval at which it is said how each sensor stands [s]; changes are said at once. It holds for three."""
 
-    poll_s: float = Field(1.0, gt=0, le=60)
+    poll_s: float = Field(1.0, gt=0, le=60, json_schema_extra=LIVE)
     """Interval at which the registry is asked for changed pairings [s]."""
 
     max_catch_up_s: float = Field(3600.0, ge=0)
     """Longest absence that is made up for from the time-series store at start [s]."""
 
-    orders_poll_s: float = Field(0.25, gt=0, le=60)
+    orders_poll_s: float = Field(0.25, gt=0, le=60, json_schema_extra=LIVE)
     """Interval at which the registry is asked for orders that people gave [s]."""
 
     queue_size: int = Field(1024, ge=1)

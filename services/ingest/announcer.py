@@ -37,6 +37,10 @@ class Announcer:
         self._since: InstantNs | None = None
         self._edges: dict[EdgeAddress, _Edge] = {}  # the one that was quiet for longest first
 
+    def follow(self, interval_s: float) -> None:
+        """Go on with another interval."""
+        self._interval_s = interval_s
+
     def began(self, at_s: float) -> None:
         """Take note that messages may have been missed, and are taken from now on: every edge is told."""
         self._since = None

@@ -274,6 +274,11 @@ class IngestPipeline:
         self._looking_up = True
         return [LookUp(self._births.pop(next(iter(self._births))))]
 
+    def follow(self, limits: Limits) -> None:
+        """Go on with other sizes and times."""
+        self._limits = limits
+        self._announcer.follow(limits.committed_interval_s)
+
     def _tick(self, event: Tick) -> list[Effect]:
         effects: list[Effect] = [
             Announce(address, payload)

@@ -92,6 +92,7 @@ class IngestService:
         self._clock = clock
         self._rng = rng
         self._standing = Standing()
+        self._shell: Shell | None = None
         self.metrics = IngestMetrics()
         metrics_server.tell_of_program(self.metrics.registry, self.name, self.health)
 
@@ -100,6 +101,16 @@ class IngestService:
         broker = "" if self._standing.connected() else "not connected"
         parts = {"broker": broker, "store": self._standing.store_trouble}
         return Health(not any(parts.values()), parts)
+
+    def follow(self, settings: IngestSettings) -> Callable[[], None]:
+        """See `dyncal.runtime.reload.Following`."""
+
+        def take_up() -> None:
+            self._section = settings.ingest
+            if self._shell is not None:
+                self._shell.follow(_limits(settings.ingest), settings.ingest.ledger_interval_s)
+
+        return take_up
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then finish what is there, as far as the store lets in 3 s. What is not stays unacked."""
@@ -114,7 +125,7 @@ class IngestService:
         try:
             async with self._open_bus() as bus:
                 pipeline = IngestPipeline(_limits(section), self._rng)
-                shell = Shell(
+                shell = self._shell = Shell(
                     bus, worker, persister, pipeline, self.metrics, self._standing, self._clock, log,
                     report_s=section.ledger_interval_s, beside=None if keeper is None else keeper.run,
                 )  # fmt: skip

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.retention import Policy, policy_of
 from dyncal.domain.time import DurationNs, duration
-from dyncal.runtime.settings import ProgramSettings, RegistrySettings, Section, StoreSettings
+from dyncal.runtime.settings import LIVE, ProgramSettings, RegistrySettings, Section, StoreSettings
 
 
 class AggregateSettings(Section):
@@ -65,34 +65,34 @@ class IngestSection(Section):
     client_id: str = Field("", max_length=64)
     """Name of the session in the broker; default `dyncal-ingest-` and the site. Keep it: the session belongs to it."""
 
-    batch_records: int = Field(2000, ge=1, le=100_000)
+    batch_records: int = Field(2000, ge=1, le=100_000, json_schema_extra=LIVE)
     """Most records in one write."""
 
-    batch_bytes: int = Field(8 << 20, ge=1 << 16, le=1 << 30)
+    batch_bytes: int = Field(8 << 20, ge=1 << 16, le=1 << 30, json_schema_extra=LIVE)
     """Most payload in one write [bytes]."""
 
-    linger_s: float = Field(0.05, ge=0, le=5)
+    linger_s: float = Field(0.05, ge=0, le=5, json_schema_extra=LIVE)
     """Longest wait of a record for others to share its write [s]."""
 
-    quiet_s: float = Field(0.01, ge=0, le=5)
+    quiet_s: float = Field(0.01, ge=0, le=5, json_schema_extra=LIVE)
     """Silence after which a write begins before `linger_s` is over [s]: the broker's window may be full."""
 
-    pending_records: int = Field(20_000, ge=1, le=1_000_000)
+    pending_records: int = Field(20_000, ge=1, le=1_000_000, json_schema_extra=LIVE)
     """Most records held while a write is under way; more stay with the broker."""
 
-    pending_bytes: int = Field(64 << 20, ge=1 << 20, le=1 << 32)
+    pending_bytes: int = Field(64 << 20, ge=1 << 20, le=1 << 32, json_schema_extra=LIVE)
     """Most payload held while a write is under way [bytes]; more stays with the broker."""
 
-    committed_interval_s: float = Field(0.2, ge=0, le=10)
+    committed_interval_s: float = Field(0.2, ge=0, le=10, json_schema_extra=LIVE)
     """Least interval between two announcements to one edge of what is committed [s]."""
 
-    ledger_interval_s: float = Field(10.0, ge=0.1, le=3600)
+    ledger_interval_s: float = Field(10.0, ge=0.1, le=3600, json_schema_extra=LIVE)
     """Interval between two reports of the ledger: what became of each sensor's records [s]."""
 
-    retry_first_s: float = Field(0.25, gt=0, le=60)
+    retry_first_s: float = Field(0.25, gt=0, le=60, json_schema_extra=LIVE)
     """Wait before the first repetition of a failed write [s]; doubles each time, with jitter."""
 
-    retry_longest_s: float = Field(15.0, gt=0, le=600)
+    retry_longest_s: float = Field(15.0, gt=0, le=600, json_schema_extra=LIVE)
     """Longest wait before a repetition [s]."""
 
     quarantine_files: int = Field(1000, ge=0, le=1_000_000)

@@ -30,6 +30,7 @@ from services.ingest.pipeline import (
     Event,
     Failed,
     IngestPipeline,
+    Limits,
     LookedUp,
     LookUp,
     NotAnnounced,
@@ -189,6 +190,11 @@ class Shell:
                 except DyncalError as error:
                     self._store_fails(error)
             await asyncio.sleep(CHECK_INTERVAL_S)
+
+    def follow(self, limits: Limits, report_s: float) -> None:
+        """Go on with other sizes and times."""
+        self._pipeline.follow(limits)
+        self._report_s = report_s
 
     async def _report_ledger(self) -> None:
         """Say now and then what became of the records of each edge, where that has changed."""

@@ -31,7 +31,7 @@ _PREFIX: Final = "dyncal-hosts-"
 def main() -> int:
     """Begin again in namespaces of its own, or be what runs there."""
     parser = argparse.ArgumentParser(prog="python -m tests.hosts", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="one cut of 16 s, as the tests do")
+    parser.add_argument("--short", action="store_true", help="one cut of 20 s, as the tests do")
     parser.add_argument("--keep", type=Path, help="an empty directory to work in, which then stays, logs and all")
     parser.add_argument("--edges-at", type=Path, help="the edges are of the version in this directory")
     parser.add_argument("--services-at", type=Path, help="the services are of the version in this directory")

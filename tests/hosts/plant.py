@@ -213,7 +213,7 @@ def program(name: str, config: Path, directory: Path, tree: Path | None) -> Proc
     """Return a program of dyncal, of the code in `tree` if one is given."""
     command = [sys.executable, "-m", "dyncal", "run", name, "--config", str(config)]
     if tree is not None:
-        command = ["env", f"PYTHONPATH={tree}", "-C", str(tree), *command]
+        command = ["env", "-C", str(tree), f"PYTHONPATH={tree}", *command]
     return Process(name, command, directory / f"{name}.log")
 
 

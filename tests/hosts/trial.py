@@ -53,10 +53,10 @@ class Form:
     @property
     def noticed_s(self) -> float:
         """When an edge that is cut off is an alarm at the latest [s]: MQTT's time, and the alarm's own delay."""
-        return 1.5 * self.keepalive_s + DELAY_S + 2.0
+        return 1.5 * self.keepalive_s + DELAY_S + 5.0
 
 
-SHORT: Final = Form(keepalive_s=5, cuts=(("cut", 16.0),), after_s=0.0, early=True)
+SHORT: Final = Form(keepalive_s=5, cuts=(("cut", 20.0),), after_s=0.0, early=True)
 
 
 @dataclass

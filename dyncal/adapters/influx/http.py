@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -47,6 +48,8 @@ class Endpoint:
     timeout_s: float = 10.0
     retention_policy: str = ""
     retention_days: float | None = None
+    renew: Callable[[], tuple[str | None, str | None]] | None = None
+    """Reads password and token again, where the server no longer accepts those that there are."""
 
     @property
     def who(self) -> str:
@@ -71,14 +74,9 @@ class Http:
     """A pool of connections to one server; nothing is tried again here."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        headers = urllib3.make_headers(keep_alive=True)
-        if endpoint.token is not None:
-            headers["Authorization"] = f"Token {endpoint.token}"
-        elif endpoint.username is not None:
-            headers |= urllib3.make_headers(basic_auth=f"{endpoint.username}:{endpoint.password or ''}")
+        self._headers = _headers(endpoint)
         self._pool = urllib3.PoolManager(
             maxsize=MAX_WRITERS,
-            headers=headers,
             retries=False,
             timeout=urllib3.Timeout(connect=min(3.0, endpoint.timeout_s), read=endpoint.timeout_s),
         )
@@ -110,8 +108,27 @@ class Http:
         json: bool = False,
     ) -> Answer:
         """Return the server's answer, whatever it says. Raises `StoreUnavailable` if there is none."""
+        answer = self._ask(method, path, fields, body, json=json)
+        return self._ask(method, path, fields, body, json=json) if answer.status == 401 and self._renewed() else answer
+
+    def _renewed(self) -> bool:
+        """Read password and token again, and tell whether they are others now."""
+        endpoint = self.endpoint
+        if endpoint.renew is None:
+            return False
+        try:
+            password, token = endpoint.renew()
+        except InvalidSetting:  # a file that is just being written, or is gone: what the server says is told
+            return False
+        if (password, token) == (endpoint.password, endpoint.token):
+            return False
+        self.endpoint = dataclasses.replace(endpoint, password=password, token=token)
+        self._headers = _headers(self.endpoint)
+        return True
+
+    def _ask(self, method: str, path: str, fields: Mapping[str, str], body: Body | None, *, json: bool) -> Answer:
         query = urlencode(fields)
-        headers = dict(self._pool.headers)
+        headers = dict(self._headers)
         if json:
             headers["Content-Type"] = "application/json"
         try:
@@ -126,6 +143,15 @@ class Http:
     def close(self) -> None:
         """Close all connections."""
         self._pool.clear()
+
+
+def _headers(endpoint: Endpoint) -> dict[str, str]:
+    headers = urllib3.make_headers(keep_alive=True)
+    if endpoint.token is not None:
+        headers["Authorization"] = f"Token {endpoint.token}"
+    elif endpoint.username is not None:
+        headers |= urllib3.make_headers(basic_auth=f"{endpoint.username}:{endpoint.password or ''}")
+    return headers
 
 
 def raise_for(answer: Answer, endpoint: Endpoint | None = None) -> None:

@@ -69,6 +69,7 @@ class InfluxSampleStore:
             timeout_s=settings.timeout_s,
             retention_policy=settings.retention_policy,
             retention_days=settings.retention_days,
+            renew=lambda: (settings.resolved_password(), settings.resolved_token()),
         )
         return cls(endpoint, None if settings.dialect == "auto" else settings.dialect)
 

@@ -57,6 +57,7 @@ def open_bus(
             username=settings.username,
             password=settings.resolved_password(),
             tls=tls_context(settings),
+            renew=lambda: (settings.resolved_password(), tls_context(settings)),
             will=will,
             protocol=settings.protocol,
         )

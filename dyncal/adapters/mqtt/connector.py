@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Final
 import numpy as np
 
 from dyncal.adapters.mqtt.link import Link, LinkEvents, LinkOptions, Protocol_
+from dyncal.domain.errors import InvalidSetting
+from dyncal.runtime.logging import logger
 
 STOOD_S: Final = 5.0
 """A connection that ends sooner did not stand: a broker that ends one after the other is not to be asked at once."""
@@ -40,6 +43,7 @@ class Connector:
         self._events = events
         self._backoff = backoff
         self._rng = rng
+        self._log = logger("mqtt").bind(client_id=options.client_id)
         self._closing = threading.Event()
         self._link: Link | None = None
         self._thread = threading.Thread(target=self._run, name=f"mqtt-{options.client_id}", daemon=True)
@@ -70,3 +74,15 @@ class Connector:
             if self._options.protocol == "auto" and link.try_other_protocol:
                 protocol = "3.1.1" if protocol == "5" else "5"
             self._closing.wait(self._backoff.delay_s(attempt, self._rng))
+            self._renew()
+
+    def _renew(self) -> None:
+        """Read password and certificates again; while what is there cannot be used, those of before stay in use."""
+        if self._options.renew is None:
+            return
+        try:
+            password, tls = self._options.renew()
+        except InvalidSetting as error:
+            self._log.warning("credentials_not_renewed", error=str(error))
+        else:
+            self._options = dataclasses.replace(self._options, password=password, tls=tls)

@@ -14,6 +14,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, cast
 
@@ -44,7 +45,10 @@ Protocol_ = Literal["5", "3.1.1"]
 
 @dataclass(frozen=True, slots=True)
 class LinkOptions:
-    """All that a connection needs to know; `window` bounds publishes in flight, `hold` what arrives."""
+    """All that a connection needs to know; `window` bounds publishes in flight, `hold` what arrives.
+
+    `renew` reads password and certificates again, for the next connection; it may raise `InvalidSetting`.
+    """
 
     host: str
     port: int
@@ -54,6 +58,7 @@ class LinkOptions:
     username: str | None = None
     password: str | None = None
     tls: ssl.SSLContext | None = None
+    renew: Callable[[], tuple[str | None, ssl.SSLContext | None]] | None = None
     will: Will | None = None
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     window: int = 1_000

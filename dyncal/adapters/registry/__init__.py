@@ -29,7 +29,7 @@ def open_registry(settings: RegistrySettings, data_dir: Path) -> SqlRegistry:
             data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreUnavailable(f"data_dir = {str(data_dir)!r}: {error.strerror}") from error
-    database = Database(settings.resolved_url(data_dir))
+    database = Database(settings.resolved_url(data_dir), settings.resolved_password)
     try:
         database.prepare()
     except DyncalError:

@@ -11,7 +11,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from dyncal.adapters.registry import silence
+from dyncal.adapters.registry import postgresql
 from dyncal.domain.errors import InvalidSetting, StoreUnavailable, Unavailable
 from dyncal.runtime.exclusive import Exclusive
 from dyncal.runtime.settings import RegistrySettings
@@ -52,9 +52,10 @@ class Alone:
             self._file = self._lock_file(url)
         else:
             self._engine = sa.create_engine(
-                url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT", connect_args=silence.connect_args(url)
+                url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT", connect_args=postgresql.connect_args(url)
             )
-            silence.teach(self._engine)
+            postgresql.teach(self._engine)
+            postgresql.read_password(self._engine, settings.resolved_password)
             self._hold()
 
     def _lock_file(self, url: sa.URL) -> Exclusive:

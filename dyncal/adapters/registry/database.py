@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
-from dyncal.adapters.registry import migrations, silence
+from dyncal.adapters.registry import migrations, postgresql
 from dyncal.domain.errors import Conflict, InvalidData, InvalidSetting, StoreUnavailable
 from dyncal.runtime.logging import logger
 
@@ -24,9 +24,12 @@ _ADVISORY_LOCK: Final = 0x64796E63_616C0001  # "dyncal" and a number: other prog
 
 
 class Database:
-    """One engine; hands out transactions to read and to write in. Safe to use from several threads and processes."""
+    """One engine; hands out transactions to read and to write in. Safe to use from several threads and processes.
 
-    def __init__(self, url: str) -> None:
+    `password`, where it is given, is asked for each connection to a server.
+    """
+
+    def __init__(self, url: str, password: Callable[[], str | None] | None = None) -> None:
         try:
             self._engine = sa.create_engine(url, connect_args=_connect_args(url), pool_pre_ping=True)
         except (exc.ArgumentError, exc.NoSuchModuleError, ImportError) as error:
@@ -38,7 +41,9 @@ class Database:
             _teach_sqlite(self._engine)
         elif self._engine.dialect.name == "postgresql":
             _teach_postgresql(self._engine)
-            silence.teach(self._engine)
+            postgresql.teach(self._engine)
+            if password is not None:
+                postgresql.read_password(self._engine, password)
             self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
         self._writer = self._engine.execution_options(**{_WRITE: True})
 
@@ -107,7 +112,7 @@ def _first_line(error: object) -> str:
 def _connect_args(url: str) -> dict[str, Any]:
     if url.startswith("sqlite"):
         return {"timeout": _BUSY_MS / 1000}
-    return silence.connect_args(sa.make_url(url)) if url.startswith("postgresql") else {}
+    return postgresql.connect_args(sa.make_url(url)) if url.startswith("postgresql") else {}
 
 
 def _log_ahead(dbapi: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from dyncal.adapters.influx import InfluxSampleStore, administration
 from dyncal.adapters.influx.dialects import DIALECTS
 from dyncal.adapters.influx.http import Endpoint
 from dyncal.domain.errors import PoisonedWrite, StoreRefused, StoreUnauthorized, StoreUnavailable
+from dyncal.runtime.settings import StoreSettings
 from dyncal.testing.records import block, uniform
 from tests.influx_fake import TOKEN, WRITES, FakeInflux, Fault, serving
 
@@ -234,3 +237,19 @@ def test_a_bucket_that_somebody_else_makes_meanwhile_is_taken(
     store.close()
     assert server.sensors() == ALL_SENSORS
     assert n_asked == 2
+
+
+def test_a_password_that_was_changed_is_read_again_where_the_old_one_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("old")
+    with serving("v2") as server:
+        settings = StoreSettings(kind="influx", url=server.url, database="plant", org="works", token_file=file)
+        with closing(InfluxSampleStore.from_settings(settings)) as store:
+            with pytest.raises(StoreUnauthorized):
+                store.write([RECORDS[0]])
+            file.write_text(TOKEN)
+            assert store.write(RECORDS) is not None
+            file.unlink()
+            server.credentials = {"nobody"}
+            with pytest.raises(StoreUnauthorized):
+                store.write([RECORDS[0]])

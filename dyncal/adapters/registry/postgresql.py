@@ -1,4 +1,6 @@
-"""Connections to PostgreSQL whose other end is gone without a word: either side finds out within half a minute.
+"""What PostgreSQL's driver and server are told of connections: passwords that change, and ends that are gone.
+
+Of a connection whose other end is gone without a word either side finds out within half a minute.
 
 Left to themselves, ours waits for a quarter of an hour for an answer, and the server keeps the locks of a machine that
 lost its power in the midst of a transaction for two hours, while nobody else can write.
@@ -7,10 +9,13 @@ lost its power in the midst of a transaction for two hours, while nobody else ca
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import event
+
+from dyncal.domain.errors import InvalidSetting
 
 CONNECT_S: Final = 10
 _OURS: Final = {
@@ -31,6 +36,18 @@ _SERVERS: Final = (
 def connect_args(url: sa.URL) -> dict[str, Any]:
     """Return what the driver is told, but for what the URL itself says."""
     return {name: value for name, value in _OURS.items() if name not in url.query}
+
+
+def read_password(engine: sa.Engine, password: Callable[[], str | None]) -> None:
+    """Have each new connection of an engine ask for the password again; one that cannot be read stays as it was."""
+
+    @event.listens_for(engine, "do_connect")
+    def do_connect(dialect: object, record: object, args: object, parameters: dict[str, Any]) -> None:
+        del dialect, record, args
+        with contextlib.suppress(InvalidSetting):
+            found = password()
+            if found is not None:
+                parameters["password"] = found
 
 
 def teach(engine: sa.Engine) -> None:
