@@ -34,10 +34,10 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 ROOTS = (
     "AlarmChangeOut", "AlarmHistoryPage", "AlarmPage", "AuditPage", "CalibrationPage", "CandidateList", "CommandBody",
-    "CommandResult", "DecisionBody", "EdgeList", "GapList", "HoldBody", "HoldList", "InventoryBody", "InventoryReport", "JobBody", "JobList",
-    "LaboratoryPage", "LifecycleOut", "MemberPage", "OrderPage", "PairingBody", "PolicyBody", "ReportOut",
-    "RollBackBody", "RolloutBody", "RolloutCommandBody", "RolloutHistoryPage", "RolloutPage", "RolloutResumeBody",
-    "SampleChainOut", "SamplesOut", "SensorPage", "SetPage",
+    "CommandResult", "DecisionBody", "EdgeList", "GapList", "HoldBody", "HoldList", "InventoryBody", "InventoryReport",
+    "JobBody", "JobList", "LaboratoryPage", "LifecycleOut", "MemberPage", "OrderPage", "PairingBody", "PolicyBody",
+    "ReportOut", "RollBackBody", "RolloutBody", "RolloutCommandBody", "RolloutHistoryPage", "RolloutPage",
+    "RolloutResumeBody", "SampleChainOut", "SamplesOut", "SensorPage", "SetPage",
 )  # fmt: skip
 """What the client's methods take and return; the rest follows."""
 

@@ -75,8 +75,8 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Ingest: retention", ("dyncal_ingest_retention",)),
     (
         "Calibrate: intake",
-        ("dyncal_calibrate_deliveries", "dyncal_calibrate_waiting", "dyncal_calibrate_lag", "dyncal_calibrate_batch",
-         "dyncal_calibrate_pairings", "dyncal_calibrate_notes"),
+        ("dyncal_calibrate_deliveries", "dyncal_calibrate_waiting", "dyncal_calibrate_samples_passed_over",
+         "dyncal_calibrate_lag", "dyncal_calibrate_batch", "dyncal_calibrate_pairings", "dyncal_calibrate_notes"),
     ),
     (
         "Calibrate: fit, judge, watch",

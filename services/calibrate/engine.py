@@ -30,6 +30,7 @@ from services.calibrate.events import (
     Known,
     Note,
     PairingsChanged,
+    PassedOver,
     Proceed,
     PutHealth,
     PutHolding,
@@ -105,12 +106,10 @@ class CalibrateEngine:
                 yield from self._residuals(event)
             case Release() | Decline() | Restore():
                 yield from self._ordered(event)
-            case EdgeSeen():
-                (self._offline.discard if event.online else self._offline.add)(event.edge)
+            case EdgeSeen() | PassedOver() | Forget():
+                self._note(event)
             case Connected():
                 yield from self._repeat(event.now_ns)
-            case Forget():
-                self._trackers.pop(event.sensor, None)
             case Tick():
                 yield from self._tick(event.now_ns)
             case Stopping():
@@ -283,6 +282,17 @@ class CalibrateEngine:
                 yield from releases.decline(event.set_id, event.act, event.order)
             case Restore():
                 yield from releases.restore(event.to, event.act, event.order, event.instead_of)
+
+    def _note(self, event: EdgeSeen | PassedOver | Forget) -> None:
+        """Take in what calls for nothing now."""
+        match event:
+            case EdgeSeen():
+                (self._offline.discard if event.online else self._offline.add)(event.edge)
+            case PassedOver():
+                for tracker in self._trackers.values():
+                    tracker.excuse(event.now_ns)
+            case Forget():
+                self._trackers.pop(event.sensor, None)
 
     def _repeat(self, now_ns: InstantNs) -> Iterator[Effect]:
         for tracker in self._trackers.values():

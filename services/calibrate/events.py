@@ -161,6 +161,13 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOver:
+    """Samples of any sensor were passed over until now: that none came says nothing."""
+
+    now_ns: InstantNs
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     """The registry contradicts what the engine thinks of a sensor: it begins anew with the next `PairingsChanged`."""
 
@@ -194,6 +201,7 @@ Event = (
     | ResidualsFound
     | EdgeSeen
     | Connected
+    | PassedOver
     | Forget
     | Tick
     | Stopping

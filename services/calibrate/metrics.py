@@ -20,6 +20,11 @@ class CalibrateMetrics:
             "dyncal_calibrate_deliveries_total", "Messages that were dealt with", registry=self.registry
         )
         self.waiting = Gauge("dyncal_calibrate_waiting", "Messages that wait for the worker", registry=self.registry)
+        self.passed_over = Counter(
+            "dyncal_calibrate_samples_passed_over_total",
+            "Samples that were left out since more came than could be dealt with",
+            registry=self.registry,
+        )
         self.lag_s = Gauge(
             "dyncal_calibrate_lag_seconds", "From a block's arrival at the edge to calibration", registry=self.registry
         )

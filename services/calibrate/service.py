@@ -29,6 +29,7 @@ from services.calibrate.keys import KeyTeller
 from services.calibrate.lanes import Lane, Lanes, Waiting
 from services.calibrate.metrics import CalibrateMetrics
 from services.calibrate.notary import Notary
+from services.calibrate.overload import Overload
 from services.calibrate.settings import CalibrateSettings
 from services.calibrate.worker import Arrived, Job, Orders, Worker
 
@@ -67,6 +68,7 @@ class CalibrateService:
         metrics_server.tell_of_program(self.metrics.registry, self.name, self.health)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=self.name)
         self._queue = Lanes(settings.calibrate.queue_size)
+        self._overload = Overload(settings.calibrate.max_behind_s)
         self._sets: dict[str, bytes] = {}
         self._outbox: dict[str, bytes] = {}
         self._to_send = asyncio.Event()
@@ -180,15 +182,31 @@ class CalibrateService:
             batch = await self._queue.take(_BATCH)
             self.metrics.waiting.set(len(self._queue))
             if batch:
-                await self._process(worker, batch, stop)
+                await self._process(worker, batch, stop, passing=self._judge(len(batch), worker.lag_s))
+
+    def _judge(self, n: int, lag_s: float) -> bool:
+        """Return whether samples are passed over, and say when that begins and ends."""
+        before = self._overload.passing
+        passing = self._overload.look(self._clock.monotonic_s(), lag_s, full=n == _BATCH)
+        if passing and not before:
+            self._log.warning("overloaded", behind_s=round(lag_s, 1), waiting=len(self._queue))
+        elif before and not passing:
+            self._log.warning("samples_passed_over", behind_s=round(lag_s, 1))
+        return passing
 
     async def _process(
-        self, worker: Worker, batch: list[Waiting], stop: asyncio.Event, enough: Callable[[], bool] | None = None
+        self,
+        worker: Worker,
+        batch: list[Waiting],
+        stop: asyncio.Event,
+        enough: Callable[[], bool] | None = None,
+        *,
+        passing: bool = False,
     ) -> None:
         jobs = [job for job, _ in batch]
         until = enough or stop.is_set
         with self.metrics.handled.time():
-            done = await self._with_retries(worker, jobs, until, stop)
+            done = await self._with_retries(worker, jobs, until, stop, passing=passing)
         if not done:  # broken off: the broker keeps what was not acknowledged
             return
         for _, delivery in batch:
@@ -196,12 +214,18 @@ class CalibrateService:
                 delivery.ack()
 
     async def _with_retries(
-        self, worker: Worker, jobs: list[Job], until: Callable[[], bool], stop: asyncio.Event
+        self,
+        worker: Worker,
+        jobs: list[Job],
+        until: Callable[[], bool],
+        stop: asyncio.Event,
+        *,
+        passing: bool = False,
     ) -> bool:
         """Process in the worker's thread until the registry is there, and post the result; tell whether all is done."""
 
         def process() -> tuple[list[Message], bool]:
-            return worker.process(jobs, until), worker.n_waiting == 0
+            return worker.process(jobs, until, passing=passing), worker.n_waiting == 0
 
         while True:
             try:

@@ -77,6 +77,10 @@ class CalibrateSection(Section):
     orders_poll_s: float = Field(0.25, gt=0, le=60, json_schema_extra=LIVE)
     """Interval at which the registry is asked for orders that people gave [s]."""
 
+    max_behind_s: float = Field(15.0, gt=0)
+    """Time for which samples may come faster than they are dealt with [s]; then those that wait are passed over, which
+    is told, and it goes on with what comes."""
+
     queue_size: int = Field(1024, ge=1)
     """Deliveries that may wait for the worker; more wait, unacknowledged, in the broker."""
 

@@ -339,6 +339,10 @@ class Tracker:
     def _timeout_ns(self) -> int:
         return duration(max(self.rules.reference_timeout_s, 10 * seconds(self.sensor.dt_ns)))
 
+    def excuse(self, now_ns: InstantNs) -> None:
+        """Take it that sensor and reference were there until now: what they sent was passed over."""
+        self._sensor_seen_ns = self._pair_seen_ns = self._reference_seen_ns = now_ns
+
     def tick(self, now_ns: InstantNs, *, reference_online: bool = True) -> Iterator[Effect]:
         """Say how the sensor stands; look for the reference, of which nothing is known while the sensor is silent."""
         yield from self.desk.tell(self.health(now_ns))

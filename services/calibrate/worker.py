@@ -36,6 +36,7 @@ from services.calibrate.events import (
     MoveSet,
     Note,
     PairingsChanged,
+    PassedOver,
     Proceed,
     PutCondition,
     PutHealth,
@@ -117,6 +118,8 @@ class Worker:
         self._revision: int | None = None
         self._orders: int | None = None  # revision up to which they were taken up
         self._looked_ns = 0
+        self._passing = False
+        self.lag_s = 0.0
 
     @property
     def n_waiting(self) -> int:
@@ -129,16 +132,22 @@ class Worker:
         self._jobs.clear()
         return dropped
 
-    def process(self, jobs: Iterable[Job], until: Callable[[], bool] = lambda: False) -> list[Message]:
+    def process(
+        self, jobs: Iterable[Job], until: Callable[[], bool] = lambda: False, *, passing: bool = False
+    ) -> list[Message]:
         """Take in jobs and deal with all that wait; return what is to be published.
 
-        Once `until` says True no further job is begun: those left wait for the next call.
+        Once `until` says True no further job is begun: those left wait for the next call. With `passing`, samples that
+        come from their source, not from an edge's spool, are passed over.
 
         Raises
         ------
         StoreUnavailable
             If the registry is not there; call again, without jobs, to go on.
         """
+        if self._passing and not passing:
+            self._jobs.append(PassedOver(self._clock.now()))
+        self._passing = passing
         self._jobs.extend(jobs)
         with observed_by(self._metrics.stage):
             self._finish()
@@ -224,7 +233,12 @@ class Worker:
         self._metrics.deliveries.inc()
         found = intake.read(job.topic, job.payload, self._clock.now())
         if isinstance(found, RecordArrived) and isinstance(found.record, SampleBlock):
-            self._metrics.lag_s.set((found.now_ns - found.record.arrival_ns) / NS_PER_S)
+            if not found.record.replayed:
+                self.lag_s = (found.now_ns - found.record.arrival_ns) / NS_PER_S
+                self._metrics.lag_s.set(self.lag_s)
+            if self._passing and not found.record.replayed:
+                self._metrics.passed_over.inc(len(found.record.raw))
+                return None
         if isinstance(found, SetReported):
             if self._keeping.foreign(found.report):
                 found = Note("foreign_offer", found.report.sensor, found.report.reason)
