@@ -6,7 +6,8 @@ without a word to either side; then the services are for 20 s, and then the data
 sample that the devices made is stored, or in the ledger as a gap, and people were told of the edge that was gone.
 
 ``--edges-at`` and ``--services-at`` take a directory with another version of dyncal (`git worktree add`, or an archive
-of a commit): mixed versions do the same job.
+of a commit): mixed versions do the same job. With ``--upgrade`` they are ended when there are sets, first the edges,
+one of them with a backlog, and go on as of this version on what they have left.
 """
 
 from __future__ import annotations
@@ -35,11 +36,15 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="an empty directory to work in, which then stays, logs and all")
     parser.add_argument("--edges-at", type=Path, help="the edges are of the version in this directory")
     parser.add_argument("--services-at", type=Path, help="the services are of the version in this directory")
+    parser.add_argument(
+        "--upgrade", action="store_true", help="those of another version are brought up to date at work"
+    )
     parser.add_argument("--within", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.within is not None:
         options.within.chmod(0o755)  # PostgreSQL is another user
-        return run(options.within, SHORT if options.short else Form(), Trees(options.edges_at, options.services_at))
+        trees = Trees(options.edges_at, options.services_at)
+        return run(Trial(options.within, SHORT if options.short else Form(), trees, say, upgrade=options.upgrade))
     why = missing()
     if why:
         sys.stderr.write(f"cannot make hosts here: {why}\n")
@@ -58,9 +63,8 @@ def sweep() -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def run(directory: Path, form: Form, trees: Trees) -> int:
+def run(trial: Trial) -> int:
     """Run a trial, say how it goes on standard error and what came of it, as JSON, on standard output."""
-    trial = Trial(directory, form, trees, say)
     try:
         outcome = trial.run()
     finally:

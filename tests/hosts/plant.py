@@ -164,6 +164,21 @@ class Plant:
         for edge in self.edges.values():
             edge.host.do(edge.south.start)
 
+    def upgrade_edges(self) -> None:
+        """End each agent, and go on with this tree's on what it has left."""
+        for edge in self.edges.values():
+            edge.agent.must_stop()
+            edge.agent.command = command_of("edge", edge.directory / "dyncal.toml", None)
+            edge.host.do(edge.agent.start)
+
+    def upgrade_services(self) -> None:
+        """End all services, and go on with this tree's on what they have left."""
+        for process in self.programs.values():
+            process.must_stop()
+        for name, process in self.programs.items():
+            process.command = command_of(name, self.directory / f"{name}.toml", None)
+            self.services.do(process.start)
+
     def start_agent(self, edge: Edge) -> None:
         """Start an edge's agent; it is brought the public key of the site first, by hand as it were."""
         trusted = edge.directory / "var" / "keys" / "trusted"
@@ -211,10 +226,15 @@ class Plant:
 
 def program(name: str, config: Path, directory: Path, tree: Path | None) -> Process:
     """Return a program of dyncal, of the code in `tree` if one is given."""
+    return Process(name, command_of(name, config, tree), directory / f"{name}.log")
+
+
+def command_of(name: str, config: Path, tree: Path | None) -> list[str]:
+    """Return the command that starts a program, of the code in `tree` if one is given."""
     command = [sys.executable, "-m", "dyncal", "run", name, "--config", str(config)]
     if tree is not None:
         command = ["env", "-C", str(tree), f"PYTHONPATH={tree}", *command]
-    return Process(name, command, directory / f"{name}.log")
+    return command
 
 
 def _get(url: str, accept: str = "*/*") -> bytes:

@@ -77,9 +77,9 @@ class Outcome:
 class Trial:
     """One run, on a plant that is made here and ended by who made the trial."""
 
-    def __init__(self, directory: Path, form: Form, trees: Trees, say: Say) -> None:
-        self._form, self._say = form, say
-        seconds = START_S + SETS_S + sum(s + form.after_s + SETTLE_S for _, s in form.cuts)
+    def __init__(self, directory: Path, form: Form, trees: Trees, say: Say, *, upgrade: bool = False) -> None:
+        self._form, self._say, self._upgrade = form, say, upgrade
+        seconds = 3 * START_S + SETS_S + sum(s + form.after_s + SETTLE_S for _, s in form.cuts)
         self.plant = Plant(directory, seconds, keepalive_s=form.keepalive_s, trees=trees)
         self.outcome = Outcome()
 
@@ -98,6 +98,8 @@ class Trial:
             until("every sensor has corrected values", self._all_corrected, SETS_S)
             outcome.sets_s = round(time.monotonic() - began - outcome.ready_s, 1)
             self._say(f"three sets in force {outcome.sets_s:.1f} s after the first sample")
+            if self._upgrade:
+                self._upgraded()
             for name, seconds in cuts:
                 self._cut(name, seconds)
                 time.sleep(self._form.after_s)
@@ -123,6 +125,31 @@ class Trial:
 
     def _all_corrected(self) -> bool:
         return all(self.plant.rows(edge.sensor, "corrected")[0].size > 0 for edge in self.plant.edges.values())
+
+    def _upgraded(self) -> None:
+        """Bring edges up to date while one of them has a backlog, and then the services."""
+        plant, link = self.plant, self._link("cut")
+        link.up = False
+        time.sleep(2 * self._form.keepalive_s)
+        plant.upgrade_edges()
+        link.up = True
+        self._all_up_to_date("the edges were brought up to date")
+        plant.upgrade_services()
+        self._all_up_to_date("the services were brought up to date")
+        until("the interface is ready", lambda: (plant.get("/readyz") or {}).get("ready"), START_S)
+        plant.must_live()
+
+    def _all_up_to_date(self, after: str) -> None:
+        plant, now_ns = self.plant, SystemClock().now()
+        for edge in plant.edges.values():
+            for what in ("raw", "corrected"):
+                until(
+                    f"{what} values of {edge.name} come again after {after}",
+                    lambda e=edge, f=what: plant.rows(e.sensor, f)[0].max(initial=0) > now_ns,  # type: ignore[misc]
+                    START_S,
+                )
+        until("everything before is there", lambda: not any(map(self._holes, plant.edges.values())), SETTLE_S)
+        self._say(f"all is there again after {after}")
 
     # Cuts
 
