@@ -23,6 +23,9 @@ _HOLE: Final = 1.5
 _UNEVEN_HOLE: Final = 5.0
 """A reference interval that many times as long as almost all (95 %) is a hole, where the sampling is even or not."""
 
+_LARGE_STEP: Final = 3.0
+"""Of the median: jitter of nearly an interval makes no larger one."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
@@ -61,8 +64,9 @@ class Segment:
 
     @property
     def smooth(self) -> bool:
-        """Whether the reference is spaced evenly, so that splines can be laid through it."""
-        return _even(self.knots[0])
+        """Whether the reference is spaced so that splines can be laid through it: they swing over large steps."""
+        steps = np.diff(self.knots[0])
+        return bool(steps.max() <= _LARGE_STEP * np.median(steps))
 
     @property
     def length_s(self) -> float:

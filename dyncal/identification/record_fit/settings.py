@@ -27,7 +27,7 @@ class InterSample(enum.StrEnum):
     """How the measurand moves between samples of the reference.
 
     `ZERO`: held, as behind a D/A converter; `LINEAR`: straight lines; `CUBIC` and `QUINTIC`: splines, for a measurand
-    that has hardly anything near the Nyquist frequency (even sampling only).
+    that has hardly anything near the Nyquist frequency.
     """
 
     ZERO = "zero-order hold"
@@ -37,7 +37,7 @@ class InterSample(enum.StrEnum):
 
 
 SPLINES: Final = (InterSample.CUBIC, InterSample.QUINTIC)
-"""Courses that want a reference that is spaced evenly, with values beyond either end of what is read."""
+"""Courses that want a reference without large steps, with values beyond either end of what is read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from dyncal.domain.samples import FloatArray
-from dyncal.identification.interpolation import CONTEXT, Interpolation, refined
+from dyncal.identification.interpolation import CONTEXT, Interpolation, left_out
 from dyncal.identification.record_fit.segments import Segment, Taken
 from dyncal.identification.record_fit.settings import InterSample
 
@@ -23,7 +22,7 @@ def long_enough(segment: Segment, least: int = LEAST) -> bool:
 
 
 def spline_fits(segment: Segment, least: int = LEAST) -> bool:
-    """Tell whether splines can be laid through the reference of a segment: evenly spaced, and long enough."""
+    """Tell whether splines can be laid through the reference of a segment: long enough, without large steps."""
     return long_enough(segment, least) and segment.smooth
 
 
@@ -36,7 +35,7 @@ def course_of_reference(taken: Taken) -> InterSample:
     segments = [each for each in taken.segments if spline_fits(each, 2 * LEAST)]
     if not segments:
         return InterSample.LINEAR
-    best, error = InterSample.LINEAR, _CLEARLY_SMOOTHER * _left_out(segments, None)
+    best, error = InterSample.LINEAR, _CLEARLY_SMOOTHER * _left_out(segments, Interpolation.LINEAR)
     for course, kind in ((InterSample.CUBIC, Interpolation.CUBIC), (InterSample.QUINTIC, Interpolation.QUINTIC)):
         own = _left_out(segments, kind)
         if own < error:
@@ -44,17 +43,7 @@ def course_of_reference(taken: Taken) -> InterSample:
     return best
 
 
-def _left_out(segments: Sequence[Segment], kind: Interpolation | None) -> float:
+def _left_out(segments: Sequence[Segment], kind: Interpolation) -> float:
     """Return the rms error of the odd values as interpolated between the even ones, away from the ends."""
-    errors: list[FloatArray] = []
-    for segment in segments:
-        values = segment.knots[1]
-        coarse, between = values[::2], values[1::2]
-        if kind is None:
-            found = (coarse[:-1] + coarse[1:]) / 2
-            errors.append((between[: found.size] - found)[CONTEXT:-CONTEXT])
-        else:
-            found = refined(coarse, kind)[1::2]
-            errors.append(between[CONTEXT : CONTEXT + found.size] - found)
-    every = np.concatenate(errors)
-    return float(np.sqrt(np.mean(every**2)))
+    errors = [np.subtract(*left_out(*segment.knots, kind)) for segment in segments]
+    return float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))

@@ -14,7 +14,7 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, Int64Array
-from dyncal.identification.interpolation import CONTEXT, Interpolation, refined
+from dyncal.identification.interpolation import CONTEXT, Interpolation, is_even, refined, refined_unevenly
 from dyncal.identification.record_fit.segments import Segment
 from dyncal.identification.record_fit.settings import InterSample
 
@@ -69,7 +69,9 @@ class Reading:
         knots, self._values = segment.knots
         at = (segment.t_ns - segment.t_ns[0]) * self._per_ns
         self._knots = (knots - segment.t_ns[0]) * self._per_ns
-        if between in _SPLINES:
+        if between in _SPLINES and not is_even(self._knots):
+            self._knots, self._values = refined_unevenly(self._knots, self._values, _SPLINES[between])
+        elif between in _SPLINES:
             inner = self._knots[CONTEXT : knots.size - CONTEXT]
             self._knots = np.empty(2 * inner.size - 1, dtype=np.int64)
             self._knots[::2], self._knots[1::2] = inner, inner[:-1] + np.diff(inner) // 2
