@@ -11,7 +11,8 @@ from typing import Final
 
 SURE: Final = 4.5
 """Standard uncertainties: by chance once in 150 000 fits."""
-_MATTERS: Final = 2.0  # standard uncertainties of a parameter that it moves
+MATTERS: Final = 2.0
+"""Standard uncertainties of a parameter that it moves."""
 STATED: Final = 4.0
 """What is stated of an offset is exceeded by so much where it does not allow for it."""
 
@@ -36,7 +37,7 @@ class Shift:
 
     def matters(self, stated: float) -> bool:
         """Tell whether it is certain, beyond what is stated of it (a standard uncertainty), and of any effect."""
-        return abs(self.value) > max(SURE * self.u, STATED * stated) and self.moved > _MATTERS
+        return abs(self.value) > max(SURE * self.u, STATED * stated) and self.moved > MATTERS
 
     @property
     def words(self) -> str:

@@ -11,10 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from dyncal.domain.samples import FloatArray
 from dyncal.identification.coloured import Noise, Residuals, noise_of
 from dyncal.identification.record_fit.descent import descend
 from dyncal.identification.record_fit.method import WHITE
+from dyncal.identification.record_fit.otherwise import SHORTEST_READ, WITHIN, otherwise
 from dyncal.identification.record_fit.reference import inverse
 from dyncal.identification.record_fit.srivc import least_squares
 from dyncal.identification.record_fit.stages import Setup, Stage, with_course
@@ -23,8 +23,6 @@ from dyncal.identification.report import ljung_box
 _ROUNDS: Final = 4
 _STAYS: Final = 0.03  # standard uncertainties
 _MISFIT: Final = 20.0  # twice a log-likelihood ratio of two unknowns: p < 5e-5
-_LAGS: Final = np.arange(-4, 12)
-_SLOW: Final = (16.0, 50.0, 150.0, 500.0)  # samples
 _LAGS_MISFIT: Final = 62.0  # the same of twenty: p < 1e-5
 
 
@@ -90,22 +88,12 @@ def _by_lags(stage: Stage, k: int) -> float:
     """
     problem, e = stage.problem, stage.done.last.e[k]
     track = problem.readings[k].at(float(stage.h[problem.p]))
-    if track is None or e.size < 4 * _LAGS.size:
+    if track is None or e.size < SHORTEST_READ:
         return 0.0
-    u = np.append(track.begins, track.u1)[np.append(0, np.flatnonzero(track.observed >= 0) + 1)]
-    lagged = [np.roll(u - u.mean(), lag) for lag in _LAGS]
-    lagged += [_smoothed(u - u.mean(), samples) for samples in _SLOW]
-    kept = slice(int(_LAGS[-1]), u.size + int(_LAGS[0]))
-    columns = problem.whitened(k, np.stack(lagged, axis=1))[kept]
-    solution = least_squares(columns.T @ columns, columns.T @ e[kept])
-    return float(solution @ (columns.T @ e[kept])) * problem.n_y / stage.done.last.sse
-
-
-def _smoothed(u: FloatArray, samples: float) -> FloatArray:
-    from scipy.signal import lfilter  # noqa: PLC0415 - only where noise is coloured
-
-    pole = float(np.exp(-1 / samples))
-    return np.asarray(lfilter([1 - pole], [1.0, -pole], u, zi=[pole * u[0]])[0], dtype=np.float64)
+    columns = problem.whitened(k, otherwise(track))[WITHIN]
+    e = e[WITHIN]
+    solution = least_squares(columns.T @ columns, columns.T @ e)
+    return float(solution @ (columns.T @ e)) * problem.n_y / stage.done.last.sse
 
 
 def _explained(stage: Stage) -> float:

@@ -17,6 +17,7 @@ from dyncal.identification.expected import check_known
 from dyncal.identification.record_fit import judge
 from dyncal.identification.record_fit.assemble import Parts, assembled, exact, refusal, unexplained
 from dyncal.identification.record_fit.colour import by_coloured_noise, coloured_stage
+from dyncal.identification.record_fit.departures import departed
 from dyncal.identification.record_fit.full_likelihood import FullFit, full_likelihood
 from dyncal.identification.record_fit.lateness import later_than
 from dyncal.identification.record_fit.method import (
@@ -186,25 +187,47 @@ def _beyond(setup: Setup, found: RecordFit) -> bool:
 
 
 def _fit(outer: ResponseModel, setup: Setup, method: Method | None, given: FloatArray | None) -> RecordFit:
+    """Return the answer, in doubt where the sensor does what its model cannot."""
+    found, parts = _answer(outer, setup, method, given)
+    if parts is None:
+        return found
+
+    # a short part would not show the noise of the reference that the whole record does
+    own = Method.KALMAN if found.method is Method.KALMAN else method
+
+    def of_part(taken: Taken) -> RecordFit:
+        settings = replace(setup.settings, max_delay_s=setup.reach[1] if setup.delayed else None)
+        part = replace(setup, taken=taken, settings=settings)
+        trouble = judge.before(taken, setup.model, settings)
+        known = None if found.parameters is None else found.parameters.values
+        return refusal(outer, part, found.method, trouble) if trouble else _answer(outer, part, own, known)[0]
+
+    return departed(parts, found, of_part)
+
+
+def _answer(
+    outer: ResponseModel, setup: Setup, method: Method | None, given: FloatArray | None
+) -> tuple[RecordFit, Parts | None]:
+    """Return the answer of a record, and what it is made of where there was a fit to be chosen between likelihoods."""
     core, taken = setup.model, setup.taken
     own = None if given is None else given[: core.n_parameters]
     begins = starts(core, taken, setup.reach if setup.delayed else (0.0, 0.0), own)
     first = first_stage(setup, begins)
     if first is None:
         diverged = judge.Judgement(Verdict.DIVERGED, "no start led to a fit")
-        return refusal(outer, setup, method or Method.OUTPUT_ERROR, diverged)
+        return refusal(outer, setup, method or Method.OUTPUT_ERROR, diverged), None
     evidence = judge.Evidence(
         first.h[: core.n_parameters], first.e, first.y, unexplained(first), ljung_box(first.e)
     )  # fmt: skip
     trouble = judge.against_pair(core, taken, evidence)
     if trouble is not None:
-        return refusal(outer, setup, method or Method.OUTPUT_ERROR, trouble)
+        return refusal(outer, setup, method or Method.OUTPUT_ERROR, trouble), None
     stage, unknowns = second_stage(setup, first)
     names, share = made_by_noise(setup, stage)
     if names:
         detail = f"the measurand is too slow for {', '.join(names)}: of what tells it, the reference's noise"
         misled = judge.Judgement(Verdict.NOT_EXCITED, f"{detail} may make {100 * min(share, 1):.0f} %", names)
-        return _by_innovations(Parts(outer, setup, stage, stage, unknowns, Method.OUTPUT_ERROR, ""), misled)
+        return _by_innovations(Parts(outer, setup, stage, stage, unknowns, Method.OUTPUT_ERROR, ""), misled), None
     which, reason, moved = _likelihood(setup, stage, method)
     parts = Parts(outer, setup, stage, moved or stage, unknowns, which, reason)
     # residuals whitened by a noise of their own have been tested for what follows from the reference
@@ -214,9 +237,8 @@ def _fit(outer: ResponseModel, setup: Setup, method: Method | None, given: Float
     white = not evidence.misfit or ljung_box(stage.e) >= WHITE
     fits = which is Method.OUTPUT_ERROR and (white or exact(parts.simple) or tested)
     against = None if fits else _wrong_kind(parts)
-    if which is Method.KALMAN:
-        return _by_kalman(parts, against)
-    return _by_innovations(parts, against)
+    answer = _by_kalman if which is Method.KALMAN else _by_innovations
+    return answer(parts, against), parts
 
 
 def _wrong_kind(parts: Parts) -> judge.Judgement | None:

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
+from dyncal.domain.time import Int64Array
 from dyncal.identification.coloured import Noise, Whitener
 from dyncal.identification.record_fit.gain import NO_NOISE, Interval, gain_and_slope, interval_of
 from dyncal.identification.record_fit.kernels import LANES, record_pass
@@ -60,11 +61,16 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pass:
-    """Gram matrices of the parts of a segment, (n_parts, rows + 1, rows + 1), innovations, and residuals."""
+    """Gram matrices of the parts of a segment, (n_parts, rows + 1, rows + 1), innovations, and residuals.
+
+    `rows` (n_y, rows + 1) are the derivatives of the indications and the residuals, before whitening; empty where
+    nobody asked.
+    """
 
     gram: FloatArray
     e: FloatArray
     raw: FloatArray
+    rows: FloatArray
 
 
 class RecordProblem:
@@ -145,14 +151,41 @@ class RecordProblem:
 
     def scores(self, there: Evaluation, n_parts: int) -> FloatArray:
         """Return Σψe of parts of the record, the initial states eliminated, (n_segments·n_parts, m)."""
-        m, found = self.m, []
-        gain, dgain = self.gain(there.at.h)
-        for k, reading in enumerate(self._readings):
+        return self.parts(there, n_parts)[0]
+
+    def parts(self, there: Evaluation, n_parts: int) -> tuple[FloatArray, FloatArray]:
+        """Return Σψe (k, m) and ΣψψT (k, m, m) of k = n_segments·n_parts parts, the initial states eliminated."""
+        m, scores, information = self.m, [], []
+        for k in range(self.n_segments):
+            done = self._again(there, k, n_parts)
+            mix, both = there.mix[k], done.gram[:, :m, m:-1] @ there.mix[k]
+            scores.append(done.gram[:, :m, -1] - done.gram[:, m:-1, -1] @ mix)
+            own = done.gram[:, :m, :m] - both - both.swapaxes(1, 2)
+            information.append(own + mix.T @ done.gram[:, m:-1, m:-1] @ mix)
+        return np.concatenate(scores), np.concatenate(information)
+
+    def part_begins(self, there: Evaluation, n_parts: int) -> Int64Array:
+        """Return the instants [ns] of the first indications of the same parts."""
+        found = []
+        for reading in self._readings:
             track = reading.at(float(there.at.h[self.p]))
-            done = None if track is None else self._segment(there.at, k, track, gain, dgain, n_parts)
-            if done is not None:
-                found.append(done.gram[:, :m, -1] - done.gram[:, m:-1, -1] @ there.mix[k])
+            if track is None:
+                raise ValueError("a reading that was evaluated is out of reach")
+            seen = 1 + np.cumsum(track.observed >= 0)
+            edges = part_edges(track.index.size, n_parts)[1:-1]
+            found.append(reading.t_ns[[0, *(min(int(seen[edge - 1]), reading.n - 1) for edge in edges)]])
         return np.concatenate(found)
+
+    def rows(self, there: Evaluation, k: int) -> FloatArray:
+        """Return ∂ŷ/∂(h, initial state) and y - ŷ of each indication of segment k, (n_y, m + n + 1), not whitened."""
+        return self._again(there, k, 1, keep=True).rows
+
+    def _again(self, there: Evaluation, k: int, n_parts: int, *, keep: bool = False) -> _Pass:
+        track = self._readings[k].at(float(there.at.h[self.p]))
+        done = None if track is None else self._segment(there.at, k, track, *self.gain(there.at.h), n_parts, keep=keep)
+        if done is None:
+            raise ValueError("a segment that was evaluated cannot be again")
+        return done
 
     def whitened(self, k: int, columns: FloatArray) -> FloatArray:
         """Return columns (n_y of segment k, any number) as the noise of the sensor leaves them."""
@@ -183,8 +216,10 @@ class RecordProblem:
         gain: FloatArray,
         dgain: FloatArray,
         n_parts: int = 1,
+        *,
+        keep: bool = False,
     ) -> _Pass | None:
-        """Run one pass over a segment, in `n_parts` parts; None where the numbers overflow."""
+        """Run one pass over a segment, in `n_parts` parts, and `keep` its rows; None where the numbers overflow."""
         m, n = self.m, self.n
         eta = at.h[: self.p]
         kept = self._kept.get(k)
@@ -202,8 +237,8 @@ class RecordProblem:
         x, s = at.x0[k].copy(), np.zeros((n, lanes))
         s[:, m:rows] = np.eye(n)
         gram, e = np.zeros((n_parts, lanes, lanes)), np.empty(track.y.size)
-        rowwise = np.empty((track.y.size if self._whitener else 0, rows + 1))
-        edges = np.linspace(0, track.index.size, n_parts + 1).astype(np.int64).tolist()
+        rowwise = np.empty((track.y.size if self._whitener or keep else 0, rows + 1))
+        edges = part_edges(track.index.size, n_parts)
         for i, (begin, end) in enumerate(pairwise(edges)):
             cut = slice(begin, end)
             record_pass(
@@ -217,7 +252,7 @@ class RecordProblem:
             seen = [1 + int(np.count_nonzero(track.observed[:edge] >= 0)) for edge in edges[1:-1]]
             gram = np.stack([part.T @ part for part in np.split(columns, seen)])
             left = np.ascontiguousarray(columns[:, -1])
-        return _Pass(gram, left, e) if bool(np.all(np.isfinite(gram))) else None
+        return _Pass(gram, left, e, rowwise) if bool(np.all(np.isfinite(gram))) else None
 
     def _discretised(self, h: FloatArray, track: Track) -> tuple[FloatArray, ...] | None:
         """Return Φ, Γ, their derivatives, what a jump does at once, and b; None where they are not finite."""
@@ -239,6 +274,12 @@ class RecordProblem:
             b[:] = self.model.state_space(eta).b
         kick, dkick = held.gamma[0, :n, 1], held.dgamma[0, :, :n, 1].T
         return phi, gamma, dphi, dgamma, np.ascontiguousarray(kick), np.ascontiguousarray(dkick), b
+
+
+def part_edges(n: int, n_parts: int) -> list[int]:
+    """Return where parts of n sub-intervals begin, and where the last one ends."""
+    edges: list[int] = np.linspace(0, n, n_parts + 1).astype(np.int64).tolist()
+    return edges
 
 
 def eliminated(gram: FloatArray, m: int) -> tuple[FloatArray, FloatArray]:

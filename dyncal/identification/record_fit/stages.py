@@ -13,7 +13,7 @@ from dyncal.domain.time import Int64Array
 from dyncal.identification.coloured import Noise
 from dyncal.identification.record_fit.descent import BoolArray, Descent, Prior, descend, promised
 from dyncal.identification.record_fit.gain import NO_NOISE
-from dyncal.identification.record_fit.method import WHITE
+from dyncal.identification.record_fit.method import WHITE, time_constants
 from dyncal.identification.record_fit.problem import Point, RecordProblem
 from dyncal.identification.record_fit.reference import MOST_INFLATION, inflation, inverse
 from dyncal.identification.record_fit.segments import Segment, Taken
@@ -32,6 +32,9 @@ _CLEARLY_BETTER: Final = 6.0  # twice a log-likelihood ratio
 _HOPELESS: Final = 60.0  # the same: a course so much worse after one step is not followed up
 _FIRST_PASSES: Final = 14
 _NOTHING: Final = 1e-20
+_MOST_BLOCKS: Final = 32
+_LEAST_SAMPLES: Final = 20
+_MEMORIES: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,6 +124,8 @@ def first_stage(setup: Setup, begins: Iterable[Begin]) -> Stage | None:
     fixed = setup.settings.between
     course = fixed or course_of_reference(setup.taken)
     problem = setup.problem(course)
+    if not _enough(problem):
+        return None
     free, prior = setup.free(), _no_prior(setup)
     best: Descent | None = None
     for start in begins:
@@ -138,6 +143,11 @@ def first_stage(setup: Setup, begins: Iterable[Begin]) -> Stage | None:
     return stage if fixed is not None else with_course(setup, stage)
 
 
+def _enough(problem: RecordProblem) -> bool:
+    """Tell whether indications are left of which the whole reach of the reference is known: more than unknowns."""
+    return problem.n_y > problem.p + problem.n * problem.n_segments
+
+
 def _good_enough(problem: RecordProblem, done: Descent) -> bool:
     """Tell whether no other start can be better: only noise is left, or nothing."""
     return done.last.sse <= _NOTHING * problem.power or ljung_box(np.concatenate(done.last.e)) >= WHITE
@@ -151,6 +161,8 @@ def with_course(setup: Setup, begin: Stage) -> Stage:
         if between is begin.between or (between is InterSample.QUINTIC and best.between is not InterSample.CUBIC):
             continue
         problem = setup.problem(between)
+        if not _enough(problem):
+            continue
         most = problem.n_y * begin.done.cost / begin.problem.n_y + _HOPELESS
         at = _carried(begin, problem)
         first = None if at is None else promised(problem, at, begin.free, begin.prior, most + _HOPELESS)
@@ -240,6 +252,16 @@ def second_stage(setup: Setup, stage: Stage) -> tuple[Stage, Unknowns]:
     if done is None:
         return stage, replace(unknowns, clock_freed=False, offset_freed=False)
     return replace(stage, free=free, prior=prior, done=done), unknowns
+
+
+def n_independent(setup: Setup, stage: Stage, n: int) -> int:
+    """Return into how many blocks n samples can be cut whose scatter says what their mean is worth.
+
+    Of 20 samples and three of the sensor's longest memories at least, 32 at most; 0 where not even one is that long.
+    """
+    _, slow = time_constants(setup.model, stage.h[: setup.model.n_parameters])
+    longest = n * setup.taken.dt_s / (_MEMORIES * max(slow, setup.taken.dt_s))
+    return int(min(_MOST_BLOCKS, n // _LEAST_SAMPLES, longest))
 
 
 def input_noise(stage: Stage) -> float:

@@ -97,6 +97,23 @@ def test_parts_add_up_to_the_whole(kind: ModelKind, kappa: float) -> None:
     assert scores.shape == (7, problem.m)
     whole = problem.scores(there, 1)[0]
     np.testing.assert_allclose(scores.sum(axis=0), whole, rtol=1e-9, atol=1e-9 * np.abs(whole).max())
+    information = problem.parts(there, 7)[1].sum(axis=0)
+    np.testing.assert_allclose(information, there.a, rtol=1e-9, atol=1e-9 * np.abs(there.a).max())
+    begins = problem.part_begins(there, 7)
+    assert begins.shape == (7,)
+    assert begins[0] == problem.readings[0].t_ns[0]
+    assert bool(np.all(np.diff(begins) > 0))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_are_what_the_pass_sums_up(kind: ModelKind) -> None:
+    problem, _ = _problem(kind)
+    there = problem.evaluate(_point(problem, kind, -40.0, 0.0123))
+    assert there is not None
+    rows = problem.rows(there, 0)
+    np.testing.assert_array_equal(rows[:, -1], there.raw[0])
+    free = rows[:, : problem.m] - rows[:, problem.m : -1] @ there.mix[0]
+    np.testing.assert_allclose(free.T @ free, there.a, rtol=1e-6, atol=1e-9 * np.abs(there.a).max())
 
 
 def test_a_nan_that_gets_through_is_seen() -> None:
