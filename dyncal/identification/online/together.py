@@ -15,7 +15,7 @@ from dyncal.identification.online.estimator import OnlineEstimator
 from dyncal.identification.online.fleet import EstimatorFleet
 from dyncal.identification.records import AlignedRecord, BlockOutcome
 
-MOST: Final = 64
+MOST: Final = 128
 """Estimators of a fleet that is made here: its buffers are as long as the longest block that any of them waits for."""
 
 
