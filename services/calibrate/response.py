@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 import numpy as np
 
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.samples import FloatArray
+from dyncal.drift.baseline import invert
 from dyncal.models import named_model
 
 _N_FREQUENCIES: Final = 24
@@ -47,6 +49,9 @@ def relative_change(new: Parameters, old: Parameters, band_hz: float) -> float:
 def distance(new: FloatArray, cov_new: FloatArray, old: FloatArray, cov_old: FloatArray) -> float:
     """Return the squared Mahalanobis distance of two parameter vectors, taken as independent."""
     difference = new - old
+    inverse = invert(cov_new + cov_old)
+    if inverse is not None:
+        return float(difference @ inverse @ difference)
     scale = np.sqrt(np.diag(cov_new) + np.diag(cov_old))
     if not bool(np.all(scale > 0)):
         return float("inf") if bool(np.any(difference != 0)) else 0.0
@@ -57,6 +62,12 @@ def distance(new: FloatArray, cov_new: FloatArray, old: FloatArray, cov_old: Flo
 
 def significant(distance2: float, n: int, level: float) -> bool:
     """Tell whether a squared Mahalanobis distance of n parameters is beyond what chance gives at `level`."""
+    return distance2 > _quantile(n, level)
+
+
+@functools.lru_cache(maxsize=64)
+def _quantile(n: int, level: float) -> float:
+    """Return what χ² of n degrees stays below with probability `level`."""
     from scipy.special import chdtri  # noqa: PLC0415 - a service that starts does not wait for it
 
-    return distance2 > float(chdtri(n, 1 - level))
+    return float(chdtri(n, 1 - level))

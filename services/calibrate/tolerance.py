@@ -58,25 +58,39 @@ def capable(parameters: Parameters, cov: FloatArray, tolerance: Mapping[str, flo
     return bool(np.all(u <= _CAPABLE * limits))
 
 
-def judge(parameters: Parameters, cov: FloatArray, baseline: Baseline, tolerance: Mapping[str, float]) -> Judged:
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Of each parameter its relative change against the baseline, the standard uncertainty of that, and its limit."""
+
+    names: tuple[str, ...]
+    change: tuple[float, ...]
+    u: tuple[float, ...]
+    limits: tuple[float, ...]
+
+
+def changes(parameters: Parameters, cov: FloatArray, baseline: Baseline, tolerance: Mapping[str, float]) -> Changes:
     """Compare parameters, with statistical covariance `cov`, with the baseline."""
-    change, u, limits = _compared(parameters, cov, baseline, tolerance)
-    beyond = (np.abs(change) - _GUARD * u) / limits
-    worst = int(np.argmax(beyond))
+    change = parameters.values / baseline.values - 1
+    u = np.sqrt(cov.diagonal() + baseline.cov.diagonal()) / np.abs(baseline.values)
+    limits = tuple(tolerance.get(name, DEFAULT_TOLERANCE) for name in parameters.names)
+    return Changes(parameters.names, tuple(change.tolist()), tuple(u.tolist()), limits)
+
+
+def judge(found: Changes) -> Judged:
+    """Say what the guard bands say of all changes."""
+    each = list(zip(found.change, found.u, found.limits, strict=True))
+    beyond = [(abs(x) - _GUARD * u) / limit for x, u, limit in each]
+    worst = max(range(len(beyond)), key=beyond.__getitem__)
     if beyond[worst] > 1:
-        excess = Excess(parameters.names[worst], float(change[worst]), float(u[worst]), float(limits[worst]))
-        return Judged(excess, within=False)
-    return Judged(None, within=bool(np.all(np.abs(change) + _GUARD * u <= limits)))
+        return Judged(Excess(found.names[worst], *each[worst]), within=False)
+    return Judged(None, within=all(abs(x) + _GUARD * u <= limit for x, u, limit in each))
 
 
-def conformity(
-    parameters: Parameters, cov: FloatArray, baseline: Baseline, tolerance: Mapping[str, float]
-) -> tuple[ParameterConformity, ...]:
+def conformity(found: Changes) -> tuple[ParameterConformity, ...]:
     """Return for each parameter its change, the probability that it lies within its tolerance, and the verdict."""
-    change, u, limits = (values.tolist() for values in _compared(parameters, cov, baseline, tolerance))
     return tuple(
-        ParameterConformity(name, x, u_x, limit, p_within(x, u_x, limit), verdict(x, u_x, limit))
-        for name, x, u_x, limit in zip(parameters.names, change, u, limits, strict=True)
+        ParameterConformity(name, x, u, limit, p_within(x, u, limit), verdict(x, u, limit))
+        for name, x, u, limit in zip(found.names, found.change, found.u, found.limits, strict=True)
     )
 
 
@@ -93,11 +107,3 @@ def verdict(change: float, u: float, limit: float) -> Conformance:
     if abs(change) - _GUARD * u > limit:
         return Conformance.FAILS
     return Conformance.CONFORMS if abs(change) + _GUARD * u <= limit else Conformance.UNDECIDED
-
-
-def _compared(
-    parameters: Parameters, cov: FloatArray, baseline: Baseline, tolerance: Mapping[str, float]
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    change = parameters.values / baseline.values - 1
-    u = np.sqrt(np.diag(cov) + np.diag(baseline.cov)) / np.abs(baseline.values)
-    return change, u, np.array([tolerance.get(name, DEFAULT_TOLERANCE) for name in parameters.names])

@@ -225,8 +225,8 @@ class Tracker:
                 calibration = calibration_of(name, self.sensor, self.pairing, estimate, None, now_ns)
                 yield AddCalibration(calibration, Act(ACTOR, now_ns, "baseline of the tolerance"))
             return
-        about = (estimate.parameters, block.cov, self.baseline, self.pairing.tolerance)
-        judged, self.conformity = tolerance.judge(*about), tolerance.conformity(*about)
+        changes = tolerance.changes(estimate.parameters, block.cov, self.baseline, self.pairing.tolerance)
+        judged, self.conformity = tolerance.judge(changes), tolerance.conformity(changes)
         if judged.excess is not None:
             yield from self.board.begin(findings.out_of_tolerance(self.sensor, now_ns, judged.excess))
         elif judged.within:

@@ -53,4 +53,7 @@ class Window:
         """Return how far the median interval is from `dt_ns`, relative; 0 where that cannot be said, or is no fault."""
         if len(self) < 3 or self.irregular:
             return 0.0
-        return float(np.median(np.diff(self.t_ns))) / dt_ns - 1
+        steps = np.diff(self.t_ns)
+        if 2 * int(np.count_nonzero(steps == dt_ns)) > steps.size:  # more than half: that is the median
+            return 0.0
+        return float(np.median(steps)) / dt_ns - 1

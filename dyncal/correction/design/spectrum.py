@@ -252,14 +252,21 @@ class _Likelihood:
         return found, value
 
 
+@functools.lru_cache(maxsize=8)
+def _hann(length: int) -> tuple[FloatArray, float]:
+    """Return a Hann window, periodic, and the sum of its squares."""
+    window: FloatArray = np.hanning(length + 1)[:-1]
+    return window, float(window @ window)
+
+
 def averaged_periodogram(y: FloatArray, length: int) -> FloatArray:
     """Return the two-sided periodogram of `y` per bin, shape (length // 2 + 1,).
 
     Averaged over half-overlapping segments, each without its mean and under a Hann window (Welch, 1967); white noise of
     variance R gives R.
     """
-    window = np.hanning(length + 1)[:-1]
+    window, power = _hann(length)
     segments = np.lib.stride_tricks.sliding_window_view(y, length)[:: length // 2]
     spectra = np.fft.rfft((segments - segments.mean(axis=1, keepdims=True)) * window, axis=1)
-    average: FloatArray = np.mean(np.abs(spectra) ** 2, axis=0) / float(window @ window)
+    average: FloatArray = np.mean(np.abs(spectra) ** 2, axis=0) / power
     return average

@@ -134,7 +134,7 @@ def test_tolerance_has_a_guard_band_on_both_sides() -> None:
 
     def at(tau_s: float, u: float = 0.005) -> tolerance.Judged:
         now = first_order(1, tau_s, u)
-        return tolerance.judge(now, now.cov, baseline, {"tau_s": 0.1})
+        return tolerance.judge(tolerance.changes(now, now.cov, baseline, {"tau_s": 0.1}))
 
     assert at(1.0).within
     assert at(1.08).within
@@ -157,7 +157,9 @@ def test_tolerance_has_a_guard_band_on_both_sides() -> None:
 def test_each_parameter_has_its_probability_to_conform(change: float, verdict: str, p: float) -> None:
     base = first_order(1, 1, 0)
     now = first_order(1, 1 + change, 0.005 / (1 + change))
-    gain, tau = tolerance.conformity(now, now.cov, tolerance.Baseline("b", base.values, base.cov), {"tau_s": 0.1})
+    gain, tau = tolerance.conformity(
+        tolerance.changes(now, now.cov, tolerance.Baseline("b", base.values, base.cov), {"tau_s": 0.1})
+    )
     assert (tau.parameter, tau.tolerance, tau.verdict) == ("tau_s", 0.1, verdict)
     assert tau.change == pytest.approx(change)
     assert tau.u == pytest.approx(0.005)
