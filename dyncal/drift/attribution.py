@@ -4,8 +4,9 @@ A pair tells the ratio of two instruments. That the sensor has changed, shows in
 has, in all pairs with it, in the same sense: by -Δln g in every gain and by -ΔT in every lag (the reference's lag is
 taken off that of the sensor: ∂ln H/∂T = -s for both, at first). What the process does goes with what reference and
 indication say of it (`dyncal.drift.process`), also in the past: where the process moved before and the parameters did
-not, it is no explanation. The likelihood of each is averaged over every instant of change and over steps and lines, so
-that a coincidence costs what it is worth (docs/metrology.md; Kass & Raftery, J. Am. Stat. Assoc. 90 (1995) 773).
+not, it is no explanation. The likelihood of each is averaged over every instant of change and over steps, lines and
+courses of any shape (`dyncal.drift.bends`), so that a coincidence costs what it is worth (docs/metrology.md; Kass &
+Raftery, J. Am. Stat. Assoc. 90 (1995) 773).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dyncal.domain.errors import InvalidData
 from dyncal.domain.health import Attribution, Cause
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
+from dyncal.drift.bends import KNOTS, Bends, begins
 from dyncal.drift.evidence import Evidence, Quadratics, evidence, scatter
 from dyncal.drift.ledger import BlockLedger
 from dyncal.drift.process import effects
@@ -33,6 +35,7 @@ FEWEST: Final = 12
 _EXPECTED: Final = 0.1  # relative standard deviation of a change, before anything is known
 _SLACKS: Final = (0.005, 0.03)  # by how much a pair may answer a reference of another gain, of another lag, otherwise
 _MOST: Final = 8  # neighbours that are asked
+_BENT: Final = 1 / 3  # prior weight of a course of any shape, beside steps and lines
 _OTHERWISE: Final = 0.1  # prior weight of a neighbour's having changed for itself
 _UNSEEN: Final = 0.1  # prior weight of a process that changes pairs together, and nothing else that can be seen
 
@@ -103,8 +106,9 @@ def attribute(pair: Pair, neighbours: Sequence[Pair] = (), above: Pair | None = 
         return None
     known = [other for other in neighbours if len(other.ledger) >= FEWEST][:_MOST]
     beside_it = [pair.ledger, *(other.ledger for other in known)]
-    own, *others = (_Told.by(each, beside_it) for each in (pair, *known))
-    second = _Told.by(above, [above.ledger]) if above is not None and len(above.ledger) >= FEWEST else None
+    at_ns = pair.ledger.at_ns
+    own, *others = (_Told.by(each, beside_it, at_ns) for each in (pair, *known))
+    second = _Told.by(above, [above.ledger], at_ns) if above is not None and len(above.ledger) >= FEWEST else None
     beside = sum(other.whatever for other in others) + (0.0 if second is None else second.whatever)
     process = own.found.process + beside
     alone = not others and second is None
@@ -140,29 +144,33 @@ def _answer(shares: dict[str, float], *, alone: bool) -> Cause:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Told:
-    """What a pair's blocks say, with the logarithms of averages over all instants and courses."""
+    """What a pair's blocks say: of steps and lines from instants of its own, of bends from those that all share."""
 
     pair: Pair
     expected: FloatArray
     found: Evidence
+    bent: Evidence
     process_moved: bool
     by_instant: FloatArray
+    by_bend: FloatArray
 
     @classmethod
-    def by(cls, pair: Pair, beside: Sequence[BlockLedger]) -> _Told:
+    def by(cls, pair: Pair, beside: Sequence[BlockLedger], at_ns: Int64Array) -> _Told:
         ledger = pair.ledger
         expected = _EXPECTED * np.maximum(np.abs(pair.size), 1e-300)
         excess = scatter(ledger.information, ledger.vectors)
         information, vectors = ledger.information / excess, ledger.vectors / excess
         phi, between = effects(_seen(ledger, beside), information, vectors)
         information[between], vectors[between] = 0.0, 0.0
-        found = evidence(ledger.at_ns, information, vectors, phi, expected)
-        moved = bool(np.any(phi))
-        return cls(pair, expected, found, moved, found.change())
+        bends = Bends(ledger.at_ns, begins(at_ns), int(at_ns[-1]))
+        found, bent = (
+            evidence(ledger.at_ns, information, vectors, phi, expected, sums) for sums in (None, bends.sums)
+        )  # fmt: skip
+        return cls(pair, expected, found, bent, bool(np.any(phi)), found.change(), bent.change())
 
     @property
     def changed(self) -> float:
-        return _mean(self.by_instant)
+        return _either(self.by_instant, self.by_bend)
 
     @property
     def whatever(self) -> float:
@@ -174,10 +182,15 @@ class _Told:
         """Return what it says at instants (n,) of a change (q,) that shows in its parameters by `way` (p, q)."""
         k = self.nearest(at_ns)
         quadratics, factor = self.found.best()
-        loosely = np.eye(self.expected.size) * (slack / _EXPECTED) ** 2
-        loose, more = Quadratics(quadratics.a[k], quadratics.h[k]).loosened(loosely)
-        way = way / self.expected[:, None]
-        return Quadratics(way.T @ loose.a @ way, loose.h @ way), factor + more
+        told, more = _along(Quadratics(quadratics.a[k], quadratics.h[k]), way / self.expected[:, None], slack)
+        return told, factor + more
+
+    def commonly_bent(self, way: FloatArray, slack: float) -> tuple[Quadratics, FloatArray]:
+        """Return the same of a course that has such a change (q,) for each of its knots."""
+        quadratics, factor = self.bent.best()
+        at_each = np.asarray(np.kron(np.eye(len(KNOTS)), way / self.expected[:, None]), dtype=np.float64)
+        told, more = _along(quadratics, at_each, slack)
+        return told, factor + more
 
     def about(self, at_ns: Int64Array) -> FloatArray:
         """Return its likelihood ratios of a change about instants (n,): blocks of pairs do not end together."""
@@ -188,6 +201,11 @@ class _Told:
     def nearest(self, at_ns: Int64Array) -> Int64Array:
         """Return the numbers of its own instants that are next to others."""
         return np.minimum(np.searchsorted(self.found.at_ns, at_ns), len(self.found.at_ns) - 1)
+
+
+def _along(told: Quadratics, way: FloatArray, slack: float) -> tuple[Quadratics, FloatArray]:
+    loose, factor = told.loosened(np.eye(len(way)) * (slack / _EXPECTED) ** 2)
+    return Quadratics(way.T @ loose.a @ way, loose.h @ way), factor
 
 
 def _seen(ledger: BlockLedger, beside: Sequence[BlockLedger]) -> FloatArray:
@@ -204,12 +222,12 @@ def _together(own: _Told, others: Sequence[_Told], second: _Told | None) -> floa
 
     Each changes in its own way, or all lags in the same proportion.
     """
-    value = own.by_instant
+    value, bent = own.by_instant, own.by_bend
     for other in (*others, *(() if second is None else (second,))):
-        value = value + other.about(own.found.at_ns)
+        value, bent = value + other.about(own.found.at_ns), bent + other.by_bend
     ways = [np.where(told.pair.common[:, 1:] != 0, told.pair.size[:, None], 0.0) for told in (own, *others)]
     in_proportion = _common(own, others, second, ways, np.array([_EXPECTED]), _SLACKS[1])
-    return _mix((_UNSEEN, _mean(value)), (0.5, in_proportion))
+    return _mix((_UNSEEN, _either(value, bent)), (0.5, in_proportion))
 
 
 def _reference(own: _Told, others: Sequence[_Told], second: _Told | None) -> float:
@@ -231,14 +249,23 @@ def _common(
     slack: float,
 ) -> float:
     """Return the logarithm of the likelihood of a change that all pairs share, over that of nothing."""
-    joint, value = own.common(own.found.at_ns, ways[0] * scale, slack)
-    for other, way in zip(others, ways[1:], strict=True):
-        told, factor = other.common(own.found.at_ns, way * scale, slack)
-        joint, value = Quadratics(joint.a + told.a, joint.h + told.h), value + factor
-    value = value + joint.marginal()
+    at_ns, all_of_them = own.found.at_ns, tuple(zip((own, *others), ways, strict=True))
+    value = _joint([told.common(at_ns, way * scale, slack) for told, way in all_of_them])
+    bent = _joint([told.commonly_bent(way * scale, slack) for told, way in all_of_them])
     if second is not None:
-        value = value + second.about(own.found.at_ns)
-    return _mean(value)
+        value, bent = value + second.about(at_ns), bent + second.by_bend
+    return _either(value, bent)
+
+
+def _joint(told: Sequence[tuple[Quadratics, FloatArray]]) -> FloatArray:
+    """Return the log-likelihood ratios of what all of them have in common."""
+    a, h = sum(each.a for each, _ in told), sum(each.h for each, _ in told)
+    return np.asarray(Quadratics(np.asarray(a), np.asarray(h)).marginal() + sum(factor for _, factor in told))
+
+
+def _either(straight: FloatArray, bent: FloatArray) -> float:
+    """Return the logarithm of the likelihood of a change by a step or a line, or by a course of any shape."""
+    return _mix((1 - _BENT, _mean(straight)), (_BENT, _mean(bent)))
 
 
 def _mean(logarithms: FloatArray) -> float:

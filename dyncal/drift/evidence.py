@@ -8,7 +8,9 @@ Raftery, J. Am. Stat. Assoc. 90 (1995) 773).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -50,15 +52,15 @@ class Quadratics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What one pair's blocks say, for n instants of change and two courses; parameters in units of a change expected.
+    """What one pair's blocks say, for m instants of change and s courses; parameters in units of a change expected.
 
     Attributes
     ----------
     at_ns : int64, shape (n,)
-        Last instants before a change would have come.
-    alone : Quadratics, (n, 2, p, p)
+        Last instants of its own blocks but the newest: steps and lines begin there (m = n, s = 2, k = p).
+    alone : Quadratics, (m, s, k, k)
         Of a change alone.
-    beside : Quadratics, (n, 2, p, p)
+    beside : Quadratics, (m, s, k, k)
         Of a change where the process explains what it can, besides.
     process : float
         Logarithm of how much better the process explains the blocks than nothing does.
@@ -75,14 +77,24 @@ class Evidence:
         return (self.beside, self.process) if beside > alone else (self.alone, 0.0)
 
     def change(self) -> FloatArray:
-        """Return the log-likelihood ratio of a change for each instant and course, (n, 2), with or without process."""
+        """Return the log-likelihood ratio of a change for each instant and course, (m, s), with or without process."""
         half = -np.log(2.0)
         either = np.logaddexp(self.alone.marginal() + half, self.beside.marginal() + self.process + half)
         return np.asarray(either, dtype=np.float64)
 
 
+Sums = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray, FloatArray]]
+"""Of a family of courses: Σ w I (m, s, k, p), Σ w I θ̂ (m, s, k) and Σ w wᵀ I (m, s, k, k), as of `courses_of` and
+`Bends.sums`; m instants, s shapes, k heights of a course, p of which for each of its knots."""
+
+
 def evidence(
-    at_ns: Int64Array, information: FloatArray, vectors: FloatArray, phi: FloatArray, expected: FloatArray
+    at_ns: Int64Array,
+    information: FloatArray,
+    vectors: FloatArray,
+    phi: FloatArray,
+    expected: FloatArray,
+    sums_of: Sums | None = None,
 ) -> Evidence:
     """Return what the blocks of one pair say.
 
@@ -96,25 +108,27 @@ def evidence(
         What the process did (`dyncal.drift.process.effects`), of which 1 changes a parameter by `expected`.
     expected : float64, shape (p,)
         Standard deviation of a change of each parameter, in its unit.
+    sums_of : callable, optional
+        Of other courses than steps and lines from each of `at_ns`.
     """
+    of = sums_of or partial(courses_of, at_ns)
     p, q = information.shape[1], phi.shape[1]
     units = information * expected[:, None] * expected
     # θ̂ about its mean: a large common part would cost digits
     total = units.sum(axis=0)
     centre = np.linalg.solve(total, (vectors * expected).sum(axis=0))
     weighted = vectors * expected - units @ centre
-    courses, courses_vectors, squares = courses_of(at_ns, units, weighted)
+    courses, h, squares = of(units, weighted)
     along = np.einsum("nq,nij->nqij", phi, units)
-    mixed = np.stack([courses_of(at_ns, along[:, j], weighted)[0] for j in range(q)], axis=-3)  # (n, 2, q, p, p)
+    mixed = np.stack([of(along[:, j], weighted)[0] for j in range(q)], axis=-3)  # (m, s, q, k, p)
     fixed = np.linalg.inv(total)
-    a = squares - courses @ fixed @ courses
-    h = courses_vectors  # the mean was taken out
+    a = squares - courses @ fixed @ np.swapaxes(courses, -1, -2)  # and h stays: the mean was taken out
     sums = along.sum(axis=0)
     b = np.einsum("nqij,nr->qirj", along, phi) - np.einsum("qij,jk,rkl->qirl", sums, fixed, sums)
     b = b.reshape(q * p, q * p)
     g = np.einsum("nq,ni->qi", phi, weighted).reshape(q * p)
     cross = mixed - np.einsum("...ij,jk,qkl->...qil", courses, fixed, sums)
-    cross = np.moveaxis(cross, -3, -2).reshape(*cross.shape[:2], p, q * p)
+    cross = np.moveaxis(cross, -3, -2).reshape(*h.shape, q * p)
     process = Quadratics(b, g)
     inner = np.linalg.inv(b + np.eye(q * p))
     rest = Quadratics(a - cross @ inner @ np.swapaxes(cross, -1, -2), h - cross @ inner @ g)

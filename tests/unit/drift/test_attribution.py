@@ -26,8 +26,11 @@ class Bench:
     """Three pairs of one reference over N blocks; what changes is added to logarithms of gain and to lags."""
 
     seed: int
+    u_gain: float = 0.003
 
     def __post_init__(self) -> None:
+        self.cov = np.diag([self.u_gain**2, 0.01**2])
+        self.until = np.full(3, N)  # blocks after which a pair says nothing more
         self.rng = np.random.default_rng(self.seed)
         self.taus = np.array([1.0, 0.6, 1.5])
         self.gain, self.lag = np.zeros((N, 3)), np.zeros((N, 3))
@@ -39,9 +42,10 @@ class Bench:
         noise = 0.3 * self.rng.standard_normal((N, 3))
         for i, tau in enumerate(self.taus.tolist()):
             ledger = BlockLedger(2)
-            for b in range(N):
+            for b in range(int(self.until[i])):
                 theta = np.array([1.0 + self.gain[b, i], tau + self.lag[b, i]])
-                block = Block((b + 1) * 2 * SECOND, self.rng.multivariate_normal(theta, COV), COV, theta=theta)
+                said = self.rng.multivariate_normal(theta, self.cov)
+                block = Block((b + 1) * 2 * SECOND, said, self.cov, theta=theta)
                 told = np.stack([self.process[b] * self.seen[0], self.process[b] * self.seen[1 + i]]) + noise[b]
                 ledger.add(block, told)
             values = np.array([1.0, tau])
@@ -78,6 +82,34 @@ def test_all_gains_that_change_alike_have_a_changed_reference(seed: int, course:
     bench = Bench(seed)
     bench.gain[:] = -course(60, 0.03)[:, None]  # type: ignore[operator]
     assert bench.told().cause is Cause.REFERENCE
+
+
+def held_ramp(begin: int, end: int, size: float) -> FloatArray:
+    return np.asarray(size * np.clip((np.arange(N) - begin) / (end - begin), 0, 1), dtype=np.float64)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_gains_that_go_up_along_a_line_and_stay_have_a_changed_reference(seed: int) -> None:
+    """No step and no line fits that where blocks know gains well: of what is refuted the least wrong looks certain."""
+    bench = Bench(seed, u_gain=0.0002)
+    bench.gain[:] = -held_ramp(60, 75, 0.04)[:, None]
+    assert bench.told().cause is Cause.REFERENCE
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_neighbours_that_fall_silent_while_a_reference_drifts_clear_the_sensor(seed: int) -> None:
+    bench = Bench(seed, u_gain=0.0002)
+    bench.gain[:] = -held_ramp(60, 75, 0.04)[:, None]
+    bench.until[:] = N, 70, 66
+    assert bench.told().cause is Cause.REFERENCE
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_gain_that_goes_up_along_a_line_and_stays_is_that_of_the_sensor(seed: int) -> None:
+    bench = Bench(seed, u_gain=0.0002)
+    bench.gain[:, 0] = -held_ramp(60, 75, 0.04)
+    bench.until[1] = 66
+    assert bench.told().cause is Cause.SENSOR
 
 
 @pytest.mark.parametrize("seed", range(4))
