@@ -74,6 +74,7 @@ build() {
     [ -n "$package" ] || fail "--package says what to install: a wheel, or what pip shall look for"
     "$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' ||
         fail "$python must be 3.11 or newer, with venv (Debian: apt-get install python3 python3-venv)"
+    python=$(command -v "$python") # pip wants a path
     number=1
     while [ -e "$opt/release-$number" ]; do number=$((number + 1)); done
     new="$opt/release-$number"

@@ -10,12 +10,14 @@ from tests.integration.deployment import environments
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this tree."""
-    return environments.wheel(tmp_path_factory.mktemp("wheel"))
+def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python of what the edge's image has: the wheel and the extra `edge`, made by the image's own commands."""
+    directory = tmp_path_factory.mktemp("edge")
+    return environments.build(environments.CONTAINERS / "edge.Containerfile", directory, DYNCAL_SKIP_CONSOLE="1")
 
 
 @pytest.fixture(scope="session")
-def light(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
-    """Python of an environment with the wheel and the extra `edge`."""
-    return environments.install(tmp_path_factory.mktemp("light") / "venv", wheel, "edge")
+def wheel(light: Path) -> Path:
+    """The wheel that it was made of."""
+    (built,) = (light.parents[2] / "wheels").glob("dyncal-*.whl")
+    return built

@@ -1,18 +1,16 @@
-"""Environments as `pip install dyncal[...]` makes them, of the wheel of this tree and nothing else."""
+"""Environments as images have them: made by the commands of a container file, of the wheel of this tree alone."""
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import subprocess
 import sys
-import venv
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
-CONSTRAINTS = ROOT / "deploy" / "constraints.txt"
+CONTAINERS = ROOT / "deploy" / "containers"
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 
@@ -22,20 +20,34 @@ def bare() -> dict[str, str]:
     return kept | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 
-@functools.cache
-def wheel(directory: Path) -> Path:
-    """Build the wheel of this tree; once in a directory. The console is taken as it was built."""
-    run(*PIP, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(directory), str(ROOT))
-    (built,) = directory.glob("dyncal-*.whl")
-    return built
+def commands(containerfile: Path) -> list[str]:
+    """Return what the first stage of a container file runs."""
+    stage = containerfile.read_text().split("\nFROM ")[1].replace("\\\n", " ")
+    return [line.removeprefix("RUN ") for line in stage.splitlines() if line.startswith("RUN ")]
 
 
-def install(directory: Path, built: Path, extra: str) -> Path:
-    """Make a virtual environment with the wheel and an extra; return its Python. What is compiled, is when imported."""
-    venv.create(directory, with_pip=False)
-    python = directory / "bin" / "python"
-    run(*PIP, "--python", str(python), "install", "-q", "--no-compile", "-c", str(CONSTRAINTS), f"{built}[{extra}]")
-    return python
+def build(containerfile: Path, directory: Path, **more: str) -> Path:
+    """Run what a container file runs, below `directory` in place of /, on this tree; return the Python it makes.
+
+    The wheel is built with what is installed here, not with packages fetched for it, and what is compiled, is when it
+    is imported.
+    """
+    for command in commands(containerfile):
+        here = command.replace("/opt/dyncal", f"{directory}/opt").replace("/wheels", f"{directory}/wheels")
+        here = here.replace("pip wheel", "pip wheel --quiet --no-build-isolation")
+        here = here.replace("pip --python", "pip --quiet --python")
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        run(
+            "/bin/sh",
+            "-c",
+            here,
+            cwd=str(ROOT),
+            PATH=path,
+            PIP_NO_COMPILE="1",
+            PIP_DISABLE_PIP_VERSION_CHECK="1",
+            **more,
+        )
+    return directory / "opt" / "bin" / "python"
 
 
 def installed(python: Path) -> set[str]:
@@ -44,8 +56,8 @@ def installed(python: Path) -> set[str]:
     return {entry["name"].lower().replace("_", "-") for entry in listed}
 
 
-def run(*command: str, **more: str) -> str:
+def run(*command: str, cwd: str = "/", **more: str) -> str:
     """Return what a command prints; fail with what it says if it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=bare() | more, cwd="/")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=bare() | more, cwd=cwd)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout

@@ -32,6 +32,7 @@ def site(light: Path, tmp_path: Path) -> str:
     return str(directory)
 
 
+@pytest.mark.timeout(280)
 def test_it_installs_upgrades_and_removes(tmp_path: Path, site: str, wheel: Path) -> None:
     root = tmp_path / "root"
     opt, etc, state = root / "opt/dyncal-edge", root / "etc/dyncal", root / "var/lib/dyncal-edge"
