@@ -20,6 +20,7 @@ from dyncal.domain.errors import BusUnavailable
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
 from dyncal.ports.signing import Verifier
+from dyncal.runtime.following import follower
 from dyncal.runtime.logging import logger
 from dyncal.runtime.quarantine import Quarantine
 from edge_agent import declared, inbox
@@ -107,7 +108,10 @@ class Operation:
             refused=spool.refused,
         )
         aside = Aside(self._open_quarantine)
-        self.station = Station(self._engine, spool, outbox, self._publisher, self._keeper, aside, address, clock)
+        self._follower = follower(settings.trace, "edge", self._log)
+        self.station = Station(
+            self._engine, spool, outbox, self._publisher, self._keeper, aside, address, clock, self._follower
+        )
         self.station.sync_each_write = settings.edge.spool.fsync_s == 0
         pki = Pki(settings.pki_dir, f"urn:dyncal:{settings.site}:{settings.edge.name}", clock)
         self.sources = Sources(settings, self.station, clock, connect, pki, stack)
@@ -193,6 +197,7 @@ class Operation:
             for task in others:
                 task.cancel()
         self._write_aside()
+        await asyncio.to_thread(self._follower.close)
 
     async def _tick(self) -> None:
         interval_s = self._settings.edge.flush_s / 4

@@ -15,9 +15,11 @@ from dyncal.contracts.edges import VERSION, EventMessage
 from dyncal.contracts.residuals import encode as encode_residuals
 from dyncal.contracts.topics import EdgeAddress, parse
 from dyncal.domain.coefficients import Outcome
+from dyncal.domain.samples import Record, SampleBlock
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
+from dyncal.runtime.following import SPOOLED, Follower
 from dyncal.runtime.logging import logger
 from edge_agent.agent import AgentEngine
 from edge_agent.aside import Aside, Unreadable
@@ -75,7 +77,9 @@ class Station:
         aside: Aside,
         address: EdgeAddress,
         clock: Clock,
+        follower: Follower | None = None,
     ) -> None:
+        self._follower = follower
         self._engine = engine
         self._spool = spool
         self._outbox = outbox
@@ -115,14 +119,18 @@ class Station:
     def perform(self, effects: Iterable[Effect]) -> None:
         """Do what the engine says: the spool first, everything else after."""
         later: list[Effect] = []
+        followed: list[SampleBlock] = []
         for effect in effects:
             if isinstance(effect, Append):
                 self._spool.append(entry_of(effect.record, wire.encode(effect.record)))
+                followed += self._followed(effect.record)
             elif isinstance(effect, Release):
                 self._held.append((self._spool.n_taken, effect.receipts))
             else:
                 later.append(effect)
         self._flush()
+        for block in followed:
+            self._follow(block)
         for effect in later:
             if isinstance(effect, Keep):
                 self._keep(effect)
@@ -136,6 +144,16 @@ class Station:
                 self.notice(effect)
             elif isinstance(effect, Refuse):
                 self._refuse(effect)
+
+    def _followed(self, record: Record) -> list[SampleBlock]:
+        if self._follower is None or not self._follower.follows(record.sequence):
+            return []
+        return [record] if isinstance(record, SampleBlock) else []
+
+    def _follow(self, block: SampleBlock) -> None:
+        if self._follower is not None:
+            first_ns, now = int(block.axis.t_ns[0]), self._clock.now()
+            self._follower.step(SPOOLED, block.sensor, block.sequence, first_ns, len(block), block.arrival_ns, now)
 
     def _refuse(self, refused: Refuse) -> None:
         content = {"t_ns": refused.t_ns.tolist(), "raw": refused.raw.tolist(), "quality": refused.codes.tolist()}

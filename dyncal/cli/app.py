@@ -22,6 +22,7 @@ from dyncal.cli.programs import Program
 from dyncal.cli.retention import retention_app
 from dyncal.cli.scenarios import scenarios_app
 from dyncal.cli.score import score
+from dyncal.cli.trace import trace
 
 app = typer.Typer(
     name="dyncal",
@@ -46,6 +47,7 @@ app.add_typer(retention_app, name="retention")
 app.add_typer(scenarios_app, name="scenarios")
 app.add_typer(datasets_app, name="datasets")
 app.command()(score)
+app.command()(trace)
 
 ConfigOption = Annotated[
     Path | None,

@@ -67,6 +67,7 @@ class AlarmChangeOut(Shape, frozen=True, kw_only=True):
     stale: bool
     state: AlarmState
     suppressed_by: list[str]
+    trace: str
     u: float | None
     value: float | None
 
@@ -125,6 +126,7 @@ class AlarmOut(Shape, frozen=True, kw_only=True):
     stale: bool
     state: AlarmState
     suppressed_by: list[str]
+    trace: str
     u: float | None
     value: float | None
 

@@ -8,7 +8,7 @@ import msgspec
 
 from dyncal.alarms.alarm import Alarm
 from dyncal.contracts import codec
-from dyncal.contracts.fields import Count, Instant, Name, Text
+from dyncal.contracts.fields import Count, Instant, Name, Text, Trace
 from dyncal.domain.alarms import AlarmKind, AlarmState, Annunciation, Priority, Scope, alarm_id
 from dyncal.domain.errors import MalformedMessage
 
@@ -61,6 +61,7 @@ class AlarmMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     set_aside_by: Text = ""
     set_aside_reason: Text = ""
     number: Count = 0
+    trace: Trace = ""
 
 
 def message_of(alarm: Alarm) -> AlarmMessage:
@@ -97,6 +98,7 @@ def message_of(alarm: Alarm) -> AlarmMessage:
         set_aside_by=alarm.set_aside_by,
         set_aside_reason=alarm.set_aside_reason,
         number=alarm.number,
+        trace=alarm.found.trace,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from dyncal.contracts import codec
-from dyncal.contracts.fields import Instant, Name, Text
+from dyncal.contracts.fields import Instant, Name, Text, Trace
 from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.errors import InvalidData, MalformedMessage
 from dyncal.domain.sensors import check_name, site_id
@@ -41,6 +41,7 @@ class ConditionMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     limit: float | None = None
     cause: Text = ""
     response: Text = ""
+    trace: Trace = ""
 
 
 class ReporterMessage(msgspec.Struct, frozen=True):
@@ -84,6 +85,7 @@ def encode(condition: Condition, reporter: str, said_ns: InstantNs) -> bytes:
             limit=_finite(condition.limit),
             cause=_words(condition.cause),
             response=_words(condition.response),
+            trace=condition.trace,
         )
     )
 
@@ -113,7 +115,7 @@ def decode(topic: str, payload: bytes) -> tuple[Condition, ConditionMessage]:
         raise MalformedMessage(f"condition {m.source}:{m.kind} with a NUL in it, which no database keeps")
     condition = Condition(
         site, m.source, m.kind, m.holds, InstantNs(m.at_ns), m.edge, m.parameter,
-        m.value, m.u, m.limit, m.cause, m.response,
+        m.value, m.u, m.limit, m.cause, m.response, m.trace,
     )  # fmt: skip
     return condition, m
 

@@ -20,6 +20,7 @@ SensorName = Annotated[SensorId, _NAME]
 EdgeName = Annotated[EdgeId, _NAME]
 SetId = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._:@+-]*$", max_length=256, description="Id of a set.")]
 Text = Annotated[str, Meta(max_length=10_000)]
+Trace = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$", description="Trace id of a block of samples, or ''.")]
 
 Instant = Annotated[int, Meta(ge=EARLIEST, le=LATEST, description="Nanoseconds since 1970-01-01T00:00:00Z.")]
 Span = Annotated[int, Meta(ge=0, le=LATEST, description="Nanoseconds.")]

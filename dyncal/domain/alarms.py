@@ -136,6 +136,8 @@ class Condition:
         What was found, its standard uncertainty, and the limit that it crossed.
     cause, response : str
         For the operator; '' leaves it to the definition of the kind.
+    trace : str
+        Trace id of the newest block of samples when it began (`dyncal.domain.traces`); '' where there is none.
     """
 
     site: SiteId
@@ -150,6 +152,7 @@ class Condition:
     limit: float | None = None
     cause: str = ""
     response: str = ""
+    trace: str = ""
 
     @property
     def id(self) -> str:

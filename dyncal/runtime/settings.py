@@ -22,7 +22,7 @@ from dyncal.domain.sensors import check_name
 from dyncal.runtime.faults import ENV_DELIMITER, ENV_PREFIX, describe
 
 SECTIONS: Final = frozenset(
-    {"site", "data_dir", "log", "broker", "store", "registry", "signing"}
+    {"site", "data_dir", "log", "trace", "broker", "store", "registry", "signing"}
     | {"edge", "ingest", "calibrate", "api", "embedded"}
 )
 
@@ -58,6 +58,19 @@ class LogSettings(Section):
 
     format: Literal["console", "json"] = "console"
     """`console` for people, `json` for collectors: one object a line."""
+
+
+class TraceSettings(Section):
+    """Which blocks are followed through the programs, in their logs and to an OpenTelemetry collector."""
+
+    one_in: int = Field(1000, ge=0)
+    """Of so many blocks of a sensor one is followed; 1 follows all, 0 none. The same in all programs."""
+
+    otlp: str | None = Field(None, pattern=r"^https?://[^\s@]+$")
+    """Where spans go, by OTLP over HTTP, as `http://127.0.0.1:4318/v1/traces`; else nowhere. Needs the extra `otel`."""
+
+    export_s: float = Field(5.0, ge=0.05, le=60)
+    """Interval at which they are sent [s]."""
 
 
 class BrokerSettings(Section):
@@ -214,6 +227,7 @@ class ProgramSettings(BaseSettings):
     """Directory of everything that is kept: stores, spool, keys."""
 
     log: LogSettings = LogSettings()
+    trace: TraceSettings = TraceSettings()
     broker: BrokerSettings = BrokerSettings()
 
     @property

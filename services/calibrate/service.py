@@ -20,6 +20,7 @@ from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
 from dyncal.runtime import metrics as metrics_server
 from dyncal.runtime.clocks import SystemClock
+from dyncal.runtime.following import follower
 from dyncal.runtime.logging import logger
 from dyncal.runtime.service import Health
 from dyncal.runtime.warming import kernels_ready
@@ -66,6 +67,7 @@ class CalibrateService:
         self._log = logger(self.name)
         self.metrics = CalibrateMetrics()
         metrics_server.tell_of_program(self.metrics.registry, self.name, self.health)
+        self._follower = follower(settings.trace, self.name, self._log)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=self.name)
         self._queue = Lanes(settings.calibrate.queue_size)
         self._overload = Overload(settings.calibrate.max_behind_s)
@@ -103,6 +105,7 @@ class CalibrateService:
             await self._run(stop)
         finally:
             self._pool.shutdown(wait=True)
+            await asyncio.to_thread(self._follower.close)
             if close_metrics is not None:
                 close_metrics()
 
@@ -118,7 +121,9 @@ class CalibrateService:
                 return
             try:
                 site = SiteId(s.site)
-                worker = Worker(s.calibrate, registry, store, signer, self._clock, self.metrics, self._log, site)
+                worker = Worker(
+                    s.calibrate, registry, store, signer, self._clock, self.metrics, self._log, site, self._follower
+                )
                 keys = KeyTeller(signer, Keyring(s.signing, s.data_dir, s.site).announcement, site)
                 notary = Notary(registry, signer, self._clock, site, s.data_dir)
                 async with notary.at_work(s.registry.checkpoint_s):

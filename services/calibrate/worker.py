@@ -22,6 +22,7 @@ from dyncal.ports.registry import Registry
 from dyncal.ports.rollouts import RolloutWrite
 from dyncal.ports.sample_store import SampleStore
 from dyncal.ports.signing import Signer
+from dyncal.runtime.following import Follower
 from dyncal.runtime.logging import Logger
 from services.calibrate import intake, known, orders
 from services.calibrate.engine import CalibrateEngine
@@ -58,6 +59,7 @@ from services.calibrate.rollout.desk import Following, RolloutDesk, RolloutEffec
 from services.calibrate.rollout.events import Publish, Revert
 from services.calibrate.settings import CalibrateSection
 from services.calibrate.stages import observed_by
+from services.calibrate.tracing import Tracing
 
 DEFAULT_SITE: Final = SiteId("plant")
 KINDS: Final = frozenset({
@@ -105,7 +107,9 @@ class Worker:
         metrics: CalibrateMetrics,
         log: Logger,
         site: SiteId = DEFAULT_SITE,
+        follower: Follower | None = None,
     ) -> None:
+        self._tracing = Tracing(follower)
         self._rules, self._registry, self._store = rules, registry, store
         self._keeping = Keeping(registry, signer, clock, metrics, log)
         self._clock, self._metrics, self._log, self._site = clock, metrics, log, site
@@ -239,6 +243,7 @@ class Worker:
             if self._passing and not found.record.replayed:
                 self._metrics.passed_over.inc(len(found.record.raw))
                 return None
+            self._tracing.saw(found.record, found.now_ns, self._clock.now())
         if isinstance(found, SetReported):
             if self._keeping.foreign(found.report):
                 found = Note("foreign_offer", found.report.sensor, found.report.reason)
@@ -354,10 +359,12 @@ class Worker:
                 assert_never(effect)
 
     def _condition(self, effect: PutCondition) -> Message:
-        condition = effect.condition
+        condition = self._tracing.traced(effect.condition)
         if not effect.again:
             self._metrics.conditions.labels(condition.kind, str(condition.holds).lower()).inc()
-            self._log.info("condition", id=condition.id, holds=condition.holds, cause=condition.cause)
+            self._log.info(
+                "condition", id=condition.id, holds=condition.holds, cause=condition.cause, trace=condition.trace
+            )
         topic = topics.condition(condition.site, condition.source, condition.kind)
         return Message(topic, condition_contract.encode(condition, ACTOR, self._clock.now()))
 

@@ -20,6 +20,7 @@ from dyncal.ports.registry import Registry
 from dyncal.runtime import metrics as metrics_server
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.collecting import collect_seldom
+from dyncal.runtime.following import Follower, follower
 from dyncal.runtime.logging import Logger, logger
 from dyncal.runtime.quarantine import Quarantine
 from dyncal.runtime.service import Health, Service
@@ -51,6 +52,7 @@ def build(settings: IngestSettings, clock: Clock | None = None) -> Service:
         quarantine_dir=data_dir / "quarantine" / "ingest",
         clock=SystemClock() if clock is None else clock,
         rng=np.random.default_rng(),
+        follower=follower(settings.trace, "ingest", logger("ingest")),
     )
 
 
@@ -82,7 +84,9 @@ class IngestService:
         clock: Clock,
         rng: np.random.Generator,
         reducing: Reducing | None = None,
+        follower: Follower | None = None,
     ) -> None:
+        self._follower = follower
         self._section = section
         self._open_bus = open_bus
         self._open_store = open_store
@@ -128,12 +132,15 @@ class IngestService:
                 shell = self._shell = Shell(
                     bus, worker, persister, pipeline, self.metrics, self._standing, self._clock, log,
                     report_s=section.ledger_interval_s, beside=None if keeper is None else keeper.run,
+                    follower=self._follower,
                 )  # fmt: skip
                 await shell.run(stop)
         finally:
             if keeper is not None:
                 await worker.run(keeper.close)
             await worker.finish(persister.close)
+            if self._follower is not None:
+                await asyncio.to_thread(self._follower.close)
 
     def _keeper(self, worker: Worker, persister: Persister[HistoryStore], log: Logger) -> Keeper | None:
         section = self._section.retention

@@ -16,7 +16,9 @@ from dyncal.domain.samples import GapRecord
 from dyncal.domain.time import seconds
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
+from dyncal.runtime.following import Follower
 from dyncal.runtime.logging import Logger
+from services.ingest.followed import follow
 from services.ingest.intake import Accepted
 from services.ingest.metrics import IngestMetrics
 from services.ingest.persisting import Persister
@@ -76,7 +78,9 @@ class Shell:
         *,
         report_s: float,
         beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        follower: Follower | None = None,
     ) -> None:
+        self._follower = follower
         self._bus = bus
         self._worker = worker
         self._persister = persister
@@ -257,7 +261,7 @@ class Shell:
         self._wake.set()
 
     async def _persist(self, batch: Batch) -> None:
-        started = self._clock.monotonic_s()
+        started, begun_ns = self._clock.monotonic_s(), self._clock.now()
         try:
             outcome = await self._worker.run(self._persister.persist, batch, self._clock.now())
         except InvalidInput:  # a setting that nobody can work with
@@ -282,6 +286,8 @@ class Shell:
         self._metrics.contested(outcome.n_contested)
         for why in outcome.quarantined:
             self._metrics.quarantined(why.reason)
+        if self._follower is not None:
+            follow(self._follower, batch, begun_ns, self._clock.now())
         for address, _ in outcome.watermarks:
             self._reporter.heard_of(address)
         self._feed(Persisted(outcome.watermarks, ended))

@@ -57,6 +57,7 @@ def of_alarm(alarm: Alarm, now_ns: int) -> dict[str, Any]:
         "n_raised": alarm.n_raised,
         "n_comments": alarm.n_comments,
         "number": alarm.number,
+        "trace": found.trace,
     }
 
 

@@ -56,6 +56,7 @@ class AlarmOut(Shape):
         n_raised=1,
         n_comments=0,
         number=4711,
+        trace="188fca4f5a7c800016f1b2a7f0d3c9e4",
     )
 
     id: str
@@ -111,6 +112,9 @@ class AlarmOut(Shape):
     n_comments: int
     number: int
     """Grows with every change of any alarm: of two pictures of an alarm the one with the higher number is newer."""
+    trace: str
+    """Trace id of the sensor's newest block of samples when the condition began, as logs and spans have it; '' where
+    there was none."""
 
 
 class AlarmChangeOut(AlarmOut):
