@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -43,6 +44,24 @@ def test_it_is_exposed_no_more_than_stated(unit: Path) -> None:
     assert float(found[1]) <= SCORES[shipped]
     stated = (environments.ROOT / "docs" / "deployment.md").read_text()
     assert re.search(rf"`{re.escape(shipped)}`[^|]*\| {re.escape(str(SCORES[shipped]))} ", stated)
+
+
+def test_calibration_stands_back_for_samples(tmp_path: Path) -> None:
+    """By drop-ins that systemd takes; the soak gives its programs the same priorities."""
+    shutil.copytree(UNITS, tmp_path, dirs_exist_ok=True)
+    for unit in tmp_path.glob("*.service"):
+        unit.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text(), flags=re.MULTILINE))
+    (tmp_path / "mosquitto.service").write_text("[Service]\nExecStart=/bin/true\n")
+    found = {}
+    for name in ("dyncal-edge", "dyncal@calibrate", "mosquitto"):
+        path = tmp_path / f"{name}.service"
+        if not path.exists():
+            path.write_text((tmp_path / "dyncal@.service").read_text())
+        done = analyze("verify", str(path))
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")
+        dropped = [path, *(tmp_path / f"{path.name}.d").glob("*.conf")]
+        found[name] = [line for file in dropped for line in file.read_text().splitlines() if line.startswith("Nice=")]
+    assert found == {"dyncal-edge": ["Nice=-5"], "dyncal@calibrate": ["Nice=10"], "mosquitto": ["Nice=-5"]}
 
 
 def test_the_edge_may_ask_how_good_the_clock_is() -> None:
