@@ -1,4 +1,4 @@
-"""What a sensor does that its model cannot: it changes while the record is taken, or it has play.
+"""What a sensor does that its model cannot: it changes while the record is taken, or has play; or its reference lags.
 
 Either goes into lags and gain by many of their standard uncertainties, and leaves residuals that some noise model or
 other explains.
@@ -19,6 +19,7 @@ from dyncal.identification.record_fit.constancy import change_between, cut, susp
 from dyncal.identification.record_fit.play import play_of
 from dyncal.identification.record_fit.result import RecordFit
 from dyncal.identification.record_fit.segments import Taken
+from dyncal.identification.record_fit.slow_reference import lag_of_reference
 
 _LOOKED_AT = (Verdict.ACCEPTED, Verdict.INCONSISTENT, Verdict.DIVERGED)
 
@@ -33,7 +34,7 @@ def departed(parts: Parts, found: RecordFit, of_part: Callable[[Taken], RecordFi
     """
     if found.parameters is None or found.verdict not in _LOOKED_AT:
         return found
-    words = _play(parts, found.parameters) or _change(parts, found, found.parameters, of_part)
+    words = _play(parts, found.parameters) or _change(parts, found, found.parameters, of_part) or _lag(parts, found)
     if not words:
         return found
     detail = words if found.accepted else f"{words}; with that, {found.detail}"
@@ -52,6 +53,12 @@ def _jacobian(parts: Parts, whole: Parameters) -> FloatArray:
     p, jacobian = parts.setup.model.n_parameters, np.eye(whole.values.size)
     jacobian[:p, :p] = parts.setup.model.internal_jacobian(parts.simple.h[:p])
     return jacobian
+
+
+def _lag(parts: Parts, found: RecordFit) -> str:
+    """Say of a pair that does not fit together that it is the reference that lags."""
+    lag = None if found.accepted else lag_of_reference(parts.setup, parts.simple)
+    return lag.words if lag else ""
 
 
 def _change(parts: Parts, found: RecordFit, whole: Parameters, of_part: Callable[[Taken], RecordFit]) -> str:

@@ -22,7 +22,14 @@ N = 3000
 
 
 def _smooth(
-    kind: ModelKind, seed: int, *, play: float = 0.0, after: FloatArray | None = None, noise: float = 0.01
+    kind: ModelKind,
+    seed: int,
+    *,
+    play: float = 0.0,
+    after: FloatArray | None = None,
+    noise: float = 0.01,
+    lag_s: float = 0.0,
+    late_s: float = 0.0,
 ) -> AlignedRecord:
     """A smooth measurand by its exact response, play in units of its spread; θ is `after` from the middle on."""
     rng = np.random.default_rng(seed)
@@ -35,7 +42,8 @@ def _smooth(
     y: FloatArray = (turn @ model.frequency_response(THETA[kind], f_hz)).real
     if after is not None:
         y[N // 2 :] = (turn @ model.frequency_response(after, f_hz)).real[N // 2 :]
-    return AlignedRecord(t_ns, _with_play(y, play) + noise * rng.normal(size=N), turn.sum(axis=1).real)
+    lagging: FloatArray = (turn @ (np.exp(-2j * np.pi * f_hz * late_s) / (1 + 2j * np.pi * f_hz * lag_s))).real
+    return AlignedRecord(t_ns, _with_play(y, play) + noise * rng.normal(size=N), lagging)
 
 
 def _with_play(y: FloatArray, width: float) -> FloatArray:
@@ -120,3 +128,22 @@ def test_a_noisy_reference_looks_like_no_change(seed: int) -> None:
 def test_parts_too_short_for_what_clocks_may_be_apart_end_in_a_verdict() -> None:
     record = random_record(ModelKind.FIRST_ORDER, 200, 40, 1)
     assert not fit_record(record, ModelKind.FIRST_ORDER, settings=RecordSettings(u_clock_s=0.12)).accepted
+
+
+@pytest.mark.parametrize(
+    ("kind", "lag_s"),
+    [(ModelKind.FIRST_ORDER, 0.05), (ModelKind.FIRST_ORDER, 0.2), (ModelKind.SECOND_ORDER, 0.01)],
+)
+def test_a_reference_that_lags_is_told_as_that(kind: ModelKind, lag_s: float) -> None:
+    fit = fit_record(_smooth(kind, 1, lag_s=lag_s), kind)
+    assert fit.verdict is Verdict.INCONSISTENT
+    said = re.match(r"the reference lags the measurand, with a time constant of about ([0-9.]+) s", fit.detail)
+    assert said is not None, fit.detail
+    assert abs(float(said[1]) / lag_s - 1) < 0.05
+
+
+@pytest.mark.parametrize("late_s", [0.01, 0.05])
+def test_a_late_clock_is_no_lag_of_the_reference(late_s: float) -> None:
+    fit = fit_record(_smooth(ModelKind.FIRST_ORDER, 1, late_s=late_s), ModelKind.FIRST_ORDER)
+    assert fit.verdict is Verdict.INCONSISTENT
+    assert "the reference lags" not in fit.detail
