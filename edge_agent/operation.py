@@ -181,8 +181,9 @@ class Operation:
                 group.create_task(self._tick(), name="edge-tick"),
                 group.create_task(self._sync(), name="edge-sync"),
                 group.create_task(self._quarantine(), name="edge-quarantine"),
-                group.create_task(self._listen(stop), name="edge-inbox"),
+                # what was restored is said before what comes is answered: of two reports the newer one counts
                 group.create_task(self._publisher.run(), name="edge-publisher"),
+                group.create_task(self._listen(stop), name="edge-inbox"),
                 group.create_task(self._clock_service.run(), name="edge-clock"),
             ]
             self._log.info("ready", edge=self._address.edge, sensors=len(self._roster.configs), epoch=self._spool.epoch)
