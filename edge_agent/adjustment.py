@@ -54,6 +54,7 @@ class Adjustment:
         self._policy = policy
         self._history = history
         self.u_t_ns = u_t_ns
+        self.behind_ns = 0  # by how much our clock is behind that of the services, at least
         self._kept = Kept()
         self._running: _Running | None = None
         self._waiting: _Waiting | None = None
@@ -115,16 +116,20 @@ class Adjustment:
         waiting = self._waiting
         if waiting is not None and coefficients.sequence < waiting.coefficients.sequence:
             return f"sequence: {coefficients.sequence} is not above {waiting.coefficients.sequence}, which waits here"
-        if _expired(coefficients, now):
+        if self._expired(coefficients, now):
             return _EXPIRED
-        if coefficients.valid_from_ns > now + _FUTURE_NS:
+        if coefficients.valid_from_ns > now + self.behind_ns + _FUTURE_NS:
             return "valid_from: more than a day ahead"
         return ""
+
+    def _expired(self, coefficients: CoefficientSet, now: InstantNs) -> bool:
+        """Tell whether it is too late to begin with a set. What runs already goes on."""
+        return coefficients.apply_until_ns is not None and now + self.behind_ns > coefficients.apply_until_ns
 
     def due(self, now: InstantNs) -> list[Effect]:
         """Apply the set that waits for its time, if that has come. Called between blocks."""
         waiting = self._waiting
-        if waiting is None or waiting.coefficients.valid_from_ns > now:
+        if waiting is None or waiting.coefficients.valid_from_ns > now + self.behind_ns:
             return []
         self._waiting = None
         try:
@@ -149,7 +154,7 @@ class Adjustment:
             return
         try:
             coefficients = examine(envelope, self._sensor, self._policy, shadow=True)
-            late = _expired(coefficients, now)
+            late = self._expired(coefficients, now)
             beside = None if late else Shadow(coefficients, self._history, self.u_t_ns)
             fault = _EXPIRED if late else ""
         except RejectedSet as error:
@@ -272,11 +277,6 @@ class Adjustment:
             self._sensor.id, set_id, sequence, Outcome.REJECTED, now, reason, self.set_id or "", _digest(envelope)
         )
         return [Tell(report), Notice(Kind.SET_REJECTED, now, self._sensor.id, reason)]
-
-
-def _expired(coefficients: CoefficientSet, now: InstantNs) -> bool:
-    """Tell whether it is too late to begin with a set. What runs already goes on."""
-    return coefficients.apply_until_ns is not None and now > coefficients.apply_until_ns
 
 
 def _digest(envelope: bytes) -> str:

@@ -160,12 +160,16 @@ class AgentEngine:
     def _committed(self, event: Committed) -> list[Effect]:
         """Number above what the store has: only after a loss of power can it have more than the spool remembers."""
         effects: list[Effect] = []
+        # Sets begin and expire by the services' clock: with ours behind, a rollback would wait for as long as that.
+        behind_ns = max(0, event.said_ns - event.at_ns)
+        for stream in self._streams.values():
+            stream.adjustment.behind_ns = behind_ns
         if event.epoch != self._epoch:
             return effects
         for sensor, upto in event.upto.items():
-            stream = self._streams.get(sensor)
-            if stream is not None and upto >= stream.next_sequence:
-                detail = f"from {stream.next_sequence} to {upto + 1}: the store has more than the spool remembered"
-                stream.jump(upto + 1)
+            numbered = self._streams.get(sensor)
+            if numbered is not None and upto >= numbered.next_sequence:
+                detail = f"from {numbered.next_sequence} to {upto + 1}: the store has more than the spool remembered"
+                numbered.jump(upto + 1)
                 effects.append(Notice(Kind.SEQUENCE_JUMPED, event.at_ns, sensor, detail))
         return effects

@@ -90,12 +90,16 @@ class ShadowSet:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The store has everything of `epoch` up to these sequences; ingest has listened since `since_ns`, 0 if unknown."""
+    """The store has everything of `epoch` up to these sequences; ingest has listened since `since_ns`, 0 if unknown.
+
+    `said_ns` is when ingest said so, by its own clock; 0 if unknown.
+    """
 
     epoch: int
     upto: Mapping[SensorId, int]
     at_ns: InstantNs
     since_ns: int = 0
+    said_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

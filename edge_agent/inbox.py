@@ -53,4 +53,4 @@ def _read(topic: str, payload: bytes, address: EdgeAddress, now: InstantNs) -> l
     if message.v != VERSION:
         raise MalformedMessage(f"watermarks of version {message.v}; this program reads {VERSION}")
     upto = {SensorId(sensor): sequence for sensor, sequence in message.upto.items() if -1 <= sequence < 1 << 62}
-    return [Committed(message.epoch, upto, now, message.since_ns)]
+    return [Committed(message.epoch, upto, now, message.since_ns, message.at_ns)]

@@ -18,7 +18,7 @@ import os
 import shutil
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -39,12 +39,16 @@ def main() -> int:
     parser.add_argument(
         "--upgrade", action="store_true", help="those of another version are brought up to date at work"
     )
+    parser.add_argument("--skewed", action="store_true", help="one edge's clock is a minute behind, another's ahead")
     parser.add_argument("--within", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.within is not None:
         options.within.chmod(0o755)  # PostgreSQL is another user
         trees = Trees(options.edges_at, options.services_at)
-        return run(Trial(options.within, SHORT if options.short else Form(), trees, say, upgrade=options.upgrade))
+        form = SHORT if options.short else Form()
+        if options.skewed:
+            form = replace(form, skews=(("far", -60.0), ("narrow", 60.0)))
+        return run(Trial(options.within, form, trees, say, upgrade=options.upgrade))
     why = missing()
     if why:
         sys.stderr.write(f"cannot make hosts here: {why}\n")

@@ -164,6 +164,11 @@ class Plant:
         for edge in self.edges.values():
             edge.host.do(edge.south.start)
 
+    def skew(self, name: str, off_s: float) -> None:
+        """Have an edge's clock be wrong, before it is started."""
+        edge = self.edges[name]
+        edge.agent.command = command_of("edge", edge.directory / "dyncal.toml", None, off_s)
+
     def upgrade_edges(self) -> None:
         """End each agent, and go on with this tree's on what it has left."""
         for edge in self.edges.values():
@@ -229,9 +234,10 @@ def program(name: str, config: Path, directory: Path, tree: Path | None) -> Proc
     return Process(name, command_of(name, config, tree), directory / f"{name}.log")
 
 
-def command_of(name: str, config: Path, tree: Path | None) -> list[str]:
-    """Return the command that starts a program, of the code in `tree` if one is given."""
-    command = [sys.executable, "-m", "dyncal", "run", name, "--config", str(config)]
+def command_of(name: str, config: Path, tree: Path | None, off_s: float = 0.0) -> list[str]:
+    """Return the command that starts a program, of the code in `tree` if one is given, its clock wrong by `off_s`."""
+    what = ["dyncal"] if off_s == 0 else ["tests.hosts.skewed", str(off_s)]
+    command = [sys.executable, "-m", *what, "run", name, "--config", str(config)]
     if tree is not None:
         command = ["env", "-C", str(tree), f"PYTHONPATH={tree}", *command]
     return command

@@ -43,12 +43,15 @@ class Form:
         From the end of each until the next [s].
     early : bool
         Whether the first cut comes before there are sets, so that a set is made while its edge is away.
+    skews : tuple of (str, float)
+        Edges whose clocks are wrong, and by how much [s].
     """
 
     keepalive_s: int = 15
     cuts: tuple[tuple[str, float], ...] = (("cut", 40.0), ("cut", 8.0), ("services", 20.0), ("databases", 20.0))
     after_s: float = 15.0
     early: bool = False
+    skews: tuple[tuple[str, float], ...] = ()
 
     @property
     def noticed_s(self) -> float:
@@ -116,6 +119,8 @@ class Trial:
         plant = self.plant
         plant.start()
         until("calibrate has made its key", lambda: plant.has_key, START_S)
+        for name, off_s in self._form.skews:
+            plant.skew(name, off_s)
         for edge in plant.edges.values():
             plant.start_agent(edge)
         until("the interface is ready", lambda: (plant.get("/readyz") or {}).get("ready"), START_S)

@@ -10,10 +10,10 @@ import pytest
 
 from dyncal.domain.coefficients import CoefficientSet, Outcome
 from dyncal.domain.samples import SampleBlock
-from dyncal.domain.time import InstantNs
+from dyncal.domain.time import NS_PER_S, InstantNs
 from edge_agent.acceptance import Policy
 from edge_agent.agent import AgentEngine
-from edge_agent.events import DesiredSet, Drain, Effect, Keep, Kind, Tick
+from edge_agent.events import Committed, DesiredSet, Drain, Effect, Keep, Kind, Tick
 from tests.unit.edge_agent.helpers import (
     DT,
     SENSOR,
@@ -231,6 +231,19 @@ def test_a_set_waits_for_its_time() -> None:
     assert outcomes(agent.handle(Drain(InstantNs(T0 + 110 * DT)))) == [("set-1", Outcome.APPLIED)]
     far = coefficient_set(2, valid_from=InstantNs(T0 + 10**15))
     assert outcomes(desire(agent, far)) == [("set-2", Outcome.REJECTED)]
+
+
+def test_a_set_does_not_wait_for_an_edge_whose_clock_is_behind() -> None:
+    """Sets begin, and expire, by the clock of the services, as the watermarks tell it."""
+    agent, minute = engine(), 60 * NS_PER_S
+    agent.handle(Committed(7, {}, T0, said_ns=T0 + minute))
+    assert outcomes(desire(agent, coefficient_set(1, valid_from=InstantNs(T0 + minute)))) == [
+        ("set-1", Outcome.APPLIED)
+    ]
+    late = replace(coefficient_set(2), apply_until_ns=InstantNs(T0 + minute - 1))
+    assert outcomes(desire(agent, late)) == [("set-2", Outcome.REJECTED)]
+    agent.handle(Committed(7, {}, T0, said_ns=T0 - minute))  # an old word, or a clock that is ahead: nothing is sooner
+    assert outcomes(desire(agent, coefficient_set(3, valid_from=InstantNs(T0 + 1)))) == []
 
 
 # The residual check
