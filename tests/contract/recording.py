@@ -139,14 +139,15 @@ def _of_edges() -> Iterator[tuple[str, str, str, bytes]]:
     full = e.PairingMessage(
         "TT-101R", "rational", 0.05, 0.001, 1e-4, 2.0, 0.5, {"tau_s": 0.1}, 0.02, dead_time=True, n_poles=4, n_zeros=1
     )
+    clock = e.ClockMessage("holdover", 2_000_000, T - 60, "chrony", "PTP0", -350)
     sensors = [
         e.SensorMessage(SENSOR, "Cel", 10_000_000, "outlet", full),
         e.SensorMessage("TT-102", "Cel", 10_000_000, pairing=e.PairingMessage("TT-101R", "first_order")),
-        e.SensorMessage("TT-101R", "Cel", 10_000_000),
+        e.SensorMessage("TT-101R", "Cel", 10_000_000, own_clock=True),
     ]
     for name, status in (
         ("bare", e.StatusMessage(1, "offline")),
-        ("birth", e.StatusMessage(1, "online", T, "0.1.0", 7, 1_000_000, sensors, {"TT-101": 41, "TT-102": -1})),
+        ("birth", e.StatusMessage(1, "online", T, "0.1.0", 7, 1_000_000, sensors, {"TT-101": 41, "TT-102": -1}, clock)),
         ("will", e.StatusMessage(1, "offline", epoch=7)),
     ):
         yield "StatusMessage", ADDRESS.status, name, codec.to_json(status)
@@ -247,7 +248,8 @@ def _keys() -> Iterator[tuple[str, str, str, bytes]]:
 def _alarms() -> Iterator[tuple[str, str, str, bytes]]:
     for kind in AlarmKind:
         for holds in (True, False):
-            found = Condition(SITE, "TT-101", kind, holds, T, EDGE, "tau_s", 0.7, 0.05, 0.6, "fouling", "clean it")
+            found = Condition(SITE, "TT-101", kind, holds, T, EDGE, "tau_s", 0.7, 0.05, 0.6, "fouling", "clean it",
+                              trace=8 * "0af7")  # fmt: skip
             name = f"{kind}-{'holds' if holds else 'ended'}"
             topic = topics.condition(SITE, "TT-101", kind)
             yield "ConditionMessage", topic, name, conditions.encode(found, "calibrate", T)
