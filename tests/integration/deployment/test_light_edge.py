@@ -80,6 +80,13 @@ for file in Path(directory).glob("*.json"):
     np.savez(file.with_suffix(f".{suffix}.npz"), value=value, u=u, numba=kernels.HAVE_NUMBA)
 """
 
+# As the unit has it (MemoryDenyWriteExecute=); kernels before Linux 6.3 know no such thing, and go on.
+CONFINED = """
+import ctypes, runpy, sys
+ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)
+runpy.run_module("edge_agent", run_name="__main__")
+"""
+
 CONFIG = """
 site = "plant"
 data_dir = "{home}"
@@ -147,7 +154,7 @@ def test_it_corrects_as_with_compiled_kernels(light: Path, tmp_path: Path) -> No
 @pytest.mark.mosquitto
 @pytest.mark.timeout(180)
 async def test_two_hundred_sensors_fit(light: Path, mosquitto: Mosquitto, tmp_path: Path) -> None:
-    """Each with a signed set that runs, and with all the past that an edge remembers."""
+    """Each with a signed set that runs, and with all the past that an edge remembers; memory cannot be run."""
     metrics = free_port()
     config = tmp_path / "dyncal.toml"
     config.write_text(
@@ -155,7 +162,7 @@ async def test_two_hundred_sensors_fit(light: Path, mosquitto: Mosquitto, tmp_pa
             home=tmp_path / "var", port=mosquitto.port, metrics=metrics, mappings="".join(map(MAPPING.format, SENSORS))
         )
     )  # fmt: skip
-    edge = Process("edge", [str(light), "-m", "edge_agent", "--config", str(config)], tmp_path / "edge.log")
+    edge = Process("edge", [str(light), "-c", CONFINED, "--config", str(config)], tmp_path / "edge.log")
     try:
         async with (
             open_bus(BrokerSettings(port=mosquitto.port), "test", clean=True) as bus,
