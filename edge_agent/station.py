@@ -152,7 +152,7 @@ class Station:
 
     def _follow(self, block: SampleBlock) -> None:
         if self._follower is not None:
-            first_ns, now = int(block.axis.t_ns[0]), self._clock.now()
+            first_ns, now = block.axis.first_ns, self._clock.now()
             self._follower.step(SPOOLED, block.sensor, block.sequence, first_ns, len(block), block.arrival_ns, now)
 
     def _refuse(self, refused: Refuse) -> None:

@@ -104,6 +104,11 @@ class UniformAxis:
         """The instants, int64, shape (n,)."""
         return self.t0_ns + self.dt_ns * np.arange(self.n, dtype=np.int64)
 
+    @property
+    def first_ns(self) -> InstantNs:
+        """The first instant; of an axis of none, where it would be."""
+        return self.t0_ns
+
     def __len__(self) -> int:
         return self.n
 
@@ -122,6 +127,11 @@ class ExplicitAxis:
             raise InvalidData("instants must lie between 1970 and 2255")
         if np.count_nonzero(t[1:] <= t[:-1]):
             raise InvalidData("instants must increase strictly")
+
+    @property
+    def first_ns(self) -> InstantNs:
+        """The first instant. Raises `IndexError` where there is none."""
+        return InstantNs(int(self.t_ns[0]))
 
     def __len__(self) -> int:
         return int(self.t_ns.size)

@@ -22,7 +22,7 @@ class Tracing:
 
     def saw(self, block: SampleBlock, begun_ns: InstantNs, now_ns: InstantNs) -> None:
         """Take note of a block that calibration takes in."""
-        first_ns = self._newest[block.sensor] = int(block.axis.t_ns[0])
+        first_ns = self._newest[block.sensor] = block.axis.first_ns
         if self._follower is not None and self._follower.follows(block.sequence):
             self._follower.step(TAKEN, block.sensor, block.sequence, first_ns, len(block), begun_ns, now_ns)
 
