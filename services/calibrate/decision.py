@@ -5,9 +5,11 @@ were active and with the new ones. The candidate passes where mean(d) exceeds a 
 zero (JCGM 106:2012, 8.3: guarded acceptance), u from the scatter of 8 consecutive batches, because deviations that
 follow each other are not independent. Where the measurand moves little in some batches and much in others, that
 scatter hides even a tenfold improvement; so it passes, too, where mean(d) > 0 and the batches' ln(mean e_found² /
-mean e_left²) exceeds zero by three standard uncertainties. With 7 degrees of freedom that is 2.4 % and 1.0 %; it may
-be looked at up to three times, on a record that grows by half, so the risk of accepting a candidate that is no better
-is below 3 x 3.4 % (Bonferroni).
+mean e_left²) exceeds zero by as many standard uncertainties as chance does once in a hundred times (Student's t; three
+with 8 batches). Batches in which the two hardly differ say nothing of that: between shocks there is noise alone. They
+are left out, where at least three stay; which, is asked of the differences of found and left, to which it is all one
+who is the better. With 7 degrees of freedom the rules err in 2.4 % and 1.0 %; it may be looked at up to three times,
+on a record that grows by half, so the risk of accepting a candidate that is no better is below 3 x 3.4 % (Bonferroni).
 
 A candidate whose stated uncertainty is clearly smaller (at most 0.8 times) need not be better, only not worse: there
 it is enough that mean(d) lies above a margin of -10 % of mean e_found² by the same guard band (non-inferiority; 5 %
@@ -21,6 +23,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 
 from dyncal.correction.streaming.record import deviation
 from dyncal.domain.calibration import Conformity
@@ -28,14 +31,18 @@ from dyncal.domain.samples import FloatArray
 
 N_BATCHES: Final = 8
 COVERAGE: Final = 2.4
-COVERAGE_RATIO: Final = 3.0
+RISK_RATIO: Final = 0.01
+DIFFERENT: Final = 0.01
+"""Mean squared difference of found and left, over the largest of all batches, from which on a batch says something."""
+FEWEST: Final = 3
+"""Batches that say something below which the ratio is not looked at."""
 SMALLER_U: Final = 0.8
 MARGIN: Final = 0.1
 RULE: Final = (
     f"accepted where mean(e_found^2 - e_left^2) > {COVERAGE:g} u: guard band of {COVERAGE:g} standard uncertainties "
-    f"from {N_BATCHES} batch means (JCGM 106, 8.3), or > 0 with mean ln(e_found^2/e_left^2) > {COVERAGE_RATIO:g} u, "
-    f"or, with u at most {SMALLER_U:g} times as large, > {COVERAGE:g} u - {MARGIN:.0%} of e_found^2; "
-    "on instants after the fit's window"
+    f"from {N_BATCHES} batch means (JCGM 106, 8.3), or > 0 with mean ln(e_found^2/e_left^2) > 0 at a risk of "
+    f"{RISK_RATIO:g} where the two differ, or, with u at most {SMALLER_U:g} times as large, > {COVERAGE:g} u - "
+    f"{MARGIN:.0%} of e_found^2; on instants after the fit's window"
 )
 
 
@@ -89,8 +96,7 @@ def judge(raw: Values, found: Values, left: Values, reference: FloatArray, u_ref
     better = False
     if d.size >= 2 * N_BATCHES:
         gain, u_gain = _mean(_batches(d))
-        ratio, u_ratio = _mean(np.log(_squares(found.value - r) / _squares(left.value - r)))
-        better = gain > COVERAGE * u_gain or (gain > 0 and ratio > COVERAGE_RATIO * u_ratio)
+        better = gain > COVERAGE * u_gain or (gain > 0 and _smaller(found.value, left.value, r))
         margin = MARGIN * float(np.mean((found.value - r) ** 2))
         better |= _rms(left.u) <= SMALLER_U * _rms(found.u) and gain + margin > COVERAGE * u_gain
     conformity = Conformity(
@@ -101,6 +107,17 @@ def judge(raw: Values, found: Values, left: Values, reference: FloatArray, u_ref
         passed=better,
     )
     return Judgement(conformity, gain, u_gain)
+
+
+def _smaller(found: FloatArray, left: FloatArray, r: FloatArray) -> bool:
+    """Tell whether the deviations of `left` are smaller in the ratio, where the two differ at all."""
+    difference = _batches((found - left) ** 2)
+    where = difference >= DIFFERENT * difference.max()
+    n = int(np.count_nonzero(where))
+    if n < FEWEST:
+        return False
+    ratio, u = _mean(np.log(_squares(found - r) / _squares(left - r))[where])
+    return bool(ratio > float(stdtrit(n - 1, 1 - RISK_RATIO)) * u)
 
 
 def _rms(u: FloatArray | float) -> float:

@@ -49,6 +49,28 @@ def test_candidates_that_are_no_better_pass_no_more_often_than_stated() -> None:
     assert passed <= n_trials * 0.034 + 4 * np.sqrt(n_trials * 0.034)
 
 
+def shocks(seed: int, n: int = 3200) -> np.ndarray:
+    """Return what is sharp in three of eight batches, and at rest in the others."""
+    course = noise(seed, n)
+    course[np.isin(np.arange(n) // (n // 8), (1, 3, 6), invert=True)] *= 0.02
+    return course
+
+
+def test_a_candidate_that_is_better_in_each_shock_passes_though_most_batches_hold_none() -> None:
+    r = shocks(1)
+    at_rest = 0.02 * noise(2, r.size)  # noise alone is a little larger with the new one
+    assert judge(r, 0.2 * r + at_rest, 0.95 * r + 1.3 * at_rest).conformity.passed
+    assert not judge(r, 0.95 * r + 1.3 * at_rest, 0.2 * r + at_rest).conformity.passed
+
+
+def test_candidates_that_are_no_better_in_shocks_pass_no_more_often_than_stated() -> None:
+    n_trials, passed = 400, 0
+    for k in range(n_trials):
+        r = shocks(3 * k)
+        passed += judge(r, r + shocks(3 * k + 1), r + shocks(3 * k + 2)).conformity.passed
+    assert passed <= n_trials * 0.034 + 4 * np.sqrt(n_trials * 0.034)
+
+
 def refined(left: np.ndarray, u_left: float, r: np.ndarray, found: np.ndarray) -> bool:
     n = r.size
     u = Values(found, np.full(n, 0.1)), Values(left, np.full(n, u_left))
