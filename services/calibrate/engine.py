@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, assert_never
 
@@ -18,7 +17,7 @@ from dyncal.domain.sensors import EdgeId, Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs, Int64Array, duration
 from dyncal.identification import OnlineEstimator
 from dyncal.identification.online.together import share, update_together
-from services.calibrate import snapshots
+from services.calibrate import snapshots, succession
 from services.calibrate.alignment import Stream
 from services.calibrate.events import (
     Connected,
@@ -27,12 +26,10 @@ from services.calibrate.events import (
     Effect,
     Event,
     Forget,
-    Known,
     Note,
     PairingsChanged,
     PassedOver,
     Proceed,
-    PutHealth,
     PutHolding,
     RecordArrived,
     Refused,
@@ -40,8 +37,6 @@ from services.calibrate.events import (
     ResidualsFound,
     Restore,
     SaveSnapshot,
-    SendDesired,
-    SendShadow,
     SeriesRead,
     SetReported,
     Stopping,
@@ -215,7 +210,7 @@ class CalibrateEngine:
         self._sensors = {s.id: s for s in event.sensors}
         wanted = {p.sensor: p for p in event.pairings}
         for gone in sorted(set(self._trackers) - set(wanted)):
-            yield from _given_up(self._trackers.pop(gone), event.now_ns)
+            yield from succession.given_up(self._trackers.pop(gone), event.now_ns)
             yield Note("unpaired", gone)
         for pairing in wanted.values():
             yield from self._pair(pairing, event)
@@ -231,18 +226,18 @@ class CalibrateEngine:
         if sensor is None:
             before = self._trackers.pop(pairing.sensor, None)
             if before is not None:
-                yield from _given_up(before, event.now_ns)
+                yield from succession.given_up(before, event.now_ns)
             yield Note("pairing_without_sensor", pairing.sensor)
             return
         present = self._trackers.get(sensor.id)
-        if present is not None and _same(present, sensor, reference, pairing):
+        if present is not None and succession.same(present, sensor, reference, pairing):
             present.adapt(pairing)
             return
-        known = event.known.get(sensor.id) or _carried(present)
+        known = event.known.get(sensor.id) or succession.carried(present)
         tracker = Tracker(sensor, reference, pairing, self._rules, known, event.now_ns)
         self._trackers[sensor.id] = tracker
         if present is not None:
-            yield from _moved(present, tracker)
+            yield from succession.moved(present, tracker)
         if known.snapshot is not None:
             try:
                 snapshots.put_back(tracker, known.snapshot)
@@ -353,57 +348,3 @@ class CalibrateEngine:
             if content is not None:
                 tracker.changed = False
                 yield SaveSnapshot(snapshots.key_of(tracker.sensor.id), content, now_ns)
-
-
-def _same(tracker: Tracker, sensor: Sensor, reference: Sensor | None, pairing: Pairing) -> bool:
-    """Tell whether a tracker can go on: all that its estimate rests on is as it was."""
-    old = tracker.pairing
-    wishes = dataclasses.replace(
-        old, band_hz=pairing.band_hz, max_latency_s=pairing.max_latency_s, tolerance=pairing.tolerance
-    )
-    return (
-        wishes == pairing
-        and _essence([tracker.sensor]) == _essence([sensor])
-        and _essence([tracker.reference]) == _essence([reference])
-    )
-
-
-def _essence(sensors: Iterable[Sensor | None]) -> list[tuple[object, ...] | None]:
-    return [None if s is None else (s.id, s.site, s.edge, s.unit, s.dt_ns) for s in sensors]
-
-
-def _given_up(tracker: Tracker, now_ns: InstantNs) -> Iterator[Effect]:
-    """Say of a sensor that is not followed any more that nothing is known of it."""
-    yield from tracker.board.end_all(now_ns)
-    yield PutHealth(tracker.sensor.site, tracker.sensor.id, None)
-
-
-def _moved(before: Tracker, now: Tracker) -> Iterator[Effect]:
-    """Offer what is in force to the edge that a sensor belongs to now, and end a trial at the one that had it."""
-    old = EdgeAddress(before.sensor.site, before.sensor.edge)
-    new = EdgeAddress(now.sensor.site, now.sensor.edge)
-    if old == new:
-        return
-    if now.releases.waiting is not None and now.releases.waiting.trial is not None:
-        yield SendShadow(old, now.sensor.id, "")
-        yield now.releases.shadow()
-    if now.releases.in_force is not None:
-        yield SendDesired(new, now.sensor.id)
-
-
-def _carried(present: Tracker | None) -> Known:
-    """Return what a tracker hands over to one that begins anew for the same sensor."""
-    if present is None:
-        return Known()
-    releases = present.releases
-    now, waiting = releases.in_force, releases.waiting
-    return Known(
-        last_sequence=releases.last_sequence,
-        desired=None if now is None else now.coefficients,
-        waiting=None if waiting is None else waiting.made.coefficients,
-        waiting_since_ns=InstantNs(0) if waiting is None else waiting.since_ns,
-        waiting_why="" if waiting is None else waiting.why,
-        policy=releases.policy,
-        anchor=releases.anchor,
-        conditions=present.board.known(),
-    )
