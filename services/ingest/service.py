@@ -136,9 +136,7 @@ class IngestService:
                 )  # fmt: skip
                 await shell.run(stop)
         finally:
-            if keeper is not None:
-                await worker.run(keeper.close)
-            await worker.finish(persister.close)
+            await worker.finish(lambda: _close(persister, keeper))
             if self._follower is not None:
                 await asyncio.to_thread(self._follower.close)
 
@@ -154,6 +152,12 @@ class IngestService:
     def _quarantine(self) -> Quarantine:
         section = self._section
         return Quarantine(self._quarantine_dir, max_files=section.quarantine_files, max_bytes=section.quarantine_bytes)
+
+
+def _close(persister: Persister[HistoryStore], keeper: Keeper | None) -> None:
+    if keeper is not None:
+        keeper.close()
+    persister.close()
 
 
 def _registry(settings: IngestSettings) -> Registry:
