@@ -46,7 +46,9 @@ class BlockLedger:
             return
         if self._size == CAPACITY:
             self._thin()
-        vector = block.information @ block.theta + block.score
+        vector = (block.information[None] @ block.theta[None, :, None])[
+            0, :, 0
+        ] + block.score  # as `extend`, bit for bit
         row = self._rows[self._size]
         np.concatenate((block.information.ravel(), vector, found.ravel()), out=row)
         if np.isfinite(row[: -2 * N_FEATURES]).all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -175,11 +176,18 @@ class Tracker:
             return error
 
     def _watch(self, outcomes: list[BlockOutcome], now_ns: InstantNs) -> Iterator[Effect]:
-        """Watch for drift; blocks that all say something, and nothing else, are looked at together."""
-        if len(outcomes) < 2 or not all(o.excited and not o.rejected and not o.reset for o in outcomes):
-            for outcome in outcomes:
-                yield from self._watch_drift(outcome, now_ns)
-            return
+        """Watch for drift; blocks in a row that say something, and nothing else, are looked at together.
+
+        One alone goes the same way: what is found must not depend on how many came at once, not even in its last bit.
+        """
+        for informative, several in itertools.groupby(outcomes, _informs):
+            if informative:
+                yield from self._watch_together(list(several), now_ns)
+            else:
+                for outcome in several:
+                    yield from self._watch_drift(outcome, now_ns)
+
+    def _watch_together(self, outcomes: list[BlockOutcome], now_ns: InstantNs) -> Iterator[Effect]:
         blocks = Blocks.of(outcomes)
         self.block = outcomes[-1]
         self.causes.blocks(outcomes, blocks)
@@ -371,3 +379,7 @@ class Tracker:
 
 def _capacity(dt_ns: int) -> int:
     return int(min(max(_BUFFER_S * NS_PER_S / dt_ns, _BUFFER_SAMPLES[0]), _BUFFER_SAMPLES[1]))
+
+
+def _informs(outcome: BlockOutcome) -> bool:
+    return outcome.excited and not outcome.rejected and not outcome.reset
