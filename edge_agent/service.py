@@ -70,8 +70,7 @@ class EdgeService:
     def health(self) -> Health:
         """Tell how it stands; the edge is ready while it can keep what it reads."""
         operation = self._operation
-        readers = [] if operation is None else operation.sources.readers
-        parts = {reader.name: reader.trouble for reader in readers}
+        parts = {} if operation is None else operation.sources.troubles
         parts["broker"] = "" if self._bus is not None and self._bus.connected else "not connected"
         parts["spool"] = self._not_open if operation is None else operation.station.spool_trouble
         parts["clock"] = "" if operation is None else operation.clock_trouble

@@ -115,13 +115,13 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> Journal:
         found.epoch = station._spool.epoch
         take(station, together)
 
-    def processed(worker: Worker, jobs: Iterable[Any], *rest: Any) -> Any:
+    def processed(worker: Worker, jobs: Iterable[Any], *rest: Any, **options: Any) -> Any:
         clock: Any = worker._clock
         if not isinstance(clock, FastClock):
-            return process(worker, jobs, *rest)
+            return process(worker, jobs, *rest, **options)
         with clock.held() as at_ns:
             found.entries.append(Batch(at_ns, together := list(jobs)))
-            return process(worker, together, *rest)
+            return process(worker, together, *rest, **options)
 
     monkeypatch.setattr(Station, "take", taken)
     monkeypatch.setattr(Worker, "process", processed)
