@@ -42,12 +42,12 @@ demo: $(DEMO) ## Run everything on this machine with simulated sensors; prints t
 
 test: $(DEV) system lint $(if $(ARGS),,nojit) ## Lint, types, import contracts and all tests; installs what they need
 	@if [ -n "$(ARGS)" ]; then exec $(BIN)/pytest -m 'not benchmark' $(ARGS); fi
-	# What needs no server runs on two cores. What starts servers mostly waits: two files at a time. What kills programs
+	# What needs no server runs on two cores. What starts servers mostly waits: three files at a time. What kills programs
 	# and counts seconds has the machine to itself. With servers a test is tried once more if it fails, and says so
 	# (RERUN): a host that takes the processor away for seconds fails it by chance, a fault fails it twice.
 	export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 	$(BIN)/pytest -q -m 'not benchmark' --durations 10 -n 2 tests/unit tests/property tests/statistical tests/hostile
-	$(BIN)/pytest -q -m 'not benchmark' --durations 10 --reruns 1 -n 2 --dist loadfile tests/contract tests/integration tests/e2e/console
+	$(BIN)/pytest -q -m 'not benchmark' --durations 10 --reruns 1 -n 3 --dist loadfile tests/contract tests/integration tests/e2e/console
 	$(BIN)/pytest -m 'not benchmark' --durations 10 --reruns 1 $(addprefix --ignore=tests/,unit property statistical hostile contract integration e2e/console)
 
 lint: $(DEV) ## Lint, types and import contracts
