@@ -78,7 +78,7 @@ class Sources:
         self._commissioned: dict[str, _Source] = {}
         self._group: asyncio.TaskGroup | None = None
         edge = settings.edge
-        self._not_open = [
+        self._names = [
             *(server.url for server in edge.opcua),
             *(_name(source, settings, str(number)) for number, source in enumerate(edge.mqtt)),
         ]
@@ -92,7 +92,7 @@ class Sources:
     def troubles(self) -> dict[str, str]:
         """What is wrong with each source, by name, empty where nothing is; also of those that are not open yet."""
         opened = {reader.name: reader.trouble for reader in self.readers}
-        return dict.fromkeys(self._not_open, "not open yet") | opened
+        return dict.fromkeys(self._names, "not open yet") | opened
 
     async def open_own(self, sensors: Mapping[SensorId, Sensor]) -> None:
         """Open the sources of the settings."""
@@ -101,7 +101,6 @@ class Sources:
             self._own.append(await self._opcua(server, edge, ""))
         for number, source in enumerate(edge.mqtt):
             self._own.append(await self._mqtt(source, sensors, f"south{number}"))
-        self._not_open.clear()
 
     def check(self, edge: EdgeSection) -> None:
         """See whether what is to be read could be opened. Raises `InvalidSetting` where a file of it is of no use."""

@@ -6,7 +6,7 @@ Measurement ``replacements``, tag ``sensor``: a mark, at the beginning of a rang
 in stage ``writing`` says that its part may be there in part: it is taken back. One in stage ``removing`` says that the
 part was read as it was written: the rest of the samples goes.
 """
-# ruff: noqa: S608
+# ruff: noqa: S608 - statements are of numbers, our own words, and escaped literals (see `queries`)
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def _touching(
         (sensor, width_ns, start),
     ).fetchone()[0]
     return db.execute(
-        f"SELECT id, payload FROM aggregate WHERE {_OF} AND t_first_ns >= ? AND t_first_ns < ?"  # noqa: S608
+        f"SELECT id, payload FROM aggregate WHERE {_OF} AND t_first_ns >= ? AND t_first_ns < ?"  # noqa: S608  # ours
         " ORDER BY t_first_ns LIMIT ?",
         (sensor, width_ns, start if before is None else before, end, -1 if most is None else most),
     ).fetchall()

@@ -30,7 +30,7 @@ def cholesky(a: FloatArray, ridge: float, root: FloatArray, scale: FloatArray) -
 
 @kernel()
 def forward(root: FloatArray, b: FloatArray, x: FloatArray) -> None:
-    """Solve root x = b for a lower triangle."""
+    """Solve root x = b for a lower triangle; x may be b."""
     for i in range(x.size):
         value = b[i]
         for k in range(i):

@@ -8,6 +8,7 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
+from dyncal.identification.online.matrices import cholesky, forward
 from dyncal.identification.online.passes.evidence import (
     STILL,
     SURELY,
@@ -45,20 +46,11 @@ _LONGEST_STEP: Final = 2.0
 @kernel()
 def _solve(a: FloatArray, b: FloatArray, ridge: float, m: int, x: FloatArray) -> None:
     """Solve (a + ridge·diag a) x = b for a positive definite a (m, m), scaled to a unit diagonal (Cholesky)."""
-    root, scale = np.zeros((m, m)), np.empty(m)
-    for i in range(m):
-        scale[i] = np.sqrt(max(a[i, i], 1e-300))
-    for i in range(m):
-        for j in range(i + 1):
-            value = a[i, j] / (scale[i] * scale[j]) + (ridge if i == j else 0.0)
-            for k in range(j):
-                value -= root[i, k] * root[j, k]
-            root[i, j] = np.sqrt(max(value, 1e-15)) if i == j else value / root[j, j]
+    root, scale = np.empty((m, m)), np.empty(m)
+    cholesky(a, ridge, root, scale)
     for i in range(m):
         x[i] = b[i] / scale[i]
-        for k in range(i):
-            x[i] -= root[i, k] * x[k]
-        x[i] /= root[i, i]
+    forward(root, x, x)
     for i in range(m - 1, -1, -1):
         for k in range(i + 1, m):
             x[i] -= root[k, i] * x[k]
