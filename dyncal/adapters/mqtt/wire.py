@@ -36,6 +36,8 @@ class Wire:
         self._hear, self._call = socket.socketpair()
         for one in (sock, self._hear, self._call):
             one.settimeout(0.0)
+        if sock.family != socket.AF_UNIX:  # packets go together as it is, and none is to wait for an ACK
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._hear, selectors.EVENT_READ)
         self._selector.register(sock, selectors.EVENT_READ)

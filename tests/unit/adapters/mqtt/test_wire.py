@@ -40,6 +40,15 @@ def test_what_was_put_is_sent_together(pair: Pair) -> None:
     assert everything(theirs, 4000) == b"".join(b"%04d" % k for k in range(1000))
 
 
+def test_a_packet_does_not_wait_for_the_other_side_s_ack() -> None:
+    """As it would behind another one, for up to 40 ms (RFC 896, and delayed ACK)."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sock = socket.create_connection(server.getsockname())
+        wire = Wire(sock)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        wire.close()
+
+
 def test_packets_are_whole_where_the_network_takes_no_more(pair: Pair) -> None:
     wire, theirs = pair
     size = 1 << 20
