@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.domain.traces import trace_of
 from dyncal.runtime.logging import Logger
 from dyncal.runtime.settings import TraceSettings
+from dyncal.runtime.steps import Exporter, Step
 
 SPOOLED: Final = "edge.spooled"
 STORED: Final = "ingest.stored"
 TAKEN: Final = "calibrate.taken"
 _PARENTS: Final = {STORED: SPOOLED, TAKEN: SPOOLED}
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a program did with a block: a span.
-
-    Attributes
-    ----------
-    name : str
-        One of the names in this module.
-    begun_ns, ended_ns : int
-        By the program's clock.
-    parent : str
-        Name of the span from which it follows; '' of the first.
-    """
-
-    name: str
-    trace: str
-    sensor: SensorId
-    sequence: int
-    first_ns: int
-    n: int
-    begun_ns: InstantNs
-    ended_ns: InstantNs
-    parent: str
-
-
-class Exporter(Protocol):
-    """Takes steps out of the program."""
-
-    def put(self, step: Step) -> None:
-        """Take a step; never waits, never raises."""
-        ...
-
-    def close(self) -> None:
-        """Send what waits, within a bounded time."""
-        ...
 
 
 class Follower:

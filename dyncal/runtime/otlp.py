@@ -7,8 +7,8 @@ from typing import Final
 import dyncal
 from dyncal.domain.errors import InvalidSetting
 from dyncal.domain.traces import span_id
-from dyncal.runtime.following import Step
 from dyncal.runtime.settings import TraceSettings
+from dyncal.runtime.steps import Step
 
 try:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
