@@ -17,7 +17,7 @@ from dyncal.adapters.registry.offline import Examined, examine_trail
 from dyncal.adapters.signing import Ed25519Signer, TrustedKeys, key_id_of
 from dyncal.contracts.trail import GENESIS, export_lines, sign_head
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.runtime.settings import RegistrySettings
 
 T0: Final = 1_760_000_000_000_000_000

@@ -17,7 +17,7 @@ from dyncal.domain.errors import DyncalError, InvalidSetting, NotFound
 if TYPE_CHECKING:
     from dyncal.adapters.registry import SqlRegistry
     from dyncal.domain.time import InstantNs
-    from dyncal.ports.registry import Act
+    from dyncal.ports.records import Act
 
 DAY_S: Final = 86_400
 
@@ -206,7 +206,7 @@ def _registry(config: Path | None) -> Iterator[SqlRegistry]:
 def _act(reason: str) -> Act:
     import getpass
 
-    from dyncal.ports.registry import Act
+    from dyncal.ports.records import Act
 
     return Act(f"cli:{getpass.getuser()}", _now(), reason)
 

@@ -14,7 +14,7 @@ from dyncal.cli.reporting import ConfigOption, JsonOption, reported
 
 if TYPE_CHECKING:
     from dyncal.adapters.registry.offline import Examined
-    from dyncal.ports.registry import AuditEntry
+    from dyncal.ports.records import AuditEntry
     from dyncal.ports.signing import Verifier
     from dyncal.ports.trail import Checkpoint
 

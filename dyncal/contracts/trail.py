@@ -18,7 +18,7 @@ import msgspec
 
 from dyncal.domain.errors import MalformedMessage
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import AuditEntry
+from dyncal.ports.records import AuditEntry
 from dyncal.ports.signing import Signer
 from dyncal.ports.trail import Checkpoint, Head
 

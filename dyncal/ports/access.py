@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from dyncal.domain.access import Role
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs
-
-if TYPE_CHECKING:
-    from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 
 @dataclass(frozen=True, slots=True)

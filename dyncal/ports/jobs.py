@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from dyncal.domain.jobs import Job
-
-if TYPE_CHECKING:
-    from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 
 class JobRegistry(Protocol):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from dyncal.domain.laboratory import LaboratoryCalibration
 from dyncal.domain.sensors import SensorId
 from dyncal.ports.access import Reach
-
-if TYPE_CHECKING:
-    from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 
 class LaboratoryRegistry(Protocol):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from dyncal.domain.lifecycle import Move, ReleasePolicy
 from dyncal.domain.orders import Answer, Order, OrderState
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.access import Reach
-
-if TYPE_CHECKING:
-    from dyncal.ports.registry import Act, SetRecord
+from dyncal.ports.records import Act, SetRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,42 +23,10 @@ from dyncal.ports.holds import HoldRegistry
 from dyncal.ports.jobs import JobRegistry
 from dyncal.ports.laboratory import LaboratoryRegistry
 from dyncal.ports.lifecycle import LifecycleRegistry, OrderRegistry
+from dyncal.ports.records import Act, AuditEntry, SetRecord
 from dyncal.ports.retention import AlarmRetention
 from dyncal.ports.rollouts import RolloutRegistry
 from dyncal.ports.trail import CheckpointRegistry
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Who changes something, when, and why. Every change writes it to the audit trail, in its own transaction."""
-
-    actor: str
-    at_ns: InstantNs
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SetRecord:
-    """A set with its signed envelope (the exact bytes that edges get) and where it stands."""
-
-    coefficients: CoefficientSet
-    envelope: bytes
-    state: SetState
-    reason: str
-    changed_ns: InstantNs
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One line of the audit trail; `digest` chains over the line before."""
-
-    number: int
-    at_ns: InstantNs
-    actor: str
-    action: str
-    subject: str
-    reason: str
-    digest: str
 
 
 class SensorRegistry(Protocol):

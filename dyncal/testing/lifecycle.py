@@ -12,7 +12,8 @@ from dyncal.domain.errors import Conflict, IllegalMove, NotFound
 from dyncal.domain.lifecycle import ReleaseMode, ReleasePolicy
 from dyncal.domain.orders import Answer, Order, OrderKind, OrderState
 from dyncal.domain.sensors import SensorId
-from dyncal.ports.registry import Act, Registry
+from dyncal.ports.records import Act
+from dyncal.ports.registry import Registry
 from dyncal.testing.registry import S1, S2, OpenRegistry, act, make_set
 
 S = SetState

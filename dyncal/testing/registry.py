@@ -23,7 +23,8 @@ from dyncal.domain.coefficients import (
 from dyncal.domain.errors import Conflict
 from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, Sensor, SensorId, SiteId
 from dyncal.domain.time import DurationNs, InstantNs
-from dyncal.ports.registry import Act, AlarmRegistry, AlarmWrite, Registry
+from dyncal.ports.records import Act
+from dyncal.ports.registry import AlarmRegistry, AlarmWrite, Registry
 
 OpenRegistry = Callable[[], Registry]
 

@@ -27,7 +27,8 @@ from dyncal.domain.sensors import EdgeId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
-from dyncal.ports.registry import Act, Registry
+from dyncal.ports.records import Act
+from dyncal.ports.registry import Registry
 from dyncal.ports.signing import Signer
 from dyncal.runtime.logging import logger
 from services.api.edges import EdgeDirectory

@@ -18,7 +18,7 @@ from dyncal.domain.samples import GapRecord
 from dyncal.domain.sensors import EdgeId, SensorId, SiteId, sensor_id
 from dyncal.domain.time import InstantNs, seconds
 from dyncal.ports.message_bus import Delivery, MessageBus
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.runtime.logging import logger
 from services.api.alarms.sources import OwnConditions
 from services.api.births import decode_declared, decode_status, encode_declared, read_birth

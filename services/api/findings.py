@@ -19,7 +19,8 @@ from dyncal.domain.samples import FloatArray, SampleSeries
 from dyncal.domain.sensors import ModelKind, Pairing, SensorId
 from dyncal.domain.time import LATEST, NS_PER_S, DurationNs, InstantNs
 from dyncal.models import named_model
-from dyncal.ports.registry import Registry, SetRecord
+from dyncal.ports.records import SetRecord
+from dyncal.ports.registry import Registry
 
 MOST_STEPS: Final = 8
 """References behind references that a chain follows."""

@@ -18,7 +18,7 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import Pairing, Sensor
 from dyncal.domain.time import NS_PER_S, InstantNs, duration, seconds
 from dyncal.identification.records import BlockOutcome, Estimate
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from services.calibrate import candidate, decision, policy, response
 from services.calibrate.alignment import Aligned
 from services.calibrate.candidate import Candidate

@@ -19,7 +19,7 @@ from dyncal.domain.residuals import ResidualReport
 from dyncal.domain.samples import FloatArray, Record
 from dyncal.domain.sensors import EdgeId, Pairing, Sensor, SensorId, SiteId
 from dyncal.domain.time import InstantNs, Int64Array
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 ACTOR: Final = "calibrate"
 """Who acts, in the audit trail."""

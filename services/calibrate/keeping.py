@@ -13,7 +13,8 @@ from dyncal.domain.orders import Answer, OrderState
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
-from dyncal.ports.registry import Act, Registry, SetRecord
+from dyncal.ports.records import Act, SetRecord
+from dyncal.ports.registry import Registry
 from dyncal.ports.signing import Signer
 from dyncal.runtime.logging import Logger
 from services.calibrate.events import ACTOR, AddSet, MoveSet, Refused, SendShadow

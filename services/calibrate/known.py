@@ -9,7 +9,8 @@ from dyncal.domain.coefficients import CoefficientSet, SetState
 from dyncal.domain.lifecycle import ReleaseMode
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import Registry, SetRecord
+from dyncal.ports.records import SetRecord
+from dyncal.ports.registry import Registry
 from services.calibrate import snapshots
 from services.calibrate.events import ACTOR, Governed, Known
 

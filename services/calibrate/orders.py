@@ -9,7 +9,8 @@ from dyncal.domain.errors import InvalidData, NotFound
 from dyncal.domain.orders import Order, OrderKind
 from dyncal.domain.sensors import SensorId, sensor_id
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import Act, CalibrationRegistry, SetRecord
+from dyncal.ports.records import Act, SetRecord
+from dyncal.ports.registry import CalibrationRegistry
 from services.calibrate.events import Decline, Release, Restore
 
 SETS = frozenset({OrderKind.SET_APPROVE, OrderKind.SET_REJECT, OrderKind.SET_ROLL_BACK})

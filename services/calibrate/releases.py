@@ -16,7 +16,7 @@ from dyncal.domain.lifecycle import ReleasePolicy
 from dyncal.domain.residuals import ResidualReport
 from dyncal.domain.sensors import Sensor
 from dyncal.domain.time import NS_PER_S, InstantNs, duration
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from services.calibrate.candidate import LIMITS
 from services.calibrate.events import ACTOR, AddSet, Effect, MoveSet, Note, Refused, SendShadow
 from services.calibrate.release import InForce, Waiting, person_needed

@@ -23,7 +23,7 @@ from dyncal.identification.online.fleet.faults import FAULTS
 from dyncal.identification.online.together import Chunk
 from dyncal.identification.records import BlockOutcome, Estimate
 from dyncal.models import paired_model
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from services.calibrate import findings, tolerance
 from services.calibrate.adjuster import Adjuster, calibration_of
 from services.calibrate.alignment import Aligned, Aligner

@@ -8,7 +8,8 @@ from dyncal.contracts import topics
 from dyncal.domain.sensors import SensorId, SiteId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.clock import Clock
-from dyncal.ports.registry import Act, Registry, SetRecord
+from dyncal.ports.records import Act, SetRecord
+from dyncal.ports.registry import Registry
 from dyncal.ports.sample_store import SampleStore
 from dyncal.ports.signing import Signer
 from dyncal.runtime.logging import logger

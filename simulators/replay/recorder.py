@@ -12,7 +12,7 @@ from dyncal.contracts import coefficients, conditions, health
 from dyncal.domain.coefficients import CorrectionFilter
 from dyncal.domain.health import SensorHealth
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import SetRecord
+from dyncal.ports.records import SetRecord
 from edge_agent.events import Notice
 from simulators.replay.effects import (
     AlarmFound,

@@ -26,7 +26,7 @@ from dyncal.contracts import coefficients as contract
 from dyncal.domain.coefficients import CoefficientSet, CorrectionFilter, Parameters, Provenance, SetState
 from dyncal.domain.sensors import EdgeId, ModelKind, Sensor, SensorId, SiteId
 from dyncal.domain.time import DurationNs, InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.ports.signing import Signer
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.ports import free_port

@@ -27,7 +27,7 @@ from dyncal.domain.samples import SampleBlock
 from dyncal.domain.sensors import EdgeId, Pairing, Sensor, SensorId, SiteId
 from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs, UniformAxis, duration
 from dyncal.kernels import warm_up
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.runtime.clocks import SimulatedClock
 from dyncal.runtime.logging import configure, logger
 from dyncal.runtime.settings import LogSettings, RegistrySettings, SigningSettings

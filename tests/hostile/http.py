@@ -25,7 +25,7 @@ from fastapi import FastAPI
 from dyncal.domain.access import Role
 from dyncal.domain.time import InstantNs
 from dyncal.ports.access import KeyRecord
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from services.api.access import secrets
 from services.api.access.needs import Rule, matrix
 from services.api.app import create_app

@@ -22,7 +22,8 @@ from dyncal.domain.coefficients import CoefficientSet, SetState
 from dyncal.domain.lifecycle import ReleaseMode, ReleasePolicy
 from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, Sensor, SensorId, SiteId
 from dyncal.domain.time import DurationNs, InstantNs
-from dyncal.ports.registry import Act, Registry
+from dyncal.ports.records import Act
+from dyncal.ports.registry import Registry
 from dyncal.ports.signing import Signer, Verifier
 from edge_agent.acceptance import Policy
 from edge_agent.agent import AgentEngine

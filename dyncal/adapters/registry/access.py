@@ -17,7 +17,7 @@ from dyncal.domain.errors import Conflict, NotFound
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.access import KeyRecord, SessionRecord, UserRecord
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 COUNTER: Final = "access"
 

@@ -26,7 +26,8 @@ from dyncal.alarms.kpis import Figure
 from dyncal.domain.alarms import AlarmEvent, AlarmKind, Annunciation, Priority
 from dyncal.domain.errors import Conflict
 from dyncal.domain.time import InstantNs, duration
-from dyncal.ports.registry import Act, AlarmAnswer, AlarmWrite, ChangeFilter
+from dyncal.ports.records import Act
+from dyncal.ports.registry import AlarmAnswer, AlarmWrite, ChangeFilter
 
 _DAY: Final = duration(86_400.0)
 

@@ -16,7 +16,7 @@ from dyncal.adapters.registry.audit_tables import audit_checkpoints
 from dyncal.contracts.trail import GENESIS, Followed, digest_of, follow
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import Act, AuditEntry
+from dyncal.ports.records import Act, AuditEntry
 from dyncal.ports.trail import Checkpoint, Head
 
 

@@ -11,7 +11,7 @@ from dyncal.domain.errors import Conflict, NotFound
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.access import Reach
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 _t = schema.calibrations
 

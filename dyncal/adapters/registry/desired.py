@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from dyncal.adapters.registry import schema, sets
 from dyncal.domain.coefficients import SetState
 from dyncal.domain.sensors import SensorId
-from dyncal.ports.registry import SetRecord
+from dyncal.ports.records import SetRecord
 
 _t = schema.sets
 _IN_FORCE: Final = (SetState.PUBLISHED, SetState.ACTIVE)

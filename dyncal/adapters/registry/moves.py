@@ -15,7 +15,7 @@ from dyncal.domain.lifecycle import Move, ReleasePolicy
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.lifecycle import PolicyRecord
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 
 def add(connection: sa.Connection, moves: Sequence[Move]) -> None:

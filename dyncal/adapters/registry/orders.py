@@ -15,7 +15,7 @@ from dyncal.domain.errors import Conflict, NotFound
 from dyncal.domain.orders import MAX_WAITING, Answer, Order, OrderKind, OrderState
 from dyncal.domain.time import InstantNs
 from dyncal.ports.access import Reach
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 COUNTER: Final = "orders"
 

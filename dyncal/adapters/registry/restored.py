@@ -11,7 +11,7 @@ from dyncal.adapters.registry import access, audit, counters, schema
 from dyncal.adapters.registry.access_tables import access_sessions
 from dyncal.adapters.registry.database import Database
 from dyncal.domain.time import InstantNs, iso
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 LEAST_SEQUENCE: Final = "least_sequence"
 """Name of the counter below which no new coefficient set may be numbered."""

@@ -14,7 +14,7 @@ from dyncal.adapters.registry.rollout_tables import rollouts as _t
 from dyncal.domain.errors import NotFound
 from dyncal.domain.rollouts import Failure, Member, MemberState, Rollout, RolloutMove, RolloutState
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.ports.rollouts import MemberCount, NumberedMove, RolloutRecord, RolloutWrite
 
 COUNTER: Final = "rollouts"

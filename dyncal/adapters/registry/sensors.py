@@ -12,7 +12,7 @@ from dyncal.adapters.registry import audit, counters, schema
 from dyncal.domain.errors import NotFound
 from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, Sensor, SensorId, SiteId
 from dyncal.domain.time import DurationNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 _WHERE: Final = "key_of_row"
 _PER_QUERY: Final = 1_000  # databases bound the number of parameters

@@ -24,7 +24,7 @@ from dyncal.domain.lifecycle import Move, check_move, check_path
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.access import Reach
-from dyncal.ports.registry import Act, SetRecord
+from dyncal.ports.records import Act, SetRecord
 
 _t = schema.sets
 _IN_FORCE: Final = (SetState.PUBLISHED, SetState.ACTIVE)

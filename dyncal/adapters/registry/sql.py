@@ -28,7 +28,8 @@ from dyncal.domain.orders import Answer
 from dyncal.domain.sensors import Pairing, Sensor, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.access import Reach
-from dyncal.ports.registry import EVERY, Act, AlarmAnswer, AlarmWrite, ChangeFilter, SetRecord
+from dyncal.ports.records import Act, SetRecord
+from dyncal.ports.registry import EVERY, AlarmAnswer, AlarmWrite, ChangeFilter
 
 
 class SqlRegistry(SqlLifecycle, SqlAccess, SqlAudit, SqlRollouts, SqlLaboratory, SqlJobs, SqlRetention, SqlHolds):

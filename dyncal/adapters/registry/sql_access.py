@@ -8,7 +8,7 @@ from dyncal.adapters.registry import access, counters
 from dyncal.adapters.registry.database import Database
 from dyncal.domain.time import InstantNs
 from dyncal.ports.access import KeyRecord, SessionRecord, UserRecord
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 
 class SqlAccess:

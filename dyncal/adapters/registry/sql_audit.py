@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dyncal.adapters.registry import audit
 from dyncal.adapters.registry.database import Database
-from dyncal.ports.registry import AuditEntry
+from dyncal.ports.records import AuditEntry
 from dyncal.ports.trail import Checkpoint, Head
 
 

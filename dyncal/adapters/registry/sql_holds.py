@@ -10,7 +10,7 @@ from dyncal.adapters.registry.hold_tables import holds as _t
 from dyncal.domain.errors import Conflict, NotFound
 from dyncal.domain.holds import Hold
 from dyncal.domain.time import iso
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 
 class SqlHolds:

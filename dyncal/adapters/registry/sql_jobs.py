@@ -9,7 +9,7 @@ from dyncal.adapters.registry.database import Database
 from dyncal.adapters.registry.jobs_tables import jobs as _t
 from dyncal.domain.errors import Conflict, NotFound
 from dyncal.domain.jobs import Job, JobState
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 _FINAL = [state for state in JobState if state.final]
 

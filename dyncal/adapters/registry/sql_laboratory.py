@@ -12,7 +12,7 @@ from dyncal.domain.errors import NotFound
 from dyncal.domain.laboratory import LaboratoryCalibration
 from dyncal.domain.sensors import SensorId
 from dyncal.ports.access import Reach
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 
 class SqlLaboratory:

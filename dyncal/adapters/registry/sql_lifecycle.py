@@ -12,7 +12,7 @@ from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.access import Reach
 from dyncal.ports.lifecycle import PolicyRecord
-from dyncal.ports.registry import Act, SetRecord
+from dyncal.ports.records import Act, SetRecord
 
 
 class SqlLifecycle:

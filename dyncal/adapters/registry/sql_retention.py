@@ -9,7 +9,7 @@ from dyncal.adapters.registry.database import Database
 from dyncal.adapters.registry.retention_tables import alarm_horizon
 from dyncal.adapters.registry.schema import alarm_changes, alarm_floods
 from dyncal.domain.time import InstantNs, iso
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 
 class SqlRetention:

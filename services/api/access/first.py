@@ -10,7 +10,7 @@ from dyncal.domain.access import Role
 from dyncal.domain.time import InstantNs
 from dyncal.ports.access import AccessRegistry, KeyRecord
 from dyncal.ports.clock import Clock
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.runtime.logging import logger
 from services.api.access import secrets
 

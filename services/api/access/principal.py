@@ -10,7 +10,7 @@ from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs
 from dyncal.ports.access import Reach
 from dyncal.ports.clock import Clock
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 
 @dataclass(frozen=True, slots=True)

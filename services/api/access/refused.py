@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 GATHER_S: Final = 60.0
 """Time for which attempts are gathered before they are entries [s]."""

@@ -16,7 +16,8 @@ from dyncal.domain.coefficients import SetState
 from dyncal.domain.rollouts import MAX_MEMBERS, MemberState, Rollout, RolloutState
 from dyncal.domain.sensors import SensorId, SiteId
 from dyncal.domain.time import InstantNs, duration, iso
-from dyncal.ports.registry import Registry, SetRecord
+from dyncal.ports.records import SetRecord
+from dyncal.ports.registry import Registry
 from dyncal.ports.rollouts import RolloutRecord
 from services.api.alarms.desk import AlarmDesk
 from services.api.alarms.sources import REPORTER

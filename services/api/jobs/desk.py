@@ -19,7 +19,7 @@ from dyncal.domain.jobs import Job, JobState, Stage
 from dyncal.domain.time import InstantNs, seconds
 from dyncal.ports.clock import Clock
 from dyncal.ports.jobs import JobRegistry
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.ports.sample_store import SampleStore
 from dyncal.runtime.logging import logger
 from services.api.aligned import reference_at

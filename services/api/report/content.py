@@ -15,7 +15,8 @@ from dyncal.domain.laboratory import LaboratoryCalibration
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind, Sensor, SensorId
 from dyncal.domain.time import InstantNs, Int64Array
-from dyncal.ports.registry import Registry, SetRecord
+from dyncal.ports.records import SetRecord
+from dyncal.ports.registry import Registry
 from dyncal.ports.sample_store import SampleStore
 from services.api import findings
 from services.api.aligned import reference_at

@@ -14,7 +14,7 @@ from dyncal.domain.laboratory import LaboratoryCalibration
 from dyncal.domain.samples import SampleSeries
 from dyncal.domain.sensors import DEFAULT_TOLERANCE, Sensor, SensorId
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import SetRecord
+from dyncal.ports.records import SetRecord
 from services.api import findings
 from services.api.access.scope import Reader, theirs
 from services.api.deps import Deps, DepsOf, needs

@@ -13,7 +13,7 @@ from dyncal.domain.errors import NotFound
 from dyncal.domain.samples import GapCause
 from dyncal.domain.sensors import SensorId, sensor_id
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import SetRecord
+from dyncal.ports.records import SetRecord
 from services.api import pages
 from services.api.access.needs import check_reference
 from services.api.access.scope import Reader, theirs

@@ -18,7 +18,7 @@ from dyncal.domain.samples import SampleSeries
 from dyncal.domain.sensors import Sensor, SensorId
 from dyncal.domain.time import NS_PER_S, InstantNs
 from dyncal.models import paired_model
-from dyncal.ports.registry import SetRecord
+from dyncal.ports.records import SetRecord
 from services.api import pages
 from services.api.deps import Deps, DepsOf, Engineer, Principal, needs
 from services.api.errors import Problem

@@ -14,7 +14,7 @@ from dyncal.domain.coefficients import (
     SetState,
 )
 from dyncal.domain.sensors import ModelKind
-from dyncal.ports.registry import SetRecord
+from dyncal.ports.records import SetRecord
 from services.api.schemas.base import InstantNs, Shape, example, number
 
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dyncal.ports.registry import AuditEntry
+from dyncal.ports.records import AuditEntry
 from services.api.edges import EdgeStatus
 from services.api.schemas.base import InstantNs, Shape, example
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from dyncal.domain.rollouts import Failure, Member, MemberState, Residual
 from dyncal.domain.sensors import ModelKind
-from dyncal.ports.registry import SetRecord
+from dyncal.ports.records import SetRecord
 from dyncal.ports.rollouts import NumberedMove
 from services.api.schemas.base import InstantNs, Shape, example
 

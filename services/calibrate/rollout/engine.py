@@ -7,7 +7,7 @@ from typing import assert_never
 
 from dyncal.domain.rollouts import MAX_MEMBERS, Rollout, RolloutState
 from dyncal.domain.sensors import SensorId
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from services.calibrate.events import ACTOR
 from services.calibrate.rollout.arrange import arranged
 from services.calibrate.rollout.edges import Edges

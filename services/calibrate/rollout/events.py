@@ -9,7 +9,7 @@ from dyncal.domain.coefficients import Report
 from dyncal.domain.rollouts import Member, Residual, Rollout, RolloutMove, RolloutPlan
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 
 class Verb(enum.StrEnum):

@@ -10,7 +10,7 @@ from dyncal.domain.coefficients import Outcome, Report
 from dyncal.domain.rollouts import Failure, Member, MemberState, Rollout, RolloutMove, RolloutState
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import InstantNs, duration
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from services.calibrate.events import ACTOR
 from services.calibrate.rollout import stages
 from services.calibrate.rollout.arrange import take

@@ -15,7 +15,8 @@ from dyncal.domain.retention import Policy
 from dyncal.domain.time import NS_PER_S, InstantNs, duration
 from dyncal.ports.clock import Clock
 from dyncal.ports.history import HistoryStore
-from dyncal.ports.registry import Act, Registry
+from dyncal.ports.records import Act
+from dyncal.ports.registry import Registry
 from dyncal.runtime.exclusive import Exclusive
 from dyncal.runtime.logging import Logger
 from services.ingest.metrics import IngestMetrics

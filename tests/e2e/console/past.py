@@ -17,7 +17,7 @@ from dyncal.domain.health import Attribution, Cause, Conformance, Outlook, Param
 from dyncal.domain.samples import GapCause
 from dyncal.domain.sensors import EdgeId, SensorId
 from dyncal.domain.time import NS_PER_S, InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from tests.integration.api.plant import ADDRESS, SITE, Plant, parameters_of
 
 DAY_NS = 86_400 * NS_PER_S

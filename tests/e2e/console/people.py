@@ -7,7 +7,7 @@ from playwright.async_api import StorageState, StorageStateCookie
 from dyncal.domain.access import Role
 from dyncal.domain.time import NS_PER_S, InstantNs
 from dyncal.ports.access import SessionRecord, UserRecord
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from services.api.access import secrets
 from services.api.access.credentials import PLAIN_COOKIE
 from tests.integration.api.plant import Plant

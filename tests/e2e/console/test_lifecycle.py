@@ -17,7 +17,7 @@ from dyncal.domain.lifecycle import ReleaseMode, ReleasePolicy
 from dyncal.domain.orders import Answer, OrderKind, OrderState
 from dyncal.domain.residuals import ResidualReport
 from dyncal.domain.time import NS_PER_S, InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from tests.e2e.console.browser import complaints, picture, watched
 from tests.e2e.console.people import signed_in
 from tests.integration.api.plant import ADDRESS, Plant, running

@@ -9,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from dyncal.domain.access import Role
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from tests.e2e.console.browser import watched
 from tests.e2e.console.people import PASSWORD, known, signed_in
 from tests.integration.api.plant import Plant, running

@@ -17,7 +17,7 @@ from dyncal.domain.orders import Answer, OrderKind, OrderState
 from dyncal.domain.rollouts import Failure, Member, MemberState, Residual, RolloutMove, RolloutPlan, RolloutState, Stage
 from dyncal.domain.sensors import EdgeId, ModelKind, SensorId
 from dyncal.domain.time import NS_PER_S, InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.ports.rollouts import RolloutWrite
 from dyncal.testing.registry import make_set
 from dyncal.testing.rollouts import make_rollout

@@ -23,7 +23,7 @@ from dyncal.domain.alarms import AlarmKind, Condition
 from dyncal.domain.samples import CorrectedSpan, SampleBlock
 from dyncal.domain.sensors import EdgeId, ModelKind, Pairing, Sensor, SensorId, SiteId
 from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs, UniformAxis
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.settings import RegistrySettings
 from dyncal.testing.bus import FakeBroker

@@ -33,7 +33,8 @@ from dyncal.domain.samples import CorrectedSpan, Gap, GapCause, GapRecord, Sampl
 from dyncal.domain.sensors import EdgeId, ModelKind, SensorId, SiteId
 from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs, UniformAxis
 from dyncal.ports.clock import Clock
-from dyncal.ports.registry import Act, Registry
+from dyncal.ports.records import Act
+from dyncal.ports.registry import Registry
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.settings import RegistrySettings
 from dyncal.testing.bus import FakeBroker

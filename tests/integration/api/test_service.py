@@ -21,7 +21,7 @@ import pytest
 from dyncal.adapters.registry import open_registry
 from dyncal.domain.coefficients import SetState
 from dyncal.domain.time import NS_PER_S, InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.runtime.clocks import SystemClock
 from dyncal.runtime.ports import free_port
 from dyncal.runtime.settings import RegistrySettings

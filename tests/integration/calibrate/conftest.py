@@ -13,7 +13,7 @@ from dyncal.contracts import samples
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.sensors import ModelKind, SiteId
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.runtime.clocks import SimulatedClock
 from dyncal.runtime.settings import RegistrySettings
 from services.calibrate.service import CalibrateService

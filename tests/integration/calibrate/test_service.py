@@ -18,7 +18,7 @@ from dyncal.domain.errors import InvalidSetting
 from dyncal.domain.sensors import ModelKind, SensorId
 from dyncal.domain.time import duration
 from dyncal.models import paired_model
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.runtime.settings import SigningSettings, StoreSettings
 from dyncal.testing.bus import FakeBroker
 from services.calibrate.service import CalibrateService

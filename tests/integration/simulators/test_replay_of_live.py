@@ -30,7 +30,7 @@ from dyncal.contracts.coefficients import encode_report
 from dyncal.contracts.residuals import encode as encode_residuals
 from dyncal.domain.sensors import EdgeId, SiteId
 from dyncal.domain.time import LATEST, InstantNs, duration
-from dyncal.ports.registry import Act, SetRecord
+from dyncal.ports.records import Act, SetRecord
 from dyncal.runtime.clocks import SimulatedClock
 from dyncal.runtime.logging import logger
 from dyncal.runtime.settings import BrokerSettings, RegistrySettings, SigningSettings, StoreSettings

@@ -21,7 +21,7 @@ from dyncal.domain.calibration import Verdict
 from dyncal.domain.coefficients import SetState
 from dyncal.domain.sensors import ModelKind, Pairing, Sensor, edge_id, sensor_id, site_id
 from dyncal.domain.time import DurationNs, InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.runtime.settings import RegistrySettings
 from tests.unit.certificates.examples import FIRST, calibration, coefficient_set
 from tests.unit.certificates.foreign import ACCELEROMETER, THERMOMETER, certificate, single

@@ -12,7 +12,7 @@ from dyncal.adapters.signing import Ed25519Signer
 from dyncal.contracts import trail
 from dyncal.domain.errors import MalformedMessage
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import AuditEntry
+from dyncal.ports.records import AuditEntry
 from dyncal.ports.trail import Checkpoint, Head
 
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

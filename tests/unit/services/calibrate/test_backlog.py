@@ -18,7 +18,7 @@ from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.coefficients import SetState
 from dyncal.domain.sensors import ModelKind, SensorId, SiteId
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.runtime.clocks import SimulatedClock
 from dyncal.runtime.settings import RegistrySettings
 from services.calibrate import snapshots

@@ -12,7 +12,7 @@ from dyncal.adapters.registry import open_registry
 from dyncal.adapters.signing import open_signer
 from dyncal.domain.lifecycle import ReleaseMode, ReleasePolicy
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.runtime.settings import RegistrySettings, SigningSettings
 from services.calibrate import known
 from tests.rollouts.fleet import fill, sensor_of

@@ -19,7 +19,7 @@ from dyncal.domain.lifecycle import ReleaseMode, ReleasePolicy, check_path
 from dyncal.domain.residuals import ResidualReport
 from dyncal.domain.sensors import EdgeId, ModelKind, SensorId, SiteId
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.testing.registry import make_set
 from services.calibrate import intake, snapshots
 from services.calibrate.engine import CalibrateEngine

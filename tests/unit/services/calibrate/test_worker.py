@@ -27,7 +27,7 @@ from dyncal.domain.orders import Order, OrderKind, OrderState
 from dyncal.domain.residuals import ResidualReport
 from dyncal.domain.sensors import ModelKind, SensorId, SiteId
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.runtime.clocks import SimulatedClock
 from dyncal.runtime.logging import logger
 from dyncal.runtime.settings import RegistrySettings, SigningSettings

@@ -13,7 +13,7 @@ from dyncal.adapters.stores import open_store
 from dyncal.domain.errors import DyncalError, InvalidData, InvalidSetting
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import InstantNs, duration
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.runtime.settings import RegistrySettings, StoreSettings
 from simulators.recordings.simulated import record_scenario
 from simulators.replay import Effects, replay

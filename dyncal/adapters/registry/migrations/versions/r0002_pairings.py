@@ -9,7 +9,7 @@ from alembic import op
 
 from dyncal.adapters.registry import audit
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 
 revision = "0002"
 down_revision = "0001"

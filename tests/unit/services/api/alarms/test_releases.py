@@ -15,7 +15,7 @@ from dyncal.domain.lifecycle import ReleaseMode, ReleasePolicy
 from dyncal.domain.rollouts import MemberState, Rollout, RolloutState
 from dyncal.domain.sensors import SiteId
 from dyncal.domain.time import InstantNs, duration
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.ports.rollouts import RolloutWrite
 from dyncal.testing.registry import S1, make_calibration, make_set
 from dyncal.testing.rollouts import make_member, make_rollout

@@ -13,7 +13,7 @@ from dyncal.domain.calibration import Verdict
 from dyncal.domain.coefficients import CoefficientSet, Parameters, SetState
 from dyncal.domain.sensors import ModelKind, SensorId
 from dyncal.domain.time import InstantNs
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.testing.laboratory import make_laboratory
 from dyncal.testing.records import block, uniform
 from dyncal.testing.registry import S1, S2, act, make_calibration, make_set

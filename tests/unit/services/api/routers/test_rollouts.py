@@ -10,7 +10,7 @@ import pytest
 from dyncal.domain.coefficients import SetState
 from dyncal.domain.orders import Answer, OrderKind, OrderState
 from dyncal.domain.rollouts import Failure, MemberState
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.ports.rollouts import RolloutWrite
 from dyncal.testing.registry import S1, act, make_set
 from dyncal.testing.rollouts import make_member, make_move, make_rollout

@@ -18,7 +18,7 @@ from dyncal.domain.coefficients import Outcome, Report
 from dyncal.domain.orders import OrderKind, OrderState
 from dyncal.domain.residuals import ResidualReport
 from dyncal.domain.rollouts import Member, MemberState
-from dyncal.ports.registry import Act
+from dyncal.ports.records import Act
 from dyncal.runtime.settings import RegistrySettings, SigningSettings
 from services.calibrate.releases import Releases
 from services.calibrate.rollout import asked
