@@ -7,13 +7,15 @@ not come back.
 from __future__ import annotations
 
 import contextlib
+import threading
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from dyncal.domain.errors import InvalidData, InvalidSetting
 from dyncal.domain.sensors import SensorId, sensor_id
+from edge_agent.events import Keep
 from edge_agent.spool import disk
 
 _SUFFIX: Final = ".json"
@@ -23,10 +25,11 @@ _MAX_NUMBER: Final = 64
 
 
 class SetKeeper:
-    """Reads and replaces the files in a directory."""
+    """Reads and replaces the files in a directory. `keep_all` may be called by any thread."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._writing = threading.Lock()
         self._highest: dict[SensorId, int] = {}
         self.damage: dict[SensorId, str] = {}
 
@@ -68,12 +71,44 @@ class SetKeeper:
 
     def keep(self, sensor: SensorId, content: bytes, highest: int) -> None:
         """Replace a sensor's files; the old ones stay until the new ones are on the disk. Raises `OSError`."""
-        disk.replace(self._directory / f"{sensor}{_SUFFIX}", content)
-        # After the other: a death between the two must not have a set refused that is nowhere.
-        if highest > self._highest.get(sensor, 0):
-            text = str(highest).encode()
-            disk.replace(self._directory / f"{sensor}{_HIGHEST}", b"%s %08x\n" % (text, zlib.crc32(text)))
-            self._highest[sensor] = highest
+        for _, error in self.keep_all([Keep(sensor, content, highest)]):
+            raise error
+
+    def keep_all(self, wanted: Iterable[Keep]) -> list[tuple[Keep, OSError]]:
+        """Do as `keep` for many sensors; return which of them the disk did not take, and why."""
+        with self._writing:
+            written, failed = self._replace([(one, f"{one.sensor}{_SUFFIX}", one.content) for one in wanted])
+            # After the others: a death between the two must not have a set refused that is nowhere.
+            higher = [one for one in written if one.highest > self._highest.get(one.sensor, 0)]
+            counted, uncounted = self._replace(
+                [(one, f"{one.sensor}{_HIGHEST}", _numbered(one.highest)) for one in higher]
+            )
+            for one in counted:
+                self._highest[one.sensor] = one.highest
+        return failed + uncounted
+
+    def _replace(self, files: list[tuple[Keep, str, bytes]]) -> tuple[list[Keep], list[tuple[Keep, OSError]]]:
+        """Replace files by name, and force their names to the disk together; return what is there, and what is not."""
+        done: list[Keep] = []
+        failed: list[tuple[Keep, OSError]] = []
+        for one, name, content in files:
+            try:
+                disk.replace(self._directory / name, content, sync_name=False)
+            except OSError as error:
+                failed.append((one, error))
+            else:
+                done.append(one)
+        if done:
+            try:
+                disk.sync_directory(self._directory)
+            except OSError as error:
+                return [], failed + [(one, error) for one in done]
+        return done, failed
+
+
+def _numbered(highest: int) -> bytes:
+    text = str(highest).encode()
+    return b"%s %08x\n" % (text, zlib.crc32(text))
 
 
 def _number(content: bytes) -> int | None:

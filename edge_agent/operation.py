@@ -31,7 +31,7 @@ from edge_agent.clock.service import SOURCES, ClockService, described
 from edge_agent.clock.watch import ClockState
 from edge_agent.commissioning.commissioner import Commissioner
 from edge_agent.commissioning.kept import Commissioned
-from edge_agent.events import Committed, Drain, Event, Kind, Notice, StreamConfig, Tick
+from edge_agent.events import Committed, DesiredSet, Drain, Event, Kind, Notice, ShadowSet, StreamConfig, Tick
 from edge_agent.filling import FillingWatch
 from edge_agent.keeper import SetKeeper
 from edge_agent.keys import KeyWatch
@@ -183,6 +183,7 @@ class Operation:
                 group.create_task(self._quarantine(), name="edge-quarantine"),
                 # what was restored is said before what comes is answered: of two reports the newer one counts
                 group.create_task(self._publisher.run(), name="edge-publisher"),
+                group.create_task(self.station.keeping.run(), name="edge-keeping"),
                 group.create_task(self._listen(stop), name="edge-inbox"),
                 group.create_task(self._clock_service.run(), name="edge-clock"),
             ]
@@ -191,6 +192,7 @@ class Operation:
             commissioning.cancel()
             await self.sources.stop()
             self.station.take([Drain(self._clock.now())])
+            self.station.keeping.finish()
             self._publisher.keep_said(self._address.status, offline(self._spool))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_DRAIN_S):
@@ -261,6 +263,8 @@ class Operation:
             events = inbox.read(delivery.topic, delivery.payload, self._address, self._clock.now(), station.set_aside)
             station.take(events)
             delivery.ack()
+            if any(isinstance(event, (DesiredSet, ShadowSet)) for event in events):
+                await asyncio.sleep(0)  # to examine one takes some ms, and many may come: samples go in between
             now_s = self._clock.monotonic_s()
             if _behind(self._spool, events) and now_s - told_s >= _TELL_AGAIN_S and not stop.is_set():
                 told_s = now_s

@@ -38,6 +38,7 @@ from edge_agent.events import (
     TellResiduals,
 )
 from edge_agent.keeper import SetKeeper
+from edge_agent.keeping import Keeping
 from edge_agent.outbox import Outbox
 from edge_agent.publisher import Publisher
 from edge_agent.spool import SHOW_AFTER_S, Spool, entry_of
@@ -84,7 +85,7 @@ class Station:
         self._spool = spool
         self._outbox = outbox
         self._publisher = publisher
-        self._keeper = keeper
+        self.keeping = Keeping(keeper, self._tell, self._not_kept)
         self._address = address
         self._clock = clock
         self._log = logger("edge")
@@ -132,11 +133,8 @@ class Station:
         for block in followed:
             self._follow(block)
         for effect in later:
-            if isinstance(effect, Keep):
-                self._keep(effect)
-            elif isinstance(effect, Tell):
-                self.n_outcomes[effect.report.outcome] += 1
-                self._publisher.keep_said(self._address.reported(effect.report.sensor), encode_report(effect.report))
+            if isinstance(effect, (Keep, Tell)):
+                self.keeping.put(effect)
             elif isinstance(effect, TellResiduals):
                 for payload in encode_residuals(effect.found, effect.at_ns):
                     self._publisher.say(payload, self._address.residuals)
@@ -244,9 +242,10 @@ class Station:
             self._spool.commit(event.upto)
             self._outbox.listened_to(event.since_ns, self._clock.monotonic_s())
 
-    def _keep(self, effect: Keep) -> None:
-        try:
-            self._keeper.keep(effect.sensor, effect.content, effect.highest)
-        except OSError as error:
-            detail = f"the set in use is not on disk, a restart will not know it: {error}"
-            self.notice(Notice(Kind.SPOOL_FAILED, self._clock.now(), effect.sensor, detail))
+    def _tell(self, effect: Tell) -> None:
+        self.n_outcomes[effect.report.outcome] += 1
+        self._publisher.keep_said(self._address.reported(effect.report.sensor), encode_report(effect.report))
+
+    def _not_kept(self, effect: Keep, error: OSError) -> None:
+        detail = f"the set in use is not on disk, a restart will not know it: {error}"
+        self.notice(Notice(Kind.SPOOL_FAILED, self._clock.now(), effect.sensor, detail))

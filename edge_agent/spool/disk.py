@@ -29,8 +29,10 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes, *, sync_name: bool = True) -> None:
     """Put a file in place of another as a whole: after a death at any instant one or the other is there.
+
+    Without `sync_name` a loss of power may bring the old one back, until the caller calls `sync_directory`.
 
     Raises
     ------
@@ -48,7 +50,8 @@ def replace(path: Path, content: bytes) -> None:
             draft.unlink(missing_ok=True)
         raise
     draft.replace(path)
-    sync_directory(path.parent)
+    if sync_name:
+        sync_directory(path.parent)
 
 
 def age_s(path: Path, clock: Path) -> float:
