@@ -112,6 +112,16 @@ DEFAULTS: Final[Mapping[AlarmKind, Definition]] = MappingProxyType({
         consequence="No values of its sensors; its spool keeps them until it is back.",
         response="Restore power or network of the edge.",
     ),
+    AlarmKind.CLOCK_DOUBTFUL: Definition(
+        Priority.MEDIUM,
+        "delivery",
+        on_delay_ns=duration(60.0),  # a time service takes that long after a start
+        off_delay_ns=duration(30.0),
+        suppressed_by=_OFFLINE,
+        cause="nothing says that the clock of the edge is right",
+        consequence="Instants of the sensors that it stamps may be wrong; the uncertainty of their values is widened.",
+        response="Restore time synchronisation (NTP, PTP) on the edge's machine.",
+    ),
     AlarmKind.SPOOL_FILLING: Definition(
         Priority.HIGH,
         "delivery",

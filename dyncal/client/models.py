@@ -265,6 +265,19 @@ class ChainOut(Shape, frozen=True, kw_only=True):
     steps: list[StepOut]
 
 
+class ClockOut(Shape, frozen=True, kw_only=True):
+    """How the clock of an edge stands, as the edge says (docs/clock.md)."""
+
+    good: bool
+    n_stamped: int
+    offset_ns: int | None
+    reference: str
+    since_ns: int
+    source: str
+    state: str
+    u_ns: int
+
+
 class CommandBody(Shape, frozen=True, kw_only=True):
     """A command for one alarm."""
 
@@ -342,6 +355,7 @@ class EdgeList(Shape, frozen=True, kw_only=True):
 class EdgeOut(Shape, frozen=True, kw_only=True):
     """An edge as it last spoke."""
 
+    clock: ClockOut | None
     edge: str
     n_sensors: int
     online: bool

@@ -12,13 +12,16 @@ from dyncal.contracts.fields import Count, Instant, Name, Text, Trace
 from dyncal.domain.alarms import AlarmKind, AlarmState, Annunciation, Priority, Scope, alarm_id
 from dyncal.domain.errors import MalformedMessage
 
-VERSION: Final = 3
-VERSION_BEFORE: Final = 2
-_READS: Final = (1, 2, 3)
-
-_NEW_IN_3: Final = frozenset(
-    {AlarmKind.RELEASE_WAITS, AlarmKind.RELEASE_EXPIRES, AlarmKind.ROLLOUT_PAUSED, AlarmKind.ROLLOUT_ABORTED}
-)
+_READS: Final = (1, 2, 3, 4)
+_VERSION: Final = 2
+_NEWER_KINDS: Final = {
+    AlarmKind.RELEASE_WAITS: 3,
+    AlarmKind.RELEASE_EXPIRES: 3,
+    AlarmKind.ROLLOUT_PAUSED: 3,
+    AlarmKind.ROLLOUT_ABORTED: 3,
+    AlarmKind.CLOCK_DOUBTFUL: 4,
+}
+"""The version that first has a kind, where it is not `_VERSION`."""
 
 
 class AlarmMessage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -26,8 +29,8 @@ class AlarmMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Version 1 had `sensor` always, and the four states of an alarm that is not set aside. `sensor` is left out where the
     source is none; of two messages of an alarm the one with the higher `number` is newer. Version 3 has four kinds
-    more, and rollouts as sources. A message bears the lowest version that has its kind: who reads version 2 goes on
-    doing so, and sets aside what it cannot know.
+    more, and rollouts as sources; version 4 has `clock_doubtful`. A message bears the lowest version that has its kind:
+    who reads version 2 goes on doing so, and sets aside what it cannot know.
     """
 
     v: int
@@ -67,7 +70,7 @@ class AlarmMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 def message_of(alarm: Alarm) -> AlarmMessage:
     """Return what is said of an alarm."""
     return AlarmMessage(
-        v=VERSION if alarm.kind in _NEW_IN_3 else VERSION_BEFORE,
+        v=_NEWER_KINDS.get(alarm.kind, _VERSION),
         id=alarm.id,
         kind=alarm.kind,
         state=alarm.state,

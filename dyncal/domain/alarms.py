@@ -37,6 +37,7 @@ class AlarmKind(enum.StrEnum):
     SOURCE_SILENT = "source_silent"
     RECORDS_LOST = "records_lost"
     EDGE_OFFLINE = "edge_offline"
+    CLOCK_DOUBTFUL = "clock_doubtful"
     SPOOL_FILLING = "spool_filling"
     STORE_FAILING = "store_failing"
     RELEASE_WAITS = "release_waits"
@@ -61,6 +62,7 @@ class Scope(enum.StrEnum):
 
 _SCOPES: Final = {
     AlarmKind.EDGE_OFFLINE: Scope.EDGE,
+    AlarmKind.CLOCK_DOUBTFUL: Scope.EDGE,
     AlarmKind.SPOOL_FILLING: Scope.EDGE,
     AlarmKind.STORE_FAILING: Scope.SERVICE,
     AlarmKind.ROLLOUT_PAUSED: Scope.ROLLOUT,

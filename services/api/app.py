@@ -39,7 +39,7 @@ from services.api.routers import (
 from services.api.schemas.laboratory import LaboratoryBody
 from services.api.schemas.operations import ProblemOut
 
-API_VERSION = "1.36.0"
+API_VERSION = "1.37.0"
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",

@@ -36,13 +36,18 @@ class EdgeStatus:
     stamped: frozenset[str] = frozenset()
     """Sensors whose time stamps are those of its clock."""
 
-    def doubt(self, sensor: SensorId) -> Doubt | None:
-        """Return why time stamps of a sensor are not to be relied on, and since when; None where they are."""
+    @property
+    def stamps_doubtfully(self) -> Doubt | None:
+        """Why the time stamps that it makes are not to be relied on; None where they are, or it makes none."""
         clock = self.clock
-        if clock is None or clock.good or sensor not in self.stamped:
+        if clock is None or clock.good or not self.stamped:
             return None
         why = f"the clock of edge {self.edge} is {_SAID.get(clock.state, clock.state[:40])}"
         return Doubt(f"{why}: u of its time stamps is {clock.u_ns / NS_PER_S:.3g} s", InstantNs(clock.since_ns))
+
+    def doubt(self, sensor: SensorId) -> Doubt | None:
+        """Return why time stamps of a sensor are not to be relied on, and since when; None where they are."""
+        return self.stamps_doubtfully if sensor in self.stamped else None
 
 
 class EdgeDirectory:

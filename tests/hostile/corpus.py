@@ -316,7 +316,7 @@ def _alarms() -> Iterator[Hostile]:
     yield case("alarm of unknown kind", {**base, "kind": "boredom"})
     yield case("alarm of unknown state", {**base, "state": "panic"})
     yield case("alarm raised before 1970", {**base, "raised_ns": -1})
-    yield case("alarm of a later version", {**base, "v": 4})
+    yield case("alarm of a later version", {**base, "v": 5})
     yield case("alarm without a source", {**base, "v": 2, "sensor": None})
 
 

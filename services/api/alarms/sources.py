@@ -30,10 +30,33 @@ class OwnConditions:
         yield from self._say(
             status.site, status.edge, AlarmKind.EDGE_OFFLINE, status.since_ns, now, status.edge, holds=not status.online
         )
+        if status.online:  # of one that is away nobody knows how its clock stands: that stays as it was
+            yield from self._clock(status, now)
+
+    def _clock(self, status: EdgeStatus, now: InstantNs) -> Iterator[Reported]:
+        """Look at the clock of an edge; it says so again when the state is another, or u twice what it was."""
+        doubt = status.stamps_doubtfully
+        known = self._desk.known(alarm_id(status.edge, AlarmKind.CLOCK_DOUBTFUL))
+        cause = f"{doubt.why}; it stamps {len(status.stamped)} sensors" if doubt else ""
+        told = known is not None and known.holds == bool(doubt) and known.found.cause == cause
+        if told or (known is None and not doubt):
+            return
+        # Since when, by its own clock, is what is in doubt.
+        since = known.found.at_ns if known is not None and known.holds and doubt else now
+        found = Condition(
+            status.site,
+            status.edge,
+            AlarmKind.CLOCK_DOUBTFUL,
+            holds=doubt is not None,
+            at_ns=since,
+            edge=status.edge,
+            cause=cause,
+        )
+        yield Reported(found, REPORTER, now)
 
     def gone(self, site: SiteId, edge: EdgeId, now: InstantNs) -> Iterator[Reported]:
         """Take note that an edge was taken away for good: nothing holds of it any longer."""
-        for kind in (AlarmKind.EDGE_OFFLINE, AlarmKind.SPOOL_FILLING):
+        for kind in (AlarmKind.EDGE_OFFLINE, AlarmKind.CLOCK_DOUBTFUL, AlarmKind.SPOOL_FILLING):
             yield from self._say(site, edge, kind, now, now, edge, holds=False)
 
     def store(self, site: SiteId, fault: str, now: InstantNs) -> Iterator[Reported]:

@@ -6,9 +6,56 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dyncal.contracts.edges import ClockMessage
 from dyncal.ports.records import AuditEntry
 from services.api.edges import EdgeStatus
 from services.api.schemas.base import InstantNs, Shape, example
+
+
+class ClockOut(Shape):
+    """How the clock of an edge stands, as the edge says (docs/clock.md)."""
+
+    model_config = example(
+        state="holdover",
+        good=False,
+        u_ns=2_500_000,
+        since_ns=1_769_860_800_000_000_000,
+        source="chrony",
+        reference="PTP0",
+        offset_ns=-350,
+        n_stamped=3,
+    )
+
+    state: str
+    """`synchronised`, `declared`, `degraded`, `holdover` or `unknown`; a later version may say another word."""
+    good: bool
+    """Whether nobody needs to look after it."""
+    u_ns: int
+    """Standard uncertainty at the time of its message [ns]."""
+    since_ns: InstantNs
+    """Since when, by that very clock."""
+    source: str
+    """Who told it: `ptp`, `chrony`, `ntpd`, `timesyncd`, `kernel`; '' where nobody does."""
+    reference: str
+    """What that one follows."""
+    offset_ns: int | None
+    """By how much the clock was ahead [ns]; null where nothing says."""
+    n_stamped: int
+    """Sensors whose time stamps it makes: these are in doubt with it."""
+
+    @classmethod
+    def of(cls, clock: ClockMessage, n_stamped: int) -> Self:
+        """Return the shape of a clock."""
+        return cls(
+            state=clock.state,
+            good=clock.good,
+            u_ns=clock.u_ns,
+            since_ns=clock.since_ns,
+            source=clock.source,
+            reference=clock.reference,
+            offset_ns=clock.offset_ns,
+            n_stamped=n_stamped,
+        )
 
 
 class EdgeOut(Shape):
@@ -22,6 +69,16 @@ class EdgeOut(Shape):
         version="0.1.0",
         u_clock_ns=50_000,
         n_sensors=12,
+        clock={
+            "state": "holdover",
+            "good": False,
+            "u_ns": 2_500_000,
+            "since_ns": 1_769_860_800_000_000_000,
+            "source": "chrony",
+            "reference": "PTP0",
+            "offset_ns": -350,
+            "n_stamped": 3,
+        },
     )
 
     edge: str
@@ -32,6 +89,8 @@ class EdgeOut(Shape):
     u_clock_ns: int | None
     """Standard uncertainty of its clock [ns]; null where it does not know it."""
     n_sensors: int
+    clock: ClockOut | None
+    """Null while it is away, and of edges of before 2026-12 that do not say."""
 
     @classmethod
     def of(cls, status: EdgeStatus) -> Self:
@@ -44,6 +103,7 @@ class EdgeOut(Shape):
             version=status.version,
             u_clock_ns=status.u_clock_ns,
             n_sensors=status.n_sensors,
+            clock=None if status.clock is None else ClockOut.of(status.clock, len(status.stamped)),
         )
 
 

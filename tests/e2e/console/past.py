@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from dyncal.contracts import health as health_contract
-from dyncal.contracts.edges import SensorMessage, StatusMessage
+from dyncal.contracts.edges import ClockMessage, SensorMessage, StatusMessage
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.contracts.topics import health as health_topic
 from dyncal.domain.accounts import Account, Lost
@@ -66,6 +66,14 @@ def lost_edge(plant: Plant) -> None:
     for state in ("online", "offline"):
         message = StatusMessage(1, state, plant.clock.now(), "0.1.0", 1, None, sensors if state == "online" else [])
         plant.broker.publish(address.status, msgspec.json.encode(message), retain=True)
+
+
+def lost_clock(plant: Plant) -> None:
+    """Have a third edge, which stamps its one sensor, say that it has lost its time service."""
+    sensors = [SensorMessage(SensorId("LT-301"), "m", 1_000_000_000, "Tank level", own_clock=True)]
+    clock = ClockMessage("holdover", 250_000_000, plant.clock.now(), "chrony", "PTP0", -350)
+    message = StatusMessage(1, "online", plant.clock.now(), "0.1.0", 1, clock.u_ns, sensors, clock=clock)
+    plant.broker.publish(EdgeAddress(SITE, EdgeId("edge-c")).status, msgspec.json.encode(message), retain=True)
 
 
 def outlook(plant: Plant, name: str) -> None:

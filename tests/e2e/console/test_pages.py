@@ -51,6 +51,7 @@ async def plant() -> AsyncIterator[Plant]:
         past.outlook(made, "TT-101")
         past.losses(made)
         past.lost_edge(made)
+        past.lost_clock(made)
         channel = next(each for each in made.channels if each.id == "TT-101")
         made.gap(channel, 4.0)
         yield made
@@ -75,6 +76,15 @@ async def test_a_page_has_nothing_to_complain_about(browser: Browser, plant: Pla
             await picture(page, f"{screen.name}-{role}-{theme}", whole=True)
             assert await complaints(page) == []
             await page.keyboard.press("t")
+
+
+async def test_the_page_on_the_system_says_whose_clock_is_lost(browser: Browser, plant: Plant) -> None:
+    known = signed_in(plant, Role.VIEWER)
+    async with watched(browser, plant.service.address, "/system", storage_state=known) as page:
+        row = page.get_by_role("row", name="edge-c")
+        told = "Not synchronised any more, u = 250 ms (chrony: PTP0)"
+        await expect(row.locator(".wrong")).to_contain_text(told)
+        await expect(row.get_by_role("cell").last).to_have_text("1")
 
 
 async def test_the_page_for_those_whom_nobody_knows_has_nothing_to_complain_about(

@@ -288,6 +288,15 @@ def test_alarm(
     assert said.sensor == (source if kind.scope is Scope.SENSOR else None)
 
 
+@pytest.mark.parametrize(
+    ("kind", "version"),
+    [(AlarmKind.EDGE_OFFLINE, 2), (AlarmKind.ROLLOUT_PAUSED, 3), (AlarmKind.CLOCK_DOUBTFUL, 4)],
+)
+def test_an_alarm_bears_the_lowest_version_that_has_its_kind(kind: AlarmKind, version: int) -> None:
+    found = Condition(SiteId("p"), "edge1", kind, holds=True, at_ns=InstantNs(1))
+    assert alarms.message_of(Alarm(found, Definition(Priority.LOW))).v == version
+
+
 def test_an_alarm_of_version_1_is_read() -> None:
     said = alarms.decode(
         b'{"v":1,"id":"TT1:drift:tau_s","sensor":"TT1","kind":"drift","state":"acknowledged","priority":"low",'

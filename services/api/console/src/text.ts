@@ -294,7 +294,7 @@ export const text = {
     works: "works",
     edges: "Edges",
     noEdges: "No edge has spoken yet.",
-    columns: { edge: "Edge", site: "Site", state: "State", since: "Since", sensors: "Sensors", version: "Version", clock: "u of its clock" },
+    columns: { edge: "Edge", site: "Site", state: "State", since: "Since", sensors: "Sensors", version: "Version", clock: "Clock", stamped: "Sensors it stamps" },
     unknownClock: "not known",
     outlets: {
       title: "Alarms told elsewhere",

@@ -35,6 +35,7 @@ export const kindText: Record<string, string> = {
   source_silent: "Source silent",
   records_lost: "Records lost",
   edge_offline: "Edge offline",
+  clock_doubtful: "Clock doubtful",
   spool_filling: "Spool filling up",
   store_failing: "Store failing",
   release_waits: "Set waits to be released",
@@ -78,6 +79,14 @@ export const causeText: Record<string, string> = {
   source_silent: "source silent",
   clock_step: "clock step",
   rejected: "rejected",
+};
+
+export const clockText: Record<string, string> = {
+  synchronised: "Synchronised",
+  declared: "As declared",
+  degraded: "Poor",
+  holdover: "Not synchronised any more",
+  unknown: "Not synchronised",
 };
 
 export const partText: Record<string, string> = { registry: "Registry", store: "Sample store", bus: "Message bus" };

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 import pytest
 
+from dyncal.alarms.alarm import Alarm
 from dyncal.alarms.events import Reported
 from dyncal.contracts import conditions as condition_contract
 from dyncal.contracts import health as health_contract
 from dyncal.contracts import ledgers as ledger_contract
 from dyncal.contracts import samples as sample_contract
 from dyncal.contracts import topics
-from dyncal.contracts.edges import PairingMessage, SensorMessage, StatusMessage
+from dyncal.contracts.edges import ClockMessage, PairingMessage, SensorMessage, StatusMessage
 from dyncal.domain.accounts import Account, Lost
 from dyncal.domain.alarms import AlarmKind, AlarmState, Condition
 from dyncal.domain.errors import StoreUnavailable
@@ -222,6 +223,78 @@ async def test_edges_offline_and_lost_records_become_alarms(api: Api, broker: Fa
     await until(lambda: not api.deps.desk.known(f"{S1}:records_lost").holds)  # type: ignore[union-attr]  # it is there
     clerk.cancel()
     await asyncio.gather(clerk, return_exceptions=True)
+
+
+def clock_status(clock: ClockMessage | None, state: str = "online", *, own_clock: bool = True) -> bytes:
+    sensors = [SensorMessage("n-1", "Cel", 10**8, own_clock=own_clock)] if state == "online" else []
+    return msgspec.json.encode(StatusMessage(1, state, 7, "0.1", sensors=sensors, clock=clock))  # type: ignore[arg-type]  # as it comes
+
+
+async def test_a_clock_that_is_lost_is_an_alarm_until_it_is_found_or_stamps_nothing(
+    api: Api, broker: FakeBroker
+) -> None:
+    clerk = asyncio.create_task(api.deps.clerk.run())
+    good, lost = ClockMessage("synchronised", 1000), ClockMessage("holdover", 250_000_000, source="chrony")
+    kind = AlarmKind.CLOCK_DOUBTFUL
+
+    def found() -> Alarm | None:
+        return api.deps.desk.known(f"{EDGE.edge}:clock_doubtful")
+
+    async def holds(value: bool) -> None:
+        await until(lambda: (alarm := found()) is not None and alarm.holds is value)
+
+    broker.publish(EDGE.status, clock_status(good))
+    await until(lambda: api.deps.edges.online(EDGE.edge) is True)
+    broker.publish(EDGE.status, clock_status(lost, own_clock=False))  # its samples bear the instants of their sources
+    await until(lambda: (e := api.deps.edges.get(EDGE.edge)) is not None and e.clock == lost)
+    assert found() is None
+    broker.publish(EDGE.status, clock_status(lost))
+    await holds(True)
+    assert api.registry.alarms(active_only=True) == []  # a time service that starts needs a minute
+    api.clock.advance(DurationNs(61 * NS_PER_S))
+    await until(lambda: [a.kind for a in api.registry.alarms(active_only=True)] == [kind])
+    alarm = found()
+    assert alarm is not None
+    assert alarm.cause == (
+        "the clock of edge edge-7 is not synchronised any more: u of its time stamps is 0.25 s; it stamps 1 sensors"
+    )
+    assert (alarm.sensor, alarm.found.edge) == (None, EDGE.edge)
+    since = alarm.found.at_ns
+    broker.publish(EDGE.status, clock_status(ClockMessage("holdover", 500_000_000)))
+    await until(lambda: (a := found()) is not None and "0.5 s" in a.cause)
+    assert (a := found()) is not None
+    assert a.found.at_ns == since
+    broker.publish(EDGE.status, clock_status(None, "offline"))  # nobody knows how it stands then
+    await until(lambda: api.deps.edges.online(EDGE.edge) is False)
+    await holds(True)
+    broker.publish(EDGE.status, clock_status(good))
+    await holds(False)
+    broker.publish(EDGE.status, clock_status(lost))
+    await holds(True)
+    broker.publish(EDGE.status, b"", retain=True)  # taken away for good
+    await holds(False)
+    clerk.cancel()
+    await asyncio.gather(clerk, return_exceptions=True)
+
+
+async def test_the_clock_of_an_edge_is_shown(api: Api, broker: FakeBroker) -> None:
+    broker.publish(EDGE.status, clock_status(ClockMessage("holdover", 250_000_000, 9, "chrony", "PTP0", -350)))
+    await until(lambda: api.deps.edges.online(EDGE.edge) is True)
+    shown = {e["edge"]: e["clock"] for e in (await api.http.get("/v1/edges")).json()["items"]}
+    assert shown[EDGE.edge] == {
+        "state": "holdover",
+        "good": False,
+        "u_ns": 250_000_000,
+        "since_ns": 9,
+        "source": "chrony",
+        "reference": "PTP0",
+        "offset_ns": -350,
+        "n_stamped": 1,
+    }
+    broker.publish(EDGE.status, clock_status(None, "offline"))
+    await until(lambda: api.deps.edges.online(EDGE.edge) is False)
+    shown = {e["edge"]: e["clock"] for e in (await api.http.get("/v1/edges")).json()["items"]}
+    assert shown[EDGE.edge] is None
 
 
 async def test_what_calibration_says_of_a_sensor_is_kept_and_its_changes_are_told(api: Api, broker: FakeBroker) -> None:

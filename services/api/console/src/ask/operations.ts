@@ -29,6 +29,18 @@ export interface Edge {
   version: string;
   u_clock_ns: number | null;
   n_sensors: number;
+  clock: Clock | null;
+}
+
+export interface Clock {
+  state: string;
+  good: boolean;
+  u_ns: number;
+  since_ns: number;
+  source: string;
+  reference: string;
+  offset_ns: number | null;
+  n_stamped: number;
 }
 
 export interface Outlet {

@@ -1,10 +1,10 @@
 import { useState } from "preact/hooks";
-import { getSystem, type Outlet, type System as Facts } from "../ask/operations";
+import { type Clock, type Edge, getSystem, type Outlet, type System as Facts } from "../ask/operations";
 import { bytes, count, instant, ms, plain, span } from "../format";
 import { useModel, useRepeated } from "../hooks";
 import { FactList } from "../parts/facts";
 import { Mark } from "../parts/tile";
-import { messageText, partText, text } from "../text";
+import { clockText, messageText, partText, text } from "../text";
 
 const AGAIN_MS = 5_000;
 
@@ -170,6 +170,25 @@ function Outlets({ outlets }: { outlets: Facts["outlets"] }) {
   );
 }
 
+/** How a clock stands, and who says so. What it is in doubt of has a mark only where somebody's time stamps rest on it. */
+function ClockOf({ edge }: { edge: Edge }) {
+  const { clock } = edge;
+  if (!clock) {
+    return <>{edge.u_clock_ns === null ? text.system.unknownClock : `u = ${span(edge.u_clock_ns / 1e9)}`}</>;
+  }
+  const said = `${clockText[clock.state] ?? clock.state}, u = ${span(clock.u_ns / 1e9)}${teller(clock)}`;
+  if (clock.good || clock.n_stamped === 0) {
+    return <>{said}</>;
+  }
+  return (
+    <span class="wrong">
+      <Mark /> {said}
+    </span>
+  );
+}
+
+const teller = ({ source, reference }: Clock) => (source ? ` (${source}${reference ? `: ${reference}` : ""})` : "");
+
 function Edges({ edges }: { edges: Facts["edges"] }) {
   const { columns } = text.system;
   // Those that need somebody first.
@@ -190,6 +209,7 @@ function Edges({ edges }: { edges: Facts["edges"] }) {
               <th class="right">{columns.sensors}</th>
               <th>{columns.version}</th>
               <th>{columns.clock}</th>
+              <th class="right">{columns.stamped}</th>
             </tr>
           </thead>
           <tbody>
@@ -209,7 +229,10 @@ function Edges({ edges }: { edges: Facts["edges"] }) {
                 <td class="instant">{instant(ms(edge.since_ns))}</td>
                 <td class="right">{edge.n_sensors}</td>
                 <td>{edge.version}</td>
-                <td>{edge.u_clock_ns === null ? text.system.unknownClock : span(edge.u_clock_ns / 1e9)}</td>
+                <td>
+                  <ClockOf edge={edge} />
+                </td>
+                <td class="right">{edge.clock?.n_stamped ?? text.nothing}</td>
               </tr>
             ))}
           </tbody>
