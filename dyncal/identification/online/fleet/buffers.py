@@ -25,12 +25,12 @@ _SPARE: Final = 64
 
 @kernel(
     "void(i8[::1], i8[::1], i8[::1], i8[::1], f8[::1], f8[::1], i8[:, ::1], f8[:, :, ::1], i8[::1], i8[::1], i8[::1],"
-    " b1[::1], i8[::1], i8[::1], i8[::1], i8[::1])"
+    " b1[::1], i8[::1], i8[::1], i8[::1])"
 )
 def take_in(
     sensor: Int64Array, at: Int64Array, end: Int64Array, t_ns: Int64Array, y: FloatArray, r: FloatArray,
     kept_t: Int64Array, kept: FloatArray, head: Int64Array, count: Int64Array, last_ns: Int64Array,
-    broken: npt.NDArray[np.bool_], dark: Int64Array, lost: Int64Array, wanted: Int64Array, hole_ns: Int64Array,
+    broken: npt.NDArray[np.bool_], dark: Int64Array, lost: Int64Array, hole_ns: Int64Array,
 ) -> None:  # fmt: skip
     """Append chunks to the buffers of their sensors, each until something has to be done about it first.
 
@@ -41,18 +41,18 @@ def take_in(
         comes next, and `end` is unchanged.
     kept_t : int64, shape (n, capacity); kept : float64, shape (2, n, capacity)
         Buffers; row i holds `count[i]` samples from `head[i]` on.
-    last_ns, broken, dark, lost, wanted, hole_ns : shape (n,)
+    last_ns, broken, dark, lost, hole_ns : shape (n,)
         Newest instant known; whether the next sample begins a segment; samples without a reference in a row; samples
-        that could not be used; number of samples at which a row is due; length of a hole that ends a segment.
+        that could not be used; length of a hole that ends a segment.
 
     What is not finite is kept as NaN, to be bridged; more than `DARK` samples in a row without a reference end a
-    segment. Samples not newer than the newest known are left out. A row that is due,
-    or whose next sample begins a segment, takes no more; nor does a full one.
+    segment. Samples not newer than the newest known are left out. A row whose next
+    sample begins a segment takes no more; nor does a full one.
     """
     capacity = kept_t.shape[1]
     for j in range(sensor.size):
         i = sensor[j]
-        while at[j] < end[j] and count[i] < wanted[i]:
+        while at[j] < end[j]:
             k = at[j]
             seen = np.isfinite(r[k])
             if not seen and (broken[i] or count[i] == 0 or dark[i] == DARK):
@@ -125,11 +125,11 @@ class Buffers:
         self, sensor: Int64Array, at: Int64Array, end: Int64Array, t_ns: Int64Array, y: FloatArray, r: FloatArray,
         wanted: Int64Array,
     ) -> None:  # fmt: skip
-        """Append chunks; see the kernel."""
+        """Append chunks, each until its segment ends or its row is full, which holds the samples wanted (n,)."""
         self.make_room(wanted)
         take_in(
             sensor, at, end, t_ns, y, r, self.t_ns, self.values, self.head, self.count, self.last_ns, self.broken,
-            self.dark, self.lost, wanted, self._hole_ns,
+            self.dark, self.lost, self._hole_ns,
         )  # fmt: skip
 
     def leave_out(self, who: Int64Array, first: Int64Array, n: Int64Array) -> None:

@@ -35,7 +35,7 @@ from dyncal.identification.online.fleet.founding import founded
 from dyncal.identification.online.fleet.full_likelihood import Samples
 from dyncal.identification.online.fleet.outcomes import Outcomes
 from dyncal.identification.online.fleet.state import FleetState
-from dyncal.identification.online.fleet.step import Blocks, Rules, Step
+from dyncal.identification.online.fleet.step import Rules, Step, look_at
 from dyncal.identification.online.posterior import limits
 from dyncal.identification.online.snapshot import Array, FleetSnapshot, decode
 from dyncal.identification.records import Estimate
@@ -111,6 +111,7 @@ class EstimatorFleet:
         self._rules = Rules(
             self._model, passes.CODES[self.model], p, self._model.n_states, np.array(limits(p)),
             np.array([s.target_u for s in settings]), np.array([1 / s.memory_blocks for s in settings]),
+            self._longest, self._longest_ns,
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -207,45 +208,34 @@ class EstimatorFleet:
 
     def _consider(self, who: Int64Array, n: Int64Array, outcomes: list[Outcomes], *, final: bool) -> None:
         """Close blocks of the first n samples that wait, or let them grow."""
-        self._buffers.leave_out(who, self._behind[who], n)
         tracked = self._state.tracked[who]
+        full = np.array([bool(self._followers) and i in self._followers for i in who.tolist()], dtype=np.bool_)
+        full &= tracked
+        apart = full | ~tracked
+        if apart.any():
+            self._buffers.leave_out(who[apart], self._behind[who[apart]], n[apart])
         for i, several in zip(who[~tracked].tolist(), n[~tracked].tolist(), strict=True):
             with self.faults.contained(i):
                 self._begin(i, several, outcomes)
-        who, n = who[tracked], n[tracked]
-        if self._followers:
-            full = np.array([i in self._followers for i in who.tolist()], dtype=np.bool_)
-            for i, several in zip(who[full].tolist(), n[full].tolist(), strict=True):
-                with self.faults.contained(i):
-                    self._consider_full(i, several, outcomes, final=final)
-            who, n = who[~full], n[~full]
+        for i, several in zip(who[full].tolist(), n[full].tolist(), strict=True):
+            with self.faults.contained(i):
+                self._consider_full(i, several, outcomes, final=final)
+        who, n = who[~apart], n[~apart]
         if not who.size:
             return
-        buffers = self._buffers
-        blocks = self._blocks(who, n, final=final)
-        step = Step(self._state, blocks, buffers.t_ns.reshape(-1), buffers.values.reshape(2, -1), self._rules)
-        if step.closed.any():
-            closed = step.conclude()
-            self._note(step)
+        closed, n, step = look_at(self._state, self._buffers, self._behind, self._rules, who, n, final=final)
+        self._close_at[who[~closed]] = n[~closed]
+        who, n = who[closed], n[closed]
+        if step is None:
+            return
+        done = step.conclude()
+        self._note(step)
 
-            def newest(k: int, ahead: int = 0) -> Samples:
-                return self._waiting(int(who[k]), int(n[k]) + ahead)
+        def newest(k: int, ahead: int = 0) -> Samples:
+            return self._waiting(int(who[k]), int(n[k]) + ahead)
 
-            outcomes += self._followers.take_over(step, closed, newest, self.faults)
-            self._used(who[step.closed], n[step.closed])
-        more = ~step.closed
-        longer = np.minimum((n[more] * step.grow[more]).astype(np.int64) + 1, self._longest[who[more]])
-        self._close_at[who[more]] = longer
-
-    def _blocks(self, who: Int64Array, n: Int64Array, *, final: bool) -> Blocks:
-        fresh = ~self._state.under_way[who]
-        first = self._behind[who] - np.where(fresh, 0, 1)
-        begin = who * self._buffers.capacity + self._buffers.head[who] + first - CONTEXT
-        size = self._behind[who] + n - first + 2 * CONTEXT
-        t_ns = self._buffers.t_ns.reshape(-1)
-        length_ns = t_ns[begin + size - CONTEXT - 1] - t_ns[begin + CONTEXT]
-        full = (n >= self._longest[who]) | (length_ns >= self._longest_ns[who]) | final
-        return Blocks(who, begin, size, fresh, self._state.interpolation[who], full)
+        outcomes += self._followers.take_over(step, done, newest, self.faults)
+        self._used(who, n)
 
     def _used(self, who: Int64Array, n: Int64Array) -> None:
         """Leave the next n samples behind, but for those that the next block's interpolation looks back at."""

@@ -195,7 +195,7 @@ class Followers:
                     self._judge(i, newest(k))
         self._renew(step, closed, newest, faults)
         blocks = [self.silenced(self.without_provisional(closed))]
-        for k in np.flatnonzero(step.closed).tolist() if self._provisional else ():
+        for k in range(step.blocks.who.size) if self._provisional else ():
             i = int(step.blocks.who[k])
             if i in self._provisional:
                 with faults.contained(i):
@@ -219,14 +219,14 @@ class Followers:
                 self._jumped(int(step.blocks.who[k]), before)
         if not self._young:
             return
-        grows = step.closed & ~step.jumped & np.isin(step.blocks.who, list(self._young))
+        grows = ~step.jumped & np.isin(step.blocks.who, list(self._young))
         for k in np.flatnonzero(grows).tolist():
-            i, row = int(step.blocks.who[k]), int(np.count_nonzero(step.closed[:k]))
+            i = int(step.blocks.who[k])
             if step.rejected[k]:
                 self._young.interrupt(i)
             elif (record := self._young.extend(i, newest(k), full_likelihood.ANEW)) is not None:
                 with faults.contained(i):
-                    self._found_anew(i, record, newest(k, CONTEXT), closed, row)
+                    self._found_anew(i, record, newest(k, CONTEXT), closed, k)
 
     def _found_anew(
         self, i: int, record: full_likelihood.Samples, newest: full_likelihood.Samples, closed: Outcomes, row: int

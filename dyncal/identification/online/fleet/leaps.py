@@ -48,17 +48,55 @@ def leave_out(
         Values that have been left out; in and out.
     """
     for k in range(who.size):
-        i = who[k]
-        for channel in range(2):
-            x = values[channel, i, begin[k] : begin[k] + size[k]]
-            answers = values[0, i, begin[k] : begin[k] + size[k] if channel == 1 else begin[k]]  # none to its own
-            for _ in range(_ROUNDS):  # a nearer value shows once a further one is gone
-                n = _leaps_left_out(x, answers, known, i, channel)
-                left_out[i] += n
-                if n == 0:
-                    break
-            if not np.isnan(known[i, channel]):
-                left_out[i] += _value_left_out(x, known[i, channel])
+        leave_out_of(who[k], begin[k], size[k], values, known, left_out)
+
+
+@kernel()
+def leave_out_of(i: int, begin: int, size: int, values: FloatArray, known: FloatArray, left_out: Int64Array) -> None:
+    """Do as `leave_out` for one row."""
+    for channel in range(2):
+        x = values[channel, i, begin : begin + size]
+        answers = values[0, i, begin : begin + size if channel == 1 else begin]  # none to its own
+        for _ in range(0 if _ordinary(x) else _ROUNDS):  # a nearer value shows once a further one is gone
+            n = _leaps_left_out(x, answers, known, i, channel)
+            left_out[i] += n
+            if n == 0:
+                break
+        if not np.isnan(known[i, channel]):
+            left_out[i] += _value_left_out(x, known[i, channel])
+
+
+@kernel(inline=True)
+def _ordinary(x: FloatArray) -> bool:
+    """Tell of a channel that is there throughout and never repeats a value that none of its leaps stands out.
+
+    That is what `_furthest` and `_usual` find of it, in two plain passes; of another one nothing is told.
+    """
+    furthest, before = 0.0, x[1] - x[0]
+    plain = before != 0
+    for k in range(1, x.size - 1):
+        after = x[k + 1] - x[k]
+        plain &= after != 0 and after == after
+        if (before > 0) != (after > 0):
+            furthest = max(furthest, min(abs(before), abs(after)))
+        before = after
+    if not plain:
+        return False
+    far, usual, count = _ALIKE * furthest, 0.0, 0
+    step, leapt, begun = np.inf, True, False  # into this sample; whether the one before was left out as a leap
+    for k in range(x.size):
+        after = x[k + 1] - x[k] if k + 1 < x.size else np.inf
+        leap = min(abs(step), abs(after)) if 0 < k < x.size - 1 and (step > 0) != (after > 0) else 0.0
+        if leap >= far:
+            count += 1
+            leapt = True
+        else:
+            if not leapt and (abs(step) < far or (begun and k + 1 < x.size)):
+                usual = max(usual, abs(step))
+            begun |= not leapt
+            leapt = False
+        step = after
+    return furthest == 0.0 or furthest <= _LEAPS * usual or count > _MOST * x.size
 
 
 @kernel(inline=True)

@@ -1,4 +1,4 @@
-"""One block of each of many sensors: looked at, fitted, judged, taken in; four compiled calls for all of them."""
+"""One closed block of each of many sensors: fitted, judged, taken in; a compiled call each for all of them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from dyncal.identification.interpolation import CONTEXT, Interpolation
 from dyncal.identification.online import passes, saturation
 from dyncal.identification.online.block import BlockData, BlockProblem, Start, interpolations, rows
 from dyncal.identification.online.changes import Known
+from dyncal.identification.online.fleet import looks
+from dyncal.identification.online.fleet.buffers import Buffers
 from dyncal.identification.online.fleet.outcomes import Outcomes
 from dyncal.identification.online.fleet.state import FleetState
 from dyncal.identification.online.renewal import JUMP, judge_blocks, renew_blocks, significant
@@ -36,7 +38,6 @@ class Blocks:
     size: Int64Array
     fresh: BoolArray
     interpolation: Int64Array
-    full: BoolArray
 
     def at(self, where: BoolArray | Int64Array) -> Blocks:
         """Return some of them."""
@@ -46,6 +47,16 @@ class Blocks:
     def samples(self) -> tuple[Int64Array, Int64Array]:
         """First and last sample of each block, without context."""
         return self.begin + CONTEXT, self.begin + self.size - CONTEXT - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What the last look at k blocks has left (`fleet.looks`): states, sensitivities, Gram matrices, summaries."""
+
+    x: FloatArray
+    s: FloatArray
+    gram: FloatArray
+    summary: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +72,8 @@ class Rules:
         Of D for a jump and for a trend.
     target_u, rate : float64, shape (n,)
         u at which a block closes; largest share that it may make the past be forgotten by.
+    longest, longest_ns : int64 and float64, shape (n,)
+        The longest block, in samples and in time.
     """
 
     model: SensorModel
@@ -70,17 +83,15 @@ class Rules:
     limits: FloatArray
     target_u: FloatArray
     rate: FloatArray
+    longest: Int64Array
+    longest_ns: FloatArray
 
 
 class Step:
-    """Blocks of k sensors on their way from the buffers into the state.
+    """Blocks of k sensors, which have closed, on their way from the buffers into the state.
 
     Attributes
     ----------
-    closed : bool, shape (k,)
-        Blocks that are closed; the others should grow.
-    grow : float64, shape (k,)
-        By which factor.
     taken, rejected : bool, shape (k,)
         Blocks that renewed the estimate; that no parameters explain.
     stale : dict of int to str
@@ -93,14 +104,15 @@ class Step:
         What the fit said; zeros where there was none.
     """
 
-    def __init__(self, state: FleetState, blocks: Blocks, t_ns: Int64Array, values: FloatArray, rules: Rules) -> None:
+    def __init__(
+        self, state: FleetState, blocks: Blocks, seen: Seen, t_ns: Int64Array, values: FloatArray, rules: Rules
+    ) -> None:
         self.blocks, self._state, self._rules = blocks, state, rules
         self._samples = t_ns, values
         who, k = blocks.who, blocks.who.size
-        self._x, self._s, self._h = state.x[who], state.s[who], state.h[who]
+        self._x, self._s, self._gram, self._h = seen.x, seen.s, seen.gram, state.h[who]
         self._variance, self._dispersion = state.variance[who], state.dispersion[who]
         self._information, self._trend, self._newest = state.information[who], state.trend[who], state.newest[who]
-        self._gram = np.empty((k, passes.ROWS, passes.ROWS))
         self._weigh = np.full(k, np.inf)
         self._found = np.zeros(k, dtype=np.int64)
         self.result = np.zeros((k, passes.N_RESULT))
@@ -108,7 +120,13 @@ class Step:
         self.shifted = np.zeros(k, dtype=np.int64)
         self.stale: dict[int, str] = {}
         self.before: dict[int, Known] = {}
-        self._look()
+        self._n = np.maximum(seen.summary[:, looks.OBSERVED].astype(np.int64), 1)
+        fine = seen.summary[:, looks.FINE] > 0
+        self.rejected = ~fine
+        self._sse = np.where(fine, self._gram[:, -1, -1], np.nan)
+        take = np.flatnonzero(seen.summary[:, looks.ENOUGH])
+        if take.size:
+            self._fit(take, seen.summary[:, looks.OWN_VARIANCE])
 
     @property
     def jumped(self) -> BoolArray:
@@ -122,25 +140,6 @@ class Step:
         return (
             self.stale.get(k) or clipped or f"the newest block fits no parameters of a {self._rules.model.kind} sensor"
         )
-
-    def _look(self) -> None:
-        """Pass over each block at what is known, and decide which of them close."""
-        blocks, rules, (t_ns, values) = self.blocks, self._rules, self._samples
-        summary = np.zeros((blocks.who.size, 4))
-        passes.first_passes(
-            rules.code, t_ns, values, blocks.begin, blocks.size, blocks.fresh, blocks.interpolation, interpolations(),
-            self._h, self._variance, significant(self._dispersion), self._x, self._s, self._gram, summary,
-        )  # fmt: skip
-        self._n = np.maximum(summary[:, 3].astype(np.int64), 1)
-        fine, u, target = summary[:, 0] > 0, summary[:, 2], rules.target_u[blocks.who]
-        self.rejected = ~fine
-        take = fine & ((u <= target) | (blocks.full & (u <= 3 * target)))
-        self.closed = take | blocks.full | ~fine
-        with np.errstate(invalid="ignore", over="ignore"):
-            self.grow = np.clip(1.05 * (u / target) ** 2, 1.1, 2.0)
-        self._sse = np.where(fine, self._gram[:, -1, -1], np.nan)
-        if take.any():
-            self._fit(np.flatnonzero(take), summary[:, 1])
 
     def _fit(self, at: Int64Array, own_variance: FloatArray) -> None:
         """Judge and fit the blocks that say enough."""
@@ -217,7 +216,7 @@ class Step:
         )
 
     def conclude(self) -> Outcomes:
-        """Renew the state with the blocks that are closed, and return what they say."""
+        """Renew the state with the blocks, and return what they say."""
         blocks, rules, state = self.blocks, self._rules, self._state
         who, k, p = blocks.who, blocks.who.size, rules.p
         before, considered = state.considered[who], state.considered[who]
@@ -245,14 +244,13 @@ class Step:
         t_ns = self._samples[0]
         from_ns, to_ns = t_ns[np.where(blocks.fresh, first, first + 1)], t_ns[last]
         self._write(considered, reset, from_ns, to_ns)
-        going = self.closed & ~self.rejected
+        going = ~self.rejected
         state.x[who[going]], state.s[who[going]] = self._x[going], self._s[going]
-        state.under_way[who[self.closed]] = going[self.closed]
-        out = Outcomes(
+        state.under_way[who] = going
+        return Outcomes(
             who, from_ns, to_ns, self._n, self.taken, reset, self.rejected, theta, cov, score, evidence,
             np.sqrt(self._sse / self._n),
         )  # fmt: skip
-        return out if self.closed.all() else out.at(self.closed)
 
     def _write(self, considered: FloatArray, reset: BoolArray, from_ns: Int64Array, to_ns: Int64Array) -> None:
         """Write what the blocks that were taken in have made of the estimates."""
@@ -283,3 +281,52 @@ class Step:
         state.window[who, 1] = np.where(anew, from_ns[at], state.window[who, 1])
         state.window[who, 2] = to_ns[at]
         state.n_rejected[who] = 0
+
+
+def look_at(
+    state: FleetState,
+    buffers: Buffers,
+    behind: Int64Array,
+    rules: Rules,
+    who: Int64Array,
+    n: Int64Array,
+    *,
+    final: bool,
+) -> tuple[BoolArray, Int64Array, Step | None]:  # fmt: skip
+    """Look at the next blocks of sensors, of n samples each which wait, and let them grow (`looks.look`).
+
+    Parameters
+    ----------
+    behind : int64, shape (rows,)
+        Samples of each row of the buffers that are used already.
+    who, n : int64, shape (k,)
+        Rows; samples of each.
+    final : bool
+        The blocks close whatever they say.
+
+    Returns
+    -------
+    closed : bool, shape (k,)
+    n : int64, shape (k,)
+        Samples of the blocks that have closed, and those which the others are to be looked at with next.
+    step : Step, optional
+        The blocks that have closed; None without any.
+    """
+    n, k, fresh, interpolation = n.copy(), who.size, ~state.under_way[who], state.interpolation[who]
+    x, s, gram = state.x[who], state.s[who], np.empty((k, passes.ROWS, passes.ROWS))
+    summary, closed = np.zeros((k, looks.N_SUMMARY)), np.zeros(k, dtype=np.bool_)
+    looks.look(
+        rules.code, who, n, buffers.t_ns, buffers.values, buffers.head, buffers.count, behind, rules.longest,
+        rules.longest_ns, rules.target_u, final, fresh, interpolation, interpolations(), state.h[who],
+        state.variance[who], significant(state.dispersion[who]), buffers.dropped_to, buffers.left_out,
+        x, s, gram, summary, closed,
+    )  # fmt: skip
+    at = np.flatnonzero(closed)
+    if not at.size:
+        return closed, n, None
+    rows, fresh = who[at], fresh[at]
+    used = np.where(fresh, 0, 1)  # sample 0 is the last one of the block before
+    begin = buffers.capacity * rows + buffers.head[rows] + behind[rows] - used - CONTEXT
+    blocks = Blocks(rows, begin, n[at] + used + 2 * CONTEXT, fresh, interpolation[at])
+    seen = Seen(x[at], s[at], gram[at], summary[at])
+    return closed, n, Step(state, blocks, seen, buffers.t_ns.reshape(-1), buffers.values.reshape(2, -1), rules)

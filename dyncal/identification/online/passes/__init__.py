@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dyncal.identification.online.passes.blocks import first_passes, fit_blocks
+from dyncal.identification.online.passes.blocks import fit_blocks
 from dyncal.identification.online.passes.evidence import (
     STILL,
     SURELY,
@@ -61,7 +61,6 @@ __all__ = [
     "discretise",
     "evaluate",
     "excess",
-    "first_passes",
     "fit_blocks",
     "innovation_gain",
     "motion",

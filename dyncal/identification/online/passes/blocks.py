@@ -1,4 +1,4 @@
-"""Blocks of many sensors in one compiled call: a first look, and the fit."""
+"""The fit of blocks of many sensors in one compiled call."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _LONGEST_STEP: Final = 2.0
 
 
 @kernel()
-def _solve(a: FloatArray, b: FloatArray, ridge: float, m: int, x: FloatArray) -> None:
+def solve(a: FloatArray, b: FloatArray, ridge: float, m: int, x: FloatArray) -> None:
     """Solve (a + ridge·diag a) x = b for a positive definite a (m, m), scaled to a unit diagonal (Cholesky)."""
     root, scale = np.empty((m, m)), np.empty(m)
     cholesky(a, ridge, root, scale)
@@ -60,7 +60,7 @@ def _solve(a: FloatArray, b: FloatArray, ridge: float, m: int, x: FloatArray) ->
 
 
 @kernel()
-def _compact(gram: FloatArray, m: int, a: FloatArray, b: FloatArray) -> None:
+def compact(gram: FloatArray, m: int, a: FloatArray, b: FloatArray) -> None:
     """Write a (m, m) and b (m,) of the coordinates (η, κ) from a Gram matrix."""
     for i in range(m):
         k = i if i < m - 1 else KAPPA
@@ -70,7 +70,8 @@ def _compact(gram: FloatArray, m: int, a: FloatArray, b: FloatArray) -> None:
 
 
 @kernel()
-def _observed(y: FloatArray, fresh: bool) -> int:
+def observed(y: FloatArray, fresh: bool) -> int:
+    """Count the indications of a block."""
     n = 0
     for k in range(0 if fresh else 1, y.size):
         n += y[k] == y[k]
@@ -84,69 +85,6 @@ def _quadratic(matrix: FloatArray, v: FloatArray) -> float:
         for j in range(v.size):
             total += v[i] * matrix[i, j] * v[j]
     return total
-
-
-@kernel(
-    "void(i8, i8[::1], f8[:, ::1], i8[::1], i8[::1], b1[::1], i8[::1], f8[:, :, ::1], f8[:, ::1], f8[::1], f8[::1],"
-    " f8[:, ::1], f8[:, :, ::1], f8[:, :, ::1], f8[:, ::1])"
-)
-def first_passes(
-    kind: int, t_ns: Int64Array, values: FloatArray, begin: Int64Array, size: Int64Array, fresh: BoolArray,
-    interpolation: Int64Array, taps: FloatArray, h: FloatArray, variance: FloatArray, dispersion: FloatArray,
-    x: FloatArray, s: FloatArray, gram: FloatArray, summary: FloatArray,
-) -> None:  # fmt: skip
-    """Look at blocks of many sensors at once, each at what is known of it.
-
-    Parameters
-    ----------
-    t_ns : int64, shape (n,); values : float64, shape (2, n)
-        Samples of all blocks, indication and reference.
-    begin, size : int64, shape (k,)
-        Where each block lies in them: sample 0 and number of samples, with the interpolation's context at either end.
-    fresh : bool, shape (k,); interpolation : int64, shape (k,); taps
-        As for `evaluate` and `prepare`.
-    h : float64, shape (k, p + 1); variance, dispersion : float64, shape (k,)
-        What is known.
-    x : float64, shape (k, 2); s : float64, shape (k, 2, ROWS); gram : float64, shape (k, ROWS, ROWS)
-        State, in and out, and the Gram matrices.
-    summary : float64, shape (k, 4)
-        On return: 1 where the pass went well; the noise variance to weigh the block with (its own where it is clearly
-        noisier than those before), without dispersion; u of the lag's logarithm with only the gain unknown, by the
-        usual noise: a block that fits nothing must be looked at, not waited for; number of indications.
-    """
-    m = h.shape[1]
-    lag = 2 if kind == 1 else 1
-    a, b, step = np.empty((m, m)), np.empty(m), np.empty(m)
-    longest, context = size.max(), taps.shape[2] // 2
-    y, fine, slope = np.empty(0), np.empty(2 * longest), np.empty(2 * longest)
-    index, steps_s = np.empty(longest, dtype=np.int64), np.empty(longest + 1)
-    e, gain = np.empty(longest), np.empty(2)
-    for k in range(begin.size):
-        first, n = begin[k], size[k] - 2 * context
-        y = values[0, first + context : first + context + n]
-        stride, n_steps = prepare(
-            t_ns[first : first + size[k]], values[1, first : first + size[k]], taps, interpolation[k],
-            fine, slope, index, steps_s,
-        )  # fmt: skip
-        points = stride * (n - 1) + 1
-        ok = evaluate(
-            kind, h[k], h[k], y, fine[:points], slope[:points], index[: n - 1], steps_s[:n_steps], stride,
-            steps_s[n_steps], fresh[k], x[k], s[k], gram[k], e[:n], gain,
-        )  # fmt: skip
-        summary[k, 0] = 1.0 if ok else 0.0
-        summary[k, 3] = _observed(y, fresh[k])
-        if not ok:
-            continue
-        _compact(gram[k], m, a, b)
-        _solve(a, b, 1e-12, m, step)
-        free = gram[k, ROWS - 1, ROWS - 1]
-        for i in range(m):
-            free -= b[i] * step[i]
-        own = max(free, 0.0) / max(summary[k, 3] - m, 1)
-        summary[k, 1] = own if own > 2 * variance[k] else variance[k]
-        usual = variance[k] * dispersion[k]
-        efficient = (a[lag, lag] - (a[0, lag] ** 2 / a[0, 0] if a[0, 0] > 0 else 0.0)) / usual if a[0, 0] > 0 else 0.0
-        summary[k, 2] = 1 / np.sqrt(efficient) if efficient > 0 else np.inf
 
 
 @kernel(
@@ -166,8 +104,12 @@ def fit_blocks(  # noqa: C901 - a descent that must not leave compiled code
 
     Parameters
     ----------
-    t_ns to taps
-        As for `first_passes`.
+    t_ns : int64, shape (n,); values : float64, shape (2, n)
+        Samples of all blocks, indication and reference.
+    begin, size : int64, shape (k,)
+        Where each block lies in them: sample 0 and number of samples, with the interpolation's context at either end.
+    fresh : bool, shape (k,); interpolation : int64, shape (k,); taps
+        As for `evaluate` and `prepare`.
     origin, prior : float64, shape (k, p + 1)
         Coordinates that `x0`, `s0` belong to, and h̄; the fit begins at `origin`, whose η shapes K(κ).
     information : float64, shape (k, p + 1, p + 1); variance : float64, shape (k,)
@@ -175,7 +117,7 @@ def fit_blocks(  # noqa: C901 - a descent that must not leave compiled code
     x0, s0
         Filtered states at sample 0 and their sensitivities.
     x, s, gram
-        In: those of `first_passes`, at `origin`. On return: those of the fit.
+        In: those of a pass at `origin`. On return: those of the fit.
     result : float64, shape (k, p + 1 + N_RESULT)
         On return h, then `CONVERGED`, `SSE`, `POWER` (mean e² of the last pass), `LJUNG_BOX` and `LAGS`, `NOISE_SHARE`
         (1 - cK), `UNEXPLAINED`, for indication and reference `CLIPPED` side, level and share, and `REPEATED`, the
@@ -205,13 +147,13 @@ def fit_blocks(  # noqa: C901 - a descent that must not leave compiled code
         cost = gram[k, ROWS - 1, ROWS - 1] / variance[k] + _quadratic(information[k], away)
         converged, known = False, False
         for n_passes in range(_MAX_PASSES + 1):
-            _compact(gram[k], m, a, b)
+            compact(gram[k], m, a, b)
             for i in range(m):
                 gradient[i] = b[i] / variance[k]
                 for j in range(m):
                     hessian[i, j] = a[i, j] / variance[k] + information[k, i, j]
                     gradient[i] -= information[k, i, j] * (h[j] - prior[k, j])
-            _solve(hessian, gradient, damping + 1e-13, m, step)
+            solve(hessian, gradient, damping + 1e-13, m, step)
             reach = 0.0
             for i in range(1, m):
                 reach = max(reach, abs(step[i]))
@@ -253,7 +195,7 @@ def fit_blocks(  # noqa: C901 - a descent that must not leave compiled code
         out[CONVERGED] = 1.0 if converged else 0.0
         out[SSE] = max(gram[k, ROWS - 1, ROWS - 1], 0.0)
         whiteness(e[(0 if fresh[k] else 1) : n], out)
-        out[POWER] *= (n if fresh[k] else n - 1) / max(_observed(y, fresh[k]), 1)
+        out[POWER] *= (n if fresh[k] else n - 1) / max(observed(y, fresh[k]), 1)
         out[NOISE_SHARE] = min(max(1 - gain[0] - (gain[1] if kind == 2 else 0.0), 0.01), 1.0)
         out[UNEXPLAINED] = unexplained(kind, h[: m - 1], y, fine[:points], index[: n - 1], steps_s[:n_steps], stride)
         raw, shown = values[1, first + context : first + context + n], out[CLIPPED : CLIPPED + 6]

@@ -83,14 +83,18 @@ def whiteness(e: FloatArray, out: FloatArray) -> None:
     n = e.size
     lags = min(_LAGS, n // 5)
     power = 0.0
+    products = np.zeros(_LAGS)
     for k in range(n):
         power += e[k] * e[k]
+        if k < _LAGS:
+            for lag in range(1, k + 1):
+                products[lag - 1] += e[k] * e[k - lag]
+        else:  # all lags side by side: each sum in its own order
+            for lag in range(_LAGS):
+                products[lag] += e[k] * e[k - lag - 1]
     statistic = 0.0
     for lag in range(1, lags + 1):
-        product = 0.0
-        for k in range(lag, n):
-            product += e[k] * e[k - lag]
-        statistic += (product / power) ** 2 / (n - lag) if power > 0 else 0.0
+        statistic += (products[lag - 1] / power) ** 2 / (n - lag) if power > 0 else 0.0
     out[POWER] = power / n
     out[LJUNG_BOX] = n * (n + 2) * statistic
     out[LAGS] = lags if power > 0 else 0

@@ -18,30 +18,34 @@ _FARTHEST: Final = 45.0  # logarithms beyond this are no time constants of senso
 
 @kernel()
 def _run(  # noqa: C901 - one loop over samples, kept together for the compiler
-    shape: tuple[int, ...], y: FloatArray, r: FloatArray, slope: FloatArray, index: Int64Array,
+    shape: tuple[int, ...], at: int, end: int, y: FloatArray, r: FloatArray, slope: FloatArray, index: Int64Array,
     base: FloatArray, slopes: FloatArray, c1: float, gain: FloatArray, gain_slope: FloatArray, stride: int, fresh: bool,
     x: FloatArray, s: FloatArray, z: FloatArray, gram: FloatArray, initial: FloatArray, e: FloatArray,
 ) -> None:  # fmt: skip
-    """Run the recursion over a block, in place; all sums are written anew.
+    """Run the recursion over samples `at` to `end` of a block, in place; from 0 on all sums are written anew.
 
-    `shape` is any tuple of p numbers: its length alone counts, and is known to the compiler, so that each kind has a
-    loop of its own. s (2, ROWS) are the sensitivities by state; z (2, 2) those of the states to the initial ones, for a
-    fresh block, and `initial` (2, 2 + ROWS) the sums of their outputs with each other and with the rest.
+    Otherwise state, sensitivities and sums are those after sample `at` - 1, and what comes of it is that of a pass in
+    one piece, to the last bit. `shape` is any tuple of p numbers: its length alone counts, and is known to the
+    compiler, so that each kind has a loop of its own. s (2, ROWS) are the sensitivities by state; z (2, 2) those of the
+    states to the initial ones, for a fresh block, and `initial` (2, 2 + ROWS) the sums of their outputs with each other
+    and with the rest.
     """
     p = len(shape)
     k0, k1, l0, l1 = gain[0], gain[1], gain_slope[0], gain_slope[1]
     psi = np.zeros(ROWS)
-    gram[:] = 0.0
-    initial[:] = 0.0
+    if at == 0:
+        gram[:] = 0.0
+        initial[:] = 0.0
     x0, x1 = x[0], x[1]
     s0, s1 = s[0], s[1]
     z00, z01, z10, z11 = z[0, 0], z[0, 1], z[1, 0], z[1, 1]
-    e[:] = 0.0
     q = -1
     f00 = f01 = f10 = f11 = g00 = g0h = g01 = g10 = g1h = g11 = 0.0
-    oo = oc = cc = oe = ce = 0.0  # of the disturbances, in registers
+    oo, oc, cc = gram[OFFSET, OFFSET], gram[OFFSET, CLOCK], gram[CLOCK, CLOCK]  # of the disturbances, in registers
+    oe, ce = gram[OFFSET, ROWS - 1], gram[CLOCK, ROWS - 1]
     d = slopes[0]
-    for k in range(y.size):
+    for k in range(at, end):
+        e[k] = 0.0
         if k > 0:
             if index[k - 1] != q:
                 q = index[k - 1]
@@ -185,11 +189,61 @@ def _stable(base: FloatArray, n_steps: int, gain: FloatArray, c1: float) -> bool
     return True
 
 
+@kernel()
+def modelled(
+    kind: int, h: FloatArray, origin: FloatArray, steps_s: FloatArray, stride: int, middle_s: float,
+    base: FloatArray, slopes: FloatArray, gain: FloatArray, gain_slope: FloatArray,
+) -> bool:  # fmt: skip
+    """Write what a pass at `h` takes from interval to interval; False where there is no such pass (`evaluate`)."""
+    p = h.size - 1
+    for i in range(1, p + 1):
+        if not abs(h[i]) <= _FARTHEST:
+            return False
+    discretise(kind, h[:p], steps_s, stride, base, slopes)
+    innovation_gain(kind, origin[:p], middle_s, h[p], gain, gain_slope)
+    return _stable(base, steps_s.size, gain, 1.0 if kind == 2 else 0.0)
+
+
+@kernel()
+def advance(
+    kind: int, at: int, end: int, y: FloatArray, r: FloatArray, slope: FloatArray, index: Int64Array,
+    base: FloatArray, slopes: FloatArray, gain: FloatArray, gain_slope: FloatArray, stride: int, fresh: bool,
+    x: FloatArray, s: FloatArray, z: FloatArray, gram: FloatArray, initial: FloatArray, e: FloatArray,
+) -> None:  # fmt: skip
+    """Do as `_run`, in the loop of this kind."""
+    c1 = 1.0 if kind == 2 else 0.0
+    if kind == 0:
+        _run(
+            (0, 0), at, end, y, r, slope, index, base, slopes, c1, gain, gain_slope, stride, fresh,
+            x, s, z, gram, initial, e,
+        )  # fmt: skip
+    elif kind == 1:
+        _run(
+            (0, 0, 0), at, end, y, r, slope, index, base, slopes, c1, gain, gain_slope, stride, fresh,
+            x, s, z, gram, initial, e,
+        )  # fmt: skip
+    else:
+        _run(
+            (0, 0, 0, 0), at, end, y, r, slope, index, base, slopes, c1, gain, gain_slope, stride, fresh,
+            x, s, z, gram, initial, e,
+        )  # fmt: skip
+
+
+@kernel()
+def sound(x: FloatArray, gram: FloatArray) -> bool:
+    """Tell whether all numbers of a pass are finite."""
+    total = x[0] + x[1]
+    for i in range(ROWS):
+        for j in range(ROWS):
+            total += gram[i, j]
+    return bool(np.isfinite(total))
+
+
 @kernel(
     "b1(i8, f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], i8[::1], f8[::1], i8, f8, b1,"
     " f8[::1], f8[:, ::1], f8[:, ::1], f8[::1], f8[::1])"
 )
-def evaluate(  # noqa: C901 - each kind has a call of its own
+def evaluate(
     kind: int, h: FloatArray, origin: FloatArray,
     y: FloatArray, r: FloatArray, slope: FloatArray, index: Int64Array, steps_s: FloatArray, stride: int,
     middle_s: float, fresh: bool, x: FloatArray, s: FloatArray, gram: FloatArray, e: FloatArray, gain: FloatArray,
@@ -227,15 +281,9 @@ def evaluate(  # noqa: C901 - each kind has a call of its own
     The pass is refused where a logarithm is out of all reason, the predictor is unstable, or numbers overflow.
     """
     p = h.size - 1
-    for i in range(1, p + 1):
-        if not abs(h[i]) <= _FARTHEST:
-            return False
     base, slopes = np.empty((steps_s.size, 2, 5)), np.empty((steps_s.size, 4, 2, 5))
-    discretise(kind, h[:p], steps_s, stride, base, slopes)
     gain_slope = np.empty(2)
-    innovation_gain(kind, origin[:p], middle_s, h[p], gain, gain_slope)
-    c1 = 1.0 if kind == 2 else 0.0
-    if not _stable(base, steps_s.size, gain, c1):
+    if not modelled(kind, h, origin, steps_s, stride, middle_s, base, slopes, gain, gain_slope):
         return False
     z = np.zeros((2, 2))
     if fresh:
@@ -255,26 +303,11 @@ def evaluate(  # noqa: C901 - each kind has a call of its own
             x[:], s[:], z[:] = begun, 0.0, 0.0
         if fresh:
             z[0, 0], z[1, 1] = 1.0, (0.0 if kind == 0 else 1.0)
-        if kind == 0:
-            _run(
-                (0, 0), y, r, slope, index, base, slopes, c1, gain, gain_slope, stride, fresh,
-                x, s, z, gram, initial, e,
-            )  # fmt: skip
-        elif kind == 1:
-            _run(
-                (0, 0, 0), y, r, slope, index, base, slopes, c1, gain, gain_slope, stride, fresh,
-                x, s, z, gram, initial, e,
-            )  # fmt: skip
-        else:
-            _run(
-                (0, 0, 0, 0), y, r, slope, index, base, slopes, c1, gain, gain_slope, stride, fresh,
-                x, s, z, gram, initial, e,
-            )  # fmt: skip
-    total = x[0] + x[1]
-    for i in range(ROWS):
-        for j in range(ROWS):
-            total += gram[i, j]
-    if not np.isfinite(total):
+        advance(
+            kind, 0, y.size, y, r, slope, index, base, slopes, gain, gain_slope, stride, fresh,
+            x, s, z, gram, initial, e,
+        )  # fmt: skip
+    if not sound(x, gram):
         return False
     if fresh:
         _eliminate(1 if kind == 0 else 2, initial, z, gram, x, s)
