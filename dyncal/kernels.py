@@ -136,12 +136,17 @@ def warm_up(module: str | None = None) -> WarmUp:
     for registered in chosen:
         dispatcher = registered.dispatcher
         for signature in registered.signatures:
-            dispatcher.compile(signature)
+            dispatcher.compile(_arguments(signature))
         compiled += sum(dispatcher.stats.cache_misses.values())
     found = WarmUp(len(chosen), compiled, time.perf_counter() - started)
     if module is None:
         _done[:] = [found, *_done][-1:]  # the first one: what came after found all of it ready
     return found
+
+
+def _arguments(signature: str) -> tuple[Any, ...]:
+    """Return the types of a signature's arguments, by which a call looks for what is kept: numba keeps text apart."""
+    return cast(tuple[Any, ...], numba.core.sigutils.normalize_signature(signature)[0])
 
 
 def warmed() -> WarmUp | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dyncal import kernels
+from dyncal.cli.kernels import modules
 from dyncal.identification.online import passes
 
 try:
@@ -17,9 +18,12 @@ except ImportError:  # the light edge
     numba = None
 
 
-@pytest.mark.skipif(
+COMPILED = pytest.mark.skipif(
     not kernels.HAVE_NUMBA or bool(numba.config.DISABLE_JIT), reason="nothing is compiled, and so nothing is kept"
 )
+
+
+@COMPILED
 def test_what_is_kept_of_a_kernel_goes_with_the_files_whose_kernels_it_calls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -41,6 +45,36 @@ def test_what_is_kept_of_a_kernel_goes_with_the_files_whose_kernels_it_calls(
         assert len(kept) == 2
     finally:
         kernels._kernels[:] = [one for one in kernels._kernels if one.dispatcher.py_func.__module__[:5] != "kept_"]
+
+
+@COMPILED
+def test_a_call_finds_what_a_warm_up_has_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numba compiled every kernel a second time for whoever did not warm up, and calls kernels between modules."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = "from dyncal.kernels import kernel\n@kernel('f8(f8[::1], i8)')\ndef element(x, i):\n    return x[i]\n"
+    (tmp_path / "kept_once.py").write_text(source)
+    try:
+        importlib.import_module("kept_once")
+        assert kernels.warm_up("kept_once").n_compiled == 1
+        sys.modules.pop("kept_once")
+        again = importlib.import_module("kept_once")
+        assert again.element(np.array([1.0, 2.0]), 1) == 2.0
+        assert sum(again.element.stats.cache_hits.values()) == 1
+        assert not sum(again.element.stats.cache_misses.values())
+    finally:
+        kernels._kernels[:] = [one for one in kernels._kernels if one.dispatcher.py_func.__module__[:5] != "kept_"]
+
+
+@COMPILED
+def test_a_kernel_returns_what_its_signature_says() -> None:
+    """Only the types of arguments are told to the compiler."""
+    for name in modules():
+        importlib.import_module(name)
+    for registered in kernels._kernels:
+        for signature in registered.signatures:
+            arguments, returned = numba.core.sigutils.normalize_signature(signature)
+            registered.dispatcher.compile(arguments)
+            assert registered.dispatcher.overloads[arguments].signature.return_type == returned, registered.dispatcher
 
 
 def test_warming_up_twice_compiles_nothing_the_second_time() -> None:
