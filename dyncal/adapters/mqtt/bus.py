@@ -7,16 +7,17 @@ import collections
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import numpy as np
 
 from dyncal.adapters.mqtt import reasons
+from dyncal.adapters.mqtt.client import LinkOptions
 from dyncal.adapters.mqtt.connector import Backoff, Connector
 from dyncal.adapters.mqtt.delivery import PahoDelivery
 from dyncal.adapters.mqtt.handoff import Handoff
-from dyncal.adapters.mqtt.link import Link, LinkOptions
+from dyncal.adapters.mqtt.link import Link
+from dyncal.adapters.mqtt.posted import Posted
 from dyncal.domain.errors import BusUnavailable, InvalidSetting, PublishRefused
 from dyncal.ports.message_bus import Delivery, Will
 from dyncal.runtime.logging import logger
@@ -108,8 +109,8 @@ class PahoMessageBus:
         self._log = logger("mqtt").bind(client_id=options.client_id, broker=f"{options.host}:{options.port}")
         self._handoff: Handoff | None = None
         self._link: Link | None = None
-        self._waiting: collections.deque[_Posted] = collections.deque()  # for room in the window
-        self._published: dict[int, _Posted] = {}  # the oldest first
+        self._waiting: collections.deque[Posted] = collections.deque()  # for room in the window
+        self._published: dict[int, Posted] = {}  # the oldest first
         self._overdue: asyncio.TimerHandle | None = None
         self._delivered, self._moved_s = 0, 0.0  # on this connection, and when that was seen to grow last
         self._subscribed: dict[int, asyncio.Future[list[int]]] = {}
@@ -171,7 +172,7 @@ class PahoMessageBus:
     def post(self, topic: str, payload: bytes, *, retain: bool = False) -> asyncio.Future[None]:
         """Begin to publish at QoS 1; see `MessageBus.post`."""
         loop = asyncio.get_running_loop()
-        posted = _Posted(topic, payload, retain, loop.create_future(), loop.time())
+        posted = Posted(topic, payload, retain, loop.create_future(), loop.time())
         if self._link is None:
             posted.fail(self._not_connected())
         else:
@@ -288,6 +289,13 @@ class PahoMessageBus:
         """Bring the event into the loop."""
         self._hand_over(self._on_up, link)
 
+    def link_offered(self, link: Link) -> bool:
+        """Have the loop take the connection over."""
+        if self._handoff is None or self._closed:
+            return False
+        self._hand_over(link.turn_in_loop)
+        return True
+
     def link_down(self, link: Link, reason: str) -> None:
         """Bring the event into the loop."""
         self._hand_over(self._on_down, link, reason)
@@ -380,21 +388,3 @@ class PahoMessageBus:
 
     def _trouble(self) -> str:
         return f": {self._last_trouble}" if self._last_trouble else ""
-
-
-@dataclass(slots=True)
-class _Posted:
-    """A publish on its way: since when nothing became of it [s, loop's clock]; `there` when `there_at` is delivered."""
-
-    topic: str
-    payload: bytes
-    retain: bool
-    answer: asyncio.Future[None]
-    since_s: float
-    there_at: int = 0
-    there: bool = False
-
-    def fail(self, error: BusUnavailable) -> None:
-        """Let who waits know."""
-        if not self.answer.done():
-            self.answer.set_exception(error)

@@ -10,7 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from dyncal.adapters.mqtt.link import Link, LinkEvents, LinkOptions, Protocol_
+from dyncal.adapters.mqtt.client import LinkOptions, Protocol_
+from dyncal.adapters.mqtt.link import Link, LinkEvents
 from dyncal.domain.errors import InvalidSetting
 from dyncal.runtime.logging import logger
 

@@ -11,16 +11,23 @@ from typing import Any
 
 
 class Handoff:
-    """Calls from a thread into an event loop, in order, waking the loop once for many of them."""
+    """Calls from a thread into an event loop, in order, waking the loop once for many of them.
+
+    Made in the loop's thread; what is put there is called at once, unless something waits.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._thread = threading.get_ident()
         self._lock = threading.Lock()
         self._calls: collections.deque[tuple[Callable[..., None], tuple[Any, ...]]] = collections.deque()
         self._scheduled = False
 
     def put(self, action: Callable[..., None], *arguments: Any) -> None:
         """Have `action(*arguments)` called in the loop; does nothing once the loop is closed."""
+        if threading.get_ident() == self._thread and not self._calls:
+            action(*arguments)
+            return
         with self._lock:
             self._calls.append((action, arguments))
             if self._scheduled:

@@ -10,67 +10,42 @@ of the system (`dyncal.adapters.mqtt.packets`, ADR 0026).
 from __future__ import annotations
 
 import functools
-import socket
-import ssl
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from paho.mqtt import MQTTException
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from dyncal.adapters.mqtt import packets
-from dyncal.adapters.mqtt.delivery import Holding, HoldLimits, PahoDelivery
+from dyncal.adapters.mqtt.client import CONNECT_TIMEOUT_S, LinkOptions, Protocol_, make_client
+from dyncal.adapters.mqtt.delivery import Holding, PahoDelivery
 from dyncal.adapters.mqtt.packets import Other, Puback, Publish, Splitter
+from dyncal.adapters.mqtt.turning import Turning
 from dyncal.adapters.mqtt.wire import Wire
 from dyncal.domain.errors import PublishRefused
-from dyncal.ports.message_bus import Will
 
-CONNECT_TIMEOUT_S: Final = 4.0
 TRIAL_TIMEOUT_S: Final = 1.5
 """Wait for the answer to a CONNECT of MQTT 5 where 3.1.1 will do as well: some brokers are just silent."""
 SESSION_EXPIRY_S: Final = 7 * 24 * 3600
 _TICK_S: Final = 0.5
 _FIRST_MID: Final = 0x8000  # of our publishes; paho counts from 1, and subscribes seldom
 _LAST_MID: Final = 0xFFFF
-
-Protocol_ = Literal["5", "3.1.1"]
-
-
-@dataclass(frozen=True, slots=True)
-class LinkOptions:
-    """All that a connection needs to know; `window` bounds publishes in flight, `hold` what arrives.
-
-    `renew` reads password and certificates again, for the next connection; it may raise `InvalidSetting`.
-    """
-
-    host: str
-    port: int
-    client_id: str
-    clean: bool
-    keepalive_s: int
-    username: str | None = None
-    password: str | None = None
-    tls: ssl.SSLContext | None = None
-    renew: Callable[[], tuple[str | None, ssl.SSLContext | None]] | None = None
-    will: Will | None = None
-    protocol: Literal["auto", "5", "3.1.1"] = "auto"
-    window: int = 1_000
-    receive_maximum: int = 1_000
-    hold: HoldLimits = field(default_factory=HoldLimits)
+_TROUBLE: Final = (OSError, ValueError, MQTTException)
 
 
 class LinkEvents(Protocol):
-    """What a link tells; called from its thread."""
+    """What a link tells; called from its thread, or from the event loop that has taken it over."""
 
     def link_up(self, link: Link) -> None:
         """The broker has accepted the connection."""
+
+    def link_offered(self, link: Link) -> bool:
+        """Tell whether the connection, which is up, will be taken over with `Link.turn_in_loop`."""
 
     def link_down(self, link: Link, reason: str) -> None:
         """The connection has ended, or could not be made."""
@@ -101,12 +76,14 @@ class Link:
         self._options = options
         self._events = events
         self._ended = threading.Event()
+        self._released = threading.Event()  # by the event loop that had taken it over
+        self._turning: Turning | None = None
         self._calls = threading.Lock()  # keeps other threads out of paho while its sockets are closed
         self._closed = False
         self._up = False
         self._reason = ""
         self.holding = Holding(options.hold)
-        self._client = _client(options, protocol)
+        self._client = make_client(options, protocol)
         self._wire: Wire | None = None
         self._splitter = Splitter(with_properties=protocol == "5")
         self._unanswered: set[int] = set()
@@ -122,7 +99,7 @@ class Link:
         """Connect, and serve the connection until it ends or `end` is called; never raises."""
         try:
             self._serve()
-        except (OSError, ValueError, MQTTException) as error:
+        except _TROUBLE as error:
             self._reason = self._reason or (str(error) or type(error).__name__)
         finally:
             self._up = False
@@ -162,7 +139,9 @@ class Link:
         if len(packet) > self.max_packet:
             raise PublishRefused(f"{len(packet)} bytes, and the broker takes at most {self.max_packet}")
         self._unanswered.add(mid)
-        return mid, wire.put(packet)
+        mark = wire.put(packet)
+        self._wake()
+        return mid, mark
 
     def _next_mid(self) -> int:
         while True:
@@ -202,29 +181,62 @@ class Link:
         patience_s = TRIAL_TIMEOUT_S if (options.protocol, self.protocol) == ("auto", "5") else CONNECT_TIMEOUT_S
         deadline = time.monotonic() + patience_s
         self._wire = wire = cast(Wire, client.socket())
-        while not self._ended.is_set() or client.want_write():
-            code = self._turn(wire)
-            if code != paho.MQTT_ERR_SUCCESS:
-                self._reason = self._reason or paho.error_string(code)
+        offered = False
+        while self._goes_on:
+            ready = wire.wait(_TICK_S, to_write=client.want_write())
+            if not self._turn(wire, readable=ready, tick=True):
                 return
             if not self._up and time.monotonic() > deadline:
                 self._reason = self._reason or f"no answer to CONNECT in {patience_s:g} s"
                 return
-            if self.holding.overflowed and self.holding.empty:
-                self.end("taking again what was too much before")
+            if self._up and not offered and not self._ended.is_set():
+                offered = True
+                if self._events.link_offered(self):
+                    self._released.wait()
+                    return
 
-    def _turn(self, wire: Wire) -> MQTTErrorCode:
-        """Read and write what there is, paho's packets between ours; wait for it at most a tick."""
+    # Taken over by an event loop
+
+    def turn_in_loop(self) -> None:
+        """Take the connection over, in the running event loop, for as long as it stands."""
+        if self._wire is not None:
+            self._turning = Turning(self, self._wire)
+            self._turning.begin()
+
+    def turn(self, wire: Wire, *, readable: bool, tick: bool) -> bool:
+        """Read and write what there is; False when the connection is over. Never raises."""
+        try:
+            return self._turn(wire, readable=readable, tick=tick) and self._goes_on
+        except _TROUBLE as error:
+            self._reason = self._reason or (str(error) or type(error).__name__)
+            return False
+
+    def release(self) -> None:
+        """Go back to the link's thread, which closes the connection."""
+        self._released.set()
+
+    @property
+    def _goes_on(self) -> bool:
+        return not self._ended.is_set() or bool(self._client.want_write())
+
+    def _turn(self, wire: Wire, *, readable: bool, tick: bool) -> bool:
+        """Read and write what there is, paho's packets between ours; False, with the reason, when that is over."""
         client = self._client
-        if client.socket() is None:  # paho has closed it
-            return paho.MQTT_ERR_NO_CONN
-        code = paho.MQTT_ERR_SUCCESS
-        if wire.wait(_TICK_S, to_write=client.want_write()):
+        code = paho.MQTT_ERR_NO_CONN if client.socket() is None else paho.MQTT_ERR_SUCCESS  # paho has closed it
+        while readable and code == paho.MQTT_ERR_SUCCESS:
             data = wire.read()
             code = client.loop_read() if wire.ended else self._take(wire, data)
+            readable = wire.pending_tls
         if code == paho.MQTT_ERR_SUCCESS:
             code = self._write(wire)
-        return code if code != paho.MQTT_ERR_SUCCESS or client.socket() is None else client.loop_misc()
+        if tick and code == paho.MQTT_ERR_SUCCESS and client.socket() is not None:
+            code = client.loop_misc()
+        if code != paho.MQTT_ERR_SUCCESS:
+            self._reason = self._reason or paho.error_string(code)
+            return False
+        if self.holding.overflowed and self.holding.empty:
+            self.end("taking again what was too much before")
+        return True
 
     def _write(self, wire: Wire) -> MQTTErrorCode:
         """Write paho's packets before ours: a SUBSCRIBE before what is published after it; but DISCONNECT last."""
@@ -290,14 +302,17 @@ class Link:
             return
         if qos == 1:
             wire.put(packets.puback(mid))
+            self._wake()
         elif qos > 1:  # never asked for, but a broker may
             with self._calls:
                 if not self._closed:
                     self._client.ack(mid, qos)
-            wire.wake()
+            self._wake()
 
     def _wake(self) -> None:
-        if self._wire is not None:
+        if self._turning is not None:
+            self._turning.wake()
+        elif self._wire is not None:
             self._wire.wake()
 
     def _close(self) -> None:
@@ -337,36 +352,9 @@ class Link:
             self._events.link_delivered(self, [found])
 
 
-class _Client(paho.Client):
-    """paho, with a `Wire` for its socket."""
-
-    def _create_socket(self) -> Wire:
-        return Wire(cast(socket.socket, super()._create_socket()))
-
-
 @functools.lru_cache(maxsize=8192)  # few topics, and many messages on each
 def _text(topic: bytes) -> str:
     return topic.decode()
-
-
-def _client(options: LinkOptions, protocol: Protocol_) -> paho.Client:
-    client = _Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=options.client_id,
-        clean_session=None if protocol == "5" else options.clean,
-        protocol=paho.MQTTv5 if protocol == "5" else paho.MQTTv311,
-        reconnect_on_failure=False,
-        manual_ack=True,
-    )
-    client.connect_timeout = CONNECT_TIMEOUT_S
-    client.max_inflight_messages_set(65_535)  # the bus keeps its own window, which the broker may narrow
-    if options.username is not None:
-        client.username_pw_set(options.username, options.password)
-    if options.tls is not None:
-        client.tls_set_context(options.tls)
-    if options.will is not None:
-        client.will_set(options.will.topic, options.will.payload, qos=1, retain=options.will.retain)
-    return client
 
 
 def _ignore(*_: Any) -> None:

@@ -20,7 +20,7 @@ _BLOCKED: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 class Wire:
     """Given to paho in place of its socket, which it takes over.
 
-    All belongs to the network's thread but `put` and `wake`.
+    All belongs to who turns the connection, a thread or the event loop, but `put` and `wake`.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -46,13 +46,14 @@ class Wire:
     # For any thread
 
     def put(self, packet: bytes) -> int:
-        """Send a packet soon; of a closed connection it goes nowhere. Return what `delivered` is when it is there."""
+        """Have a packet sent by the next `flush`; of a closed connection it goes nowhere.
+
+        Return what `delivered` is when it is there.
+        """
         with self._lock:
             self._queue.append(packet)
             self._n_put += len(packet)
-            mark = self._n_put
-        self.wake()
-        return mark
+            return self._n_put
 
     @property
     def delivered(self) -> int:
@@ -78,7 +79,17 @@ class Wire:
                 self._woken = True
                 self._call.send(b"\0")
 
-    # For the network's thread
+    # For who turns the connection
+
+    @property
+    def unsent(self) -> bool:
+        """True where the network does not take what was begun to be sent."""
+        return bool(self._sending)
+
+    @property
+    def pending_tls(self) -> bool:
+        """True where something may be read although nothing arrives any more."""
+        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
 
     def wait(self, timeout_s: float, *, to_write: bool) -> bool:
         """Wait until something is to do; return whether something may be read. `to_write` is for what paho holds."""
@@ -88,7 +99,7 @@ class Wire:
         if wanted != self._asked:
             self._selector.modify(self._sock, wanted)
             self._asked = wanted
-        pending = isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+        pending = self.pending_tls
         ready = {key.fileobj: events for key, events in self._selector.select(0.0 if pending else timeout_s)}
         if self._hear in ready:
             with self._lock:  # before anybody looks at what there is to do

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from dyncal.adapters.mqtt import PahoMessageBus
+from dyncal.adapters.mqtt.client import LinkOptions
 from dyncal.adapters.mqtt.connector import Backoff
-from dyncal.adapters.mqtt.link import LinkOptions
 from dyncal.domain.errors import BusUnavailable
 
 PAYLOAD = bytes(3_000_000)

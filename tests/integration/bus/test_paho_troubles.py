@@ -20,9 +20,9 @@ from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from dyncal.adapters.mqtt import EmbeddedBroker, PahoMessageBus, open_bus
+from dyncal.adapters.mqtt.client import LinkOptions
 from dyncal.adapters.mqtt.connector import Backoff
 from dyncal.adapters.mqtt.delivery import HoldLimits
-from dyncal.adapters.mqtt.link import LinkOptions
 from dyncal.domain.errors import BusUnavailable, InvalidSetting, PublishRefused
 from dyncal.runtime.ports import free_port
 from dyncal.runtime.settings import BrokerSettings

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from dyncal.adapters.mqtt.link import Link, LinkOptions
+from dyncal.adapters.mqtt.client import LinkOptions
+from dyncal.adapters.mqtt.link import Link
 
 CONNACK = b"\x20\x03\x00\x00\x00"  # of MQTT 5
 SUBSCRIBE, PUBLISH, PUBACK, DISCONNECT = 0x82, 0x32, 0x40, 0xE0

@@ -94,7 +94,7 @@ def test_paho_reads_what_it_is_given_and_nothing_else(pair: Pair) -> None:
 
 def test_any_thread_ends_a_wait(pair: Pair) -> None:
     wire, _ = pair
-    caller = threading.Timer(0.05, wire.put, [b"x"])
+    caller = threading.Timer(0.05, wire.wake)
     caller.start()
     started = time.monotonic()
     assert not wire.wait(10.0, to_write=False)
