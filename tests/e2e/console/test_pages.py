@@ -35,6 +35,7 @@ SCREENS = [
     Screen("sensor-without-set", "/sensors/FT-101", ".panels"),
     Screen("alarms", "/alarms", "table[aria-label=Active] tbody tr"),
     Screen("losses", "/losses", ".losses .body .row"),
+    Screen("holds", "/holds", ".holds .empty"),
     Screen("system", "/system", ".system table"),
     Screen("audit", "/audit", ".audit tbody tr"),
     Screen("rollouts", "/rollouts", "main h1"),

@@ -21,6 +21,7 @@ import { Alarms } from "./pages/alarms";
 import { Audit } from "./pages/audit";
 import { Commissioning } from "./pages/commissioning";
 import { Fleet } from "./pages/fleet";
+import { Holds } from "./pages/holds";
 import { Losses } from "./pages/losses";
 import { Rollouts } from "./pages/rollouts";
 import { SensorPage } from "./pages/sensor";
@@ -33,7 +34,7 @@ import { text } from "./text";
 import { who } from "./who";
 
 /** Pages by the letter that follows `g`. */
-const LETTERS: Record<string, string> = { s: "/", a: "/alarms", c: "/commissioning", r: "/rollouts", l: "/losses", y: "/system", u: "/audit", k: "/access" };
+const LETTERS: Record<string, string> = { s: "/", a: "/alarms", c: "/commissioning", r: "/rollouts", l: "/losses", h: "/holds", y: "/system", u: "/audit", k: "/access" };
 const LETTER_MS = 1500;
 
 const writes = (target: EventTarget | null): boolean =>
@@ -105,6 +106,8 @@ function Page({ route, theme }: { route: string; theme: Theme }) {
       return <Commissioning />;
     case "/losses":
       return <Losses />;
+    case "/holds":
+      return <Holds />;
     case "/system":
       return <System />;
     case "/audit":

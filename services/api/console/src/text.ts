@@ -2,6 +2,7 @@
 import { accessText } from "./text-access";
 import { alarmText } from "./text-alarms";
 import { commissioningText } from "./text-commissioning";
+import { holdText } from "./text-holds";
 import { peopleText } from "./text-people";
 import { rolloutText } from "./text-rollouts";
 
@@ -10,7 +11,7 @@ export * from "./words";
 export const text = {
   product: "dyncal",
   skip: "Skip to the content",
-  nav: { label: "Pages", fleet: "Sensors", alarms: "Alarms", commissioning: "Commissioning", rollouts: "Rollouts", losses: "Losses", system: "System", audit: "Audit", access: "Access" },
+  nav: { label: "Pages", fleet: "Sensors", alarms: "Alarms", commissioning: "Commissioning", rollouts: "Rollouts", losses: "Losses", holds: "Holds", system: "System", audit: "Audit", access: "Access" },
   theme: { toLight: "Light theme", toDark: "Dark theme" },
   horn: { label: "Sound for new alarms", on: "Sound for new alarms is on", off: "Sound for new alarms is off" },
   loading: "Loading …",
@@ -41,6 +42,7 @@ export const text = {
           ["g c", "commissioning"],
           ["g r", "rollouts"],
           ["g l", "losses"],
+          ["g h", "holds"],
           ["g y", "system"],
           ["g u", "audit"],
           ["g k", "access: your password and sessions; keys and users"],
@@ -342,6 +344,7 @@ export const text = {
     broken: (n: number) => `Entry ${n} does not fit the chain: somebody has changed the trail.`,
   },
   access: accessText,
+  holds: holdText,
   alarms: alarmText,
   commissioning: commissioningText,
   people: peopleText,

@@ -18,6 +18,7 @@ const PAGES = [
   ["/commissioning", text.nav.commissioning],
   ["/rollouts", text.nav.rollouts],
   ["/losses", text.nav.losses],
+  ["/holds", text.nav.holds],
   ["/system", text.nav.system],
   ["/audit", text.nav.audit],
   ["/access", text.nav.access],

@@ -1,0 +1,30 @@
+// Sentences about samples that must stay.
+export const holdText = {
+  title: "Holds",
+  lead: "Samples that stay as they are, whatever happens to others of their age, until the hold is released. What was removed before a hold was put does not come back.",
+  none: "No samples are held.",
+  every: "all sensors",
+  forEver: "and on",
+  columns: { sensor: "Sensor", from: "From", to: "To", reason: "Why", by: "Put by", at: "Put", act: "Command" },
+  put: {
+    open: "Hold samples …",
+    title: "Hold samples",
+    note: "They are safe some ten seconds after this.",
+    sensor: "Sensor",
+    all: "Left empty: all sensors.",
+    unknown: (name: string) => `There is no sensor ${name}.`,
+    from: (zone: string) => `From (${zone})`,
+    to: (zone: string) => `To (${zone})`,
+    openEnd: "Left empty: whatever is yet to come, too.",
+    wrong: "Instants are written as 2026-01-31 12:00, with or without time, seconds and zone (Z, +01:00).",
+    turned: "It has to end after it begins.",
+    go: "Hold",
+  },
+  release: {
+    open: "Release …",
+    of: (sensor: string, reason: string) => `Release the hold of ${sensor}: ${reason}`,
+    title: (sensor: string) => `Release the hold of ${sensor}`,
+    note: "What it held may become aggregates, or be removed, from the next search for old samples on. Nothing brings it back.",
+    go: "Release",
+  },
+};
