@@ -46,16 +46,22 @@ def unexplained(
             mean += y[k]
             n += 1
     mean /= max(n, 1)
+    q = -1
+    f00 = f01 = f10 = f11 = b00 = b0h = b01 = b10 = b1h = b11 = 0.0
     for k in range(y.size):
         if k > 0:
-            b = base[index[k - 1]]
+            if index[k - 1] != q:
+                q = index[k - 1]
+                f00, f01, b00, b0h, b01 = base[q, 0, 0], base[q, 0, 1], base[q, 0, 2], base[q, 0, 3], base[q, 0, 4]
+                f10, f11, b10, b1h, b11 = base[q, 1, 0], base[q, 1, 1], base[q, 1, 2], base[q, 1, 3], base[q, 1, 4]
             at = stride * k
             r0, rh, r1 = r[at - stride], r[at - 1], r[at]
             u0, u1 = x0, x1
-            x0 = b[0, 0] * u0 + b[0, 1] * u1 + b[0, 2] * r0 + b[0, 3] * rh + b[0, 4] * r1
-            x1 = b[1, 0] * u0 + b[1, 1] * u1 + b[1, 2] * r0 + b[1, 3] * rh + b[1, 4] * r1
-            z00, z01 = b[0, 0] * z00 + b[0, 1] * z01, b[1, 0] * z00 + b[1, 1] * z01
-            z10, z11 = b[0, 0] * z10 + b[0, 1] * z11, b[1, 0] * z10 + b[1, 1] * z11
+            x0 = f00 * u0 + f01 * u1 + b00 * r0 + b0h * rh + b01 * r1
+            if kind > 0:
+                x1 = f10 * u0 + f11 * u1 + b10 * r0 + b1h * rh + b11 * r1
+            z00, z01 = f00 * z00 + f01 * z01, f10 * z00 + f11 * z01
+            z10, z11 = f00 * z10 + f01 * z11, f10 * z10 + f11 * z11
             if abs(z00) + abs(z01) + abs(z10) + abs(z11) < NOTHING:
                 z00 = z01 = z10 = z11 = 0.0
         if y[k] != y[k]:

@@ -136,6 +136,72 @@ def _run(  # noqa: C901 - one loop over samples, kept together for the compiler
 
 
 @kernel()
+def _run_lag(
+    at: int, end: int, y: FloatArray, r: FloatArray, slope: FloatArray, index: Int64Array,
+    base: FloatArray, slopes: FloatArray, gain: FloatArray, gain_slope: FloatArray, stride: int,
+    x: FloatArray, s: FloatArray, gram: FloatArray, e: FloatArray,
+) -> None:  # fmt: skip
+    """Do as `_run`, to the last bit, for a sensor of one state that is under way, without a product with what is 0.
+
+    All that is carried from sample to sample is in variables of its own: the compiler cannot know of arrays that they
+    do not lie over each other, and writes and reads them at each sample. Sensitivities (a gain, b time constant, k, o
+    offset, c clock) and sums bear the letters of their rows; e is the innovation.
+    """
+    if at == 0:
+        gram[:] = 0.0
+    k0, l0, x0 = gain[0], gain_slope[0], x[0]
+    a, b, k, o, c = s[0, 0], s[0, 1], s[0, KAPPA], s[0, OFFSET], s[0, CLOCK]
+    last = ROWS - 1
+    aa, ab, ak, ao, ac = gram[0, 0], gram[0, 1], gram[0, KAPPA], gram[0, OFFSET], gram[0, CLOCK]
+    bb, bk, bo, bc = gram[1, 1], gram[1, KAPPA], gram[1, OFFSET], gram[1, CLOCK]
+    kk, ko, kc = gram[KAPPA, KAPPA], gram[KAPPA, OFFSET], gram[KAPPA, CLOCK]
+    oo, oc, cc = gram[OFFSET, OFFSET], gram[OFFSET, CLOCK], gram[CLOCK, CLOCK]
+    ae, be, ke, oe, ce, ee = (
+        gram[0, last], gram[1, last], gram[KAPPA, last], gram[OFFSET, last], gram[CLOCK, last], gram[last, last],
+    )  # fmt: skip
+    q = -1
+    f = g0 = gh = g1 = dax = da0 = dah = da1 = dbx = db0 = dbh = db1 = 0.0
+    for n in range(at, end):
+        e[n] = 0.0
+        if n == 0:  # the last sample of the block before
+            continue
+        if index[n - 1] != q:
+            q = index[n - 1]
+            f, g0, gh, g1 = base[q, 0, 0], base[q, 0, 2], base[q, 0, 3], base[q, 0, 4]
+            dax, da0, dah, da1 = slopes[q, 0, 0, 0], slopes[q, 0, 0, 2], slopes[q, 0, 0, 3], slopes[q, 0, 0, 4]
+            dbx, db0, dbh, db1 = slopes[q, 1, 0, 0], slopes[q, 1, 0, 2], slopes[q, 1, 0, 3], slopes[q, 1, 0, 4]
+        there = stride * n
+        r0, rh, r1 = r[there - stride], r[there - 1], r[there]
+        a = f * a + (dax * x0 + da0 * r0 + dah * rh + da1 * r1)
+        b = f * b + (dbx * x0 + db0 * r0 + dbh * rh + db1 * r1)
+        k = f * k
+        o = f * o + (g0 + gh + g1)
+        c = f * c - (g0 * slope[there - stride] + gh * slope[there - 1] + g1 * slope[there])
+        x0 = f * x0 + g0 * r0 + gh * rh + g1 * r1
+        if y[n] != y[n]:  # time passes, and nothing is measured
+            continue
+        error = y[n] - x0
+        e[n] = error
+        aa, ab, ak, ao, ac, ae = aa + a * a, ab + a * b, ak + a * k, ao + a * o, ac + a * c, ae + a * error
+        bb, bk, bo, bc, be = bb + b * b, bk + b * k, bo + b * o, bc + b * c, be + b * error
+        kk, ko, kc, ke = kk + k * k, ko + k * o, kc + k * c, ke + k * error
+        oo, oc, cc, oe, ce, ee = oo + o * o, oc + o * c, cc + c * c, oe + o * error, ce + c * error, ee + error * error
+        a, b, o, c = a - k0 * a, b - k0 * b, o - k0 * o, c - k0 * c
+        k = k - k0 * k + l0 * error
+        x0 += k0 * error
+    x[0] = x0
+    s[0, 0], s[0, 1], s[0, KAPPA], s[0, OFFSET], s[0, CLOCK] = a, b, k, o, c
+    gram[0, 0], gram[0, 1], gram[0, KAPPA], gram[0, OFFSET], gram[0, CLOCK], gram[0, last] = aa, ab, ak, ao, ac, ae
+    gram[1, 1], gram[1, KAPPA], gram[1, OFFSET], gram[1, CLOCK], gram[1, last] = bb, bk, bo, bc, be
+    gram[KAPPA, KAPPA], gram[KAPPA, OFFSET], gram[KAPPA, CLOCK], gram[KAPPA, last] = kk, ko, kc, ke
+    gram[OFFSET, OFFSET], gram[OFFSET, CLOCK], gram[CLOCK, CLOCK] = oo, oc, cc
+    gram[OFFSET, last], gram[CLOCK, last], gram[last, last] = oe, ce, ee
+    for i in range(ROWS):
+        for j in range(i):
+            gram[i, j] = gram[j, i]
+
+
+@kernel()
 def _eliminate(n: int, initial: FloatArray, z: FloatArray, gram: FloatArray, x: FloatArray, s: FloatArray) -> None:
     """Solve the initial state out of the normal equations: it is linear, and different in every segment."""
     g00, g01, g11 = initial[0, 0], initial[0, 1], initial[1, 1]
@@ -212,7 +278,9 @@ def advance(
 ) -> None:  # fmt: skip
     """Do as `_run`, in the loop of this kind."""
     c1 = 1.0 if kind == 2 else 0.0
-    if kind == 0:
+    if kind == 0 and not fresh:
+        _run_lag(at, end, y, r, slope, index, base, slopes, gain, gain_slope, stride, x, s, gram, e)
+    elif kind == 0:
         _run(
             (0, 0), at, end, y, r, slope, index, base, slopes, c1, gain, gain_slope, stride, fresh,
             x, s, z, gram, initial, e,
