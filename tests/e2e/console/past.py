@@ -11,7 +11,9 @@ from dyncal.contracts import health as health_contract
 from dyncal.contracts.edges import ClockMessage, SensorMessage, StatusMessage
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.contracts.topics import health as health_topic
+from dyncal.domain import aggregates
 from dyncal.domain.accounts import Account, Lost
+from dyncal.domain.aggregates import SAMPLES
 from dyncal.domain.coefficients import Parameters
 from dyncal.domain.health import Attribution, Cause, Conformance, Outlook, ParameterConformity, SensorHealth, Watch
 from dyncal.domain.samples import GapCause
@@ -74,6 +76,17 @@ def lost_clock(plant: Plant) -> None:
     clock = ClockMessage("holdover", 250_000_000, plant.clock.now(), "chrony", "PTP0", -350)
     message = StatusMessage(1, "online", plant.clock.now(), "0.1.0", 1, clock.u_ns, sensors, clock=clock)
     plant.broker.publish(EdgeAddress(SITE, EdgeId("edge-c")).status, msgspec.json.encode(message), retain=True)
+
+
+def reduced(plant: Plant, name: str, *, width_s: int, n: int) -> None:
+    """Have the oldest samples of a sensor stand as `n` means from now on, each of `width_s`, as retention does."""
+    width_ns = width_s * NS_PER_S
+    end = plant.clock.now() // width_ns * width_ns - 2 * width_ns
+    start = end - n * width_ns
+    for at in range(start, end, width_ns):
+        span = InstantNs(at), InstantNs(at + width_ns)
+        rows = plant.store.read(SensorId(name), *span)
+        plant.store.replace(SensorId(name), SAMPLES, *span, aggregates.of_samples(rows, width_ns), len(rows))
 
 
 def outlook(plant: Plant, name: str) -> None:

@@ -121,6 +121,11 @@ export interface Samples {
   quality: number[];
   set_index: number[];
   sets: string[];
+  aggregated: boolean;
+  /** Where `aggregated`: how long the interval is that a row stands for; 0 of a sample. */
+  width_ns?: number[];
+  raw_min?: (number | null)[];
+  raw_max?: (number | null)[];
 }
 
 export interface Gap {

@@ -135,6 +135,11 @@ export const text = {
     raw: "Raw",
     corrected: "Corrected",
     band: "± 2u",
+    aggregated:
+      "Older samples are not kept one by one: there the lines are means of intervals, the grey band goes from the smallest to the largest indication of each, and ±2u bounds the mean.",
+    meanOf: (width: string, low: string, high: string, unit: string) => `mean of ${width}, from ${low} to ${high} ${unit}`,
+    largest: "largest",
+    smallest: "smallest",
     decimated: "Extremes of each interval are shown; zoom in for every sample.",
     readoutHint: "Point at the trend to read it; drag or turn the wheel to zoom; + − ← → 0 by keyboard.",
     gap: "No data",

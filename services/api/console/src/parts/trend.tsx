@@ -24,6 +24,7 @@ export function Trend({ sensor, theme }: { sensor: Sensor; theme: Theme }) {
   /** The interval that is looked at; null: up to now. */
   const [at, look] = useState<Interval | null>(null);
   const [decimated, setDecimated] = useState(false);
+  const [aggregated, setAggregated] = useState(false);
   const following = at === null;
   const chartRef = useRef<uPlot | null>(null);
   const dtS = sensor.dt_ns / 1e9;
@@ -59,6 +60,7 @@ export function Trend({ sensor, theme }: { sensor: Sensor; theme: Theme }) {
         if (ended) return;
         data.load(samples, gaps.items, at === null && windowS <= LIVE_S);
         setDecimated(samples.decimated);
+        setAggregated(samples.aggregated);
         stale = true;
       } catch {
         // The banner says what is wrong; the next frame or reload goes on.
@@ -179,6 +181,7 @@ export function Trend({ sensor, theme }: { sensor: Sensor; theme: Theme }) {
         {words.readoutHint}
       </p>
       {decimated && <p class="muted note">{words.decimated}</p>}
+      {aggregated && <p class="muted note">{words.aggregated}</p>}
     </section>
   );
 }

@@ -15,6 +15,13 @@ export interface Shade {
   cause: string;
 }
 
+/** The smallest and largest of the samples that a mean stands for, and the length of their interval [s]. */
+export interface Stood {
+  low: number | null;
+  high: number | null;
+  widthS: number;
+}
+
 const NOTHING = { rawT: [], raw: [], corT: [], cor: [], u: [], set: [] };
 
 /** Raw and corrected samples of one sensor: two time axes, since a correction is about instants that have passed. */
@@ -25,6 +32,8 @@ export class TrendData {
   private cor: (number | null)[] = [];
   private u: (number | null)[] = [];
   private set: string[] = [];
+  /** By instant: means that stand for samples which are not kept any more. */
+  private stood = new Map<number, Stood>();
   gaps: Shade[] = [];
   bad: Shade[] = [];
 
@@ -44,8 +53,11 @@ export class TrendData {
     this.u = [];
     this.set = [];
     this.bad = [];
+    this.stood = new Map();
     history.t_ns.forEach((ns, k) => {
-      const t = ns / 1e9;
+      const widthS = (history.width_ns?.[k] ?? 0) / 1e9;
+      const t = ns / 1e9 + widthS / 2; // a mean is drawn in the middle of what it is of
+      if (widthS > 0) this.stood.set(t, { low: history.raw_min?.[k] ?? null, high: history.raw_max?.[k] ?? null, widthS });
       this.pushRaw(t, history.raw[k] ?? null, history.quality[k] ?? 0);
       const value = history.corrected[k];
       if (value !== null && value !== undefined) {
@@ -91,21 +103,30 @@ export class TrendData {
     return marks;
   }
 
-  /** Columns on one axis: time, raw, corrected, upper and lower bound. `undefined` is drawn over, `null` is a gap. */
+  /** What the value at an instant stands for, where it is a mean. */
+  stoodAt(t: number): Stood | undefined {
+    return this.stood.get(t);
+  }
+
+  /** Columns on one axis: time, raw, corrected, upper and lower bound, largest and smallest of a mean. `undefined` is drawn over, `null` is a gap. */
   aligned(limitS: number): AlignedData {
     const t: number[] = [];
     const raw: Column = [];
     const cor: Column = [];
     const upper: Column = [];
     const lower: Column = [];
-    let [i, j, before] = [0, 0, Number.NaN];
+    const largest: Column = [];
+    const smallest: Column = [];
+    let [i, j, before, halfBefore] = [0, 0, Number.NaN, 0];
     while (i < this.rawT.length || j < this.corT.length) {
       const a = this.rawT[i] ?? Number.POSITIVE_INFINITY;
       const b = this.corT[j] ?? Number.POSITIVE_INFINITY;
       const now = Math.min(a, b);
-      if (a === now && now - before > limitS) {
+      const stood = this.stood.get(now);
+      const half = (stood?.widthS ?? 0) / 2;
+      if (a === now && now - before - half - halfBefore > limitS) {
         t.push((now + before) / 2);
-        for (const column of [raw, cor, upper, lower]) column.push(null);
+        for (const column of [raw, cor, upper, lower, largest, smallest]) column.push(null);
       }
       t.push(now);
       raw.push(a === now ? this.raw[i] : undefined);
@@ -114,13 +135,16 @@ export class TrendData {
       const u = this.u[j] ?? null;
       upper.push(b === now ? (value === null || value === undefined || u === null ? null : value + 2 * u) : undefined);
       lower.push(b === now ? (value === null || value === undefined || u === null ? null : value - 2 * u) : undefined);
+      largest.push(stood ? stood.high : null);
+      smallest.push(stood ? stood.low : null);
       if (a === now) {
         before = a;
+        halfBefore = half;
         i++;
       }
       if (b === now) j++;
     }
-    return [t, raw, cor, upper, lower] as AlignedData;
+    return [t, raw, cor, upper, lower, largest, smallest] as AlignedData;
   }
 
   private columns() {

@@ -1,6 +1,6 @@
 import uPlot from "uplot";
 import { colour, FONT } from "../charts/colours";
-import { instant, moment, plain, withU, zoneNow } from "../format";
+import { instant, moment, plain, span, withU, zoneNow } from "../format";
 import { causeText, text } from "../text";
 import type { TrendData } from "./data";
 
@@ -64,7 +64,7 @@ function amounts(_: uPlot, splits: number[], _axis: number, _space: number, step
 }
 
 /** What stands under the cursor: the nearest value of each curve, in words. */
-function underCursor(u: uPlot, unit: string): string {
+function underCursor(u: uPlot, data: TrendData, unit: string): string {
   const at = u.cursor.idx;
   if (at === null || at === undefined || (u.cursor.left ?? -1) < 0) return "";
   const t = u.data[0][at];
@@ -82,6 +82,8 @@ function underCursor(u: uPlot, unit: string): string {
   const parts = [instant(t * 1000).replace(/:\d\d(?=[Z+-])/, (s) => `${s}.${String(Math.floor((t * 1000) % 1000)).padStart(3, "0")}`)];
   if (corrected !== null) parts.push(`${text.sensor.corrected} ${pair.value}${pair.expanded ? ` ± ${pair.expanded}` : ""} ${unit}`);
   if (raw !== null) parts.push(`${text.sensor.raw} ${plain(raw, 6)} ${unit}`);
+  const stood = data.stoodAt(t);
+  if (stood) parts.push(text.sensor.meanOf(span(stood.widthS), plain(stood.low, 6), plain(stood.high, 6), unit));
   return parts.join("   ");
 }
 
@@ -112,14 +114,19 @@ export function plot(element: HTMLElement, data: TrendData, unit: string, readou
         { label: text.sensor.corrected, stroke: colour("corrected"), width: 1.75, points: { size: 5 } },
         { label: `+2u`, stroke: colour("band-edge"), width: 0.5, points: { show: false } },
         { label: `\u22122u`, stroke: colour("band-edge"), width: 0.5, points: { show: false } },
+        { label: text.sensor.largest, stroke: colour("extremes"), width: 0.5, points: { show: false } },
+        { label: text.sensor.smallest, stroke: colour("extremes"), width: 0.5, points: { show: false } },
       ],
-      bands: [{ series: [3, 4], fill: colour("band") }],
+      bands: [
+        { series: [3, 4], fill: colour("band") },
+        { series: [5, 6], fill: colour("extremes") },
+      ],
       hooks: {
         drawClear: [(u) => shades(u, data)],
         draw: [(u) => switches(u, data)],
         setCursor: [
           (u) => {
-            readout.textContent = underCursor(u, unit) || text.sensor.readoutHint;
+            readout.textContent = underCursor(u, data, unit) || text.sensor.readoutHint;
           },
         ],
         setSelect: [
