@@ -31,7 +31,10 @@ NOJIT_TESTS := tests/unit/test_kernels.py tests/unit/models tests/unit/edge_agen
   tests/unit/identification/test_kernels_against_references.py tests/unit/identification/coloured/test_whitening.py \
   tests/unit/adapters/influx/test_printing.py
 
-.PHONY: help demo test lint nojit bench foreign stats scores constraints revision protocol system clean
+WITHOUT_SERVERS := unit property statistical hostile
+MOSTLY_WAITING := contract integration e2e/console
+
+.PHONY: help demo test checks lint nojit bench foreign stats scores constraints revision protocol system clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -40,15 +43,25 @@ help: ## Say what can be made
 demo: $(DEMO) ## Run everything on this machine with simulated sensors; prints the address of the live page
 	@exec $(BIN)/dyncal demo $(ARGS)
 
-test: $(DEV) system lint $(if $(ARGS),,nojit) ## Lint, types, import contracts and all tests; installs what they need
+test: $(DEV) system checks ## Lint, types, import contracts and all tests; installs what they need
 	@if [ -n "$(ARGS)" ]; then exec $(BIN)/pytest -m 'not benchmark' $(ARGS); fi
-	# What needs no server runs on two cores. What starts servers mostly waits: three files at a time. What kills programs
-	# and counts seconds has the machine to itself. With servers a test is tried once more if it fails, and says so
-	# (RERUN): a host that takes the processor away for seconds fails it by chance, a fault fails it twice.
+	# What starts servers mostly waits: three files at a time, and after them, one by one, what kills programs and counts
+	# seconds. What needs no server takes what these leave of two cores, at a lower priority, and shows its output at the
+	# end. With servers a test is tried once more if it fails, and says so (RERUN): a host that takes the processor away
+	# for seconds fails it by chance, a fault fails it twice.
 	export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-	$(BIN)/pytest -q -m 'not benchmark' --durations 10 -n 2 tests/unit tests/property tests/statistical tests/hostile
-	$(BIN)/pytest -q -m 'not benchmark' --durations 10 --reruns 1 -n 3 --dist loadfile tests/contract tests/integration tests/e2e/console
-	$(BIN)/pytest -m 'not benchmark' --durations 10 --reruns 1 $(addprefix --ignore=tests/,unit property statistical hostile contract integration e2e/console)
+	beside="$$(mktemp)"
+	nice -n 10 $(BIN)/pytest -q -m 'not benchmark' --durations 10 -n 2 $(addprefix tests/,$(WITHOUT_SERVERS)) >"$$beside" 2>&1 &
+	trap 'kill $$! 2>/dev/null || true; rm -f "$$beside"' EXIT
+	failed=0
+	$(BIN)/pytest -q -m 'not benchmark' --durations 10 --reruns 1 -n 3 --dist loadfile $(addprefix tests/,$(MOSTLY_WAITING)) || failed=1
+	$(BIN)/pytest -m 'not benchmark' --durations 10 --reruns 1 $(addprefix --ignore=tests/,$(WITHOUT_SERVERS) $(MOSTLY_WAITING)) || failed=1
+	wait $$! || failed=1
+	cat "$$beside"
+	exit "$$failed"
+
+checks: $(DEV)
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint $(if $(ARGS),,nojit)
 
 lint: $(DEV) ## Lint, types and import contracts
 	@$(BIN)/ruff check
