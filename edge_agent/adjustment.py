@@ -206,12 +206,13 @@ class Adjustment:
             return None, self._revert(f"the corrector failed: {error}", now)
         if span is None:
             return None, []
-        at, known = self._history.at(span.axis.t_ns)
+        about = span.axis.t_ns
+        at, known = self._history.at(about)
         indications = np.where(quality.is_bad(known), np.nan, at) if np.count_nonzero(known) else at
         wrong = running.monitor.update(span.value, indications)
         if wrong:
             return None, self._revert(wrong, now)
-        self._sent_to = InstantNs(int(span.axis.t_ns[-1]))
+        self._sent_to = InstantNs(int(about[-1]))
         return span, []
 
     def interrupted(self) -> None:

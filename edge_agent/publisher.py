@@ -96,15 +96,21 @@ class Publisher:
                 await asyncio.sleep(_AFTER_REFUSAL_S)
 
     async def _while_connected(self) -> None:
-        while not self._broken.is_set() and self._bus.connected:
-            self._wake.clear()
-            while self._room and (message := self._next()) is not None:
-                self._send(*message)
-            try:
-                async with asyncio.timeout(_IDLE_S):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+        looking = asyncio.create_task(self._look_again())
+        try:
+            while not self._broken.is_set() and self._bus.connected:
+                self._wake.clear()
+                while self._room and (message := self._next()) is not None:
+                    self._send(*message)
+                await self._wake.wait()
+        finally:
+            looking.cancel()
+
+    async def _look_again(self) -> None:
+        """Have the outbox looked at now and then: what it sends again is due by time."""
+        while True:
+            await asyncio.sleep(_IDLE_S)
+            self._wake.set()
 
     def _judge(self) -> None:
         """Look at what was under way when the connection ended: a record may be the reason."""
@@ -159,8 +165,9 @@ class Publisher:
         answer.add_done_callback(lambda answer: self._answered(answer, topic, retain=retain, key=key))
 
     def _answered(self, answer: asyncio.Future[None], topic: str, *, retain: bool, key: Key | None) -> None:
+        if self._held is not None or not self._room or self._outbox.backlogged:  # else nothing waits for it
+            self._wake.set()
         self._under_way.discard(answer)
-        self._wake.set()
         error = BusUnavailable("given up") if answer.cancelled() else answer.exception()
         if key is not None and (error is None or isinstance(error, PublishRefused)):
             self._suspects.answered(key)
@@ -176,6 +183,7 @@ class Publisher:
         if not self._broken.is_set():
             self._log.warning("publish_failed", topic=topic, error=str(error))
         self._broken.set()
+        self._wake.set()
         if retain:
             self._unsaid[topic] = None
 

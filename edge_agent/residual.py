@@ -120,11 +120,16 @@ class ResidualMonitor:
 
         NaN in either is a hole: the corrector could not say, or the source gave nothing.
         """
-        if np.count_nonzero(np.isinf(value)):
+        usable = np.isfinite(value)
+        n_finite = np.count_nonzero(usable)
+        if n_finite < usable.size and np.count_nonzero(np.isinf(value)):
             return "a corrected value is infinite"
         if self._biquad is None:
             return ""
-        usable = np.isfinite(value) & np.isfinite(raw)
+        usable &= np.isfinite(raw)
+        if value.size and np.count_nonzero(usable) == usable.size:  # as a rule
+            self._innovate(value, raw, self._biquad)
+            return self._verdict()
         for start, stop in _runs(usable):
             if start > 0 or not usable[0]:
                 self.restart()

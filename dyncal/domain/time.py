@@ -109,6 +109,11 @@ class UniformAxis:
         """The first instant; of an axis of none, where it would be."""
         return self.t0_ns
 
+    @property
+    def last_ns(self) -> InstantNs:
+        """The last instant; of an axis of none, what would be before the first."""
+        return InstantNs(self.t0_ns + self.dt_ns * (self.n - 1))
+
     def __len__(self) -> int:
         return self.n
 
@@ -132,6 +137,11 @@ class ExplicitAxis:
     def first_ns(self) -> InstantNs:
         """The first instant. Raises `IndexError` where there is none."""
         return InstantNs(int(self.t_ns[0]))
+
+    @property
+    def last_ns(self) -> InstantNs:
+        """The last instant. Raises `IndexError` where there is none."""
+        return InstantNs(int(self.t_ns[-1]))
 
     def __len__(self) -> int:
         return int(self.t_ns.size)

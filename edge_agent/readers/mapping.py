@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import msgspec
 import numpy as np
@@ -68,6 +69,17 @@ def decode(mapping: MappingSettings, payload: bytes, *, unit: str, dt_ns: Durati
     """
     if len(payload) > MAX_PAYLOAD:
         raise MalformedMessage(f"{len(payload)} bytes are more than the {MAX_PAYLOAD} allowed")
+    plain = _plain(
+        mapping.format, mapping.rows_at, mapping.time_at, mapping.value_at, mapping.quality_at, mapping.unit_at
+    )
+    if plain is not None:
+        try:
+            found = plain.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass  # more than numbers, or wrong: what it is, is looked at below
+        else:
+            if 1 <= len(found.value) <= MAX_SAMPLES:
+                return _floats(found.time, found.value, mapping, dt_ns, arrival_ns)
     parts = [_samples(row, mapping, unit, dt_ns, arrival_ns) for row in _rows(mapping, payload)]
     if not parts:
         raise MalformedMessage("no sample in it")
@@ -76,6 +88,35 @@ def decode(mapping: MappingSettings, payload: bytes, *, unit: str, dt_ns: Durati
     if len(parts) == 1:
         return parts[0]
     return Decoded(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+class _Plain(Protocol):
+    """A document of a time and an array of numbers; what else is in it does not matter."""
+
+    time: int | float | str
+    value: list[float]
+
+
+@functools.lru_cache(maxsize=1024)  # few mappings, and many messages of each
+def _plain(
+    form: str, rows_at: str | None, time_at: str | None, value_at: str, quality_at: str | None, unit_at: str | None
+) -> msgspec.json.Decoder[_Plain] | None:
+    """Return what reads, in one go, documents whose time and array of values are at their top; None for others."""
+    if form != "json" or rows_at is not None or quality_at is not None or unit_at is not None or time_at is None:
+        return None
+    names = {"time": time_at[1:], "value": value_at[1:]}
+    if names["time"] == names["value"] or not all(name and not set("/~") & set(name) for name in names.values()):
+        return None
+    kind = msgspec.defstruct("Plain", [("time", int | float | str), ("value", list[float])], rename=names)
+    return cast("msgspec.json.Decoder[_Plain]", msgspec.json.Decoder(kind))
+
+
+def _floats(
+    time: float | str, values: list[float], mapping: MappingSettings, dt_ns: DurationNs, arrival_ns: InstantNs
+) -> Decoded:
+    """Return what `_samples` does where there are numbers alone: JSON has no other floats than finite ones."""
+    n = len(values)
+    return Decoded(_times(time, mapping, n, dt_ns, arrival_ns), np.array(values), np.zeros(n, np.uint32))
 
 
 def _rows(mapping: MappingSettings, payload: bytes) -> Iterable[_Row]:
@@ -205,7 +246,12 @@ def _times(time: Any, mapping: MappingSettings, n: int, dt_ns: DurationNs, arriv
     offset = 0 if given and mapping.time_is == "first" else -(n - 1) * dt_ns
     if not -_INT64 <= base + offset < _INT64 - n * dt_ns:
         raise MalformedMessage(f"times from {base} ns do not fit 64 bits")
-    return base + offset + dt_ns * np.arange(n, dtype=np.int64)
+    return base + offset + _steps(n, dt_ns)
+
+
+@functools.lru_cache(maxsize=64)  # devices send as many each time
+def _steps(n: int, dt_ns: DurationNs) -> Int64Array:
+    return dt_ns * np.arange(n, dtype=np.int64)
 
 
 def _instant(time: Any, form: str, arrival_ns: InstantNs) -> int:

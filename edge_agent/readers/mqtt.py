@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import Delivery, MessageBus
 from edge_agent.aside import Unreadable
 from edge_agent.events import DELIVERED_AGAIN_NS, Drain, Event, Kind, Notice, SamplesRead, SourceLost
-from edge_agent.readers.mapping import decode, sensor_of
+from edge_agent.readers.mapping import Decoded, decode, sensor_of
 from edge_agent.readers.receipts import SharedReceipt
 from edge_agent.readers.sink import Sink
 from edge_agent.refusals import of_message
@@ -27,7 +28,8 @@ from edge_agent.source_settings import MappingSettings, MqttSourceSettings
 
 # Brokers keep few messages in flight (mosquitto 20): with so many held, ask for them to be spooled at once.
 _HELD: Final = 10
-_NOTHING: Final = np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.uint32)
+_NOTHING: Final = Decoded(np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.uint32))
+_AT_ONCE: Final = 16  # messages that are spooled with one write: corrected values of the first wait for the last
 
 
 @dataclass(slots=True)
@@ -36,6 +38,14 @@ class _Held:
 
     delivery: Delivery
     done: bool = False
+
+
+class _Found(NamedTuple):
+    """Samples of a sensor in a message; or that it could not be read, by what it is known again."""
+
+    sensor: SensorId
+    samples: Decoded
+    unreadable: int | None = None
 
 
 class MqttReader:
@@ -91,8 +101,12 @@ class MqttReader:
         await self._subscribe()
         async with asyncio.TaskGroup() as group:
             subscribing = group.create_task(self._keep_subscribed())
-            async for delivery in self._bus.deliveries():
-                self._take(delivery)
+            async for together in self._bus.arrivals():
+                waiting = iter(together)
+                while part := tuple(itertools.islice(waiting, _AT_ONCE)):
+                    self._take(part)
+                    if len(together) > _AT_ONCE:
+                        await asyncio.sleep(0)  # what is made of these goes out before more is taken
             subscribing.cancel()
 
     def become(self, settings: MqttSourceSettings) -> None:
@@ -125,21 +139,35 @@ class MqttReader:
         sensors = tuple({SensorId(m.sensor) for m in self._settings.mappings if m.sensor is not None})
         self._sink.take([SourceLost(sensors, self._clock.now(), GapCause.CONNECTION_LOST)])
 
-    def _take(self, delivery: Delivery) -> None:
-        self.n_messages += 1
-        held = _Held(delivery)
-        self._held.append(held)
+    def _take(self, deliveries: Sequence[Delivery]) -> None:
+        """Take messages, which go to the spool together."""
         arrival_ns = self._clock.now()
-        reads = [] if delivery.retained and not delivery.payload else self._reads(delivery, arrival_ns)
-        if not reads:
-            self._done(held)
-            return
-        receipt = SharedReceipt(len(reads), partial(self._done, held))
         again = self._again_since(arrival_ns)
-        events: list[Event] = [replace(read, receipt=receipt, again_since_ns=again) for read in reads]
+        events: list[Event] = []
+        for delivery in deliveries:
+            self.n_messages += 1
+            held = _Held(delivery)
+            self._held.append(held)
+            found = [] if delivery.retained and not delivery.payload else self._found(delivery, arrival_ns)
+            if not found:
+                self._done(held)
+                continue
+            receipt = SharedReceipt(len(found), partial(self._done, held))
+            events += [
+                SamplesRead(
+                    one.sensor,
+                    *one.samples,
+                    arrival_ns,
+                    receipt=receipt,
+                    unreadable=one.unreadable,
+                    again_since_ns=again,
+                )
+                for one in found
+            ]
+        if events:
+            self._sink.take(events)
         if self.n_held >= _HELD:
-            events.append(Drain(arrival_ns, tuple(self._sensors)))
-        self._sink.take(events)
+            self._sink.take([Drain(arrival_ns, tuple(self._sensors))])
 
     def _again_since(self, now: InstantNs) -> InstantNs | None:
         """Return the instant before which came what may come again by this connection; None if it is too old."""
@@ -147,34 +175,34 @@ class MqttReader:
             self._connection, self._since_ns = self._bus.connections, now
         return self._since_ns if 0 <= now - self._since_ns < DELIVERED_AGAIN_NS else None
 
-    def _reads(self, delivery: Delivery, arrival_ns: InstantNs) -> list[SamplesRead]:
-        reads = []
+    def _found(self, delivery: Delivery, arrival_ns: InstantNs) -> list[_Found]:
+        found = []
         mappings = self._mappings(delivery.topic)
         if not mappings:  # the session has a filter of other settings, or of another agent of this name
             detail = f"{self._name}: no mapping is for {delivery.topic[:200]}"
             self._sink.notice(Notice(Kind.INPUT_UNMAPPED, arrival_ns, None, detail))
         for mapping in mappings:
             try:
-                reads.append(self._read(mapping, delivery, arrival_ns))
+                found.append(self._read(mapping, delivery, arrival_ns))
             except MalformedMessage as error:
                 sensor = self._sensor_of(mapping, delivery.topic)
                 self._set_aside(delivery, sensor, str(error))
                 if sensor is not None:
-                    reads.append(SamplesRead(sensor, *_NOTHING, arrival_ns, unreadable=of_message(delivery.payload)))
-        return reads
+                    found.append(_Found(sensor, _NOTHING, of_message(delivery.payload)))
+        return found
 
     def _done(self, held: _Held) -> None:
         held.done = True
         while self._held and self._held[0].done:
             self._held.popleft().delivery.ack()
 
-    def _read(self, mapping: MappingSettings, delivery: Delivery, arrival_ns: InstantNs) -> SamplesRead:
+    def _read(self, mapping: MappingSettings, delivery: Delivery, arrival_ns: InstantNs) -> _Found:
         name = sensor_of(mapping, delivery.topic)
         sensor = self._sensors.get(name)
         if sensor is None:
             raise MalformedMessage(f"sensor {name} is not declared on this edge")
         decoded = decode(mapping, delivery.payload, unit=sensor.unit, dt_ns=sensor.dt_ns, arrival_ns=arrival_ns)
-        return SamplesRead(name, *decoded, arrival_ns)
+        return _Found(name, decoded)
 
     def _mappings(self, topic: str) -> list[MappingSettings]:
         known = self._by_topic.get(topic)

@@ -79,15 +79,15 @@ def entry_of(record: Record, payload: bytes) -> Entry:
             gap.n_lost or 0,
             payload,
         )
-    t_ns = record.axis.t_ns
+    axis = record.axis
     return Entry(
         EntryKind.BLOCK,
         record.sensor,
         record.sequence,
         record.sequence,
-        int(t_ns[0]),
-        int(t_ns[-1]),
-        t_ns.size,
+        axis.first_ns,
+        axis.last_ns,
+        len(axis),
         payload,
     )
 

@@ -97,6 +97,7 @@ def test_explicit_axis_refuses_shape_and_type() -> None:
 def test_axis_of_holds_exactly_the_instants(instants: list[int]) -> None:
     t_ns = np.array(sorted(instants), np.int64)
     assert axis_of(t_ns).t_ns.tolist() == t_ns.tolist()
+    assert not t_ns.size or (axis_of(t_ns).first_ns, axis_of(t_ns).last_ns) == (t_ns[0], t_ns[-1])
 
 
 def test_axis_of_is_compact_where_it_can_be() -> None:

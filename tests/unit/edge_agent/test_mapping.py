@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dyncal.domain.errors import MalformedMessage
 from dyncal.domain.time import DurationNs
+from edge_agent.readers import mapping as module
 from edge_agent.readers.mapping import Decoded, decode, resolve, sensor_of
 from edge_agent.source_settings import MappingSettings
 from tests.unit.edge_agent.helpers import T0
@@ -206,3 +207,39 @@ def test_a_pointer_finds_what_rfc_6901_says() -> None:
     for pointer in ("/foo/2", "/foo/-", "/nope", "/foo/0/x"):
         with pytest.raises(MalformedMessage, match="nothing at"):
             resolve(document, pointer)
+
+
+def outcome(payload: bytes, form: str) -> tuple[Any, ...]:
+    try:
+        got = run(payload, time_at="/t", value_at="/value", time_format=form)
+    except MalformedMessage as error:
+        return (str(error),)
+    return got.t_ns.tolist(), got.raw.tobytes(), got.codes.tolist(), got.t_ns.dtype, got.raw.dtype, got.codes.dtype
+
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.integers(0, 9)
+SOMETHING = NUMBERS | st.text(max_size=2) | st.booleans() | st.none()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    time=st.one_of(SOMETHING, st.lists(st.integers(0, 9), max_size=2), st.just("1700000000")),
+    values=st.one_of(SOMETHING, st.lists(SOMETHING, max_size=3), st.lists(st.floats(-9, 9), max_size=5)),
+    more=st.dictionaries(st.sampled_from(["t", "value", "other"]), SOMETHING, max_size=1),
+    form=st.sampled_from(["iso", "s", "ns", "arrival"]),
+)
+def test_numbers_at_the_top_of_a_document_are_what_they_are_elsewhere(
+    time: object, values: object, more: dict[str, object], form: str
+) -> None:
+    payload = json.dumps({"t": time, "value": values} | more).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        quick = outcome(payload, form)
+        patch.setattr(module, "_plain", lambda *_: None)
+        assert quick == outcome(payload, form)
+
+
+def test_most_messages_are_read_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(module, "_samples")
+    got = run(b'{"more": [{}], "t": 1700000000, "value": [1, 2.5]}', time_at="/t", time_format="s", time_is="first")
+    assert (got.t_ns - got.t_ns[0]).tolist() == [0, DT]
+    assert got.raw.tolist() == [1.0, 2.5]

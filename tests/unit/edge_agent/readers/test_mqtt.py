@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import pytest
 
 from dyncal.domain.sensors import EdgeId, Sensor, SensorId, SiteId
 from dyncal.domain.time import DurationNs, InstantNs
+from dyncal.ports.message_bus import Delivery
 from dyncal.runtime.clocks import SystemClock
-from dyncal.testing.bus import FakeBroker
+from dyncal.testing.bus import FakeBroker, FakeMessageBus
 from edge_agent.aside import Unreadable
 from edge_agent.events import Drain, Event, Kind, Notice, SamplesRead
 from edge_agent.readers.mqtt import MqttReader
@@ -28,8 +29,10 @@ class Holding:
         self.aside: list[Unreadable] = []
         self.unmapped: list[str] = []
         self.n_drains = 0
+        self.n_takes = 0
 
     def take(self, events: Iterable[Event]) -> None:
+        self.n_takes += 1
         for event in events:
             if isinstance(event, SamplesRead):
                 self.reads.append(event)
@@ -143,6 +146,31 @@ async def test_a_broker_that_waits_is_served_at_once(scene: Scene) -> None:
         for _ in range(12):
             await scene.send("t/A")
         assert scene.sink.n_drains == 3
+
+
+async def test_what_arrives_together_is_spooled_together_and_no_more_than_16_at_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrivals = FakeMessageBus.arrivals
+
+    async def by_twenties(bus: FakeMessageBus) -> AsyncIterator[Sequence[Delivery]]:
+        together: list[Delivery] = []
+        async for one in arrivals(bus):
+            together += one
+            if len(together) == 20:
+                yield together
+                together = []
+
+    monkeypatch.setattr(FakeMessageBus, "arrivals", by_twenties)
+    async with scene.reading() as reader:
+        for k in range(20):
+            await scene.send("t/A", b'{"value": %d}' % k)
+        assert [float(read.raw[0]) for read in scene.sink.reads] == list(range(20))
+        assert scene.sink.n_takes - scene.sink.n_drains == 2
+        assert reader.n_held == 20
+        for k in range(20):
+            scene.sink.spooled(k)
+        assert reader.n_held == 0
 
 
 async def test_a_message_that_no_mapping_is_for_is_told_of(scene: Scene) -> None:
