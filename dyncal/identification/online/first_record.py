@@ -39,6 +39,21 @@ def first_estimate(
     return Refused(Verdict.BAD_DATA, against, final=False) if against else found
 
 
+def first_of_newest(
+    model: SensorModel, samples: tuple[Int64Array, FloatArray, FloatArray], settings: OnlineSettings, older: int
+) -> tuple[Started | Refused, int]:
+    """Estimate from nothing, from all but the `older` samples if that does, else from all; tell how many are left out.
+
+    Of a sensor that has contradicted its reference, older samples may hold the rest of what no parameters explain.
+    """
+    t_ns, y, r = samples
+    if older > 0:
+        found = first_estimate(model, t_ns[older:], y[older:], r[older:], settings)
+        if isinstance(found, Started):
+            return found, older
+    return first_estimate(model, t_ns, y, r, settings), 0
+
+
 def _not_measured(kind: ModelKind, t_ns: Int64Array, y: FloatArray, r: FloatArray, settings: OnlineSettings) -> str:
     """Name channels whose values were not measured, as a record fit finds them; or return an empty string.
 

@@ -19,6 +19,9 @@ from dyncal.identification.shift import Shift
 
 VERSION: Final = 3
 
+LATER: Final = ("shift_weight", "shift_score", "motion", "newest", "left_out", "dropped_to")
+"""Arrays that are not in snapshots of before 2026-11-23."""
+
 
 class Array(msgspec.Struct, frozen=True, array_like=True):
     """An array of float64, int64 or bool."""

@@ -14,7 +14,7 @@ from dyncal.identification import AlignedRecord, OnlineEstimator, OnlineSettings
 from dyncal.identification.online.snapshot import decode
 from dyncal.identification.settings import Likelihood
 from dyncal.models import model_of
-from tests.unit.identification.plant import OVERSAMPLING, THERMOCOUPLE, part
+from tests.unit.identification.plant import OVERSAMPLING, THERMOCOUPLE, changed, part
 
 RATE_HZ, FOULS_AT = 20.0, 3000
 KALMAN = OnlineSettings(likelihood=Likelihood.KALMAN)
@@ -45,6 +45,27 @@ def test_a_thermocouple_that_fouls_is_followed(settings: OnlineSettings, snr_db:
         off.append(found.parameters.values[1] / tau[at + 19] - 1)
     assert np.sqrt(np.mean(np.square(off))) < 0.06  # 0.1 to 0.3 where its drift is taken for scatter
     assert abs(off[-1]) < 0.06
+
+
+def test_a_sensor_that_has_lost_gain_far_from_zero_is_found_again_once_it_stands() -> None:
+    """A tenth of 60 scatters in 40 s: no parameters explain a block while it goes, and none need to afterwards."""
+    at, loses, n = np.arange(6000), 40 * RATE_HZ, 6000
+    gain = 1.0 - 0.1 * np.clip((at - FOULS_AT) / loses, 0, 1)
+    plant = replace(THERMOCOUPLE, mean=60.0)
+    record = plant.record(n, seed=4)
+    record = changed(record, y=gain * record.indication)
+    estimator = OnlineEstimator(plant.kind, plant.dt_ns, OnlineSettings())
+    there = FOULS_AT + int(loses) + 800  # 40 s later
+    estimator.update(part(record, 0, FOULS_AT + int(loses)))
+    lost = estimator.estimate
+    assert lost is not None
+    assert not lost.accepted
+    estimator.update(part(record, FOULS_AT + int(loses), there))
+    found = estimator.estimate
+    assert found is not None
+    assert found.parameters is not None
+    assert found.accepted, found.detail
+    assert abs(found.parameters.values[0] - 0.9) < 4 * found.parameters.u[0] + 1e-4
 
 
 @pytest.mark.parametrize("settings", [KALMAN, INNOVATIONS], ids=["full", "innovations"])

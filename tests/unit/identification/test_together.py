@@ -77,7 +77,7 @@ def test_what_goes_wrong_with_one_is_said_of_that_one(
             raise InvalidData("these numbers")
         return first_estimate(model, t_ns, y, *rest)
 
-    monkeypatch.setattr("dyncal.identification.online.fleet.fleet.first_estimate", wrong)
+    monkeypatch.setattr("dyncal.identification.online.first_record.first_estimate", wrong)
     found = update_together([Chunk(e, part(r, 0, 300), False) for e, r in zip(sharing, records, strict=True)])
     assert repr(found[1]) == "InvalidData('these numbers')"
     for k in (0, 2):

@@ -25,7 +25,7 @@ from dyncal.domain.time import Int64Array
 from dyncal.identification import report
 from dyncal.identification.interpolation import CONTEXT
 from dyncal.identification.online import passes, start
-from dyncal.identification.online.first_record import first_estimate
+from dyncal.identification.online.first_record import first_of_newest
 from dyncal.identification.online.fleet.adoption import adopt
 from dyncal.identification.online.fleet.buffers import Buffers
 from dyncal.identification.online.fleet.chunks import check, holes, lengths
@@ -37,7 +37,7 @@ from dyncal.identification.online.fleet.outcomes import Outcomes
 from dyncal.identification.online.fleet.state import FleetState
 from dyncal.identification.online.fleet.step import Rules, Step, look_at
 from dyncal.identification.online.posterior import limits
-from dyncal.identification.online.snapshot import Array, FleetSnapshot, decode
+from dyncal.identification.online.snapshot import LATER, Array, FleetSnapshot, decode
 from dyncal.identification.records import Estimate
 from dyncal.identification.settings import OnlineSettings
 from dyncal.models import model_of
@@ -46,8 +46,6 @@ _GROWTH: Final = 1.3
 _PATIENCE: Final = 4
 _LONGER: Final = 12  # shortest blocks that a new start takes after a pair has proved inconsistent
 
-_LATER: Final = ("shift_weight", "shift_score", "motion", "newest", "left_out", "dropped_to")
-"""Not in snapshots of before 2026-11-23."""
 _MARKS: Final = ("last_ns", "broken", "dark", "lost", "left_out", "dropped_to")
 
 Flags = npt.NDArray[np.bool_]
@@ -288,7 +286,8 @@ class EstimatorFleet:
         if self._doubtful[i] and n < longer:
             self._close_at[i] = longer
             return
-        found = first_estimate(self._model, *self._waiting(i, n + CONTEXT, before=CONTEXT), self.settings[i])
+        waiting, older = self._waiting(i, n + CONTEXT, before=CONTEXT), (n - longer) * int(self._doubtful[i])
+        found, older = first_of_newest(self._model, waiting, self.settings[i], older)
         if isinstance(found, start.Refused):
             self._refused[i] = found
             if n >= self._longest[i]:
@@ -296,6 +295,8 @@ class EstimatorFleet:
                 n -= n // 2
             self._close_at[i] = min(int(n * _GROWTH) + 1, int(self._longest[i]))
             return
+        self._used(np.array([i]), np.array([older]))
+        n -= older
         block = founded(self._state, i, self._model, found)
         outcomes.append(self._followers.found(i, found, block, self._waiting(i, n)))
         self._refused.pop(i, None)
@@ -362,12 +363,12 @@ class EstimatorFleet:
     def _resume(self, found: FleetSnapshot) -> None:
         own = {name: packed.array() for name, packed in found.arrays.items()}
         for name, array in self._state.arrays().items():
-            if name in found.state or name not in _LATER:
+            if name in found.state or name not in LATER:
                 array[...] = found.state[name].array()
         for name, array in self._own().items():
             array[:] = own[name]
         for name in _MARKS:
-            if name in own or name not in _LATER:
+            if name in own or name not in LATER:
                 getattr(self._buffers, name)[...] = own[name]
         t_ns, y, r = (packed.array() for packed in found.pending)
         edges = np.concatenate([[0], np.cumsum(own["count"])])
