@@ -53,6 +53,7 @@ class Publisher:
         self._under_way: set[asyncio.Future[None]] = set()
         self._broken = asyncio.Event()
         self._suspects = Suspects()
+        self._look: asyncio.TimerHandle | None = None  # the next, while connected
         self._held: Outgoing | None = None  # until nothing else is under way
         self.refused: dict[str, str] = {}  # why, by topic; to be told
         self.n_published = 0
@@ -96,7 +97,7 @@ class Publisher:
                 await asyncio.sleep(_AFTER_REFUSAL_S)
 
     async def _while_connected(self) -> None:
-        looking = asyncio.create_task(self._look_again())
+        self._look_again()
         try:
             while not self._broken.is_set() and self._bus.connected:
                 self._wake.clear()
@@ -104,13 +105,13 @@ class Publisher:
                     self._send(*message)
                 await self._wake.wait()
         finally:
-            looking.cancel()
+            if self._look is not None:
+                self._look.cancel()
 
-    async def _look_again(self) -> None:
+    def _look_again(self) -> None:
         """Have the outbox looked at now and then: what it sends again is due by time."""
-        while True:
-            await asyncio.sleep(_IDLE_S)
-            self._wake.set()
+        self._look = asyncio.get_running_loop().call_later(_IDLE_S, self._look_again)
+        self._wake.set()
 
     def _judge(self) -> None:
         """Look at what was under way when the connection ended: a record may be the reason."""
