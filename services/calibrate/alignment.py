@@ -15,6 +15,7 @@ import numpy as np
 
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
+from dyncal.identification.instants import in_step
 from dyncal.identification.records import AlignedRecord
 from services.calibrate.rhythm import Rhythm
 
@@ -165,10 +166,7 @@ class Aligner:
 
     def _in_step(self, s: Int64Array, r: Int64Array) -> bool:
         """Tell whether all that is there goes on without a gap and has reference samples at the same instants."""
-        if self._last_ns is None or r.size < s.size or not np.array_equal(r[-s.size :], s):
-            return False
-        steps = np.diff(s, prepend=self._last_ns)
-        return bool(steps.min() >= self._nearest_ns and steps.max() <= self._gap_ns)
+        return self._last_ns is not None and in_step(s, r, self._last_ns, self._nearest_ns, self._gap_ns)
 
     def _whole(self, s: Int64Array) -> Aligned:
         """Give out all of the sensor's samples, with the reference samples at the same instants."""

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.time import Int64Array
+from dyncal.identification.instants import off_grid
 
 _OFF: Final = 0.25  # of an interval: how far off a whole number of intervals counts, as for a filter's grid
 _LONGEST: Final = 20.0  # intervals; a longer silence says nothing of the rhythm
@@ -37,10 +38,9 @@ class Rhythm:
         if t_ns.size == 0:
             return
         self._last_ns = int(t_ns[-1])
-        steps = np.diff(t_ns) / self._dt_ns
-        steps = steps[steps <= _LONGEST]
-        self._n += steps.size
-        self._off += int(np.count_nonzero(np.abs(steps - np.rint(steps)) > _OFF))
+        n, n_off = off_grid(t_ns, self._dt_ns, _LONGEST, _OFF)
+        self._n += n
+        self._off += n_off
         if self._n >= _FEWEST:
             share = self._off / self._n
             self.irregular = share > _IRREGULAR or (self.irregular and share >= _REGULAR)
