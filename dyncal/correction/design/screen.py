@@ -34,6 +34,8 @@ def refuse_saturated(y: FloatArray) -> None:
     InvalidData
         If so, with the level and the share of the samples.
     """
+    if max(np.count_nonzero(y == y.min()), np.count_nonzero(y == y.max())) < _SATURATED * y.size:
+        return
     levels, counts = np.unique(y, return_counts=True)
     if levels.size < 2:  # at no end of a range: constant
         return

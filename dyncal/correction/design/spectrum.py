@@ -266,7 +266,9 @@ def averaged_periodogram(y: FloatArray, length: int) -> FloatArray:
     variance R gives R.
     """
     window, power = _hann(length)
-    segments = np.lib.stride_tricks.sliding_window_view(y, length)[:: length // 2]
+    half, step = length // 2, y.strides[0]
+    shape = (y.size - length) // half + 1, length
+    segments = np.ndarray(shape, np.float64, y, strides=(half * step, step))  # a view
     spectra = np.fft.rfft((segments - segments.mean(axis=1, keepdims=True)) * window, axis=1)
     average: FloatArray = np.mean(np.abs(spectra) ** 2, axis=0) / power
     return average

@@ -25,6 +25,8 @@ _MOST_STEPS = 100
 _LONGEST_STEP = 2.0
 _STUCK = 1e8
 _CONVERGED = 1e-7  # change of the negative log-likelihood
+_TOGETHER = 4  # factors of up to 1e41, by the bounds of ln S0 and a power of 1e6: their product is a number
+_SAME = 0.02  # of a minimum that is known, in each parameter: no other one that is there would be another spectrum
 
 
 @kernel()
@@ -42,13 +44,18 @@ def _value(
     p: FloatArray, shape: FloatArray, power: FloatArray, periodogram: FloatArray, noise: float, trust: float
 ) -> float:
     """Return the negative log-likelihood over the averages."""
-    density, floor, total = math.exp(p[0]), math.exp(p[3]), 0.0
+    density, floor, total, product = math.exp(p[0]), math.exp(p[3]), 0.0, 1.0
     for k in range(periodogram.size):
         seen = shape[0, k] * power[0, k]
         for i in range(1, shape.shape[0]):
             seen += shape[i, k] * power[i, k]
         expected = density * seen + floor
-        total += math.log(expected) + periodogram[k] / expected
+        total += periodogram[k] / expected
+        product *= expected
+        if k % _TOGETHER == _TOGETHER - 1:  # one logarithm for several bins
+            total += math.log(product)
+            product = 1.0
+    total += math.log(product)
     away: float = p[3] - noise
     return total + 0.5 * trust * away * away
 
@@ -60,8 +67,8 @@ def _derivatives(
 ) -> None:  # fmt: skip
     """Write the gradient (4,) and the expected information Σ ∂lnF ∂lnFᵀ, (4, 4)."""
     density, corner, order, floor = math.exp(p[0]), p[1], p[2], math.exp(p[3])
-    gradient[:], information[:] = 0.0, 0.0
-    move = np.empty(N)
+    # in variables, not arrays, of which the compiler cannot know that they do not lie over each other
+    g0 = g1 = g2 = g3 = i00 = i10 = i11 = i20 = i21 = i22 = i30 = i31 = i32 = i33 = 0.0
     for k in range(periodogram.size):
         level, slopes, bends = 0.0, 0.0, 0.0
         for i in range(shape.shape[0]):
@@ -71,18 +78,20 @@ def _derivatives(
             slopes += slope
             bends += slope * (log_omega[i, k] - corner)
         expected = level + floor
-        move[0], move[1], move[2], move[3] = level, order * slopes, -bends, floor
+        m0, m1, m2, m3 = level / expected, order * slopes / expected, -bends / expected, floor / expected
         missing = 1 - periodogram[k] / expected
-        for i in range(N):
-            move[i] /= expected
-            gradient[i] += move[i] * missing
-            for j in range(i + 1):
-                information[i, j] += move[i] * move[j]
-    for i in range(N):
-        for j in range(i):
-            information[j, i] = information[i, j]
-    gradient[3] += trust * (p[3] - noise)
-    information[3, 3] += trust
+        g0, g1, g2, g3 = g0 + m0 * missing, g1 + m1 * missing, g2 + m2 * missing, g3 + m3 * missing
+        i00, i10, i11 = i00 + m0 * m0, i10 + m1 * m0, i11 + m1 * m1
+        i20, i21, i22 = i20 + m2 * m0, i21 + m2 * m1, i22 + m2 * m2
+        i30, i31, i32, i33 = i30 + m3 * m0, i31 + m3 * m1, i32 + m3 * m2, i33 + m3 * m3
+    gradient[0], gradient[1], gradient[2], gradient[3] = g0, g1, g2, g3 + trust * (p[3] - noise)
+    information[0, 0], information[1, 1], information[2, 2], information[3, 3] = i00, i11, i22, i33 + trust
+    information[1, 0] = information[0, 1] = i10
+    information[2, 0] = information[0, 2] = i20
+    information[2, 1] = information[1, 2] = i21
+    information[3, 0] = information[0, 3] = i30
+    information[3, 1] = information[1, 3] = i31
+    information[3, 2] = information[2, 3] = i32
 
 
 @kernel()
@@ -113,6 +122,14 @@ def _step(gradient: FloatArray, information: FloatArray, held: FloatArray, dampi
         step[i] *= scale[i]
 
 
+@kernel()
+def _near(p: FloatArray, known: FloatArray) -> bool:
+    away = 0.0
+    for i in range(N):
+        away = max(away, abs(p[i] - known[i]))
+    return away <= _SAME
+
+
 @kernel("f8(f8[::1], f8[:, ::1], f8[:, ::1], f8[:, ::1], f8[::1], f8, f8)")
 def descend(
     p: FloatArray, bounds: FloatArray, power: FloatArray, log_omega: FloatArray, periodogram: FloatArray,
@@ -131,6 +148,15 @@ def descend(
     noise, trust : float
         ln R̄ and τ.
     """
+    return _descend(p, bounds, power, log_omega, periodogram, noise, trust, p, np.inf)
+
+
+@kernel()
+def _descend(
+    p: FloatArray, bounds: FloatArray, power: FloatArray, log_omega: FloatArray, periodogram: FloatArray,
+    noise: float, trust: float, known: FloatArray, least: float,
+) -> float:  # fmt: skip
+    """Do as `descend`, but end where a minimum comes near that is `known` and has the value `least`; infinite: none."""
     shape, there_shape = np.empty(power.shape), np.empty(power.shape)
     gradient, information, step = np.empty(N), np.empty((N, N)), np.empty(N)
     there, held, damping = np.empty(N), np.empty(N), 1e-3
@@ -151,7 +177,7 @@ def descend(
             done = value - now < _CONVERGED
             p[:], shape[:], value = there, there_shape, now
             damping = max(damping / 10, 1e-6)
-            if done:
+            if done or (value >= least and _near(p, known)):
                 break
         else:
             damping = max(10 * damping, 1e-3)
@@ -179,7 +205,7 @@ def minimise(
     power, log_omega, periodogram, noise, trust
         As for `descend`.
     n_refined : int
-        How many of the best are followed down.
+        How many of the best are followed down, as long as they do not come to a minimum that is known.
     """
     total, values, begun = 0.0, np.empty(starts.shape[0]), np.empty((starts.shape[0], N))
     for k in range(periodogram.size):
@@ -195,7 +221,7 @@ def minimise(
         values[s] = _value(begun[s], shapes[s], power, periodogram, noise, trust)
     best, order = np.inf, np.argsort(values, kind="mergesort")
     for s in order[:n_refined]:
-        value = descend(begun[s], bounds, power, log_omega, periodogram, noise, trust)
+        value = _descend(begun[s], bounds, power, log_omega, periodogram, noise, trust, p, best)
         if value < best or s == order[0]:
             p[:], best = begun[s], value
     return best

@@ -35,8 +35,10 @@ class Outcomes:
 
     def __iter__(self) -> Iterator[tuple[int, BlockOutcome]]:
         """Yield (sensor, its block)."""
-        for k, i in enumerate(self.sensor.tolist()):
-            yield i, self.of(k)
+        columns = (getattr(self, name) for name in self.__slots__[1:])
+        rows = zip(*(column.tolist() if column.ndim == 1 else column for column in columns), strict=True)
+        for i, row in zip(self.sensor.tolist(), rows, strict=True):
+            yield i, BlockOutcome(*row)
 
     @classmethod
     def one(cls, sensor: int, block: BlockOutcome) -> Outcomes:
@@ -46,11 +48,3 @@ class Outcomes:
     def at(self, where: npt.NDArray[np.bool_]) -> Outcomes:
         """Return some of them."""
         return Outcomes(*(getattr(self, name)[where] for name in self.__slots__))
-
-    def of(self, k: int) -> BlockOutcome:
-        """Return the k-th block."""
-        return BlockOutcome(
-            int(self.from_ns[k]), int(self.to_ns[k]), int(self.n[k]), bool(self.excited[k]), bool(self.reset[k]),
-            bool(self.rejected[k]), self.theta[k], self.cov[k], self.score[k], self.information[k],
-            float(self.residual_rms[k]),
-        )  # fmt: skip
