@@ -50,6 +50,7 @@ test: $(DEV) system checks ## Lint, types, import contracts and all tests; insta
 	# end. With servers a test is tried once more if it fails, and says so (RERUN): a host that takes the processor away
 	# for seconds fails it by chance, a fault fails it twice.
 	export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+	$(BIN)/dyncal kernels | tail -n 1 # what has changed since the installation, or programs are not ready in time
 	beside="$$(mktemp)"
 	nice -n 10 $(BIN)/pytest -q -m 'not benchmark' --durations 10 -n 2 $(addprefix tests/,$(WITHOUT_SERVERS)) >"$$beside" 2>&1 &
 	trap 'kill $$! 2>/dev/null || true; rm -f "$$beside"' EXIT
