@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from dyncal.domain import quality
 from edge_agent.history import History
 from tests.unit.edge_agent.helpers import DT, T0, times
 
@@ -25,3 +28,35 @@ def test_what_is_larger_than_it_remembers_goes_in_whole() -> None:
     history.extend(times(1000), np.arange(1000.0), np.zeros(1000, np.uint32))
     history.extend(times(3, 1000), np.arange(3.0), np.zeros(3, np.uint32))
     np.testing.assert_array_equal(history.newest(5)[1], [998, 999, 0, 1, 2])
+
+
+@settings(max_examples=100, deadline=None)
+@given(n=st.integers(1, 40), sizes=st.lists(st.integers(0, 60), max_size=30), seed=st.integers(0, 2**32 - 1))
+def test_it_tells_what_a_list_would(n: int, sizes: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    history, known = History(n), np.empty(0, np.int64)
+    for m in sizes:
+        if rng.random() < 0.05:
+            history.clear()
+            known = known[:0]
+        t_ns = (known[-1] if known.size else 0) + np.cumsum(rng.integers(1, 4, m))
+        history.extend(t_ns, 2 * t_ns.astype(np.float64), t_ns.astype(np.uint32))
+        least = min(known.size, n) + m
+        known = np.concatenate((known, t_ns))
+        assert least <= len(history) <= max(known.size, 1)
+        known = known[-len(history) :] if len(history) else known[:0]
+        found = history.newest(len(history))
+        for part, wanted in zip(found, (known, 2.0 * known, known), strict=True):
+            np.testing.assert_array_equal(part, wanted)
+        if not known.size:
+            continue
+        asked = np.unique(rng.integers(known[0] - 2, known[-1] + 3, 10))
+        first = int(rng.integers(0, known.size))
+        for instants in (asked, known[first:], known[first : first + 5]):
+            there = np.isin(instants, known)
+            np.testing.assert_array_equal(history.holds(instants), there)
+            raw, codes = history.at(instants)
+            np.testing.assert_array_equal(raw, np.where(there, 2.0 * instants, np.nan))
+            assert [code for code, here in zip(codes.tolist(), there, strict=True) if here] == instants[there].tolist()
+            assert all(code == quality.BAD for code, here in zip(codes.tolist(), there, strict=True) if not here)
+        assert history.n_after(int(asked[0])) == np.count_nonzero(known > asked[0])
