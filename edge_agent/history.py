@@ -14,7 +14,7 @@ from dyncal.domain.time import Int64Array
 
 _T = TypeVar("_T", bound=np.generic)
 
-_SPARE: Final = 8
+_SPARE: Final = 16
 """One part in so many is room beside the newest: hundreds of sensors share an edge's memory."""
 
 _GROWTH: Final = 32
@@ -34,7 +34,7 @@ class History:
         self._capacity = min(256, 2 * n)
         self._t = np.empty(self._capacity, np.int64)
         self._raw = np.empty(self._capacity, np.float64)
-        self._codes = np.empty(self._capacity, np.uint32)
+        self._codes: UInt32Array | None = None  # while all are good: a fifth of what a sensor takes
 
     def __len__(self) -> int:
         return self._size
@@ -50,7 +50,11 @@ class History:
         begin = self._start + self._size
         begin -= self._capacity if begin >= self._capacity else 0
         until_end = min(m, self._capacity - begin)
+        if self._codes is None and codes.any():
+            self._codes = np.full(self._capacity, quality.GOOD, np.uint32)
         for ring, new in ((self._t, t_ns), (self._raw, raw), (self._codes, codes)):
+            if ring is None:
+                continue
             ring[begin : begin + until_end] = new[:until_end]
             if until_end < m:
                 ring[: m - until_end] = new[until_end:]
@@ -66,6 +70,8 @@ class History:
         wanted = max(min(_GROWTH * self._capacity, self._n + self._n // _SPARE), keep + m)
         for name in ("_t", "_raw", "_codes"):
             old = getattr(self, name)
+            if old is None:
+                continue
             new = np.empty(wanted, old.dtype)
             new[:keep] = self._run(old, self._size - keep, self._size)
             setattr(self, name, new)
@@ -86,7 +92,7 @@ class History:
         return (
             self._run(self._t, first, stop).copy(),
             self._run(self._raw, first, stop).copy(),
-            self._run(self._codes, first, stop).copy(),
+            self._codes_of(first, stop),
         )
 
     def n_after(self, t_ns: int) -> int:
@@ -103,13 +109,18 @@ class History:
         stop = first + t_ns.size
         # as a rule: instants in a row
         if stop <= self._size and not np.count_nonzero(self._run(self._t, first, stop) != t_ns):
-            return self._run(self._raw, first, stop).copy(), self._run(self._codes, first, stop).copy()
+            return self._run(self._raw, first, stop).copy(), self._codes_of(first, stop)
         place, there = self._find(t_ns)
         raw = np.full(t_ns.size, np.nan)
         codes = np.full(t_ns.size, quality.BAD, np.uint32)
         raw[there] = self._raw[place[there]]
-        codes[there] = self._codes[place[there]]
+        codes[there] = quality.GOOD if self._codes is None else self._codes[place[there]]
         return raw, codes
+
+    def _codes_of(self, first: int, stop: int) -> UInt32Array:
+        if self._codes is None:
+            return np.full(stop - first, quality.GOOD, np.uint32)
+        return self._run(self._codes, first, stop).copy()
 
     def _place(self, t_ns: np.int64, side: Literal["left", "right"]) -> int:
         """Return where an instant belongs, counted from the oldest: before its equal, or behind."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-import numpy as np
 from prometheus_client import CollectorRegistry
 
 import dyncal
@@ -20,6 +20,7 @@ from dyncal.domain.errors import BusUnavailable
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
 from dyncal.ports.signing import Verifier
+from dyncal.runtime import memory
 from dyncal.runtime.following import follower
 from dyncal.runtime.logging import logger
 from dyncal.runtime.quarantine import Quarantine
@@ -47,6 +48,7 @@ from edge_agent.station import Station
 
 _DRAIN_S: Final = 2.5
 _SYNC_S: Final = 1.0
+_GIVE_BACK_S: Final = 10.0
 _QUARANTINE_S: Final = 0.5
 _TELL_AGAIN_S: Final = 5.0
 _MOST_TOLD: Final = 100
@@ -92,7 +94,7 @@ class Operation:
             spool,
             replay_per_s=settings.edge.spool.replay_per_s,
             commit_timeout_s=settings.edge.spool.commit_timeout_s,
-            rng=np.random.default_rng(),
+            rng=secrets.SystemRandom(),
         )
         self._publisher = Publisher(bus, address, outbox, clock)
         self._filling = FillingWatch(address, settings.edge.spool.alarm_at)
@@ -181,6 +183,7 @@ class Operation:
                 group.create_task(self._tick(), name="edge-tick"),
                 group.create_task(self._sync(), name="edge-sync"),
                 group.create_task(self._quarantine(), name="edge-quarantine"),
+                group.create_task(_spare_memory(), name="edge-memory"),
                 # what was restored is said before what comes is answered: of two reports the newer one counts
                 group.create_task(self._publisher.run(), name="edge-publisher"),
                 group.create_task(self.station.keeping.run(), name="edge-keeping"),
@@ -313,3 +316,11 @@ def _force(descriptor: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+async def _spare_memory() -> None:
+    """Keep little of what bursts have taken: many edges are small machines, and other programs' too."""
+    memory.keep_little()
+    while True:
+        await asyncio.sleep(_GIVE_BACK_S)
+        await asyncio.to_thread(memory.give_back)

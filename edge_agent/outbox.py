@@ -13,9 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from dyncal.domain.sensors import SensorId
+from dyncal.ports.chance import Chance
 from edge_agent.pacing import Pacing
 from edge_agent.spool import Entry, Position, Spool
 
@@ -47,7 +46,7 @@ class _Waiting:
 class Outbox:
     """Decides what goes out. Times are seconds of a monotonic clock; `rng` spreads repetitions in time."""
 
-    def __init__(self, spool: Spool, *, replay_per_s: float, commit_timeout_s: float, rng: np.random.Generator) -> None:
+    def __init__(self, spool: Spool, *, replay_per_s: float, commit_timeout_s: float, rng: Chance) -> None:
         self._spool = spool
         self._rng = rng
         self._pacing = Pacing(replay_per_s, spool.watermark)

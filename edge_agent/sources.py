@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from dyncal.adapters.opcua import client as opcua_client
 from dyncal.adapters.opcua.pki import Pki
 from dyncal.domain.errors import InvalidSetting
 from dyncal.domain.sensors import Sensor, SensorId
@@ -197,6 +198,7 @@ class Sources:
 
     async def _opcua(self, server: OpcuaSettings, edge: EdgeSection, key: str) -> _Source:
         # a third of what an edge takes to start, and a quarter of its memory: not where devices speak MQTT alone
+        opcua_client.load()
         from edge_agent.readers.opcua import OpcuaReader  # noqa: PLC0415
 
         left = self._settings.subscriptions_dir / key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +54,12 @@ def samples(name: str, values: Numbers) -> FloatArray:
 
 def unmasked(values: Numbers) -> Numbers:
     """Return values as they are, NaN where they are masked: numpy would go on with what lies below the mask."""
-    return np.ma.filled(values.astype(_VALUE), np.nan) if isinstance(values, np.ma.MaskedArray) else values
+    return np.ma.filled(values.astype(_VALUE), np.nan) if isinstance(values, np.ndarray) and masked(values) else values
+
+
+def masked(array: npt.NDArray[Any]) -> bool:
+    """Tell whether an array has a mask. `numpy.ma`, a megabyte, is only loaded for arrays of special kinds."""
+    return type(array) is not np.ndarray and isinstance(array, np.ma.MaskedArray)
 
 
 def instants(name: str, values: Sequence[int] | Int64Array) -> Int64Array:
@@ -68,7 +73,7 @@ def instants(name: str, values: Sequence[int] | Int64Array) -> Int64Array:
     array = np.asarray(values)
     if array.ndim != 1:
         raise InvalidData(f"{name} must have one dimension, not shape {array.shape}")
-    if isinstance(values, np.ma.MaskedArray) or (array.size and array.dtype.kind not in "iu"):
+    if (isinstance(values, np.ndarray) and masked(values)) or (array.size and array.dtype.kind not in "iu"):
         raise InvalidData(f"{name} must be whole nanoseconds without a mask, not {array.dtype}")
     if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
         raise InvalidData(f"{name} reach beyond the range of int64")

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from numpy.polynomial import chebyshev
 
 from dyncal.domain.samples import FloatArray
 from dyncal.models.base import Discretisation
@@ -35,14 +34,16 @@ def interpolated(solve: Callable[[FloatArray], Discretisation], h_s: FloatArray)
     flat = np.concatenate([part.reshape(_NODES, -1) for part in parts], axis=1)
     if not bool(np.all(np.isfinite(flat))):
         return None
-    coefficients = np.linalg.solve(chebyshev.chebvander(nodes, _NODES - 1), flat)
+    coefficients = np.linalg.solve(np.polynomial.chebyshev.chebvander(nodes, _NODES - 1), flat)
     # what vanishes in every entry counts against its largest
     largest = np.abs(coefficients).max(axis=0)
     if bool(np.any(np.abs(coefficients[-_NODES // 8 :]).max(axis=0) > _NEGLIGIBLE * np.maximum(largest, 1e-3))):
         return None
     t = np.clip((2 * h_s - low - high) / (high - low), -1.0, 1.0)
     needed = int(np.flatnonzero((np.abs(coefficients) > 1e-17 * largest).any(axis=1))[-1]) + 1
-    values: FloatArray = np.asarray(chebyshev.chebvander(t, needed - 1) @ coefficients[:needed], dtype=np.float64)
+    values: FloatArray = np.asarray(
+        np.polynomial.chebyshev.chebvander(t, needed - 1) @ coefficients[:needed], dtype=np.float64
+    )
     cuts = np.cumsum([part[0].size for part in parts])[:-1]
     phi, gamma, dphi, dgamma = np.split(values, cuts, axis=1)
     shapes = [(h_s.size, *part.shape[1:]) for part in parts]

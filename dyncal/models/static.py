@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.polynomial import polynomial
 
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
@@ -48,12 +47,12 @@ class Static(ResponseModel):
     def measurand(self, theta: FloatArray, y: FloatArray) -> FloatArray:
         """Return x for indications y, shape (m,); NaN where y is outside the range or NaN."""
         values, indication = self.check(theta), np.asarray(y, dtype=np.float64)
-        x = polynomial.polyval(indication, values)
+        x = np.polynomial.polynomial.polyval(indication, values)
         return np.where((indication >= self.low) & (indication <= self.high), x, np.nan)
 
     def measurand_jacobian(self, y: FloatArray) -> FloatArray:
         """Return ∂x/∂θ for indications y, shape (m, p): the powers of y."""
-        return np.asarray(polynomial.polyvander(np.asarray(y, dtype=np.float64), self.n_parameters - 1))
+        return np.asarray(np.polynomial.polynomial.polyvander(np.asarray(y, dtype=np.float64), self.n_parameters - 1))
 
     def indication(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """Return y for measurands x, shape (m,), by bisection; NaN where no indication in the range belongs to x.
@@ -64,20 +63,22 @@ class Static(ResponseModel):
             If the polynomial is not monotone over the range, so that y would not be one.
         """
         values, wanted = self.check_physical(theta), np.asarray(x, dtype=np.float64)
-        rising = float(polynomial.polyval(self.high, values)) > float(polynomial.polyval(self.low, values))
+        rising = float(np.polynomial.polynomial.polyval(self.high, values)) > float(
+            np.polynomial.polynomial.polyval(self.low, values)
+        )
         sign = 1.0 if rising else -1.0
         low, high = np.full(wanted.shape, self.low), np.full(wanted.shape, self.high)
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
-            below = sign * (polynomial.polyval(middle, values) - wanted) < 0
+            below = sign * (np.polynomial.polynomial.polyval(middle, values) - wanted) < 0
             low, high = np.where(below, middle, low), np.where(below, high, middle)
-        ends = sorted(polynomial.polyval(np.array([self.low, self.high]), values).tolist())
+        ends = sorted(np.polynomial.polynomial.polyval(np.array([self.low, self.high]), values).tolist())
         return np.where((wanted >= ends[0]) & (wanted <= ends[1]), (low + high) / 2, np.nan)
 
     def check_physical(self, theta: FloatArray) -> FloatArray:
         values = self.check(theta)
-        slope = polynomial.polyder(values)
-        turns = polynomial.polyroots(np.trim_zeros(slope, "b")) if np.any(slope) else np.array([])
+        slope = np.polynomial.polynomial.polyder(values)
+        turns = np.polynomial.polynomial.polyroots(np.trim_zeros(slope, "b")) if np.any(slope) else np.array([])
         real = turns.real[np.abs(turns.imag) <= 1e-9 * (1 + np.abs(turns.real))]
         if not np.any(slope) or bool(np.any((real >= self.low) & (real <= self.high))):
             raise InvalidData(f"the polynomial is not monotone over indications {self.low} to {self.high}")
@@ -98,7 +99,7 @@ class Static(ResponseModel):
         return self.indication(theta, u)
 
     def _slope(self, theta: FloatArray) -> float:
-        slope = float(polynomial.polyval(self.at, polynomial.polyder(self.check(theta))))
+        slope = float(np.polynomial.polynomial.polyval(self.at, np.polynomial.polynomial.polyder(self.check(theta))))
         if slope == 0:
             raise InvalidData(f"the polynomial is flat at the indication {self.at}")
         return slope

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import dyncal
+from dyncal.adapters.opcua import client as opcua_client
 from dyncal.adapters.opcua.pki import Pki
 from dyncal.contracts import codec
 from dyncal.contracts.commissioning import (
@@ -192,6 +193,7 @@ class Commissioner:
 
     async def _reply(self, request: BrowseRequest | TopicsRequest) -> Reply:
         if isinstance(request, BrowseRequest):
+            opcua_client.load()
             from edge_agent.commissioning import looking  # noqa: PLC0415  # OPC UA, which an edge of MQTT does without
 
             server = documents.read(ServerSettings, request.server, self._settings)

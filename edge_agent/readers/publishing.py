@@ -103,6 +103,7 @@ class Publishing:
             self._heard()
             async with self._in_order:
                 await self._arrived(session, answer.Parameters)
+            del answer  # all its values, until the next one comes: megabytes where arrays are read
 
     async def _arrived(self, session: UaSession, result: Any) -> None:
         if result.SubscriptionId != self.subscription:

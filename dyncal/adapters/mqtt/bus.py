@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, Self
-
-import numpy as np
 
 from dyncal.adapters.mqtt import reasons
 from dyncal.adapters.mqtt.client import LinkOptions
@@ -19,6 +18,7 @@ from dyncal.adapters.mqtt.handoff import Handoff
 from dyncal.adapters.mqtt.link import Link
 from dyncal.adapters.mqtt.posted import Posted
 from dyncal.domain.errors import BusUnavailable, InvalidSetting, PublishRefused
+from dyncal.ports.chance import Chance
 from dyncal.ports.message_bus import Delivery, Will
 from dyncal.runtime.logging import logger
 from dyncal.runtime.settings import BrokerSettings
@@ -95,7 +95,7 @@ class PahoMessageBus:
         options: LinkOptions,
         *,
         backoff: Backoff | None = None,
-        rng: np.random.Generator | None = None,
+        rng: Chance | None = None,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
         self._options = options
@@ -103,7 +103,7 @@ class PahoMessageBus:
             options,
             self,
             Backoff() if backoff is None else backoff,
-            rng if rng is not None else np.random.default_rng(),
+            rng if rng is not None else secrets.SystemRandom(),
         )
         self._answer_timeout_s = answer_timeout_s
         self._log = logger("mqtt").bind(client_id=options.client_id, broker=f"{options.host}:{options.port}")

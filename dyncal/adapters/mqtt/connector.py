@@ -8,11 +8,10 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from dyncal.adapters.mqtt.client import LinkOptions, Protocol_
 from dyncal.adapters.mqtt.link import Link, LinkEvents
 from dyncal.domain.errors import InvalidSetting
+from dyncal.ports.chance import Chance
 from dyncal.runtime.logging import logger
 
 STOOD_S: Final = 5.0
@@ -30,7 +29,7 @@ class Backoff:
     longest_s: float = 30.0
     growth: float = 1.25
 
-    def delay_s(self, attempt: int, rng: np.random.Generator) -> float:
+    def delay_s(self, attempt: int, rng: Chance) -> float:
         """Return the wait after `attempt` failures in a row (0 after a connection that had stood) [s]."""
         ceiling = min(self.longest_s, self.first_s * self.growth ** min(attempt, 100))
         return float(ceiling * rng.uniform(0.5, 1.0))
@@ -39,7 +38,7 @@ class Backoff:
 class Connector:
     """The thread that keeps a link up until it is closed."""
 
-    def __init__(self, options: LinkOptions, events: LinkEvents, backoff: Backoff, rng: np.random.Generator) -> None:
+    def __init__(self, options: LinkOptions, events: LinkEvents, backoff: Backoff, rng: Chance) -> None:
         self._options = options
         self._events = events
         self._backoff = backoff

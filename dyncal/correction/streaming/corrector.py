@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from dyncal.correction.inputs import masked
 from dyncal.domain.errors import InvalidData
 from dyncal.domain.quality import UInt32Array
 from dyncal.domain.samples import CorrectedSpan, FloatArray
@@ -145,7 +146,7 @@ class Corrector(abc.ABC):
 def check_arrays(t_ns: object, raw: object, codes: object) -> None:
     """Raise `InvalidData` unless all are arrays; a mask would be passed over."""
     for array in (t_ns, raw) if codes is None else (t_ns, raw, codes):
-        if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+        if not isinstance(array, np.ndarray) or masked(array):
             kind = type(array).__name__
             raise InvalidData(f"a block is made of numpy arrays, NaN where there is no value, not of {kind}")
 

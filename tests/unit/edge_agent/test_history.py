@@ -16,11 +16,32 @@ def test_it_remembers_the_newest_and_little_more_than_it_must() -> None:
     for k in range(200):
         t_ns = times(100, 100 * k)
         history.extend(t_ns, np.arange(100.0) + 100 * k, np.zeros(100, np.uint32))
-    assert 4096 <= len(history) <= 4096 * 9 // 8 + 100
+    assert 4096 <= len(history) <= 4096 * 17 // 16 + 100
     t_ns, raw, _ = history.newest(4096)
     assert t_ns[-1] == T0 + 19_999 * DT
     np.testing.assert_array_equal(raw, np.arange(20_000.0)[-4096:])
-    assert sum(vars(history)[name].nbytes for name in ("_t", "_raw", "_codes")) <= 1.15 * 20 * 4096
+    assert taken(history) <= 1.1 * 16 * 4096
+
+
+def taken(history: History) -> int:
+    return sum(vars(history)[name].nbytes for name in ("_t", "_raw", "_codes") if vars(history)[name] is not None)
+
+
+def test_what_was_not_good_is_remembered_from_its_first_sample_on() -> None:
+    history = History(4096)
+    codes = np.zeros(100, np.uint32)
+    history.extend(times(100), np.zeros(100), codes)
+    assert not history.newest(100)[2].any()
+    assert not history.at(times(2, 98))[1].any()
+    assert not history.at(times(4, 98)[::3])[1][0]
+    codes[7] = 0x8000_0000
+    history.extend(times(100, 100), np.zeros(100), codes)
+    assert np.flatnonzero(history.newest(200)[2]).tolist() == [107]
+    assert history.at(times(10, 100))[1].tolist() == codes[:10].tolist()
+    for k in range(2, 100):
+        history.extend(times(100, 100 * k), np.zeros(100), codes)
+    assert np.count_nonzero(history.newest(4096)[2]) == 41
+    assert taken(history) <= 1.1 * 20 * 4096
 
 
 def test_what_is_larger_than_it_remembers_goes_in_whole() -> None:
