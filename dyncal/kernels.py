@@ -6,11 +6,17 @@ order, no allocation inside where it can be helped, fastmath off, the GIL releas
 
 numba's cache sees a change of the file that a kernel stands in, and of no other. So the name under which a kernel is
 kept carries a digest of all files whose kernels its own file imports, and of the constants there are (ADR 0004).
+
+numba looks beside the source only where it may write there. A service that runs as a user of its own may not; so what
+was compiled there when dyncal was installed is copied to where numba looks for that user.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -39,6 +45,7 @@ class _Registered:
 
 
 _kernels: list[_Registered] = []
+_brought: set[tuple[Path, Path]] = set()
 _home: dict[int, str] = {}  # of a kernel by its id: they live as long as the process
 _done: list[WarmUp] = []  # the last warm-up of all, if there was one
 
@@ -73,13 +80,44 @@ def kernel(*signatures: str, inline: bool = False, counted: bool = True) -> Call
             return cast(F, helper)
         name = function.__qualname__
         function.__qualname__ = f"{name}-{_digest(function.__module__)}"  # where numba takes the file's name from
-        dispatcher = numba.njit(cache=True, **options)(function)
+        dispatcher = _kept(function, options)
         function.__qualname__ = name
         _kernels.append(_Registered(dispatcher, signatures))
         _home[id(dispatcher)] = function.__module__
         return cast(F, dispatcher)
 
     return decorate
+
+
+def _kept(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """Return the dispatcher of a function whose compiled form is kept, where there is a place for it."""
+    try:
+        dispatcher = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # neither the source's directory nor the user's own can be written: it works, but compiles
+        return numba.njit(**options)(function)
+    bring(Path(function.__code__.co_filename).parent / "__pycache__", Path(dispatcher._cache.cache_path))  # noqa: SLF001  # numba says it nowhere else
+    return dispatcher
+
+
+def bring(shipped: Path, place: Path) -> None:
+    """Copy compiled kernels from beside their sources to another place, where that has none or older ones.
+
+    Each file is there whole or not at all, and an index after what it names. What cannot be copied will be compiled.
+    """
+    if (shipped, place) in _brought or shipped == place:
+        return
+    _brought.add((shipped, place))
+    with contextlib.suppress(OSError):
+        for file in sorted((*shipped.glob("*.nbc"), *shipped.glob("*.nbi")), key=lambda each: each.suffix):
+            there = place / file.name
+            if there.exists() and there.stat().st_mtime_ns >= file.stat().st_mtime_ns:
+                continue
+            half = place / f".{file.name}.{os.getpid()}"
+            try:
+                shutil.copy2(file, half)
+                half.replace(there)
+            finally:
+                half.unlink(missing_ok=True)
 
 
 def high_product(reference: F) -> F:
