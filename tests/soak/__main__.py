@@ -72,21 +72,23 @@ def soak(load: Load, directory: Path, seconds: float, kept_days: float | None = 
                     raise AssertionError("ended by themselves: " + "; ".join(dead))
                 time.sleep(_LOOK_S)
             late = [passed for at_s, passed in probes.passed_s if at_s > begun_s + WARM_UP * seconds]
-        counted, settled = _harvest(plant, kept_days)
-    return [*_times(probes, late), *_counts(load, counted, settled, seconds), *_resources(watch)]
+        counted, settled, wrong = _harvest(plant, kept_days)
+    sys.stderr.write("".join(f"{why}\n" for why in wrong))
+    ended = Figure("programs that did not end as they should", float(len(wrong)), 0.0, 0.0, len(plant.programs))
+    return [*_times(probes, late), *_counts(load, counted, settled, seconds), ended, *_resources(watch)]
 
 
-def _harvest(plant: Plant, kept_days: float | None) -> tuple[Counted, float]:
+def _harvest(plant: Plant, kept_days: float | None) -> tuple[Counted, float, list[str]]:
     stopped, started = plant.stop_devices(), plant.started
     assert started is not None
     dt_ns, t0_ns = plant.load.dt_ns, started.t0_ns
     ends = {name: t0_ns + (n - 1) * dt_ns for name, n in stopped.published.items() if n}
     settled = settled_s(plant.data_dir, ends, SETTLE_S)
-    plant.stop_programs()
+    wrong = plant.stop_programs()
     newest = max(ends.values())
     # what is forgotten by the store's own rule is not missing
     since_ns = t0_ns if kept_days is None else max(t0_ns, newest - int(0.8 * kept_days * 86_400e9))
-    return count(plant.data_dir, t0_ns, dt_ns, stopped.published, since_ns=since_ns), settled
+    return count(plant.data_dir, t0_ns, dt_ns, stopped.published, since_ns=since_ns), settled, wrong
 
 
 def _times(probes: Probes, late_s: list[float]) -> list[Figure]:
