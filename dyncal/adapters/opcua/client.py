@@ -85,6 +85,6 @@ class _Postponed:
 
         def init(instance: Any, *args: Any, **named: Any) -> None:
             self.complete()
-            self._cls.__init__(instance, *args, **named)  # type: ignore[misc]
+            self._cls.__init__(instance, *args, **named)  # type: ignore[misc]  # a new one by now: that of its own fields
 
         return init

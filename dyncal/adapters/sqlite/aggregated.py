@@ -96,11 +96,11 @@ def _touching(
 ) -> list[tuple[int, bytes]]:
     """Return number and payload of the segments (at most `most`) from the one before `start` on, in order of time."""
     before = db.execute(
-        f"SELECT max(t_first_ns) FROM aggregate WHERE {_OF} AND t_first_ns <= ?",  # noqa: S608  # ours
+        f"SELECT max(t_first_ns) FROM aggregate WHERE {_OF} AND t_first_ns <= ?",  # noqa: S608  # `_OF` is a constant
         (sensor, width_ns, start),
     ).fetchone()[0]
     return db.execute(
-        f"SELECT id, payload FROM aggregate WHERE {_OF} AND t_first_ns >= ? AND t_first_ns < ?"  # noqa: S608  # ours
+        f"SELECT id, payload FROM aggregate WHERE {_OF} AND t_first_ns >= ? AND t_first_ns < ?"  # noqa: S608  # `_OF` is a constant
         " ORDER BY t_first_ns LIMIT ?",
         (sensor, width_ns, start if before is None else before, end, -1 if most is None else most),
     ).fetchall()
