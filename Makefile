@@ -22,6 +22,10 @@ MADE_FROM := pyproject.toml $(CONSTRAINTS) $(CONSOLE)
 # Programs that tests start, and the Debian packages that hold them.
 TEST_PROGRAMS := mosquitto:mosquitto influxd:influxdb chromium:chromium pg_ctlcluster:postgresql promtool:prometheus systemd-analyze:systemd \
   ip:iproute2
+# chrony takes the place of whatever keeps the clock of the machine: a throw-away one may have it, a developer's is asked.
+ifdef CI
+TEST_PROGRAMS += chronyd:chrony
+endif
 
 # What runs kernels as plain Python too, each against its reference. Whole records through the estimator would take
 # minutes apiece so.
