@@ -47,7 +47,7 @@ uninstall() {
     rm -rf "$opt"
     if live; then systemctl daemon-reload; fi
     if [ "$purge" = yes ]; then
-        rm -rf "$state" "$etc/edge" "$etc/edge.toml" "$unit_dir/$unit.d"
+        rm -rf "$state" "$etc/edge" "$etc/edge.toml" "$etc/edge.toml.new" "$unit_dir/$unit.d"
         rmdir "$etc" 2>/dev/null || true
         if live && getent passwd "$user" >/dev/null; then userdel "$user"; fi
         say "removed, with settings, certificates and spool"
@@ -79,6 +79,8 @@ build() {
     while [ -e "$opt/release-$number" ]; do number=$((number + 1)); done
     new="$opt/release-$number"
     trap 'rm -rf "$new"' EXIT
+    trap 'exit 130' INT # a shell that a signal ends runs no trap of EXIT
+    trap 'exit 143' HUP TERM
     pip="$new/bin/python -m pip"
     if "$python" -m pip --python "$python" --version >/dev/null 2>&1; then
         "$python" -m venv --without-pip "$new"
@@ -88,14 +90,19 @@ build() {
     fi
     set --
     if [ -f "$here/../constraints.txt" ]; then set -- --constraint "$here/../constraints.txt"; fi
-    $pip --quiet --disable-pip-version-check install "$@" "${package}[$extra]"
+    case "$package" in # extras stand before a version, and after a file
+        *.whl | */*) wanted="${package}[$extra]" ;;
+        *) name=${package%%[!A-Za-z0-9._-]*} wanted="${name}[$extra]${package#"$name"}" ;;
+    esac
+    $pip --quiet --disable-pip-version-check install "$@" "$wanted" ||
+        fail "$wanted could not be installed (above: why); nothing has changed"
     "$new/bin/python" -c 'import edge_agent.service, edge_agent.readers.opcua' || fail "the new version does not start"
     if [ "$extra" = edge-fast ]; then "$new/bin/dyncal" kernels; fi
 }
 
 # Let `current` point at the new version, in one step.
 switch() {
-    trap - EXIT
+    trap - EXIT INT HUP TERM
     if [ -L "$opt/current" ]; then ln -sfnT "$(readlink "$opt/current")" "$opt/previous"; fi
     ln -sfnT "release-$number" "$opt/current.new"
     mv -fT "$opt/current.new" "$opt/current"
@@ -110,8 +117,10 @@ switch() {
 settings() {
     install -m 0644 "$here/edge.toml" "$opt/edge.toml.example"
     if [ ! -e "$etc/edge.toml" ]; then
-        install -m 0640 "$here/edge.toml" "$etc/edge.toml"
-        owned "root:$user" "$etc/edge.toml"
+        # Whole or not at all: what is there is taken for the plant's own from then on.
+        install -m 0640 "$here/edge.toml" "$etc/edge.toml.new"
+        owned "root:$user" "$etc/edge.toml.new"
+        mv -fT "$etc/edge.toml.new" "$etc/edge.toml"
     fi
     "$new/bin/dyncal" config show edge --config "$etc/edge.toml" >/dev/null ||
         fail "this version does not take $etc/edge.toml (above: why); nothing has changed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -71,6 +72,31 @@ def test_it_installs_upgrades_and_removes(tmp_path: Path, site: str, wheel: Path
     assert (etc / "edge.toml").is_file()
     assert run(root, "--uninstall", "--purge").returncode == 0
     assert [path for path in root.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.timeout(120)
+def test_a_full_disk_leaves_no_half_of_the_settings(tmp_path: Path, site: str, wheel: Path) -> None:
+    """What is there counts as the plant's own, and would never be written again; by name and version, from an index."""
+    root, bin_ = tmp_path / "root", tmp_path / "bin"
+    bin_.mkdir()
+    full = 'case "$*" in *dyncal/edge.toml*) eval ": >\\${$#}"; echo "No space left on device" >&2; exit 1 ;; esac'
+    (bin_ / "install").write_text(f'#!/bin/sh\n{full}\nexec /usr/bin/install "$@"\n')
+    (bin_ / "install").chmod(0o755)
+    named = ("--package", f"dyncal=={wheel.name.split('-')[1]}")
+    index = {"PYTHONPATH": site, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheel.parent)}
+    failed = run(root, *named, **index, PATH=f"{bin_}:{os.environ['PATH']}")
+    assert failed.returncode != 0
+    assert "No space left" in failed.stderr
+    assert not (root / "etc/dyncal/edge.toml").exists()
+    assert list((root / "opt/dyncal-edge").glob("release-*")) == []
+    done = run(root, *named, **index)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (root / "etc/dyncal/edge.toml").read_bytes() == (SCRIPT.parent / "edge.toml").read_bytes()
+
+    refused = run(root, "--package", "dyncal==0.0.0a0", **index)
+    assert refused.returncode != 0
+    assert "nothing has changed" in refused.stderr
+    assert (root / "opt/dyncal-edge/current").readlink() == Path("release-1")
 
 
 @pytest.mark.parametrize("arguments", [["--pakage", "x"], ["--package"], []])
