@@ -220,6 +220,7 @@ def _interrupted() -> Iterator[Callable[[], bool]]:
 
 
 def _tell(effects: Effects, *, as_json: bool) -> None:
+    from simulators.replay.effects import without_sets
     from simulators.replay.results import encode
 
     if as_json:
@@ -233,6 +234,8 @@ def _tell(effects: Effects, *, as_json: bool) -> None:
         print(f"  {made.sensor}: {made.id} {made.state}: {values}")
     for alarm in effects.alarms:
         print(f"  {alarm.source}: {alarm.kind} {'holds' if alarm.holds else 'ended'}: {alarm.cause}")
+    for stands in without_sets(effects):
+        print(f"  {stands.sensor}: no set: {stands.watch}" + (f", {stands.reason}" if stands.reason else ""))
 
 
 def _plant(config: Path | None) -> tuple[EdgeSettings, StoreSettings] | tuple[None, None]:

@@ -128,7 +128,11 @@ class RecordingInfo(Section):
 
     @model_validator(mode="after")
     def _pairs_exist(self) -> Self:
+        paired: set[str] = set()
         for pairing in self.pairings:
+            if pairing.sensor in paired:
+                raise ValueError(f"{pairing.sensor} is paired twice: a sensor is calibrated against one reference")
+            paired.add(pairing.sensor)
             for name in (pairing.sensor, pairing.reference):
                 if name not in self.channels:
                     raise ValueError(f"the pairing of {pairing.sensor} needs a channel {name}, which is not there")

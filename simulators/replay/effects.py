@@ -127,3 +127,10 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     n_quarantined: int
     digests: dict[str, dict[str, str]]
     digest: str
+
+
+def without_sets(effects: Effects) -> list[Standing]:
+    """Return how sensors that got no set stood at the end: why they did not, where calibration says so."""
+    served = {made.sensor for made in effects.sets}
+    last = {stands.sensor: stands for stands in effects.standing if stands.sensor not in served}
+    return [last[sensor] for sensor in sorted(last)]

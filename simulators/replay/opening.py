@@ -153,6 +153,8 @@ def _settings(source: str, given: StoreSettings) -> StoreSettings:
 
 
 def _stored(store: SampleStore, sensors: list[Sensor], pairings: list[Pairing], wish: Wish, name: str) -> StoredSource:
+    if not sensors:
+        raise InvalidSetting(f"{name}: no sensors are declared: is it the right registry, or edge's settings?")
     wanted = set(wish.sensors or ())
     references = {pairing.reference for pairing in pairings if pairing.sensor in wanted}
     chosen = [s for s in sensors if wish.sensors is None or s.id in wanted | references]

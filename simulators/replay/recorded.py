@@ -86,7 +86,11 @@ class RecordedSource:
 def _sensors(recording: Recording) -> list[Sensor]:
     info: RecordingInfo = recording.info
     if not info.channels:
-        raise InvalidSetting(f"{recording.file}: it does not declare its channels: name them, with unit and rate_hz")
+        is_csv = recording.file.suffix.lower() == ".csv"
+        where = recording.file.with_suffix(".toml") if is_csv else "its metadata (key dyncal of the schema)"
+        raise InvalidSetting(
+            f"{recording.file}: it does not declare its channels: name them, with unit and rate_hz, in {where}"
+        )
     found: list[Sensor] = []
     for name, channel in info.channels.items():
         if channel.dt_ns is None:

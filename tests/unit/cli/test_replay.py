@@ -40,6 +40,13 @@ def test_a_result_as_json_and_in_files(recording: Path, tmp_path: Path) -> None:
     assert (same.exit_code, same.stdout) == (0, "no difference\n")
 
 
+def test_a_sensor_without_a_set_is_told_with_the_reason(recording: Path) -> None:
+    done = RUNNER.invoke(app, ["replay", str(recording), "--gather", "1"])
+    assert done.exit_code == 0, done.output
+    assert "  T1: no set: learning" in done.stdout  # of four seconds
+    assert "P1: no set" not in done.stdout
+
+
 def test_a_damaged_recording_is_named_and_leaves_an_older_result_alone(recording: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert RUNNER.invoke(app, ["replay", str(recording), "--json", "--out", str(out)]).exit_code == 0

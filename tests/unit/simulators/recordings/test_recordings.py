@@ -229,6 +229,16 @@ SIDECARS = [
     ("version = ", "not TOML"),
     ('pairings = [{ sensor = "a", reference = "c", model = "first_order" }]\n[channels.a]', "needs a channel c"),
     ('pairings = [{ sensor = "a", reference = "a", model = "first_order" }]\n[channels.a]', "own reference"),
+    (
+        """pairings = [
+          { sensor = "a", reference = "b", model = "first_order" },
+          { sensor = "a", reference = "c", model = "first_order" },
+        ]
+        [channels.a]
+        [channels.b]
+        [channels.c]""",
+        "a is paired twice",
+    ),
 ]
 
 

@@ -97,6 +97,20 @@ def test_what_is_no_source_is_told_with_what_to_do(source: str, wish: Wish, said
         open_source(source, wish, stack)
 
 
+def test_a_recording_that_declares_nothing_is_told_where_to_do_so(tmp_path: Path, stack: ExitStack) -> None:
+    file = tmp_path / "day.csv"
+    file.write_text("t_ns,channel,value\n1767225600000000000,TC-1,20.5\n")
+    with pytest.raises(InvalidSetting, match=r"rate_hz, in .*day\.toml"):
+        open_source(str(file), Wish(), stack)
+
+
+def test_a_registry_without_sensors_is_told_as_such(tmp_path: Path, stack: ExitStack) -> None:
+    for opened in (open_registry(RegistrySettings(), tmp_path), open_store(StoreSettings(), tmp_path)):
+        opened.close()
+    with pytest.raises(InvalidSetting, match="no sensors are declared"):
+        open_source(str(tmp_path), Wish(from_ns=T0), stack)
+
+
 def test_a_store_wants_to_know_from_when(directory: Path, effects: Effects, stack: ExitStack) -> None:
     assert effects.complete
     with pytest.raises(DyncalError, match=r"--from; the newest sample is of 2026-01-01T00:00:1"):
