@@ -117,6 +117,18 @@ class Stream:
         effects: list[Effect] = []
         if read.unreadable is not None and not self.refusals.told([read.unreadable], read, self._first_arrival)[0]:
             self._gap(Gap(read.arrival_ns, read.arrival_ns, GapCause.REJECTED), effects, [read.unreadable])
+        if plausibility.ordinary(read, self._last_t, self._limits.max_skew_ns, self._config.gap_after_ns):
+            self._cause = None
+            self._add(read.t_ns, read.raw, read.codes, read, effects)
+        else:
+            self._sift(read, effects)
+        self._receive(read.receipt, effects)
+        if self._config.sensor.dt_ns >= self._limits.flush_ns:
+            effects += self.cut(read.arrival_ns)
+        return effects
+
+    def _sift(self, read: SamplesRead, effects: list[Effect]) -> None:
+        """Take of a reading what can be taken, part by part."""
         t_ns, raw, codes, n_behind = self._plausible(read, effects)
         raw, codes = plausibility.sane(raw, codes)
         done = 0
@@ -124,10 +136,6 @@ class Stream:
             part = slice(done, done + _AT_ONCE)
             done += self._sort(t_ns[part], raw[part], codes[part], read, effects)
         self._n_told += n_behind
-        self._receive(read.receipt, effects)
-        if self._config.sensor.dt_ns >= self._limits.flush_ns:
-            effects += self.cut(read.arrival_ns)
-        return effects
 
     def _plausible(self, read: SamplesRead, effects: list[Effect]) -> tuple[Int64Array, FloatArray, UInt32Array, int]:
         """Return what can be taken, and how many samples behind it were refused: they belong to the next hole."""
@@ -193,12 +201,16 @@ class Stream:
         self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array, read: SamplesRead, effects: list[Effect]
     ) -> None:
         """Take samples that are newer than all before, in order."""
-        if not t_ns.size:
-            return
-        self._n_late_run = 0
+        if t_ns.size:
+            self._find_gaps(t_ns, codes, read, effects)
+            self._add(t_ns, raw, codes, read, effects)
+
+    def _add(
+        self, t_ns: Int64Array, raw: FloatArray, codes: UInt32Array, read: SamplesRead, effects: list[Effect]
+    ) -> None:
+        """Put samples to those that wait, and cut what is a block."""
+        self._n_late_run = self._n_told = 0
         self._again = False
-        self._find_gaps(t_ns, codes, read, effects)
-        self._n_told = 0
         self._last_t = InstantNs(int(t_ns[-1]))
         self._spoke = self._spoke or bool(np.count_nonzero(~quality.is_bad(codes)))
         done = 0
