@@ -64,6 +64,11 @@ _READ_ERRORS: Final = Family(
     "counter", "dyncal_edge_spool_read_errors", "Files of the spool that could not be read when they were to be sent"
 )
 
+_THROUGH: Final = Family(
+    "histogram",
+    "dyncal_edge_publish_delay_seconds",
+    "From the arrival of a block's last message to its publication, of live blocks",
+)
 _PUBLISHED: Final = Family("counter", "dyncal_edge_published", "Messages that the broker took")
 _FAILURES: Final = Family("counter", "dyncal_edge_publish_failures", "Publishes that failed or were refused")
 _REPLAYED: Final = Family("counter", "dyncal_edge_replayed", "Records sent from the backlog")
@@ -80,7 +85,7 @@ FAMILIES: Final = (
     _UP, _MESSAGES, _QUARANTINED, _READ, _DUPLICATE, _LATE, _REFUSED, _GAPS, _LAG,
     _HANDLING, _CORRECTED, _BLOCKS, _SENSORS, _SETS,
     _SPOOL_WRITE, _SPOOL_BYTES, _SPOOL_FILL, _SPOOL_RECORDS, _SPOOL_FAILING, _DROPPED, _READ_ERRORS,
-    _PUBLISHED, _FAILURES, _REPLAYED, _RESENDS, _BACKLOG, _LIVE, _IN_FLIGHT,
+    _THROUGH, _PUBLISHED, _FAILURES, _REPLAYED, _RESENDS, _BACKLOG, _LIVE, _IN_FLIGHT,
     _NOTICES,
 )  # fmt: skip
 
@@ -144,6 +149,7 @@ class EdgeCollector(Collector):
 
     def _delivery(self) -> Iterator[Metric]:
         publisher, outbox = self._publisher, self._outbox
+        yield _THROUGH.spread(publisher.through)
         yield _PUBLISHED.of(publisher.n_published)
         yield _FAILURES.of(publisher.n_failed)
         yield _REPLAYED.of(publisher.n_replayed)

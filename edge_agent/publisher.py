@@ -10,8 +10,10 @@ import msgspec
 
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.domain.errors import BusUnavailable, PublishRefused
+from dyncal.domain.time import NS_PER_S
 from dyncal.ports.clock import Clock
 from dyncal.ports.message_bus import MessageBus
+from dyncal.runtime.families import Durations
 from dyncal.runtime.logging import logger
 from edge_agent.outbox import Outbox, Outgoing
 from edge_agent.suspects import Key, Suspects
@@ -20,6 +22,7 @@ _WINDOW: Final = 64
 _MAX_SAID: Final = 1000
 _IDLE_S: Final = 0.05
 _AFTER_REFUSAL_S: Final = 1.0
+_THROUGH_S: Final = (5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _MAP: Final = 0x80  # of up to 15 fields: MessagePack says how many in its first byte
 _MOST_FIELDS: Final = 15
 _ENDS: Final = "the broker ends the connection whenever it is sent: too large for it?"
@@ -56,6 +59,7 @@ class Publisher:
         self._look: asyncio.TimerHandle | None = None  # the next, while connected
         self._held: Outgoing | None = None  # until nothing else is under way
         self.refused: dict[str, str] = {}  # why, by topic; to be told
+        self.through = Durations(_THROUGH_S)  # from a block's last message to its publication; of live blocks
         self.n_published = 0
         self.n_replayed = 0
         self.n_failed = 0
@@ -154,9 +158,16 @@ class Publisher:
     def _payload(self, outgoing: Outgoing) -> bytes:
         payload = outgoing.entry.payload
         if not outgoing.replayed:
+            self._note_through(outgoing.entry.arrival_ns)
             return payload
         self.n_replayed += 1
         return replayed(payload)
+
+    def _note_through(self, arrival_ns: int) -> None:
+        """Count how long a live block took; a clock that was set back meanwhile tells nothing."""
+        took_ns = self._clock.now() - arrival_ns if arrival_ns else -1  # a gap has no message that it came in
+        if took_ns >= 0:
+            self.through.add(took_ns / NS_PER_S)
 
     def _send(self, topic: str, payload: bytes, retain: bool, key: Key | None) -> None:  # as the port has it
         if key is not None:

@@ -12,7 +12,7 @@ import enum
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +58,8 @@ class Entry:
     t_last_ns: int
     n_samples: int
     payload: bytes
+    arrival_ns: int = field(default=0, compare=False)
+    """Instant at which its last message came [ns]; not on the disk, and 0 where it is read from there."""
 
 
 def note(kind: EntryKind, payload: bytes) -> Entry:
@@ -89,6 +91,7 @@ def entry_of(record: Record, payload: bytes) -> Entry:
         axis.last_ns,
         len(axis),
         payload,
+        record.arrival_ns,
     )
 
 

@@ -105,6 +105,53 @@ async def test_a_message_that_the_broker_refuses_stops_no_other(tmp_path: Path) 
     spool.close()
 
 
+class Set:
+    """A clock that stands where it is put."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.now_ns, self._true = now_ns, SystemClock()
+
+    def now(self) -> InstantNs:
+        return InstantNs(self.now_ns)
+
+    def monotonic_s(self) -> float:
+        return self._true.monotonic_s()
+
+
+async def test_how_long_live_blocks_take_is_counted_and_nothing_else_is(tmp_path: Path) -> None:
+    spool = Spool.open(tmp_path, FULL.edge, InstantNs(0))
+    clock, bus = Set(FULL.arrival_ns + 7_000_000), Choosy()
+    outbox = Outbox(spool, replay_per_s=1000.0, commit_timeout_s=30.0, rng=np.random.default_rng(1))
+    address = EdgeAddress(site_id("plant"), FULL.edge)
+    publisher = Publisher(bus, address, outbox, clock)  # type: ignore[arg-type]  # as much of both as it needs
+
+    def write(record: Record) -> None:
+        spool.append(entry_of(record, wire.encode(record)))
+        outbox.written(spool.flush(), 0.0)
+        publisher.wake()
+
+    async def published(n: int) -> None:
+        async with asyncio.timeout(5):
+            while len(bus.taken) < n:
+                await asyncio.sleep(0.001)
+
+    write(replace(FULL, sequence=0, epoch=spool.epoch))  # before there is a broker: backlog
+    task = asyncio.create_task(publisher.run())
+    await published(1)
+    write(replace(FULL, sequence=1, epoch=spool.epoch))
+    write(GapRecord(FULL.sensor, FULL.edge, spool.epoch, 2, 2, Gap(InstantNs(1), InstantNs(2), GapCause.CLOCK_STEP)))
+    await published(3)
+    clock.now_ns = FULL.arrival_ns - 1  # set back
+    write(replace(FULL, sequence=3, epoch=spool.epoch))
+    await published(4)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert publisher.n_replayed == 1
+    assert publisher.through.sum_s == pytest.approx(0.007)
+    assert [n for _, n in publisher.through.buckets] == [0.0] * 4 + [1.0] * 11
+    spool.close()
+
+
 class Curt(Choosy):
     """A bus whose broker ends the connection over a message on some topics, and all that is under way is lost."""
 
