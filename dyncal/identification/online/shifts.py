@@ -38,13 +38,14 @@ _LONGER: Final = 4.0
 @kernel(
     "void(i8, f8[:, :, ::1], f8[:, ::1], f8[:, :, ::1], f8[:, :, ::1], f8[:, ::1], f8[::1], f8[::1], f8[::1], f8[::1],"
     " i8[::1],"
-    " f8[:, :, ::1], f8[:, :, ::1], f8[:, :, ::1], f8[:, ::1], f8[:, :, ::1], f8[:, ::1], f8[:, ::1], i8[::1])"
+    " f8[:, :, ::1], f8[:, :, ::1], f8[:, :, ::1], f8[:, ::1], f8[:, :, ::1], f8[:, ::1], f8[:, ::1], i8[::1],"
+    " f8[:, ::1])"
 )
 def weigh_shifts(  # noqa: C901 - loops of small matrices
     p: int, a: FloatArray, b: FloatArray, cross: FloatArray, own: FloatArray, pull: FloatArray, variance: FloatArray,
     usual: FloatArray, power: FloatArray, rate: FloatArray, found: Int64Array, information: FloatArray,
     before: FloatArray, considered: FloatArray, moved: FloatArray, weight: FloatArray, score: FloatArray,
-    motion: FloatArray, told: Int64Array,
+    motion: FloatArray, told: Int64Array, shares: FloatArray,
 ) -> None:  # fmt: skip
     """Add what fitted blocks say of u; equations above.
 
@@ -69,6 +70,8 @@ def weigh_shifts(  # noqa: C901 - loops of small matrices
         In and out: J, s, and what is remembered of `moved`.
     told : int64, shape (k,)
         On return 1 where one of the two alone is beyond `SURE` standard uncertainties.
+    shares : float64, shape (k, 2)
+        On return by which a block counted, and what was kept of those before it.
     """
     m = b.shape[1]
     change = np.empty((m, 2))
@@ -85,6 +88,7 @@ def weigh_shifts(  # noqa: C901 - loops of small matrices
         # what is found in a block that contradicts the past has come with it
         came = louder > _CONTRADICTS and not _certain(weight[k], score[k])
         kept = 0.0 if came or found[k] == JUMP else (SHORTER if found[k] == TREND else 1 - rate[k] / _LONGER)
+        shares[k, 0], shares[k, 1] = louder, kept
         for i in range(3):
             motion[k, i] = kept * motion[k, i] + moved[k, i]
         for i in range(m):

@@ -19,8 +19,11 @@ from dyncal.identification.shift import Shift
 
 VERSION: Final = 3
 
-LATER: Final = ("shift_weight", "shift_score", "motion", "newest", "left_out", "dropped_to")
-"""Arrays that are not in snapshots of before 2026-11-23."""
+LATER: Final = (
+    "shift_weight", "shift_score", "motion", "newest", "left_out", "dropped_to", "course", "course_weight",
+    "course_score",
+)  # fmt: skip
+"""Arrays that are not in snapshots of before 2026-11-25."""
 
 
 class Array(msgspec.Struct, frozen=True, array_like=True):
@@ -52,6 +55,7 @@ class FullState(msgspec.Struct, frozen=True):
     dispersion: float
     residuals: Residuals
     arrays: dict[str, Array]
+    until_ns: int = 0
 
 
 class YoungRecord(msgspec.Struct, frozen=True):

@@ -211,7 +211,7 @@ def test_evidence_of_shifts_is_that_of_all_blocks_solved_at_once() -> None:
         weigh_shifts(
             m, a[None], (psi.T @ e)[None], cross[None], own[None], (psi_u.T @ e)[None], np.array([variance]),
             np.array([variance]), np.ones(1), np.zeros(1), np.array([QUIET]), information, before, considered,
-            np.ones((1, 3)), weight, score, motion, told,
+            np.ones((1, 3)), weight, score, motion, told, np.empty((1, 2)),
         )  # fmt: skip
     whole, y = np.concatenate([design for design, _ in blocks]), np.concatenate([y for _, y in blocks])
     normal = whole.T @ whole / variance + np.diag([1e-6] * m + [0.0] * 2)
@@ -229,7 +229,7 @@ def test_nothing_is_remembered_from_before_a_jump() -> None:
     weigh_shifts(
         1, one, np.zeros((1, 1)), 0 * two, np.eye(2)[None], np.array([[0.5, 0.25]]), np.ones(1), np.ones(1),
         np.ones(1), np.zeros(1), np.array([JUMP]), one, 0 * two, 0 * two,
-        np.ones((1, 3)), weight, score, motion, np.zeros(1, dtype=np.int64),
+        np.ones((1, 3)), weight, score, motion, np.zeros(1, dtype=np.int64), np.empty((1, 2)),
     )  # fmt: skip
     # and little of the block itself, in which the change falls
     assert_allclose(weight[0], 0.25 * np.eye(2))

@@ -289,16 +289,13 @@ class Followers:
     def _judge(self, i: int, samples: full_likelihood.Samples) -> None:
         """Judge what the blocks say of offsets of zero and clock."""
         full, state = self._full.get(i), self._state
-        if full is None:
-            now, evidence = state.posterior(i), (state.shift_weight[i], state.shift_score[i], state.motion[i])
-        else:
-            now, evidence = full.posterior, (full.shift_weight, full.shift_score, full.motion)
+        now, evidence = (state.posterior(i), state.evidence(i)) if full is None else (full.posterior, full.evidence)
         settled = self._young.gathered(i) is None
-        if self._suspicions.judge(i, now, *evidence, samples, full=full is not None, settled=settled):
+        if self._suspicions.judge(i, now, evidence, samples, full=full is not None, settled=settled):
             # what follows is to bear it out by itself: a block in which the sensor changed says false things of both
             if full is not None:
-                self._full[i] = replace(full, shift_weight=np.zeros((2, 2)), shift_score=np.zeros(2))
-            state.shift_weight[i], state.shift_score[i] = 0.0, 0.0
+                self._full[i] = full_likelihood.without_shifts(full)
+            state.forget_shifts(i)
 
     def cut(self, i: int) -> None:
         """End a sensor's segment: the next block finds its state anew.

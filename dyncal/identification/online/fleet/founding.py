@@ -36,6 +36,7 @@ def founded(state: FleetState, i: int, model: SensorModel, found: Started) -> Ou
         (last.pull - fit.step @ last.cross)[None], np.array([found.variance]),
         np.array([found.variance]), np.ones(1), np.zeros(1), np.array([QUIET]),
         information, np.zeros((1, m, 2)), considered, moved, weight, pull, motion, np.zeros(1, dtype=np.int64),
+        np.empty((1, 2)),
     )  # fmt: skip
     state.shift_weight[i], state.shift_score[i], state.motion[i] = weight[0], pull[0], motion[0]
     end = end_of(fit, p)

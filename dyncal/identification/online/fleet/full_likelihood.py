@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from dyncal.domain.samples import FloatArray
-from dyncal.domain.time import Int64Array
+from dyncal.domain.time import NS_PER_S, Int64Array
 from dyncal.identification import report, standstill
 from dyncal.identification.kalman.block import (
     KalmanBlockProblem,
@@ -28,6 +28,8 @@ from dyncal.identification.kalman.block import (
 from dyncal.identification.kalman.measurand import Process
 from dyncal.identification.online import passes, saturation, start
 from dyncal.identification.online.block import BlockData, BlockProblem, Prior, fit
+from dyncal.identification.online.courses import beside_courses, weigh_courses
+from dyncal.identification.online.doubts import Evidence
 from dyncal.identification.online.posterior import Posterior
 from dyncal.identification.online.renewal import JUMP, QUIET, judge_blocks, renew_blocks, significant
 from dyncal.identification.online.shifts import allowed_for, weigh_shifts
@@ -59,7 +61,19 @@ _AT_REST: Final = 0.1  # χ² of a reference whose measurand moves far less than
 _NOISY: Final = 2.0  # χ² of a block above which it is weighed by its own noise
 _LEAST_LOG: Final = -5.0  # a noise far below the other is kept where its score still says something
 
-_ARRAYS: Final = ("h", "information", "considered", "trend", "shift_weight", "shift_score", "motion", "newest")
+_ARRAYS: Final = (
+    "h",
+    "information",
+    "considered",
+    "trend",
+    "shift_weight",
+    "shift_score",
+    "motion",
+    "newest",
+    "course",
+    "course_weight",
+    "course_score",
+)
 
 Samples = tuple[Int64Array, FloatArray, FloatArray]
 
@@ -110,6 +124,11 @@ class Followed:
     shift_score: FloatArray
     motion: FloatArray
     newest: FloatArray
+    course: FloatArray
+    course_weight: FloatArray
+    course_score: FloatArray
+    until_ns: int
+    """End of the last block that was taken in [ns]; 0 before the first."""
 
     @property
     def posterior(self) -> Posterior:
@@ -118,6 +137,11 @@ class Followed:
         return Posterior(
             self.h, self.information, self.considered, variance, 0.0, self.trend, self.dispersion
         )  # fmt: skip
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the blocks say of offsets."""
+        return Evidence(self.shift_weight, self.shift_score, self.course_weight, self.course_score, self.motion)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,7 +174,7 @@ def found(
     empty = Followed(
         begun.form, h, begun.prior_information, np.zeros((m, 2)), np.zeros(p), 1.0, None,
         report.Residuals(1.0, 0.0, 0.0, 0.0, 1.0), np.zeros((2, 2)), np.zeros(2), np.zeros(3),
-        np.zeros((p, p + 1)),
+        np.zeros((p, p + 1)), np.zeros((m, p)), np.zeros((p, p + 2)), np.zeros(p), 0,
     )  # fmt: skip
     return _taken(model, empty, data, samples, first, np.zeros(m), np.inf)
 
@@ -176,10 +200,9 @@ def consider(
     information, trend, dispersion = now.information[None].copy(), now.trend[None].copy(), np.array([now.dispersion])
     newest, judged = now.newest[None].copy(), np.empty(1, dtype=np.int64)
     b = first.b[None].copy()
-    allowed_for(
-        first.a[None], b, np.ascontiguousarray(first.cross)[None], now.considered[None], now.shift_weight[None],
-        now.shift_score[None],
-    )  # fmt: skip
+    weight, score = now.shift_weight[None].copy(), now.shift_score[None].copy()
+    beside_courses(weight, score, now.course_weight[None], now.course_score[None])
+    allowed_for(first.a[None], b, np.ascontiguousarray(first.cross)[None], now.considered[None], weight, score)
     floor = np.diag(np.full(m - p, 1 / start.U_KAPPA**2))
     judge_blocks(
         p, now.h[None], first.a[None], b, np.array([variance]), floor, limits, information, trend, dispersion, newest,
@@ -233,13 +256,20 @@ def _taken(
         information, considered, theta, cov, score, evidence,
     )  # fmt: skip
     weight, pull, motion = before.shift_weight[None].copy(), before.shift_score[None].copy(), before.motion[None].copy()
-    moved = np.empty((1, 3))
+    moved, shares = np.empty((1, 3)), np.empty((1, 2))
     passes.motion(np.ascontiguousarray(data.r), moved[0])
     weigh_shifts(
         p, last.a[None], b, cross[None], np.ascontiguousarray(last.own)[None], (last.pull - step @ cross)[None],
         np.array([variance]), np.array([min(before.posterior.scatter, variance)]),
         np.array([last.chi2 * _observed(data)]), rate, np.array([judged]), information, before.considered[None],
-        considered, moved, weight, pull, motion, np.empty(1, dtype=np.int64),
+        considered, moved, weight, pull, motion, np.empty(1, dtype=np.int64), shares,
+    )  # fmt: skip
+    course, known = before.course[None].copy(), before.course_weight[None].copy()
+    slope, (_, until_ns) = before.course_score[None].copy(), _span(data)
+    elapsed_s = (until_ns - before.until_ns) / NS_PER_S if before.until_ns else 0.0
+    weigh_courses(
+        p, last.a[None], b, cross[None], np.array([variance]), shares, information, before.considered[None], considered,
+        np.array([elapsed_s]), course, known, slope,
     )  # fmt: skip
     own = last.e if data.fresh else last.e[1:]
     statistic, lags = report.portmanteau(own)
@@ -256,6 +286,10 @@ def _taken(
         shift_weight=weight[0],
         shift_score=pull[0],
         motion=motion[0],
+        course=course[0],
+        course_weight=known[0],
+        course_score=slope[0],
+        until_ns=until_ns,
     )
     rms = float(np.sqrt(last.chi2 * np.exp(h[p])))
     outcome = BlockOutcome(
@@ -279,6 +313,14 @@ def _closed(
     return Considered(replace(now, state=None) if trouble else now, outcome=outcome, trouble=trouble)
 
 
+def without_shifts(now: Followed) -> Followed:
+    """Return it with what the blocks have said of offsets and of a steady course forgotten."""
+    return replace(
+        now, shift_weight=np.zeros_like(now.shift_weight), shift_score=np.zeros_like(now.shift_score),
+        course_weight=np.zeros_like(now.course_weight), course_score=np.zeros_like(now.course_score),
+    )  # fmt: skip
+
+
 def pack(now: Followed) -> FullState:
     """Return what is followed as a part of a snapshot."""
     arrays = {name: getattr(now, name) for name in _ARRAYS}
@@ -286,7 +328,9 @@ def pack(now: Followed) -> FullState:
         arrays |= {f"state_{name}": getattr(now.state, name) for name in KalmanState.__slots__}
     form = now.form
     packed = {name: Array.of(array) for name, array in arrays.items()}
-    return FullState(form.process, form.scale_s, form.reference_noise, now.dispersion, now.residuals, packed)
+    return FullState(
+        form.process, form.scale_s, form.reference_noise, now.dispersion, now.residuals, packed, now.until_ns
+    )
 
 
 def unpack(state: FullState) -> Followed:
@@ -300,6 +344,8 @@ def unpack(state: FullState) -> Followed:
         KalmanState(*(arrays[f"state_{name}"] for name in KalmanState.__slots__)) if begun else None,
         state.residuals, arrays.get("shift_weight", np.zeros((2, 2))), arrays.get("shift_score", np.zeros(2)),
         arrays.get("motion", np.zeros(3)), arrays.get("newest", np.zeros((p, p + 1))),
+        arrays.get("course", np.zeros((arrays["h"].size, p))), arrays.get("course_weight", np.zeros((p, p + 2))),
+        arrays.get("course_score", np.zeros(p)), state.until_ns,
     )  # fmt: skip
 
 

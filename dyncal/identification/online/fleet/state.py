@@ -10,6 +10,7 @@ import numpy.typing as npt
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 from dyncal.identification.interpolation import Interpolation
+from dyncal.identification.online.doubts import Evidence
 from dyncal.identification.online.passes import ROWS
 from dyncal.identification.online.posterior import Posterior
 from dyncal.identification.records import BlockOutcome
@@ -41,6 +42,8 @@ class FleetState:
         What the blocks say of an offset of zero or clock, and how the reference moved (`online.shifts`).
     newest : float64, shape (n, p, p + 1)
         What the newest block says by itself (`renewal.differ`).
+    course, course_weight, course_score : float64, shapes (n, m, p), (n, p, 2 + p), (n, p)
+        What the blocks say of parameters that move steadily (`online.courses`).
     """
 
     tracked: npt.NDArray[np.bool_]
@@ -63,6 +66,9 @@ class FleetState:
     shift_score: FloatArray
     motion: FloatArray
     newest: FloatArray
+    course: FloatArray
+    course_weight: FloatArray
+    course_score: FloatArray
 
     @classmethod
     def empty(cls, n: int, p: int) -> FleetState:
@@ -75,6 +81,7 @@ class FleetState:
             np.zeros(n), np.zeros((n, p)), np.ones(n), np.zeros((n, 2)), np.zeros((n, 2, ROWS)),
             interpolation, n_rejected, np.zeros((n, 5)), np.zeros((n, 3), dtype=np.int64),
             np.zeros((n, 2, 2)), np.zeros((n, 2)), np.zeros((n, 3)), np.zeros((n, p, p + 1)),
+            np.zeros((n, m, p)), np.zeros((n, p, p + 2)), np.zeros((n, p)),
         )  # fmt: skip
 
     def posterior(self, i: int) -> Posterior:
@@ -90,7 +97,18 @@ class FleetState:
         for name in ("h", "information", "considered", "variance", "dof", "trend", "dispersion"):
             getattr(self, name)[i] = getattr(posterior, name)
         self.interpolation[i], self.n_rejected[i] = interpolation.code, 0
-        self.shift_weight[i] = self.shift_score[i] = self.motion[i] = self.newest[i] = 0.0
+        self.motion[i] = self.newest[i] = self.course[i] = 0.0
+        self.forget_shifts(i)
+
+    def evidence(self, i: int) -> Evidence:
+        """Return what the blocks of one sensor say of offsets."""
+        return Evidence(
+            self.shift_weight[i], self.shift_score[i], self.course_weight[i], self.course_score[i], self.motion[i]
+        )
+
+    def forget_shifts(self, i: int) -> None:
+        """Forget what the blocks of one sensor have said of offsets and of a steady course."""
+        self.shift_weight[i] = self.shift_score[i] = self.course_weight[i] = self.course_score[i] = 0.0
 
     def residuals_of(self, i: int) -> Residuals:
         """Return the residuals of one sensor's newest excited block."""

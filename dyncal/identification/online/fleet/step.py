@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dyncal.domain.samples import FloatArray
-from dyncal.domain.time import Int64Array
+from dyncal.domain.time import NS_PER_S, Int64Array
 from dyncal.identification import standstill
 from dyncal.identification.interpolation import CONTEXT, Interpolation
 from dyncal.identification.online import passes, saturation
 from dyncal.identification.online.block import BlockData, BlockProblem, Start, interpolations, rows
 from dyncal.identification.online.changes import Known
+from dyncal.identification.online.courses import beside_courses, weigh_courses
 from dyncal.identification.online.fleet import looks
 from dyncal.identification.online.fleet.buffers import Buffers
 from dyncal.identification.online.fleet.outcomes import Outcomes
@@ -153,7 +154,9 @@ class Step:
         a, b, cross = self._parts(gram)
         state = self._state
         who = blocks.who
-        allowed_for(a, b, cross, state.considered[who], state.shift_weight[who], state.shift_score[who])
+        weight, score = state.shift_weight[who], state.shift_score[who]
+        beside_courses(weight, score, state.course_weight[who], state.course_score[who])
+        allowed_for(a, b, cross, state.considered[who], weight, score)
         floor = kappa_prior(m)[rules.p :, rules.p :]
         judge_blocks(rules.p, h, a, b, weigh, floor, rules.limits, information, trend, dispersion, newest, found)
         result = np.empty((at.size, m + passes.N_RESULT))
@@ -229,20 +232,26 @@ class Step:
         at = slice(passes.OFFSET, passes.CLOCK + 1)
         weight, pull, motion = state.shift_weight[who], state.shift_score[who], state.motion[who]
         moved = np.ascontiguousarray(self.result[:, passes.MOTION : passes.MOTION + 3])
-        usual = state.variance[who] * significant(state.dispersion[who])
+        usual, shares = state.variance[who] * significant(state.dispersion[who]), np.empty((k, 2))
         weigh_shifts(
             p, a, b, cross, np.ascontiguousarray(self._gram[:, at, at]),
             np.ascontiguousarray(self._gram[:, at, passes.ROWS - 1]), self._weigh, usual,
             np.ascontiguousarray(self.result[:, passes.SSE]), rules.rate[who], self._found,
-            self._information, before, considered, moved, weight, pull, motion, self.shifted,
+            self._information, before, considered, moved, weight, pull, motion, self.shifted, shares,
         )  # fmt: skip
         state.shift_weight[who], state.shift_score[who], state.motion[who] = weight, pull, motion
-        reset = self._found == JUMP
-        for j in np.flatnonzero(self.jumped).tolist():
-            self.before[j] = Known.of(state.posterior(int(who[j])))
         first, last = blocks.samples
         t_ns = self._samples[0]
         from_ns, to_ns = t_ns[np.where(blocks.fresh, first, first + 1)], t_ns[last]
+        course, known, slope = state.course[who], state.course_weight[who], state.course_score[who]
+        weigh_courses(
+            p, a, b, cross, self._weigh, shares, self._information, before, considered,
+            (to_ns - state.window[who, 2]) / NS_PER_S, course, known, slope,
+        )  # fmt: skip
+        state.course[who], state.course_weight[who], state.course_score[who] = course, known, slope
+        reset = self._found == JUMP
+        for j in np.flatnonzero(self.jumped).tolist():
+            self.before[j] = Known.of(state.posterior(int(who[j])))
         self._write(considered, reset, from_ns, to_ns)
         going = ~self.rejected
         state.x[who[going]], state.s[who[going]] = self._x[going], self._s[going]

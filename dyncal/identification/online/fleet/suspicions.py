@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import NS_PER_S, Int64Array
 from dyncal.identification.online.changes import Known, instead
-from dyncal.identification.online.doubts import Doubt, doubt
+from dyncal.identification.online.doubts import Doubt, Evidence, doubt
 from dyncal.identification.online.fleet.adoption import adopt
 from dyncal.identification.online.fleet.full_likelihood import Samples
 from dyncal.identification.online.posterior import Posterior
@@ -51,18 +50,15 @@ class Suspicions:
         if i not in self._doubts:
             self._before.setdefault(i, before)
 
-    def judge(
-        self, i: int, now: Posterior, weight: FloatArray, score: FloatArray, motion: FloatArray, samples: Samples,
-        *, full: bool, settled: bool,
-    ) -> bool:  # fmt: skip
+    def judge(self, i: int, now: Posterior, evidence: Evidence, samples: Samples, *, full: bool, settled: bool) -> bool:
         """Judge a sensor after a block; return whether it is doubted from now on.
 
         Parameters
         ----------
         i : int
         now : Posterior
-        weight, score, motion : float64, shapes (2, 2), (2,), (3,)
-            See `online.shifts`.
+        evidence : Evidence
+            Of offsets.
         samples : tuple of arrays
             Of the block.
         full : bool
@@ -70,16 +66,16 @@ class Suspicions:
         settled : bool
             Whether the samples since a jump have been fitted.
         """
-        settings, dt_s = self._settings[i], float(self._dt_ns[i]) / NS_PER_S
+        settings, dt_s, motion = self._settings[i], float(self._dt_ns[i]) / NS_PER_S, evidence.motion
         u_clock_s = u_course(motion, dt_s) if full else float(np.hypot(u_course(motion, dt_s), u_bend(motion, dt_s)))
         if settled and i in self._before:
-            why = instead(self._before[i], now, weight, score, u_clock_s, settings)
+            why = instead(self._before[i], now, evidence.weight, evidence.score, u_clock_s, settings)
             if why is not None:
                 self._instead[i] = why
             else:
                 self.drop(i)
         before = self._doubts.pop(i, None)
-        found = doubt(before, now, weight, score, u_clock_s, settings, *samples[1:])
+        found = doubt(before, now, evidence, u_clock_s, settings, *samples[1:])
         if found is not None:
             self._doubts[i] = found
         return before is None and found is not None
