@@ -25,6 +25,7 @@ user root
 listener {port} {address}
 max_inflight_messages 1000
 max_queued_messages 100000
+max_queued_bytes 268435456
 set_tcp_nodelay true
 persistence false
 """

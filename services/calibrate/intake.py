@@ -11,6 +11,7 @@ from dyncal.contracts.edges import StatusMessage
 from dyncal.contracts.topics import EdgeTopic
 from dyncal.domain.coefficients import Report
 from dyncal.domain.errors import MalformedMessage
+from dyncal.domain.samples import GapRecord
 from dyncal.domain.time import EARLIEST, LATEST, InstantNs
 from services.calibrate.events import EdgeSeen, Event, Note, RecordArrived, ResidualsFound, SetReported
 
@@ -21,6 +22,15 @@ MAX_ID: Final = 255
 def is_samples(topic: str) -> bool:
     """Tell whether a topic is one of samples, without looking whether it is well formed otherwise."""
     return topic.split("/")[-2:-1] == ["samples"]
+
+
+def live_samples(payload: bytes) -> int:
+    """Return how many samples a message holds that came from their source; 0 for anything else. Never raises."""
+    try:
+        record = samples.decode_packed(payload)
+    except MalformedMessage:
+        return 0
+    return 0 if isinstance(record, GapRecord) or record.replayed else len(record)
 
 
 def read(topic: str, payload: bytes, now_ns: InstantNs) -> Event | Note | None:

@@ -25,6 +25,7 @@ from dyncal.runtime.logging import logger
 from dyncal.runtime.service import Health
 from dyncal.runtime.warming import kernels_ready
 from services.calibrate import intake
+from services.calibrate.events import PassedOver
 from services.calibrate.keeping import Message
 from services.calibrate.keys import KeyTeller
 from services.calibrate.lanes import Lane, Lanes, Waiting
@@ -40,6 +41,7 @@ _TICK_S: Final = 1.0
 _DRAIN_S: Final = 2.0
 _BATCH: Final = 256  # what comes first waits for so many blocks of samples at most
 _IN_HAND: Final = 2  # batches: while one is dealt with, the next one is ready, however busy this loop is
+_UNACKNOWLEDGED: Final = 500  # blocks of samples; less than brokers have under way, so that none of them has to wait
 _FILTERS: Final = (topics.ALL_STATUS, topics.ALL_REPORTED, topics.ALL_RESIDUALS, topics.ALL_SAMPLES)
 
 T = TypeVar("T")
@@ -104,7 +106,8 @@ class CalibrateService:
         try:
             await self._run(stop)
         finally:
-            self._pool.shutdown(wait=True)
+            # beside the loop: a fit may take minutes, and a signal is to be heard
+            await asyncio.to_thread(self._pool.shutdown, wait=True)
             await asyncio.to_thread(self._follower.close)
             if close_metrics is not None:
                 close_metrics()
@@ -135,26 +138,34 @@ class CalibrateService:
 
     async def _serve(self, worker: Worker, keys: KeyTeller, stop: asyncio.Event) -> None:
         async with self._open_bus() as bus:
-            done = await kernels_ready(stop)
-            if done is None:
-                return
-            self._log.info("kernels_warm", n=done.n_kernels, compiled=done.n_compiled, seconds=round(done.seconds, 2))
-            self._health["kernels"] = ""
-            await self._with_retries(worker, [None], lambda: False, stop)
-            await self._catch_up(worker, stop)
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._receive(bus), name="calibrate-receive"),
+            if await self._at_work(worker, bus, keys, stop):
+                await self._drain(worker, bus)
+
+    async def _at_work(self, worker: Worker, bus: ReconnectingBus, keys: KeyTeller, stop: asyncio.Event) -> bool:
+        """Work until `stop`; tell whether work had begun. What comes is taken from the broker from the beginning."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._receive(bus), name="calibrate-receive")]
+            try:
+                done = await kernels_ready(stop)
+                if done is None:
+                    return False
+                seconds = round(done.seconds, 2)
+                self._log.info("kernels_warm", n=done.n_kernels, compiled=done.n_compiled, seconds=seconds)
+                self._health["kernels"] = ""
+                await self._with_retries(worker, [None], lambda: False, stop)
+                await self._catch_up(worker, stop)
+                tasks += (
                     *(group.create_task(self._work(worker, stop), name=f"calibrate-work-{k}") for k in range(_IN_HAND)),
                     group.create_task(self._send(bus), name="calibrate-send"),
                     group.create_task(self._timers(worker), name="calibrate-timers"),
                     group.create_task(self._watch(bus, worker), name="calibrate-watch"),
                     group.create_task(keys.run(bus, self._in_thread), name="calibrate-keys"),
-                ]
+                )
                 await stop.wait()
+            finally:
                 for task in tasks:
                     task.cancel()
-            await self._drain(worker, bus)
+        return True
 
     async def _catch_up(self, worker: Worker, stop: asyncio.Event) -> None:
         try:
@@ -178,8 +189,37 @@ class CalibrateService:
                 self._health["broker"] = str(error)
                 await asyncio.sleep(_RETRY_S)
         async for delivery in bus.deliveries():
-            lane = Lane.BULK if intake.is_samples(delivery.topic) else Lane.FIRST
-            await self._queue.put(Waiting(Arrived(delivery.topic, delivery.payload), delivery), lane)
+            item = Waiting(Arrived(delivery.topic, delivery.payload), delivery)
+            await (self._take_samples(item) if intake.is_samples(delivery.topic) else self._queue.put(item))
+
+    async def _take_samples(self, item: Waiting) -> None:
+        """Have samples wait, and not in the broker: what it holds for one program is a burden to all (ADR 0072)."""
+        if self._queue.full(Lane.BULK):
+            self._pass_over_waiting()
+        if item.delivery is not None and self._queue.length(Lane.BULK) >= _UNACKNOWLEDGED:
+            item.delivery.ack()  # should the program end now, the store has them
+            item = Waiting(item.job)
+        await self._queue.put(item, Lane.BULK)
+
+    def _pass_over_waiting(self) -> None:
+        """Make room at once, however busy the worker is: one stretch of time of all sensors, and spools are kept."""
+        n_samples = 0
+
+        def keep(item: Waiting) -> bool:
+            nonlocal n_samples
+            n = intake.live_samples(item.job.payload) if isinstance(item.job, Arrived) else 0
+            n_samples += n
+            return n == 0
+
+        gone = self._queue.sift(Lane.BULK, keep)
+        if not gone:
+            return
+        for _, delivery in gone:
+            if delivery is not None:
+                delivery.ack()
+        self._queue.offer(Waiting(PassedOver(self._clock.now())), Lane.BULK)
+        self.metrics.passed_over.inc(n_samples)
+        self._log.warning("samples_passed_over", n_samples=n_samples, n_messages=len(gone), why="as many waited")
 
     async def _work(self, worker: Worker, stop: asyncio.Event) -> None:
         """Deal with batches; the worker's only thread keeps them in the order in which they were taken."""
@@ -293,11 +333,11 @@ class CalibrateService:
                 await self._queue.put(Waiting(None))
             if now >= next_orders:
                 next_orders = now + orders_s
-                await self._queue.offer(Waiting(Orders()), Lane.FIRST)
+                self._queue.offer(Waiting(Orders()), Lane.FIRST)
             if now >= next_tick:
                 next_tick = now + _TICK_S
                 # behind the samples that have come: before them it would find a silence where there is none
-                await self._queue.offer(Waiting(worker.tick()), Lane.BULK)
+                self._queue.offer(Waiting(worker.tick()), Lane.BULK)
             await asyncio.sleep(min(poll_s, _TICK_S, 2 * orders_s) / 2)
 
     async def _watch(self, bus: ReconnectingBus, worker: Worker) -> None:

@@ -81,8 +81,9 @@ class CalibrateSection(Section):
     """Time for which samples may come faster than they are dealt with [s]; then those that wait are passed over, which
     is told, and it goes on with what comes."""
 
-    queue_size: int = Field(1024, ge=1)
-    """Deliveries that may wait for the worker; more wait, unacknowledged, in the broker."""
+    queue_size: int = Field(65_536, ge=1)
+    """Blocks of samples that may wait, 64 MiB of them at most; when more come, those that wait are passed over, which
+    is told. What comes from an edge's spool is kept, and then waits in the broker."""
 
     metrics_port: int | None = Field(None, ge=1, le=65535)
     """Port for Prometheus; none where not given."""
