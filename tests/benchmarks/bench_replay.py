@@ -100,7 +100,7 @@ class Many:
         """Iterate over the blocks of all."""
         for block in self._blocks:
             for k in range(self._copies):
-                yield dataclasses.replace(block, channel=_copy(block.channel, k))
+                yield Block(_copy(block.channel, k), block.t_ns, block.raw, block.codes, block.arrival_ns)
 
 
 def _copy(name: str, k: int) -> SensorId:
