@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,15 +14,16 @@ from dyncal.adapters.mqtt import open_bus
 from dyncal.contracts import samples
 from dyncal.domain.samples import SampleBlock
 from dyncal.ports.message_bus import MessageBus
+from services.calibrate.keeping import Message
 from services.calibrate.service import CalibrateService
 from services.calibrate.settings import CalibrateSettings
-from services.calibrate.worker import Worker
+from services.calibrate.worker import Arrived, Job, Worker
 from tests.servers_mosquitto import Mosquitto
 
 from .conftest import ADDRESS, Stage, make_plant, until
 
 N_BLOCKS = 12_000  # more than one connection holds, and than a broker has under way
-IN_HAND = 1000  # blocks that the worker may have taken
+BATCH = 256  # blocks that were taken for the worker and wait for it
 PASSED_OVER = "dyncal_calibrate_samples_passed_over_total"
 
 
@@ -31,7 +34,7 @@ async def test_a_flood_that_finds_calibration_busy_is_passed_over_and_not_left_i
 ) -> None:
     """A worker that is busy for long, with a fit, or with what was missed before it began."""
     go_on = threading.Event()
-    _hold_up(monkeypatch, go_on, after=0 if stuck_in == "start" else 3)
+    given = _hold_up(monkeypatch, go_on, after=0 if stuck_in == "start" else 3)
     stage = Stage.set_up(tmp_path / "var", make_plant(20))
     settings = CalibrateSettings.model_validate(
         {"data_dir": tmp_path / "var", "broker": {"port": mosquitto.port}, "calibrate": {"queue_size": 2000}}
@@ -50,7 +53,7 @@ async def test_a_flood_that_finds_calibration_busy_is_passed_over_and_not_left_i
 
         def in_the_broker() -> int:
             passed = (service.metrics.registry.get_sample_value(PASSED_OVER) or 0) / len(record.raw)
-            return N_BLOCKS - round(passed) - len(service._queue) - IN_HAND
+            return N_BLOCKS - round(passed) - len(service._queue) - sum(given) - BATCH
 
         await until(lambda: in_the_broker() <= 0, "all of it was taken from the broker")
         assert service.metrics.registry.get_sample_value(PASSED_OVER)
@@ -71,16 +74,17 @@ async def _flood(edge: MessageBus, record: SampleBlock) -> None:
         await asyncio.gather(*(edge.publish(ADDRESS.samples(record.sensor), payload) for _ in range(500)))
 
 
-def _hold_up(monkeypatch: pytest.MonkeyPatch, go_on: threading.Event, *, after: int) -> None:
-    """Have the worker stand still from its call number `after` on."""
+def _hold_up(monkeypatch: pytest.MonkeyPatch, go_on: threading.Event, *, after: int) -> list[int]:
+    """Have the worker stand still from its call number `after` on; return how many messages each call was given."""
     process = Worker.process
-    calls = 0
+    given: list[int] = []
 
-    def slow(*arguments: object, **options: object) -> object:
-        nonlocal calls
-        calls += 1
-        if calls > after:
-            go_on.wait(30)
-        return process(*arguments, **options)  # type: ignore[arg-type]  # passed on as they came
+    def slow(worker: Worker, jobs: Iterable[Job], *arguments: Any, **options: Any) -> list[Message]:
+        batch = list(jobs)
+        given.append(sum(isinstance(job, Arrived) for job in batch))
+        if len(given) > after:
+            go_on.wait(100)
+        return process(worker, batch, *arguments, **options)
 
     monkeypatch.setattr(Worker, "process", slow)
+    return given
