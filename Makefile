@@ -59,8 +59,8 @@ test: $(DEV) system checks ## Lint, types, import contracts and all tests; insta
 	nice -n 10 $(BIN)/pytest -q -m 'not benchmark' --durations 10 -n 2 $(addprefix tests/,$(WITHOUT_SERVERS)) >"$$beside" 2>&1 &
 	trap 'kill $$! 2>/dev/null || true; rm -f "$$beside"' EXIT
 	failed=0
-	$(BIN)/pytest -q -m 'not benchmark' --durations 10 --reruns 1 -n 3 --dist loadfile $(addprefix tests/,$(MOSTLY_WAITING)) || failed=1
-	$(BIN)/pytest -m 'not benchmark' --durations 10 --reruns 1 $(addprefix --ignore=tests/,$(WITHOUT_SERVERS) $(MOSTLY_WAITING)) || failed=1
+	$(BIN)/pytest -q -m 'not benchmark' --durations 10 --reruns 1 -r aR -n 3 --dist loadfile $(addprefix tests/,$(MOSTLY_WAITING)) || failed=1
+	$(BIN)/pytest -m 'not benchmark' --durations 10 --reruns 1 -r aR $(addprefix --ignore=tests/,$(WITHOUT_SERVERS) $(MOSTLY_WAITING)) || failed=1
 	wait $$! || failed=1
 	cat "$$beside"
 	exit "$$failed"
