@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+VERSION: Final = 2
+"""Of the record: since 2, digests of samples are XXH3."""
 
 
 class SetFound(msgspec.Struct, frozen=True):
@@ -105,13 +110,13 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     settings : mapping
         What it was run with, as far as effects depend on it.
     digests : mapping of kind to mapping of sensor to str
-        blake2b of what came of each sensor, by kind: ``sets``, ``reports``, ``alarms``, ``health``, ``residuals``,
-        ``gaps``, ``stored`` and ``corrected``.
+        Hashes (128 bit) of what came of each sensor, by kind: ``sets``, ``reports``, ``alarms``, ``health``,
+        ``residuals``, ``gaps``, ``stored`` and ``corrected``.
     digest : str
         That of all of them.
     """
 
-    v: int = 1
+    v: int = VERSION
     source: str
     from_ns: int
     to_ns: int

@@ -17,13 +17,19 @@ from dyncal.domain.errors import InvalidData
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import SensorId
 from dyncal.domain.time import Int64Array
-from simulators.replay.effects import Effects
+from simulators.replay.effects import VERSION, Effects
 
 RESULT_FILE: Final = "effects.json"
 CORRECTED: Final = np.dtype([("t_ns", "<i8"), ("value", "<f8"), ("u", "<f8")])
 """A corrected sample as it lies in ``corrected/SENSOR.bin``, one after the other."""
 
 _DIRECTORY: Final = "corrected"
+
+
+class _Versioned(msgspec.Struct):
+    """As much of a result as tells whether the rest can be read."""
+
+    v: int = VERSION
 
 
 def encode(effects: Effects) -> bytes:
@@ -47,7 +53,14 @@ def load(path: Path) -> Effects:
     """
     file = path / RESULT_FILE if path.is_dir() else path
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Effects)
+        content = file.read_bytes()
+        version = msgspec.json.decode(content, type=_Versioned).v
+        if version != VERSION:
+            raise InvalidData(
+                f"{file}: a result of version {version}, whose digests cannot be compared with those of version "
+                f"{VERSION}; make it anew with `dyncal replay --out`"
+            )
+        return msgspec.json.decode(content, type=Effects)
     except OSError as error:
         raise InvalidData(f"{file}: cannot read it: {error.strerror}; make one with `dyncal replay --out`") from error
     except msgspec.DecodeError as error:

@@ -82,13 +82,15 @@ def gathered(blocks: Iterable[Block], span_ns: DurationNs) -> Iterator[Block]:
 
 def _together(waiting: dict[SensorId, list[Block]], at_ns: int) -> Iterator[Block]:
     for channel, parts in waiting.items():
-        yield Block(
-            channel,
-            np.concatenate([part.t_ns for part in parts]),
-            np.concatenate([part.raw for part in parts]),
-            np.concatenate([part.codes for part in parts]),
-            InstantNs(at_ns),
-        )
+        first = parts[0]
+        columns = (first.t_ns, first.raw, first.codes)
+        if len(parts) > 1:
+            columns = (
+                np.concatenate([part.t_ns for part in parts]),
+                np.concatenate([part.raw for part in parts]),
+                np.concatenate([part.codes for part in parts]),
+            )
+        yield Block(channel, *columns, InstantNs(at_ns))
 
 
 class Chosen:

@@ -30,6 +30,7 @@ from simulators.replay.calibrate import CalibrateDriver
 from simulators.replay.edge import EdgeDriver
 from simulators.replay.ingest import IngestDriver
 from simulators.replay.simulated import SimulatedSource
+from simulators.replay.sources import gathered
 from simulators.scenarios.scenario import Scenario
 from tests.benchmarks.__main__ import say
 from tests.evidence import Figure, table
@@ -77,7 +78,8 @@ class Many:
 
     def __init__(self, seconds: float, copies: int, *, good: bool) -> None:
         source = SimulatedSource(scenario(good=good), duration(seconds))
-        self._blocks, self._copies = list(source.blocks()), copies
+        self._blocks = list(gathered(source.blocks(), duration(GATHER_S)))  # as a recording is read in such spans
+        self._copies = copies
         self._noise = 0.02 if good else None
         self.streams = [self._stream(stream, k) for k in range(copies) for stream in source.streams]
 

@@ -99,7 +99,14 @@ def test_alarms_that_come_later_or_not_at_all(results: tuple[Path, Path]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "cannot read it"), (b"{", "no result of a replay"), (b'{"v":1}', "missing required")]
+    ("content", "said"),
+    [
+        (None, "cannot read it"),
+        (b"{", "no result of a replay"),
+        (b'{"v":2}', "missing required"),
+        (b'{"v":1}', "of version 1"),
+        (b"[]", "no result of a replay"),
+    ],
 )
 def test_what_is_no_result_is_named_with_what_to_do(tmp_path: Path, content: bytes | None, said: str) -> None:
     if content is not None:
