@@ -24,6 +24,7 @@ from services.calibrate.alignment import Aligned
 from services.calibrate.candidate import Candidate
 from services.calibrate.decision import Values
 from services.calibrate.events import ACTOR, AddCalibration, Effect, Note
+from services.calibrate.likeness import Likeness
 from services.calibrate.release import InForce, Waiting
 from services.calibrate.releases import Releases
 from services.calibrate.settings import CalibrateSection
@@ -61,6 +62,7 @@ class Adjuster:
         self._looks = 0
         self._review_ns = 0
         self._spectrum_ns = 0
+        self._likeness = Likeness()
 
     def add(self, aligned: Aligned) -> None:
         """Take in a run of aligned samples."""
@@ -119,10 +121,13 @@ class Adjuster:
             if not self._worthwhile(estimate.parameters, block, last_ns):
                 return
             self._spectrum_ns = last_ns + duration(self._rules.spectrum_s)
+            self._likeness.forget()
             spectrum = candidate.measurand(self._window, self._sensor, self.pairing, estimate)
             situation = self._situation(estimate.parameters, block, spectrum.corner_rad_s)
             why = policy.wish(situation, self._rules)
             if why is None:
+                if (now := self.releases.newest) is not None:
+                    self._likeness.remember(now.coefficients, self._window)
                 return
             widened = self._widened(estimate.parameters)
             self._pending = candidate.make(
@@ -147,11 +152,16 @@ class Adjuster:
         """Tell whether it is time for a new spectrum, which is dear, or the old one shows the need for a new set."""
         now = self.releases.newest
         rested = self._rested(last_ns, moving=False)
-        if now is None or (rested and (math.isnan(now.corner_rad_s) or last_ns >= self._spectrum_ns)):
+        if now is None or (rested and math.isnan(now.corner_rad_s)):
             return True
         if math.isnan(now.corner_rad_s):
             return False
-        if self._quiet(parameters, block, now):
+        quiet = self._quiet(parameters, block, now)
+        if rested and last_ns >= self._spectrum_ns:
+            if not quiet or not self._likeness.holds(now.coefficients, self._window):
+                return True
+            self._spectrum_ns = last_ns + duration(self._rules.spectrum_s)
+        if quiet:
             return False
         situation = self._situation(parameters, block, now.corner_rad_s)
         return policy.urgent(situation, self._rules) or (rested and policy.wish(situation, self._rules) is not None)

@@ -20,7 +20,9 @@ from dyncal.domain.samples import FloatArray
 from dyncal.domain.sensors import ModelKind
 from dyncal.models import ResponseModel, model_of
 
-_SHORTEST: Final = 128  # samples of a record that a spectrum can be fitted to
+SHORTEST: Final = 128
+"""Samples of a record that a spectrum can be told from."""
+
 _SKIPPED: Final = 2  # lowest bins, which the window's main lobe and the removed mean spoil
 _FEWEST_BINS: Final = 3.0  # ω_B is at least so many bins: below, the record does not show it
 _ORDERS: Final = (1.0, 8.0)
@@ -122,8 +124,8 @@ def fit_spectrum(
         small.
     """
     y = samples("the indications", indication)
-    if y.size < _SHORTEST or not bool(np.all(usable(y))):
-        raise InvalidData(f"a spectrum is fitted to at least {_SHORTEST} finite samples")
+    if y.size < SHORTEST or not bool(np.all(usable(y))):
+        raise InvalidData(f"a spectrum is fitted to at least {SHORTEST} finite samples")
     if not 0 < dt_s < math.inf:
         raise InvalidData(f"a sampling interval must be positive, not {dt_s} s")
     if noise_std is not None and not 0 <= noise_std < math.inf:
@@ -215,10 +217,9 @@ class _Likelihood:
     """Negative Whittle log-likelihood, over the averages, of (ln S0, ln ω_B, m, ln R)."""
 
     def __init__(self, y: FloatArray, dt_s: float, sensor: ResponseModel, theta: FloatArray, noise_std: float) -> None:
-        length = 1 << min(max((y.size // 4).bit_length() - 1, 6), 13)
+        length = segment_length(y.size)
         self._periodogram = averaged_periodogram(y, length)[_SKIPPED : length // 2]
-        # Half-overlapping Hann segments count as 0.95 independent ones each.
-        self.averages = max(0.95 * (2 * y.size / length - 1), 1.0)
+        self.averages = averages_of(y.size, length)
         grid = _grid(length, dt_s)
         response = sensor.frequency_response(theta, grid.f_hz.ravel()).reshape(grid.f_hz.shape)
         self._power = np.abs(response) ** 2 / dt_s
@@ -257,6 +258,16 @@ def _hann(length: int) -> tuple[FloatArray, float]:
     """Return a Hann window, periodic, and the sum of its squares."""
     window: FloatArray = np.hanning(length + 1)[:-1]
     return window, float(window @ window)
+
+
+def segment_length(n: int) -> int:
+    """Return the length of the segments, a power of 2, into which a record of n samples is cut."""
+    return 1 << min(max((n // 4).bit_length() - 1, 6), 13)
+
+
+def averages_of(n: int, length: int) -> float:
+    """Return how many independent segments there are: half-overlapping Hann segments count as 0.95 each."""
+    return max(0.95 * (2 * n / length - 1), 1.0)
 
 
 def averaged_periodogram(y: FloatArray, length: int) -> FloatArray:
