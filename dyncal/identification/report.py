@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,8 @@ from dyncal.identification.records import Estimate
 _LAGS: Final = 12
 METHOD: Final = "online block-MAP, innovations form"
 FULL: Final = "online block-MAP, Kalman likelihood"
+_FOLLOWS: Final = 1 / 4  # where it was asked for: share of the noise in what the form corrects by, at least
+_SCATTERS: Final = 3.0  # Birge ratio of blocks that no one set of parameters explains
 _NOT_MEASURED: Final = ("saturated", "stands still", "repeats each value")
 
 
@@ -75,23 +78,6 @@ def physical(model: SensorModel, h: FloatArray, cov: FloatArray) -> tuple[FloatA
     return model.from_internal(h[:p]), jacobian @ cov[:p, :p] @ jacobian.T
 
 
-def widened(model: SensorModel, posterior: Posterior, settings: OnlineSettings) -> tuple[FloatArray, FloatArray]:
-    """Return θ and its covariance with what the reference and its clock contribute.
-
-    The offset of the reference b and of its clock δ are *considered*: not estimated, but carried with their effect on
-    the estimate, C = ∂ĥ/∂(b, δ), which obeys L C = F(L) C̄ - Σψ ψ_(b, δ)/σ² from block to block (Schmidt; Jazwinski,
-    Stochastic Processes and Filtering Theory, 8.4). With T = ∂θ/∂h and the relative uncertainty u_γ of its gain::
-
-        cov θ = T [s L⁻¹ + C diag(u_b², u_δ²) Cᵀ] Tᵀ + (g u_γ)² e_g e_gᵀ
-
-    s is the Birge ratio of the blocks where it is beyond chance: L has been divided by it already, for what scatters
-    from block to block; a model that is wrong that much also errs by something like it in all of them.
-    """
-    theta, cov = physical(model, posterior.h, spread(posterior, settings))
-    cov[0, 0] += (theta[0] * settings.u_reference_gain) ** 2
-    return theta, (cov + cov.T) / 2
-
-
 def spread(posterior: Posterior, settings: OnlineSettings) -> FloatArray:
     """Return the covariance of the coordinates (m, m) with what offsets of the reference and its clock contribute."""
     considered = posterior.considered * np.array([settings.u_reference, settings.u_clock_s])
@@ -111,6 +97,7 @@ class Window:
 def estimate(
     model: SensorModel,
     posterior: Posterior,
+    found: tuple[FloatArray, FloatArray],
     residuals: Residuals,
     window: Window,
     settings: OnlineSettings,
@@ -118,14 +105,12 @@ def estimate(
     trouble: str,
     method: str = METHOD,
 ) -> Estimate:
-    """Return what is known, with a verdict."""
-    theta, cov = widened(model, posterior, settings)
+    """Return what is known, with a verdict; `found` are θ and its covariance as they are reported."""
+    theta, cov = found
     unobservable = unknown(model, theta, cov, settings.max_relative_u)
     verdict, detail = _verdict(theta, residuals, unobservable, trouble)
-    if posterior.scatter > 1:
-        detail += (
-            f"; blocks scatter by {np.sqrt(posterior.scatter):.2g} times their noise: it is coloured, u is widened"
-        )
+    if (scatter := posterior.scatter) > 1:
+        detail += f"; blocks scatter by {np.sqrt(scatter):.2g} times their noise: it is coloured, u is widened"
     return Estimate(
         verdict=verdict,
         parameters=Parameters(model.kind, model.names, theta, cov),
@@ -146,11 +131,11 @@ def unknown(model: SensorModel, theta: FloatArray, cov: FloatArray, limit: float
 
     A lead has no size of its own (0 is a good value): it is measured against the longer lag.
     """
-    size = np.abs(theta)
+    size = [abs(value) for value in theta.tolist()]
     if model.names[-1] == "tauz_s":
         size[-1] = max(size[-1], size[1])
-    u = np.sqrt(np.maximum(np.diag(cov), 0.0))
-    return tuple(name for name, bad in zip(model.names, ~(u <= limit * size), strict=True) if bad)
+    u = [math.sqrt(max(variance, 0.0)) for variance in cov.diagonal().tolist()]
+    return tuple(name for name, each, own in zip(model.names, u, size, strict=True) if not each <= limit * own)
 
 
 def _verdict(
@@ -164,6 +149,24 @@ def _verdict(
     if not np.isfinite(theta).all():
         return Verdict.DIVERGED, "the estimate is not finite"
     return Verdict.ACCEPTED, f"the model explains {100 * (1 - residuals.unexplained):.2f} % of the newest block"
+
+
+def unfit(posterior: Posterior, residuals: Residuals, settings: OnlineSettings) -> str:
+    """Say why the innovations form, which was asked for, is not to be believed; empty where it is.
+
+    Elsewhere the full likelihood takes over long before (`fleet.followers`). Offsets that are stated may be why,
+    and widen u by what they do.
+    """
+    if settings.u_reference or settings.u_clock_s:
+        return ""
+    if (share := residuals.noise_share) < _FOLLOWS:
+        return (
+            f"the innovations form, which was asked for, follows the indication ({100 * (1 - share):.0f} % of each "
+            "innovation) and not the reference: it says little of the sensor"
+        )
+    if (scatter := posterior.scatter) > _SCATTERS:
+        return f"blocks scatter by {np.sqrt(scatter):.2g} times their noise: no parameters explain all of them"
+    return ""
 
 
 def verdict_of(trouble: str) -> Verdict:

@@ -29,16 +29,14 @@ from dyncal.identification.online.fleet.state import FleetState
 from dyncal.identification.online.fleet.step import Step
 from dyncal.identification.online.fleet.suspicions import Suspicions
 from dyncal.identification.online.fleet.young import YoungRecords
-from dyncal.identification.online.posterior import Posterior
 from dyncal.identification.online.snapshot import Array, FleetSnapshot
+from dyncal.identification.online.widening import widened
 from dyncal.identification.records import BlockOutcome, Estimate
 from dyncal.identification.settings import Likelihood, OnlineSettings
 from dyncal.models import SensorModel
 
 _PATIENCE: Final = 1.5  # as many more samples, up to a number of them, make another try worth while
 _CLEARLY: Final = 1.5  # a gain beyond its limit by this factor ends the innovations form
-_FOLLOWS: Final = 1 / 4  # where it was asked for: share of the noise in what the form corrects by, at least
-_SCATTERS: Final = 3.0  # Birge ratio of blocks that no one set of parameters explains
 
 
 class Newest(Protocol):
@@ -325,9 +323,10 @@ class Followers:
         posterior = state.posterior(i) if full is None else full.posterior
         residuals = state.residuals_of(i) if full is None else full.residuals
         if not trouble and full is None and self._settings[i].likelihood is Likelihood.INNOVATIONS:
-            trouble = _unfit(posterior, residuals, self._settings[i])
+            trouble = report.unfit(posterior, residuals, self._settings[i])
         found = report.estimate(
-            model, posterior, residuals, state.window_of(i), self._settings[i], trouble=trouble,
+            model, posterior, widened(model, posterior, self._settings[i]), residuals, state.window_of(i),
+            self._settings[i], trouble=trouble,
             method=report.METHOD if full is None else f"{report.FULL} ({full.form.process})",
         )  # fmt: skip
         why_not = self._why_not_yet(i) if i in self._provisional else "" if trouble else self._why_not_any_more(i)
@@ -377,21 +376,3 @@ class Followers:
         self._provisional = {i: (t.array(), y.array(), r.array()) for i, (t, y, r) in waits.items()}
         self._young.resume(found.young.items())
         self._suspicions.resume(found)
-
-
-def _unfit(posterior: Posterior, residuals: report.Residuals, settings: OnlineSettings) -> str:
-    """Say why the innovations form, which was asked for, is not to be believed; empty where it is.
-
-    Elsewhere the full likelihood takes over long before (`Followers._change_over`). Offsets that are stated may be why,
-    and widen u by what they do.
-    """
-    if settings.u_reference or settings.u_clock_s:
-        return ""
-    if (share := residuals.noise_share) < _FOLLOWS:
-        return (
-            f"the innovations form, which was asked for, follows the indication ({100 * (1 - share):.0f} % of each "
-            "innovation) and not the reference: it says little of the sensor"
-        )
-    if (scatter := posterior.scatter) > _SCATTERS:
-        return f"blocks scatter by {np.sqrt(scatter):.2g} times their noise: no parameters explain all of them"
-    return ""
