@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final, NamedTuple
 
 from dyncal.domain.errors import InvalidData, MalformedMessage
@@ -135,6 +136,7 @@ class EdgeTopic(NamedTuple):
     sensor: SensorId | None
 
 
+@functools.lru_cache(maxsize=16_384)
 def parse(topic: str) -> EdgeTopic:
     """Return the parts of a topic below an edge.
 

@@ -45,6 +45,11 @@ def is_bad(codes: UInt32Array) -> npt.NDArray[np.bool_]:
     return bad_codes
 
 
+def all_good(runs: QualityRuns) -> bool:
+    """Tell whether all codes have severity Good."""
+    return all(code & _SEVERITY == 0 for code, _ in runs)
+
+
 def has_overflow(code: int) -> bool:
     """Tell whether a code says that the server's queue dropped values beside this one (OPC 10000-4, table 175)."""
     return code & _INFO_TYPE == _INFO_DATA_VALUE and code & _OVERFLOW != 0

@@ -47,8 +47,9 @@ class Blocks:
         """Return blocks of the same number of parameters as arrays."""
         p = blocks[0].theta.size
         evidence = np.empty((len(blocks), 2 + p, p))
-        for row, block in zip(evidence, blocks, strict=True):
-            row[0], row[1], row[2:] = block.theta, block.score, block.information
+        evidence[:, 0] = [block.theta for block in blocks]
+        evidence[:, 1] = [block.score for block in blocks]
+        evidence[:, 2:] = [block.information for block in blocks]
         return cls(np.array([block.to_ns for block in blocks], dtype=np.int64), evidence, blocks)
 
     def beyond(self, first: int) -> Blocks:

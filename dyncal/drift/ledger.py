@@ -13,6 +13,7 @@ from dyncal.domain.time import Int64Array
 from dyncal.drift.baseline import BlockEvidence
 from dyncal.drift.following import Blocks
 from dyncal.drift.process import N_FEATURES
+from dyncal.kernels import kernel
 
 CAPACITY: Final = 384
 
@@ -23,6 +24,32 @@ class _Stored(msgspec.Struct, frozen=True):
     p: int
     rows: bytes
     marks: bytes
+
+
+@kernel("b1(f8[:, :, ::1], f8[:, ::1], f8[:, ::1])")
+def note(evidence: FloatArray, found: FloatArray, rows: FloatArray) -> bool:
+    """Write blocks as rows of a ledger: I, Iθ + score, features; tell whether all but the features are finite.
+
+    Parameters
+    ----------
+    evidence : float64, shape (n, 2 + p, p)
+        As in `dyncal.drift.following.Blocks`.
+    found : float64, shape (n, 6)
+    rows : float64, shape (n or more, p·p + p + 6)
+    """
+    p, finite = evidence.shape[2], True
+    for b in range(evidence.shape[0]):
+        for i in range(p):
+            value = 0.0
+            for j in range(p):
+                rows[b, i * p + j] = evidence[b, 2 + i, j]
+                value += evidence[b, 2 + i, j] * evidence[b, 0, j]
+                finite &= bool(np.isfinite(evidence[b, 2 + i, j]))
+            rows[b, p * p + i] = value + evidence[b, 1, i]
+            finite &= bool(np.isfinite(rows[b, p * p + i]))
+        for i in range(found.shape[1]):
+            rows[b, p * p + p + i] = found[b, i]
+    return finite
 
 
 class BlockLedger:
@@ -46,28 +73,19 @@ class BlockLedger:
             return
         if self._size == CAPACITY:
             self._thin()
-        vector = (block.information[None] @ block.theta[None, :, None])[
-            0, :, 0
-        ] + block.score  # as `extend`, bit for bit
-        row = self._rows[self._size]
-        np.concatenate((block.information.ravel(), vector, found.ravel()), out=row)
-        if np.isfinite(row[: -2 * N_FEATURES]).all():
+        evidence = np.concatenate((block.theta[None], block.score[None], block.information))[None]
+        if note(np.ascontiguousarray(evidence), found.reshape(1, 2 * N_FEATURES), self._rows[self._size :]):
             self._marks[self._size] = block.to_ns, 1
             self._size += 1
 
     def extend(self, blocks: Blocks, found: FloatArray) -> None:
         """Take in informative blocks with the features of reference and indication over each, (n, 2, 3)."""
         n, first = len(blocks), self._size
-        if first + n <= CAPACITY:
-            p, rows = self.p, self._rows[first : first + n]
-            theta, score, information = blocks.evidence[:, 0], blocks.evidence[:, 1], blocks.evidence[:, 2:]
-            rows[:, : p * p] = information.reshape(n, p * p)
-            rows[:, p * p : p * p + p] = (information @ theta[..., None])[..., 0] + score
-            rows[:, p * p + p :] = found.reshape(n, 2 * N_FEATURES)
-            if np.isfinite(rows[:, : -2 * N_FEATURES]).all():
-                self._marks[first : first + n, 0], self._marks[first : first + n, 1] = blocks.to_ns, 1
-                self._size += n
-                return
+        room = first + n <= CAPACITY
+        if room and note(blocks.evidence, found.reshape(n, 2 * N_FEATURES), self._rows[first:]):
+            self._marks[first : first + n, 0], self._marks[first : first + n, 1] = blocks.to_ns, 1
+            self._size += n
+            return
         for block, features in zip(blocks.each, found, strict=True):
             self.add(block, features)
 

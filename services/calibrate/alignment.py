@@ -67,9 +67,11 @@ class Stream:
 
     def add(self, t_ns: Int64Array, value: FloatArray) -> None:
         """Take in samples, strictly increasing in time; one whose instant is there already replaces nothing."""
-        start = int(np.searchsorted(t_ns, self._floor, side="right"))
-        self.n_late += start
-        t, v = t_ns[start:], value[start:]
+        t, v = t_ns, value
+        if t.size and t[0] <= self._floor:
+            start = int(np.searchsorted(t, self._floor, side="right"))
+            self.n_late += start
+            t, v = t[start:], v[start:]
         if t.size == 0:
             return
         in_order = self.t_ns.size == 0 or t[0] > self.t_ns[-1]

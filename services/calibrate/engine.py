@@ -154,7 +154,7 @@ class CalibrateEngine:
         if isinstance(record, GapRecord):
             yield Note("gap", record.sensor, record.gap.cause)
             return
-        codes = quality.expand(record.quality)
+        codes = None if quality.all_good(record.quality) else quality.expand(record.quality)
         yield from self._samples(record.sensor, record.axis.t_ns, record.raw, codes, now_ns, held=held)
 
     def _samples(
@@ -162,7 +162,7 @@ class CalibrateEngine:
         sensor: SensorId,
         t_ns: Int64Array,
         raw: FloatArray,
-        codes: npt.NDArray[np.uint32],
+        codes: npt.NDArray[np.uint32] | None,
         now_ns: InstantNs,
         *,
         held: bool,
@@ -170,7 +170,9 @@ class CalibrateEngine:
         if t_ns.size and t_ns[-1] > now_ns + duration(self._rules.max_ahead_s):
             yield Note("from_the_future", sensor, f"{(int(t_ns[-1]) - now_ns) / 1e9:.0f} s ahead")
             return
-        usable = quality.is_good(codes) & (np.abs(raw) < _HUGE)  # false for NaN too
+        usable = np.abs(raw) < _HUGE  # false for NaN too
+        if codes is not None:
+            usable &= quality.is_good(codes)
         if not bool(usable.all()):
             yield Note("unusable_samples", sensor, str(int(np.count_nonzero(~usable))))
             t_ns, raw = t_ns[usable], raw[usable]

@@ -208,7 +208,9 @@ class Worker:
         for _ in range(n):
             job = self._jobs[0]
             event = None if job is None or isinstance(job, Orders) else self._event(job)
-            if isinstance(event, RecordArrived | SeriesRead):
+            if isinstance(event, RecordArrived):
+                event = RecordArrived(event.record, event.now_ns, held=True)
+            elif isinstance(event, SeriesRead):
                 event = dataclasses.replace(event, held=True)
             if event is not None:
                 self._handle(event)

@@ -84,6 +84,8 @@ class RolloutDesk:
     def told(self, event: calibration.Event) -> list[RolloutEffect]:
         """Take in what the calibration engine was told, where it is about rollouts; that engine comes first."""
         match event:
+            case calibration.RecordArrived() | calibration.Proceed() | calibration.SeriesRead():
+                return []  # nearly all events
             case calibration.SetReported():
                 return self._reported(event)
             case calibration.ResidualsFound():

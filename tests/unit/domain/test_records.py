@@ -159,3 +159,9 @@ def test_alarms_are_named_by_what_they_are_about() -> None:
     assert found.kind.scope is Scope.SENSOR
     assert AlarmKind.EDGE_OFFLINE.scope is Scope.EDGE
     assert sorted(Priority, key=lambda p: p.rank) == [Priority.LOW, Priority.MEDIUM, Priority.HIGH]
+
+
+def test_runs_are_all_good_where_each_code_is() -> None:
+    assert quality.all_good(((quality.GOOD, 3), (0x0000_0480, 2)))
+    assert not quality.all_good(((quality.GOOD, 3), (quality.UNCERTAIN, 1)))
+    assert not quality.all_good(((quality.BAD_NO_COMMUNICATION, 1),))
