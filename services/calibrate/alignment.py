@@ -24,6 +24,7 @@ _IRREGULAR_GAP: Final = 10.0
 _REFERENCE_GAP: Final = 2.5  # one lost reference sample is bridged
 _TOO_CLOSE: Final = 0.4  # intervals; a sample that follows another this closely is none of the sensor's own rhythm
 _IRREGULAR_TOO_CLOSE: Final = 0.02
+_BLOCKS: Final = 3  # of the largest length that came: what one holds is there until the other stream's has come
 _NOTHING: Final = np.iinfo(np.int64).min
 
 
@@ -38,6 +39,11 @@ class Aligned:
 
 class Stream:
     """The samples of one source that are still needed, in order of time; bounded.
+
+    Parameters
+    ----------
+    capacity : int
+        Samples kept at most; or as many as three blocks have, where they come in longer ones.
 
     Attributes
     ----------
@@ -67,6 +73,7 @@ class Stream:
 
     def add(self, t_ns: Int64Array, value: FloatArray) -> None:
         """Take in samples, strictly increasing in time; one whose instant is there already replaces nothing."""
+        self._capacity = max(self._capacity, _BLOCKS * t_ns.size)
         t, v = t_ns, value
         if t.size and t[0] <= self._floor:
             start = int(np.searchsorted(t, self._floor, side="right"))

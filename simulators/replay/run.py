@@ -20,6 +20,7 @@ from dyncal.adapters.registry import open_registry
 from dyncal.contracts.topics import EdgeAddress
 from dyncal.correction.safety import SafetyLimits
 from dyncal.domain.errors import InvalidSetting
+from dyncal.domain.samples import MAX_BLOCK_SAMPLES
 from dyncal.domain.time import NS_PER_S, DurationNs, InstantNs, duration
 from dyncal.ports.registry import Registry
 from dyncal.ports.sample_store import SampleStore
@@ -94,7 +95,9 @@ class Options:
     @property
     def limits(self) -> AgentLimits:
         """The edge's limits."""
-        return AgentLimits(flush_ns=self.flush_ns if self.gather_ns is None else _AT_ONCE_NS)
+        if self.gather_ns is None:
+            return AgentLimits(flush_ns=self.flush_ns)
+        return AgentLimits(flush_ns=_AT_ONCE_NS, block_samples=MAX_BLOCK_SAMPLES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

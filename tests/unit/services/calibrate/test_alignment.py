@@ -120,6 +120,16 @@ def test_one_lost_reference_sample_is_bridged() -> None:
     assert len(runs) == 1
 
 
+def test_blocks_longer_than_the_buffer_are_aligned_whole() -> None:
+    a = aligner(capacity=256)
+    for k in range(3):
+        s = axis(1000 * k, 1000 * k + 1000)
+        a.sensor.add(s, line(s))
+        a.reference.add(s, line(s))
+        assert np.array_equal(flat(a.pull()), s)
+    assert a.sensor.n_overflow == a.reference.n_overflow == 0
+
+
 def test_without_a_reference_the_buffer_stays_bounded_and_it_recovers() -> None:
     a = aligner(capacity=256)
     for k in range(100):
