@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -40,11 +41,12 @@ async def chronyd(directory: Path, name: str, *lines: str) -> AsyncIterator[asyn
         await process.wait()
 
 
-async def told(source: Chrony, *, synchronised: bool) -> Reading | None:
-    async with asyncio.timeout(15):
+async def told(source: Chrony, *, synchronised: bool, within_ns: float = math.inf) -> Reading:
+    """Return the first reading that is (un)synchronised, with an uncertainty of at most ``within_ns``."""
+    async with asyncio.timeout(30):
         while True:
             reading = await source.read()
-            if reading is not None and reading.synchronised is synchronised:
+            if reading is not None and reading.synchronised is synchronised and reading.u_ns <= within_ns:
                 return reading
             await asyncio.sleep(0.05)
 
@@ -58,16 +60,14 @@ async def test_a_real_chrony(tmp_path: Path) -> None:
     async with chronyd(tmp_path, "follows", *follow):
         await told(source, synchronised=False)
         async with chronyd(tmp_path, "serves", *time):
-            alone = await told(Chrony(run, (str(CHRONYC), "-h", "127.0.0.1", "-p", str(own))), synchronised=False)
-            assert alone is not None  # it serves time, and follows nobody
-            good = await told(source, synchronised=True)
-            assert good is not None
+            # it serves time, and follows nobody
+            await told(Chrony(run, (str(CHRONYC), "-h", "127.0.0.1", "-p", str(own))), synchronised=False)
+            # its first answers after a start may be wide apart on a machine that stood still: its bound narrows then
+            good = await told(source, synchronised=True, within_ns=1e7)
             assert good.reference == "127.0.0.1"
             assert abs(good.offset_ns) < 1e7  # of one clock with itself
-            assert 0 < good.u_ns < 1e7
+            assert good.u_ns > 0
         first = await told(source, synchronised=True)
         await asyncio.sleep(0.5)
         later = await told(source, synchronised=True)
-        assert first is not None
-        assert later is not None
         assert later.u_ns > first.u_ns  # its server is gone, and chrony's own bound grows
