@@ -80,14 +80,19 @@ class BlockLedger:
 
     def extend(self, blocks: Blocks, found: FloatArray) -> None:
         """Take in informative blocks with the features of reference and indication over each, (n, 2, 3)."""
-        n, first = len(blocks), self._size
-        room = first + n <= CAPACITY
-        if room and note(blocks.evidence, found.reshape(n, 2 * N_FEATURES), self._rows[first:]):
-            self._marks[first : first + n, 0], self._marks[first : first + n, 1] = blocks.to_ns, 1
-            self._size += n
-            return
-        for block, features in zip(blocks.each, found, strict=True):
-            self.add(block, features)
+        done, features = 0, found.reshape(len(blocks), 2 * N_FEATURES)
+        while done < len(blocks):
+            if self._size == CAPACITY:
+                self._thin()
+            first, n = self._size, min(len(blocks) - done, CAPACITY - self._size)
+            these = slice(done, done + n)
+            if note(blocks.evidence[these], features[these], self._rows[first:]):
+                self._marks[first : first + n, 0], self._marks[first : first + n, 1] = blocks.to_ns[these], 1
+                self._size += n
+            else:
+                for block, of_block in zip(blocks.each[these], found[these], strict=True):
+                    self.add(block, of_block)
+            done += n
 
     def _thin(self) -> None:
         half = CAPACITY // 2
