@@ -23,6 +23,31 @@ NEVER: Final = np.iinfo(np.int64).min
 _SPARE: Final = 64
 
 
+@kernel()
+def _go_on(
+    i: int, at: int, end: int, t_ns: Int64Array, y: FloatArray, r: FloatArray, kept_t: Int64Array, kept: FloatArray,
+    head: Int64Array, count: Int64Array, last_ns: Int64Array, broken: npt.NDArray[np.bool_], dark: Int64Array,
+    hole_ns: int,
+) -> int:  # fmt: skip
+    """Append samples to row i as long as nothing is to be said of them; return what comes next."""
+    if broken[i] or last_ns[i] == NEVER:
+        return at
+    first, newest = head[i] + count[i], last_ns[i]
+    k, most = at, min(end, at + kept_t.shape[1] - first)
+    while k < most:
+        value, true, t = y[k], r[k], t_ns[k]
+        if not (np.isfinite(value) and np.isfinite(true) and newest < t <= newest + hole_ns):
+            break
+        place = first + k - at
+        kept_t[i, place], kept[0, i, place], kept[1, i, place] = t, value, true
+        newest = t
+        k += 1
+    if k > at:
+        last_ns[i], dark[i] = newest, 0
+        count[i] += k - at
+    return k
+
+
 @kernel(
     "void(i8[::1], i8[::1], i8[::1], i8[::1], f8[::1], f8[::1], i8[:, ::1], f8[:, :, ::1], i8[::1], i8[::1], i8[::1],"
     " b1[::1], i8[::1], i8[::1], i8[::1])"
@@ -53,6 +78,9 @@ def take_in(
     for j in range(sensor.size):
         i = sensor[j]
         while at[j] < end[j]:
+            at[j] = _go_on(i, at[j], end[j], t_ns, y, r, kept_t, kept, head, count, last_ns, broken, dark, hole_ns[i])
+            if at[j] == end[j]:
+                break
             k = at[j]
             seen = np.isfinite(r[k])
             if not seen and (broken[i] or count[i] == 0 or dark[i] == DARK):
