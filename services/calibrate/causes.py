@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
 import numpy as np
@@ -22,6 +22,7 @@ from dyncal.drift.ledger import BlockLedger
 from dyncal.drift.process import block_features, features
 from dyncal.identification import AlignedRecord
 from dyncal.identification.records import BlockOutcome
+from dyncal.identification.series import BlockSeries
 from services.calibrate.stages import Stage, stage
 from services.calibrate.tolerance import Baseline
 
@@ -64,25 +65,24 @@ class Causes:
             self._blocks += 1
             self._theta = outcome.theta
 
-    def blocks(self, outcomes: Sequence[BlockOutcome], blocks: Blocks) -> None:
+    def blocks(self, outcomes: BlockSeries, blocks: Blocks) -> None:
         """Take in informative blocks; `blocks` are the same as arrays."""
         parts = list(self._samples)
         if any(before.t_ns[-1] >= after.t_ns[0] for before, after in itertools.pairwise(parts)):  # a clock was put back
             for outcome in outcomes:
                 self.block(outcome)
             return
-        from_ns = np.array([outcome.from_ns for outcome in outcomes], dtype=np.int64)
         t_ns = _joined([part.t_ns for part in parts])
         reference, indication = (
             _joined([part.reference for part in parts]),
             _joined([part.indication for part in parts]),
         )
-        found = block_features(t_ns, reference, indication, from_ns, blocks.to_ns)
-        while self._samples and self._samples[0].t_ns[-1] <= outcomes[-1].to_ns:
+        found = block_features(t_ns, reference, indication, outcomes.from_ns, outcomes.to_ns)
+        while self._samples and self._samples[0].t_ns[-1] <= outcomes.to_ns[-1]:
             self._samples.popleft()
         self.ledger.extend(blocks, found)
         self._blocks += len(outcomes)
-        self._theta = outcomes[-1].theta
+        self._theta = outcomes.theta[-1].copy()
 
     def _within(self, outcome: BlockOutcome) -> tuple[FloatArray, FloatArray]:
         """Return reference and indication over a block, (n,) each."""

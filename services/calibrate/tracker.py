@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from dyncal.contracts.topics import EdgeAddress
@@ -22,6 +21,7 @@ from dyncal.identification import OnlineEstimator
 from dyncal.identification.online.fleet.faults import FAULTS
 from dyncal.identification.online.together import Chunk
 from dyncal.identification.records import BlockOutcome, Estimate
+from dyncal.identification.series import BlockSeries
 from dyncal.models import paired_model
 from dyncal.ports.records import Act
 from services.calibrate import findings, tolerance
@@ -85,7 +85,7 @@ class Tracker:
         self._estimate: Estimate | None = None  # as it stood after `block`
         self._cut = True
         self._runs: list[Aligned] = []
-        self._identified: list[BlockOutcome] | Exception | None = None  # of the first of them, if that is known
+        self._identified: Sequence[BlockOutcome] | Exception | None = None  # of the first of them, if that is known
         self._sensor_seen_ns: int = now_ns
         self._pair_seen_ns: int = now_ns
         self._reference_seen_ns: int = now_ns
@@ -133,7 +133,7 @@ class Tracker:
         with stage(Stage.ALIGN):
             return self.aligner.pull()
 
-    def identified(self, found: list[BlockOutcome] | Exception) -> None:
+    def identified(self, found: Sequence[BlockOutcome] | Exception) -> None:
         """Take over what the estimator made of a chunk."""
         self._identified = found
 
@@ -168,31 +168,30 @@ class Tracker:
             self._estimate = self.estimator.estimate
             yield from self._watch_tolerance(now_ns)
 
-    def _updated(self, aligned: Aligned) -> list[BlockOutcome] | Exception:
+    def _updated(self, aligned: Aligned) -> Sequence[BlockOutcome] | Exception:
         try:
             with stage(Stage.FIT):
                 return self.estimator.update(aligned.record, new_segment=aligned.new_segment or self._cut)
         except FAULTS as error:
             return error
 
-    def _watch(self, outcomes: list[BlockOutcome], now_ns: InstantNs) -> Iterator[Effect]:
+    def _watch(self, outcomes: Sequence[BlockOutcome], now_ns: InstantNs) -> Iterator[Effect]:
         """Watch for drift; blocks in a row that say something, and nothing else, are looked at together.
 
         One alone goes the same way: what is found must not depend on how many came at once, not even in its last bit.
         """
-        for informative, several in itertools.groupby(outcomes, _informs):
+        for informative, several in BlockSeries.of(outcomes).stretches() if outcomes else ():
             if informative:
-                yield from self._watch_together(list(several), now_ns)
+                yield from self._watch_together(several, now_ns)
             else:
                 for outcome in several:
                     yield from self._watch_drift(outcome, now_ns)
 
-    def _watch_together(self, outcomes: list[BlockOutcome], now_ns: InstantNs) -> Iterator[Effect]:
-        blocks = Blocks.of(outcomes)
-        self.block = outcomes[-1]
-        self.causes.blocks(outcomes, blocks)
-        for outcome in outcomes:
-            self.contradiction.block(outcome, lambda: self.estimator.estimate)
+    def _watch_together(self, series: BlockSeries, now_ns: InstantNs) -> Iterator[Effect]:
+        blocks = Blocks(series.to_ns, series.evidence, series)
+        self.block = newest = series[-1]
+        self.causes.blocks(series, blocks)
+        self.contradiction.block(newest, lambda: self.estimator.estimate)  # each of them ends what stands
         while len(blocks):
             with stage(Stage.DRIFT):
                 n, found = self.monitor.advance(blocks)
@@ -379,7 +378,3 @@ class Tracker:
 
 def _capacity(dt_ns: int) -> int:
     return int(min(max(_BUFFER_S * NS_PER_S / dt_ns, _BUFFER_SAMPLES[0]), _BUFFER_SAMPLES[1]))
-
-
-def _informs(outcome: BlockOutcome) -> bool:
-    return outcome.excited and not outcome.rejected and not outcome.reset

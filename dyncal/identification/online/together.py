@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from dyncal.identification.online.estimator import OnlineEstimator
-from dyncal.identification.online.fleet import EstimatorFleet
+from dyncal.identification.online.fleet import EstimatorFleet, Outcomes
 from dyncal.identification.records import AlignedRecord, BlockOutcome
 
 MOST: Final = 128
@@ -49,7 +49,7 @@ def _join(estimators: Sequence[OnlineEstimator]) -> None:
         each.fleet, each.place = fleet, place
 
 
-def update_together(chunks: Sequence[Chunk]) -> list[list[BlockOutcome] | Exception]:
+def update_together(chunks: Sequence[Chunk]) -> list[Sequence[BlockOutcome] | Exception]:
     """Do what `update` of each estimator does; return the blocks of each, or what went wrong with it (`Faults`).
 
     Parameters
@@ -60,14 +60,14 @@ def update_together(chunks: Sequence[Chunk]) -> list[list[BlockOutcome] | Except
     fleets: dict[int, list[int]] = defaultdict(list)
     for k, chunk in enumerate(chunks):
         fleets[id(chunk.estimator.fleet)].append(k)
-    found: list[list[BlockOutcome] | Exception] = [[] for _ in chunks]
+    found: list[Sequence[BlockOutcome] | Exception] = [() for _ in chunks]
     for which in fleets.values():
         for k, blocks in zip(which, _updated([chunks[k] for k in which]), strict=True):
             found[k] = blocks
     return found
 
 
-def _updated(chunks: Sequence[Chunk]) -> list[list[BlockOutcome] | Exception]:
+def _updated(chunks: Sequence[Chunk]) -> list[Sequence[BlockOutcome] | Exception]:
     """Update estimators of one fleet."""
     fleet, records = chunks[0].estimator.fleet, [chunk.record for chunk in chunks]
     sensors = np.array([chunk.estimator.place for chunk in chunks], dtype=np.int64)
@@ -80,8 +80,5 @@ def _updated(chunks: Sequence[Chunk]) -> list[list[BlockOutcome] | Exception]:
         np.array([chunk.new_segment for chunk in chunks], dtype=np.bool_),
         contained=True,
     )
-    blocks: dict[int, list[BlockOutcome]] = {place: [] for place in sensors.tolist()}
-    for outcomes in closed:
-        for place, block in outcomes:
-            blocks[place].append(block)
-    return [fleet.faults.of.get(place) or blocks[place] for place in sensors.tolist()]
+    blocks = Outcomes.by_sensor(closed, sensors) if closed else [() for _ in chunks]
+    return [fleet.faults.of.get(place) or own for place, own in zip(sensors.tolist(), blocks, strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from dyncal.domain.samples import FloatArray
 from dyncal.domain.time import Int64Array
 from dyncal.identification.records import BlockOutcome
+from dyncal.identification.series import BlockSeries
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +45,16 @@ class Outcomes:
     def one(cls, sensor: int, block: BlockOutcome) -> Outcomes:
         """Return one block as arrays."""
         return cls(np.array([sensor]), *(np.array([getattr(block, name)]) for name in cls.__slots__[1:]))
+
+    @classmethod
+    def by_sensor(cls, closed: Sequence[Outcomes], sensors: Int64Array) -> list[BlockSeries]:
+        """Return what rounds of blocks, one at least, say of each of some sensors, in the order of the rounds."""
+        which = np.concatenate([each.sensor for each in closed])
+        order = np.argsort(which, kind="stable")
+        columns = (np.concatenate([getattr(each, name) for each in closed])[order] for name in cls.__slots__[1:])
+        every, which = BlockSeries(*columns), which[order]
+        begin, end = np.searchsorted(which, sensors, "left"), np.searchsorted(which, sensors, "right")
+        return [every[a:b] for a, b in zip(begin.tolist(), end.tolist(), strict=True)]
 
     def at(self, where: npt.NDArray[np.bool_]) -> Outcomes:
         """Return some of them."""

@@ -13,6 +13,7 @@ from dyncal.domain.sensors import ModelKind, SensorId
 from dyncal.drift.following import Blocks
 from dyncal.identification import AlignedRecord
 from dyncal.identification.records import BlockOutcome
+from dyncal.identification.series import BlockSeries
 from services.calibrate import snapshots
 from services.calibrate.causes import Causes
 from services.calibrate.engine import CalibrateEngine
@@ -140,7 +141,7 @@ def test_blocks_together_are_kept_as_one_by_one(back: bool) -> None:
         other.samples(record)
     for each in outcomes:
         one.block(each)
-    other.blocks(outcomes, Blocks.of(outcomes))
+    other.blocks(BlockSeries.of(outcomes), Blocks.of(outcomes))
     assert one.ledger.snapshot() == other.ledger.snapshot()
     assert len(one.ledger) == 3
     assert np.isfinite(one.ledger.features).all()
