@@ -1,9 +1,9 @@
 """How fast a replay goes without network: ``python -m tests.benchmarks.bench_replay [--seconds N] [--profile]``.
 
-100 sensors, each with a reference, at 100 Hz, in blocks of 1 000 samples, through the engines of edge, ingest and
-calibration. What counts is simulated time over the processor time of one process: the machine may be busy with other
-things. The beginning (first estimates, first sets) is told apart from what follows. Ten simulated stations serve ten
-sensors each: what it costs to simulate them is not part of it.
+100 sensors, each with a reference, at 100 Hz, through the engines of edge, ingest and calibration: an hour of it, and
+less in shorter spans. What counts is simulated time over the processor time of one process: the machine may be busy
+with other things. What follows the beginning (first estimates, first sets) is told as well. Ten simulated stations
+serve ten sensors each: what it costs to simulate them is not part of it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tests.evidence import Figure, table
 STATIONS: Final = 10
 COPIES: Final = 10
 RATE_HZ: Final = 100
-GATHER_S: Final = 10.0
+BAR: Final = 200.0
 START_S: Final = 120.0
 """First estimates and first sets: told apart [s]."""
 
@@ -76,9 +76,9 @@ class Many:
 
     name = "speed"
 
-    def __init__(self, seconds: float, copies: int, *, good: bool) -> None:
+    def __init__(self, seconds: float, copies: int, gather_s: float, *, good: bool) -> None:
         source = SimulatedSource(scenario(good=good), duration(seconds))
-        self._blocks = list(gathered(source.blocks(), duration(GATHER_S)))  # as a recording is read in such spans
+        self._blocks = list(gathered(source.blocks(), duration(gather_s)))  # as a recording is read in such spans
         self._copies = copies
         self._noise = 0.02 if good else None
         self.streams = [self._stream(stream, k) for k in range(copies) for stream in source.streams]
@@ -127,11 +127,11 @@ class Cost:
         return (b - a) / NS_PER_S, spent_b - spent_a, {k: v - by_a.get(k, 0.0) for k, v in by_b.items()}
 
 
-def measured(seconds: float, copies: int, *, good: bool) -> tuple[Replayed, Cost]:
+def measured(seconds: float, copies: int, gather_s: float, *, good: bool) -> tuple[Replayed, Cost]:
     """Replay, and say what it cost."""
     cost = Cost()
-    source = Many(seconds, copies, good=good)
-    span = duration(GATHER_S)
+    source = Many(seconds, copies, gather_s, good=good)
+    span = duration(gather_s)
     taken: list[tuple[type[Any], str, Callable[..., Any]]] = []
     for stage, (kind, names) in _STAGES.items():
         for name in names:
@@ -156,15 +156,35 @@ def _timed(call: Callable[..., Any], stage: str, cost: Cost) -> Callable[..., An
     return timed
 
 
-def sections(seconds: float = 300.0, copies: int = COPIES) -> dict[str, list[Figure]]:
-    """Measure. The bar is for an hour; what follows the beginning costs the same all along."""
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """What is replayed: for how long [s], in spans of which length [s], with good references or noisy ones."""
+
+    words: str
+    seconds: float
+    gather_s: float
+    good: bool
+
+
+CASES: Final[Sequence[Case]] = (
+    Case("an hour, in spans of 60 s", 3600.0, 60.0, good=True),
+    Case("in spans of 10 s", 300.0, 10.0, good=True),
+    Case("in spans of 10 s, references as noisy as the sensors", 300.0, 10.0, good=False),
+)
+
+_LONGEST_S: Final = max(case.gather_s for case in CASES)
+
+
+def sections(cases: Sequence[Case] = CASES, copies: int = COPIES) -> dict[str, list[Figure]]:
+    """Measure. The bar is for the hour, with all that comes at its beginning."""
     configure(LogSettings(level="error"))
     warm_up()
     found: dict[str, list[Figure]] = {}
-    for words, good in (("good references", True), ("references as noisy as the sensors", False)):
-        n = copies if good else max(copies // 10, 1)
-        done, cost = measured(seconds, n, good=good)
-        found[f"Replay without network: {words}"] = _figures(done, cost, n * STATIONS, bar=200.0 if good else -_INF)
+    for case in cases:
+        n = copies if case.good else max(copies // 10, 1)
+        done, cost = measured(case.seconds, n, case.gather_s, good=case.good)
+        bar = BAR if case.seconds >= 3600.0 else -_INF
+        found[f"Replay without network: {case.words}"] = _figures(done, cost, n * STATIONS, bar=bar)
     return found
 
 
@@ -174,15 +194,10 @@ def _figures(done: Replayed, cost: Cost, n_sensors: int, *, bar: float) -> list[
     span_s, spent_s, stages = cost.since(first)
     all_s, all_spent_s, _ = cost.since(0)
     rows = RATE_HZ * 2 * n_sensors
+    what = f"{n_sensors} sensors at {RATE_HZ} Hz with a reference each: times real time"
     figures = [
-        Figure(
-            f"{n_sensors} sensors at {RATE_HZ} Hz with a reference each: times real time",
-            span_s / spent_s,
-            bar,
-            _INF,
-            n,
-        ),
-        Figure("the same, with first estimates and sets", all_s / all_spent_s, -_INF, _INF, n),
+        Figure(what, all_s / all_spent_s, bar, _INF, n),
+        Figure("the same, once all have their first sets", span_s / spent_s, -_INF, _INF, n),
         Figure("the same, a sample", 1e9 * spent_s / (span_s * rows), -_INF, _INF, n, unit="ns"),
         Figure("sets", float(len(done.effects.sets)), 1, _INF, n),
     ]
@@ -196,15 +211,21 @@ def _figures(done: Replayed, cost: Cost, n_sensors: int, *, bar: float) -> list[
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print; with a profile where asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=300.0)
+    least_s = START_S + _LONGEST_S
+    parser.add_argument("--seconds", type=float, help=f"for each, of simulated time; more than {least_s:g}")
     parser.add_argument("--copies", type=int, default=COPIES)
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args(arguments)
+    cases: Sequence[Case] = CASES
+    if options.seconds is not None:
+        if not options.seconds > least_s:
+            parser.error(f"--seconds {options.seconds:g}: what follows the first {START_S:g} s is told apart from them")
+        cases = tuple(dataclasses.replace(case, seconds=options.seconds) for case in CASES)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     profile = cProfile.Profile() if options.profile else None
     if profile is not None:
         profile.enable()
-    found = sections(options.seconds, options.copies)
+    found = sections(cases, options.copies)
     if profile is not None:
         profile.disable()
         pstats.Stats(profile).sort_stats("cumtime").print_stats("services|edge_agent|dyncal", 60)

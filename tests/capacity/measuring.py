@@ -154,12 +154,7 @@ def _ingest(n: int, *, influx: bool) -> float:
 
 def _stages(n: int) -> dict[str, float]:
     """Return processor time of edge and calibration a sample, where blocks hold n [µs]."""
-    before = bench_replay.GATHER_S
-    try:
-        vars(bench_replay)["GATHER_S"] = n / bench_replay.RATE_HZ
-        _, cost = bench_replay.measured(LONG_S, 1, good=True)
-    finally:
-        vars(bench_replay)["GATHER_S"] = before
+    _, cost = bench_replay.measured(LONG_S, 1, n / bench_replay.RATE_HZ, good=True)
     first = next(k for k, mark in enumerate(cost.marks) if mark[0] - cost.marks[0][0] >= BEGUN_S * NS_PER_S)
     span_s, _, stages = cost.since(first)
     rows = bench_replay.RATE_HZ * 2 * bench_replay.STATIONS * span_s
@@ -170,7 +165,7 @@ def _memory_mb(copies: int) -> float:
     """Return the most memory of a process that replays so many times ten sensors with their references [MB]."""
     code = (
         "import sys; from tests.benchmarks import bench_replay as b; from tests.capacity.measuring import most_mb;"
-        "b.measured(100.0, int(sys.argv[1]), good=True); print(most_mb())"
+        "b.measured(100.0, int(sys.argv[1]), 10.0, good=True); print(most_mb())"
     )
     done = subprocess.run([sys.executable, "-c", code, str(copies)], check=True, capture_output=True, text=True)
     return float(done.stdout.splitlines()[-1])
