@@ -308,11 +308,15 @@ class Tracker:
         return since_ns if state is DriftState.DRIFT else self.monitor.informed_ns
 
     def contradicted(self, others: Iterable[Tracker], now_ns: InstantNs) -> Iterator[Effect]:
-        """Say that sensor and reference have come apart that agreed before, and whose fault it is."""
+        """Say that sensor and reference have come apart that agreed before, and whose fault it is.
+
+        They agreed where a set is in force or a block has spoken for them. The monitor hears nothing of blocks in doubt
+        and may learn for ever: that is no reason to wait for it.
+        """
         stands_ns = self.contradiction.stands_ns
-        state, _ = self.monitor.stands(now_ns)
-        if stands_ns is None or state is DriftState.LEARNING or self.monitor.informed_ns is None:
+        if stands_ns is None or (self.releases.in_force is None and self.monitor.informed_ns is None):
             return
+        state, _ = self.monitor.stands(now_ns)
         cause = whose(stands_ns, [(other.agreed_ns(now_ns), other.contradiction.stands_ns) for other in others])
         held, told = self.board.holds(AlarmKind.DRIFT), self.causes.attribution
         if state is DriftState.DRIFT:

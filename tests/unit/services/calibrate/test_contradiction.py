@@ -13,6 +13,7 @@ from dyncal.domain.calibration import Verdict
 from dyncal.domain.health import Cause, Watch
 from dyncal.domain.sensors import ModelKind, SensorId, SiteId
 from dyncal.domain.time import InstantNs
+from dyncal.drift.monitor import DriftState
 from dyncal.identification.records import BlockOutcome, Estimate
 from services.calibrate import findings, snapshots
 from services.calibrate.contradiction import Contradiction, whose
@@ -81,6 +82,44 @@ def test_what_was_never_in_agreement_is_told_and_no_alarm() -> None:
     run = Run(made).pair().go()
     assert run.conditions(AlarmKind.DRIFT) == []
     assert run.health()[-1][1].watch is Watch.CANNOT_TELL
+
+
+@pytest.mark.parametrize("zero", [0.1, 1.0])
+def test_what_comes_apart_while_its_monitor_learns_is_told(zero: float) -> None:
+    """It was never told: blocks in doubt say nothing to the monitor, which learnt for ever."""
+    made = Plant(ModelKind.FIRST_ORDER, [(0.0, (1.0, 0.4))], 0.05, 1.5, 60.0)
+    made.raw[made.t_ns > made.at(12.0)] += zero
+    run = Run(made).pair().go()
+    (tracker,) = run.engine.trackers.values()
+    assert tracker.monitor.stands(made.at(60.0))[0] is DriftState.LEARNING
+    second, holds = run.conditions(AlarmKind.DRIFT)[0]
+    assert holds
+    assert second < 12 + 30
+    assert run.conditions(AlarmKind.DRIFT)[-1][1]
+
+
+def test_after_an_upgrade_that_forgot_everything_a_set_in_force_is_agreement_enough() -> None:
+    (_, desired, _) = Run(plant(until_s=20.0)).pair().go().published()[-1]
+    made = plant()
+    made.raw += 0.3
+    run, paired = Run(made), made.paired()
+    known = {SensorId("s1"): Known(desired=desired, last_sequence=desired.sequence)}
+    run.tell(0.0, PairingsChanged(paired.sensors, paired.pairings, paired.now_ns, known))
+    run.go()
+    (tracker,) = run.engine.trackers.values()
+    assert tracker.monitor.informed_ns is None
+    assert run.conditions(AlarmKind.DRIFT)[-1][1]
+
+
+@pytest.mark.parametrize("at_s", [12.0, AT_S])
+def test_a_sensor_in_doubt_that_leaves_its_tolerance_has_an_alarm(at_s: float) -> None:
+    """A gain of its own in doubt is judged against no tolerance; the doubt is an alarm all the while."""
+    made = Plant(ModelKind.FIRST_ORDER, [(0.0, (1.0, 0.4)), (at_s + 20, (1.3, 0.4))], 0.05, 1.5, 110.0)
+    made.raw[made.t_ns > made.at(at_s)] += 0.1
+    run = Run(made).pair().go()
+    told = run.conditions(AlarmKind.DRIFT)
+    assert at_s < told[0][0] < at_s + 30
+    assert all(holds for _, holds in told)
 
 
 def two(first: Plant, second: Plant) -> Run:
