@@ -68,6 +68,7 @@ async def test_messages_come_and_go_in_the_loop_s_own_thread() -> None:
         await broker.has(PUBACK)
         thread.join()
         answer.cancel()
+    await broker.has(PUBACK + DISCONNECT + b"\x00")
     assert broker.found.endswith(DISCONNECT + b"\x00")
 
 
